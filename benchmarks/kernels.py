@@ -1,0 +1,91 @@
+"""Time the CPU kernels beside their NumPy twins.
+
+    python benchmarks/kernels.py [--repeat N]
+
+Both run in turn within one process, on the same arrays; the best of several runs counts. The ratio
+says how many times faster the kernel is than its twin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnxplain.kernels import has_core, path, relevance, twins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEPS, ROWS, COLS = 16, 2, 3 * 224 * 224
+
+
+def best(function: Callable[[], object], repeat: int) -> float:
+    """Seconds of the fastest run; a first run warms up and is not counted."""
+    function()
+    times = []
+    for _ in range(repeat):
+        begin = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Name, kernel, twin."""
+    rng = np.random.default_rng(0)
+    start, end = rng.standard_normal((2, ROWS, COLS)).astype(dtype)
+    weights = rng.random(STEPS).astype(dtype)
+    stdev = np.ones(1)
+    batch, other = rng.standard_normal((2, STEPS * ROWS, COLS)).astype(dtype)
+    out = np.empty_like(batch)
+    acc = np.zeros_like(end)
+    found: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "path.interpolate": (
+            lambda: path.interpolate(start, end, weights, out=out),
+            lambda: twins.interpolate(start, end, weights),
+        ),
+        "path.accumulate": (
+            lambda: path.accumulate(acc, batch, weights),
+            lambda: twins.accumulate(acc, batch, weights),
+        ),
+        "path.noise": (
+            lambda: path.noise(end, 1.0, 0, 0, STEPS, out=out),
+            lambda: twins.noise(end, stdev, 0, 0, STEPS, 0, 0),
+        ),
+    }
+    for name, extra in (
+        ("stabilised_divide", (1e-6,)),
+        ("relu_mask", ()),
+        ("guided_mask", ()),
+        ("alpha_beta_merge", (2.0, 1.0)),
+    ):
+        kernel, twin = getattr(relevance, name), getattr(twins, name)
+        found[f"relevance.{name}"] = (
+            lambda kernel=kernel, extra=extra: kernel(batch, other, *extra),
+            lambda twin=twin, extra=extra: twin(batch, other, *extra),
+        )
+    return found
+
+
+def main() -> None:
+    """Print one line for each kernel and dtype."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=5)
+    repeat = parser.parse_args().repeat
+    if not has_core():
+        raise SystemExit("The compiled module is not there: nothing to compare.")
+    from onnxplain.kernels import _core
+
+    print(f"{STEPS} steps of {ROWS} x {COLS} elements, up to {_core.num_threads()} threads")
+    print(f"{'kernel':32}{'dtype':>9}{'kernel ms':>12}{'twin ms':>10}{'ratio':>8}")
+    for dtype in (np.float32, np.float64):
+        for name, (kernel, twin) in cases(dtype).items():
+            fast, slow = best(kernel, repeat), best(twin, max(1, repeat // 2))
+            print(f"{name:32}{np.dtype(dtype).name:>9}{1e3 * fast:12.2f}{1e3 * slow:10.2f}{slow / fast:8.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+#include "kernels/path.hpp"
+
+#include <algorithm>
+
+#include "onnxplain/normal.hpp"
+#include "onnxplain/parallel.hpp"
+
+namespace onnxplain::cpu {
+namespace {
+
+// Elements worked on at a time, few enough to stay in the first-level cache.
+constexpr std::int64_t kTile = 1024;
+// Philox blocks of four normals made at a time.
+constexpr std::int64_t kBlocks = 64;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Cuts rows x cols into tiles of one row each and calls body(row, begin, end) on them in parallel.
+// `work` is how many times each element is visited.
+template <class Body>
+void for_each_tile(std::int64_t rows, std::int64_t cols, std::int64_t width, std::int64_t work,
+                   const Body& body) {
+  const std::int64_t tiles = ceil_div(cols, width);
+  if (tiles == 0 || work == 0) {
+    return;
+  }
+  const std::int64_t grain = ceil_div(kGrain, work * std::min(cols, width));
+  parallel_for(rows * tiles, grain, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t tile = first; tile < last; ++tile) {
+      const std::int64_t begin = tile % tiles * width;
+      body(tile / tiles, begin, std::min(begin + width, cols));
+    }
+  });
+}
+
+// Fills z with the normals of `count` consecutive Philox blocks.
+void fill_normals(PhiloxWords counter, std::uint64_t seed, std::int64_t count, double* z) {
+  std::uint32_t words[4][kBlocks];
+  double normals[4][kBlocks];
+  for (std::int64_t block = 0; block < count; ++block) {
+    const PhiloxWords random = philox4x32(counter, seed);
+    for (int k = 0; k < 4; ++k) {
+      words[k][block] = random.word[k];
+    }
+    ++counter.word[0];
+  }
+  for (int k = 0; k < 4; k += 2) {
+    for (std::int64_t block = 0; block < count; ++block) {
+      box_muller(words[k][block], words[k + 1][block], normals[k][block], normals[k + 1][block]);
+    }
+  }
+  for (std::int64_t block = 0; block < count; ++block) {
+    for (int k = 0; k < 4; ++k) {
+      z[4 * block + k] = normals[k][block];
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void interpolate(const Interpolate<T>& op) {
+  const std::int64_t steps = op.alphas.shape[0];
+  const std::int64_t rows = op.end.shape[0];
+  for_each_tile(steps * rows, op.out.shape[1], kTile, 1,
+                [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
+                  const T* from = op.start.row(row % rows);
+                  const T* to = op.end.row(row % rows);
+                  const T alpha = op.alphas[row / rows];
+                  T* out = op.out.row(row);
+                  for (std::int64_t d = begin; d < end; ++d) {
+                    out[d] = from[d] + alpha * (to[d] - from[d]);
+                  }
+                });
+}
+
+template <class Acc, class T>
+void accumulate(const Accumulate<Acc, T>& op) {
+  const std::int64_t steps = op.weights.shape[0];
+  const std::int64_t rows = op.acc.shape[0];
+  for_each_tile(rows, op.acc.shape[1], kTile, steps,
+                [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
+                  Acc* acc = op.acc.row(row);
+                  for (std::int64_t s = 0; s < steps; ++s) {
+                    const Acc weight = op.weights[s];
+                    const T* grads = op.grads.row(s * rows + row);
+                    for (std::int64_t d = begin; d < end; ++d) {
+                      acc[d] += weight * static_cast<Acc>(grads[d]);
+                    }
+                  }
+                });
+}
+
+template <class T>
+void noise(const Noise<T>& op) {
+  const std::int64_t rows = op.x.shape[0];
+  // One normal costs about as much as ten plain elements.
+  for_each_tile(
+      op.out.shape[0], op.out.shape[1], 4 * kBlocks, 10,
+      [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
+        const std::int64_t n = row % rows;
+        const PhiloxWords counter = {{static_cast<std::uint32_t>(begin / 4), op.substream,
+                                      op.first_row + static_cast<std::uint32_t>(n),
+                                      op.first_sample + static_cast<std::uint32_t>(row / rows)}};
+        double z[4 * kBlocks];
+        fill_normals(counter, op.seed, ceil_div(end - begin, 4), z);
+        const T* x = op.x.row(n);
+        const double stdev = op.stdev[n];
+        T* out = op.out.row(row);
+        for (std::int64_t d = begin; d < end; ++d) {
+          out[d] = static_cast<T>(static_cast<double>(x[d]) + stdev * z[d - begin]);
+        }
+      });
+}
+
+template void interpolate(const Interpolate<float>&);
+template void interpolate(const Interpolate<double>&);
+template void accumulate(const Accumulate<float, float>&);
+template void accumulate(const Accumulate<double, float>&);
+template void accumulate(const Accumulate<double, double>&);
+template void noise(const Noise<float>&);
+template void noise(const Noise<double>&);
+
+}  // namespace onnxplain::cpu

@@ -1,0 +1,70 @@
+// Batches along a path and their weighted sums, for integrated gradients, SmoothGrad and their kin.
+//
+// Each operation is one struct of views. The same struct goes to onnxplain::cpu and to
+// onnxplain::cuda, instantiated for float and double. Rows of a batch of S steps are ordered step
+// first: row s * N + n is example n at step s.
+#pragma once
+
+#include <cstdint>
+
+#include "onnxplain/tensor_view.hpp"
+
+#ifdef ONNXPLAIN_WITH_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
+namespace onnxplain {
+
+// out[s * N + n, d] = start[n, d] + alphas[s] * (end[n, d] - start[n, d])
+template <class T>
+struct Interpolate {
+  Matrix<const T> start;   // [N, D]; the row stride may be zero
+  Matrix<const T> end;     // [N, D]; the row stride may be zero
+  Vector<const T> alphas;  // [S]
+  Matrix<T> out;           // [S * N, D]
+};
+
+// acc[n, d] += sum over s of weights[s] * grads[s * N + n, d], in the order of s and in the type
+// of acc, so that splitting the steps over several calls leaves every bit as it was.
+template <class Acc, class T>
+struct Accumulate {
+  Matrix<Acc> acc;            // [N, D]
+  Matrix<const T> grads;      // [S * N, D]
+  Vector<const Acc> weights;  // [S]
+};
+
+// out[s * N + n, d] = x[n, d] + stdev[n] * z, with z the standard normal of word d % 4 of the
+// Philox block whose counter is (d / 4, substream, first_row + n, first_sample + s).
+template <class T>
+struct Noise {
+  Matrix<const T> x;           // [N, D]
+  Vector<const double> stdev;  // [N]; the stride may be zero
+  Matrix<T> out;               // [S * N, D]
+  std::uint64_t seed;
+  std::uint32_t first_sample;
+  std::uint32_t first_row;
+  std::uint32_t substream;
+};
+
+namespace cpu {
+template <class T>
+void interpolate(const Interpolate<T>& op);
+template <class Acc, class T>
+void accumulate(const Accumulate<Acc, T>& op);
+template <class T>
+void noise(const Noise<T>& op);
+}  // namespace cpu
+
+#ifdef ONNXPLAIN_WITH_CUDA
+// These start work on a stream and return the status of the launch, which the caller must check.
+namespace cuda {
+template <class T>
+[[nodiscard]] cudaError_t interpolate(const Interpolate<T>& op, cudaStream_t stream);
+template <class Acc, class T>
+[[nodiscard]] cudaError_t accumulate(const Accumulate<Acc, T>& op, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t noise(const Noise<T>& op, cudaStream_t stream);
+}  // namespace cuda
+#endif
+
+}  // namespace onnxplain

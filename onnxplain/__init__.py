@@ -1,0 +1,1 @@
+"""onnxplain: why an ONNX model says what it says."""

@@ -1,0 +1,1 @@
+"""The rewriter: adds a backward pass, ordinary or modified, to a graph."""

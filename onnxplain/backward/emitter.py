@@ -1,0 +1,192 @@
+"""What backward rules write with: operators, and the few idioms on shapes that all of them share.
+
+Each idiom uses what is known before running and writes runtime shape arithmetic only where it must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain.graph import facts
+from onnxplain.graph.build import Ops
+
+__all__ = ["Emitter"]
+
+
+class Emitter(Ops):
+    """:class:`~onnxplain.graph.build.Ops` with shape idioms."""
+
+    def shape_of(self, x: ir.Value) -> ir.Value:
+        """Return the shape of a value, int64 (rank,), constant where it is known."""
+        static = facts.static_shape(x)
+        if static is not None:
+            return self.const(np.array(static, np.int64))
+        return cast("ir.Value", self.Shape(x))
+
+    def dim(self, x: ir.Value, axis: int) -> ir.Value:
+        """Return one axis' length, int64 (1,)."""
+        known = facts.static_dim(x, axis)
+        if known is not None:
+            return self.const(np.array([known], np.int64))
+        n = facts.rank(x)
+        axis = axis if n is None or axis >= 0 else axis + n
+        return cast("ir.Value", self.Shape(x, start=axis, end=axis + 1 if axis != -1 else None))
+
+    def full_like(self, x: ir.Value, number: float) -> ir.Value:
+        """Return a constant tensor with the shape and dtype of ``x``."""
+        dtype = x.dtype or ir.DataType.FLOAT
+        fill = ir.tensor(np.array([number], dtype.numpy()))
+        return self.annotate(cast("ir.Value", self.ConstantOfShape(self.shape_of(x), value=fill)), x)
+
+    def zeros_like(self, x: ir.Value) -> ir.Value:
+        """Return zeros with the shape and dtype of ``x``."""
+        return self.full_like(x, 0.0)
+
+    def reshape_like(self, g: ir.Value, x: ir.Value) -> ir.Value:
+        """Give ``g`` the shape of ``x``, which has as many elements."""
+        if facts.same_shape(facts.dims(g), facts.dims(x)):
+            return g
+        shape = facts.dims(x)
+        unknown = None if shape is None else [k for k, d in enumerate(shape) if not isinstance(d, int)]
+        if shape is not None and unknown is not None and len(unknown) == 1 and 0 not in shape:
+            target = self.const(np.array([d if isinstance(d, int) else -1 for d in shape], np.int64))
+        else:
+            target = self.shape_of(x)
+        return self.annotate(cast("ir.Value", self.Reshape(g, target)), x)
+
+    def expand_like(self, g: ir.Value, x: ir.Value) -> ir.Value:
+        """Broadcast ``g`` to the shape of ``x``."""
+        if facts.same_shape(facts.dims(g), facts.dims(x)):
+            return g
+        return self.annotate(cast("ir.Value", self.Expand(g, self.shape_of(x))), x)
+
+    def unbroadcast(
+        self, g: ir.Value, x: ir.Value, wide: Sequence[facts.Dim] | None, keep: int = 0
+    ) -> ir.Value:
+        """Sum a gradient over the axes along which ``x`` was broadcast.
+
+        Parameters
+        ----------
+        g
+            Gradient with the broadcast shape.
+        x
+            The operand.
+        wide
+            What is known of the broadcast shape.
+        keep
+            This many trailing axes were not broadcast (the matrix axes of MatMul).
+        """
+        narrow = facts.dims(x)
+        if facts.same_shape(wide, narrow):
+            return self.annotate(g, x)
+        assert narrow is not None, f"rank of '{x.name}' is unknown"
+        assert wide is not None, f"rank of the gradient of '{x.name}' is unknown"
+        extra = len(wide) - len(narrow)
+        if extra > 0:
+            g = self.sum(g, range(extra))
+        pairs = list(zip(narrow, wide[extra:], strict=True))
+        pairs = pairs[: len(pairs) - keep]
+        if any(_perhaps_broadcast(a, b) for a, b in pairs):
+            sx, sg = self.Shape(x, end=-keep or None), self.Shape(g, end=-keep or None)
+            shrunk = self.And(self.Equal(sx, 1), self.Not(self.Equal(sg, 1)))
+            axes = self.Reshape(self.NonZero(shrunk), [-1])
+            g = self.ReduceSum(g, axes, keepdims=1, noop_with_empty_axes=1)
+        else:
+            g = self.sum(g, [k for k, (a, b) in enumerate(pairs) if a == 1 and b != 1], keepdims=True)
+        return self.annotate(g, x)
+
+    def sum(self, x: ir.Value, axes: Sequence[int], keepdims: bool = False) -> ir.Value:
+        """Sum over axes (none: ``x`` itself)."""
+        if not len(axes):
+            return x
+        return cast("ir.Value", self.ReduceSum(x, list(axes), keepdims=int(keepdims)))
+
+    def mean(self, x: ir.Value, axes: Sequence[int]) -> ir.Value:
+        """Average over axes, which stay with length 1."""
+        return cast("ir.Value", self.ReduceMean(x, list(axes), keepdims=1))
+
+    def cast_like(self, x: ir.Value, like: ir.Value) -> ir.Value:
+        """Convert to the dtype of another value."""
+        dtype = like.dtype or ir.DataType.FLOAT
+        return x if x.dtype == dtype else cast("ir.Value", self.Cast(x, to=int(dtype)))
+
+    def keep_where(self, condition: ir.Value, g: ir.Value) -> ir.Value:
+        """Return ``g`` where the condition holds, else 0."""
+        return cast("ir.Value", self.Where(condition, g, 0.0))
+
+    def slice(
+        self,
+        x: ir.Value,
+        axis: int,
+        start: ir.Value | int,
+        stop: ir.Value | int,
+        step: int = 1,
+    ) -> ir.Value:
+        """Cut ``x[start:stop:step]`` out of one axis."""
+        start_ = self.const(np.array([start], np.int64)) if isinstance(start, int) else start
+        stop_ = self.const(np.array([stop], np.int64)) if isinstance(stop, int) else stop
+        return cast("ir.Value", self.Slice(x, start_, stop_, [axis], [step]))
+
+    def transpose(self, x: ir.Value, perm: Sequence[int]) -> ir.Value:
+        """Permute axes (the identity permutation costs nothing)."""
+        if list(perm) == list(range(len(perm))):
+            return x
+        return cast("ir.Value", self.Transpose(x, perm=list(perm)))
+
+    def move_axis(self, x: ir.Value, rank: int, source: int, target: int) -> ir.Value:
+        """Move one axis to another place, the others keeping their order."""
+        order = [k for k in range(rank) if k != source]
+        order.insert(target, source)
+        return self.transpose(x, order)
+
+    def concat(self, parts: Sequence[ir.Value | int | Sequence[int]]) -> ir.Value:
+        """Join int64 vectors; numbers and lists are constants."""
+        values = [
+            p
+            if isinstance(p, ir.Value)
+            else self.const(np.atleast_1d(np.asarray(p, np.int64)))
+            for p in parts
+        ]
+        return values[0] if len(values) == 1 else cast("ir.Value", self.Concat(*values, axis=0))
+
+    def indices(self, length: ir.Value) -> ir.Value:
+        """Return ``0, 1, ... length - 1``, int64; ``length`` is int64 (1,) or a scalar."""
+        scalar = self.Squeeze(length)
+        return cast("ir.Value", self.Range(self.const(np.int64(0)), scalar, self.const(np.int64(1))))
+
+    def scatter_add(
+        self, shape: ir.Value, rank: int, axis: int, index: ir.Value, g: ir.Value, index_rank: int = 1
+    ) -> ir.Value:
+        """Add ``g`` into zeros of a shape: the adjoint of ``Gather(x, index, axis)``.
+
+        Parameters
+        ----------
+        shape, rank
+            The shape of ``x``, int64 (rank,).
+        axis
+            Axis that ``index`` picks from.
+        index
+            Positions along the axis.
+        g
+            Gradient, with the axes of ``index`` in the place of ``axis``.
+        index_rank
+            Number of axes of ``index``.
+        """
+        before, after = list(range(axis)), list(range(axis + index_rank, rank + index_rank - 1))
+        updates = self.transpose(g, [*range(axis, axis + index_rank), *before, *after])
+        order = [axis, *(k for k in range(rank) if k != axis)]
+        zero = ir.tensor(np.zeros(1, (g.dtype or ir.DataType.FLOAT).numpy()))
+        base = self.ConstantOfShape(self.Gather(shape, order), value=zero)
+        summed = self.ScatterND(base, self.Unsqueeze(index, [-1]), updates, reduction="add")
+        return self.move_axis(summed, rank, 0, axis)
+
+
+def _perhaps_broadcast(narrow: facts.Dim, wide: facts.Dim) -> bool:
+    """Whether only running can tell if this axis was broadcast."""
+    if isinstance(narrow, int):
+        return False
+    return narrow is None or narrow != wide

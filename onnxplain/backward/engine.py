@@ -1,0 +1,171 @@
+"""The walk backward through a graph.
+
+A rule states only the mathematics of one operator.  Everything that repeats is here: which nodes lie
+between what is asked for and the output, adding up gradients that meet, summing over broadcast axes,
+writing only the entries that somebody needs, naming new nodes after the node they explain, and one error
+for an operator without a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import BackwardFunction, Category, lookup
+from onnxplain.backward.view import NodeView
+from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
+from onnxplain.graph import facts
+
+__all__ = ["backward", "path"]
+
+_STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
+
+
+def path(
+    graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value]
+) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Find the nodes that carry gradients from ``outputs`` back to ``wrt``.
+
+    Returns
+    -------
+    list of ir.Node, set of ir.Value
+        The nodes in forward order, and all values that depend on ``wrt`` through them.
+    """
+    reached = set(wrt)
+    forward: list[ir.Node] = []
+    for node in graph:
+        rule = lookup(node)
+        if rule is not None and rule.category in _STOPS:
+            continue
+        if any(i in reached for i in used_values(node)):
+            carriers = [o for o in node.outputs if facts.is_float(o)]
+            reached.update(o for o in carriers if o not in reached)
+            if carriers:
+                forward.append(node)
+    needed = set(outputs)
+    kept: list[ir.Node] = []
+    for node in reversed(forward):
+        if any(o in needed for o in node.outputs):
+            kept.append(node)
+            needed.update(i for i in used_values(node) if i in reached)
+    kept.reverse()
+    return kept, reached
+
+
+def used_values(node: ir.Node) -> list[ir.Value]:
+    """Return a node's inputs, and the values of the outer graph that its subgraphs use."""
+    values = [i for i in node.inputs if i is not None]
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            for inner in attribute.as_graph():
+                values.extend(used_values(inner))
+    return values
+
+
+def backward(
+    op: Emitter,
+    seeds: Mapping[ir.Value, ir.Value],
+    wrt: Sequence[ir.Value],
+    rules: Mapping[ir.Node, BackwardFunction] | None = None,
+) -> dict[ir.Value, ir.Value]:
+    """Write the backward pass.
+
+    Parameters
+    ----------
+    op
+        Writes into the graph that is walked.
+    seeds
+        Where the walk starts: the gradient of each output.
+    wrt
+        The values asked for: inputs, or anything inside the graph.
+    rules
+        What replaces the gradient, by node; the other nodes use their gradient.
+
+    Returns
+    -------
+    dict
+        For each value of ``wrt`` its gradient (or relevance), zeros where the outputs do not depend on it.
+
+    Raises
+    ------
+    NotExplainableError
+        If no output depends differentiably on any of the values.
+    UnsupportedOperatorError
+        If an operator on the way has no gradient.
+    """
+    nodes, reached = path(op.graph, seeds, wrt)
+    if not nodes and not any(s in wrt for s in seeds):
+        raise NotExplainableError(_no_path(op.graph, seeds, wrt))
+    parts: dict[ir.Value, list[ir.Value]] = {value: [seed] for value, seed in seeds.items()}
+    asked = set(wrt)
+    scope = op.scope
+    with op.arithmetic():
+        for node in reversed(nodes):
+            op.scope = f"{scope}/{node.name}"
+            _step(op, node, parts, reached, asked, (rules or {}).get(node))
+        op.scope = scope
+        return {v: _total(op, v, parts, keep=True) or op.zeros_like(v) for v in wrt}
+
+
+def _step(
+    op: Emitter,
+    node: ir.Node,
+    parts: dict[ir.Value, list[ir.Value]],
+    reached: set[ir.Value],
+    asked: set[ir.Value],
+    modified: BackwardFunction | None,
+) -> None:
+    gradients = [_total(op, o, parts, keep=o in asked) for o in node.outputs]
+    if all(g is None for g in gradients):
+        return
+    rule = lookup(node)
+    if rule is None:
+        raise UnsupportedOperatorError(
+            f"{facts.node_label(node)} has no gradient here, and lies between the output and the input; "
+            "run 'onnxplain inspect' to see what stops an explanation, explain an inner value behind it "
+            "(wrt=...), or register one with onnxplain.backward.registry.gradient"
+        )
+    view = NodeView.of(node)
+    function = modified or rule.vjp
+    assert function is not None
+    if rule.all_outputs:
+        entries = function(op, view, *gradients)
+    elif gradients[0] is None:
+        return
+    else:
+        entries = function(op, view, gradients[0])
+    wide = facts.dims(node.outputs[0])
+    for value, entry in zip(node.inputs, entries, strict=False):
+        if value is None or value not in reached or entry is None or not facts.is_float(value):
+            continue
+        part = entry if isinstance(entry, ir.Value) else entry()
+        if part is None:
+            continue
+        part = op.unbroadcast(part, value, wide) if rule.broadcasts else op.annotate(part, value)
+        parts.setdefault(value, []).append(part)
+
+
+def _total(
+    op: Emitter, value: ir.Value, parts: dict[ir.Value, list[ir.Value]], keep: bool
+) -> ir.Value | None:
+    """Add up what has arrived at a value."""
+    found = parts.get(value) if keep else parts.pop(value, None)
+    if not found:
+        return None
+    total = found[0] if len(found) == 1 else op.annotate(op.Sum(*found), value)
+    if keep:
+        parts[value] = [total]
+    return total
+
+
+def _no_path(graph: ir.Graph, seeds: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> str:
+    outputs = ", ".join(f"'{s.name}'" for s in seeds)
+    inputs = ", ".join(f"'{v.name}'" for v in wrt)
+    stops = sorted({n.op_type for n in graph if (r := lookup(n)) is not None and r.category in _STOPS})
+    why = f" (these operators let none through: {', '.join(stops)})" if stops else ""
+    return (
+        f"output {outputs} does not depend differentiably on {inputs}{why}; name another output or input, "
+        "or use a perturbation method"
+    )

@@ -1,0 +1,138 @@
+"""Convolutions in any number of axes, with groups, strides, dilations and automatic pads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.ops.windows import Windows
+from onnxplain.backward.registry import Entry, linear
+from onnxplain.backward.view import NodeView
+from onnxplain.errors import UnsupportedOperatorError
+from onnxplain.graph import facts
+
+
+def _kernel(node: NodeView) -> tuple[int, ...]:
+    shape = facts.dims(node.input(1))
+    kernel = node.optional_ints("kernel_shape") or (None if shape is None else shape[2:])
+    if kernel is None or not all(isinstance(k, int) for k in kernel):
+        raise UnsupportedOperatorError(f"{node.label}: its gradient needs a kernel size known before running")
+    return tuple(k for k in kernel if isinstance(k, int))
+
+
+def _bias(op: Emitter, node: NodeView, g: Any) -> Any:
+    return op.sum(g, [0, *range(2, node.rank())])
+
+
+@linear("Conv", wrt=(0, 1))
+def conv(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """dX is the transposed convolution of g; dW correlates X with g."""
+    windows = Windows.of(node, _kernel(node))
+    return lambda: _conv_dx(op, node, windows, g), lambda: _conv_dw(op, node, windows, g), lambda: _bias(op, node, g)
+
+
+def _conv_dx(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:
+    attrs = {"strides": w.strides, "dilations": w.dilations, "group": node.int("group", 1)}
+    begin = w.begin(op)
+    sizes = [facts.static_dim(node.x, k + 2) for k in range(w.n)]
+    made = [facts.static_dim(node.y, k + 2) for k in range(w.n)]
+    numbers = [b for b in begin if isinstance(b, int)]
+    if len(numbers) == w.n and None not in sizes and None not in made:
+        covered = [(m - 1) * s + r for m, s, r in zip(made, w.strides, w.reach, strict=True)]  # type: ignore[operator]
+        end = [c - b - i for c, b, i in zip(covered, numbers, sizes, strict=True)]  # type: ignore[operator]
+        extra = [max(-e, 0) for e in end]
+        if all(e < max(s, d) for e, s, d in zip(extra, w.strides, w.dilations, strict=True)):
+            pads = [*numbers, *(max(e, 0) for e in end)]
+            return op.ConvTranspose(
+                g, node.input(1), pads=pads, output_padding=extra if any(extra) else None, **attrs
+            )
+    elif len(numbers) == w.n and set(w.strides) == {1} and not w.is_same:
+        pads = node.ints("pads", (0,) * 2 * w.n) if node.str("auto_pad", "NOTSET") == "NOTSET" else None
+        return op.ConvTranspose(g, node.input(1), pads=pads, **attrs)
+    return w.fit(op, op.ConvTranspose(g, node.input(1), **attrs))
+
+
+def _conv_dw(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:
+    """Correlate: the batch plays the part of the channels, strides and dilations change places."""
+    group = node.int("group", 1)
+    x = node.x
+    begin = w.begin(op)
+    axes = list(range(2, 2 + w.n))
+    pads = op.concat([op.concat(begin), np.array(w.reach) * 0 + np.array(w.strides) + np.array(w.reach)])
+    padded = op.Pad(x, pads, None, axes)
+    return correlate(op, padded, g, w, group, node.rank())
+
+
+def correlate(op: Emitter, x: Any, g: Any, w: Windows, group: int, rank: int) -> Any:
+    """Return ``out[o, i, k] = sum_n,p x[n, i, p s + k d] g[n, o, p]``, cut to the kernel's size."""
+    spatial = list(range(2, rank))
+    x_t = op.transpose(x, [1, 0, *spatial])
+    if group > 1:  # (G I, N, ...) -> (I, G N, ...)
+        split = op.Reshape(x_t, op.concat([group, -1, op.Shape(x_t, start=1)]))
+        swapped = op.transpose(split, [1, 0, *range(2, rank + 1)])
+        x_t = op.Reshape(swapped, op.concat([op.Shape(swapped, start=0, end=1), -1, op.Shape(swapped, start=3)]))
+    g_t = op.transpose(g, [1, 0, *spatial])
+    out = op.Conv(x_t, g_t, strides=w.dilations, dilations=w.strides, group=group)
+    out = op.Slice(out, [0] * w.n, list(w.kernel), spatial)
+    return op.transpose(out, [1, 0, *spatial])
+
+
+@linear("ConvTranspose", wrt=(0, 1))
+def conv_transpose(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """dX is the convolution of g; dW correlates g with X."""
+    w = Windows.of(node, _kernel(node))
+    group = node.int("group", 1)
+    pads = _transpose_pads(node, w)
+    attrs = {"strides": w.strides, "dilations": w.dilations, "group": group}
+
+    def dx() -> Any:
+        part = op.Conv(_cover(op, g, pads), node.input(1), **attrs)
+        sizes = op.Shape(node.x, start=2)
+        exact = not any(node.ints("output_padding", (0,))) and "output_shape" not in node.source.attributes
+        return part if exact else op.Slice(part, [0] * w.n, sizes, list(range(2, 2 + w.n)))
+
+    def dw() -> Any:
+        spare = op.Pad(_cover(op, g, pads), [0] * w.n + [s + r for s, r in zip(w.strides, w.reach, strict=True)],
+                       None, list(range(2, 2 + w.n)))  # fmt: skip
+        return correlate(op, spare, node.x, w, group, node.rank())
+
+    return dx, dw, lambda: _bias(op, node, g)
+
+
+def _cover(op: Emitter, g: Any, pads: list[int]) -> Any:
+    """Undo the cropping that a transposed convolution's pads are."""
+    n = len(pads) // 2
+    return op.Pad(g, pads, None, list(range(2, 2 + n))) if any(pads) else g
+
+
+def _transpose_pads(node: NodeView, w: Windows) -> list[int]:
+    """Pads of a ConvTranspose, where automatic or given through the output's shape."""
+    auto = node.str("auto_pad", "NOTSET")
+    output_shape = node.optional_ints("output_shape")
+    if output_shape is None and auto == "NOTSET":
+        return list(node.ints("pads", (0,) * 2 * w.n))
+    if output_shape is None and auto == "VALID":
+        return [0] * 2 * w.n
+    padding = node.ints("output_padding", (0,) * w.n)
+    before, after = [], []
+    for k in range(w.n):
+        if output_shape is not None:
+            size = facts.static_dim(node.x, k + 2)
+            if size is None:
+                raise UnsupportedOperatorError(
+                    f"{node.label}: with output_shape, its gradient needs a static input size; export with pads instead"
+                )
+            wanted = output_shape[len(output_shape) - w.n + k]
+            total = w.strides[k] * (size - 1) + padding[k] + w.reach[k] - wanted
+        else:  # SAME: the output is stride times the input
+            total = padding[k] + w.reach[k] - w.strides[k]
+        total = max(total, 0)
+        small = total // 2
+        before.append(small if auto != "SAME_LOWER" else total - small)
+        after.append(total - before[-1])
+    if output_shape is not None and auto == "NOTSET":  # the standard puts the odd one first here
+        before, after = after, before
+    return [*before, *after]

@@ -1,0 +1,174 @@
+"""Operators that pick values out by index: the gradient is added in where the values came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import Category, Entry, gradient
+from onnxplain.backward.view import NodeView
+from onnxplain.errors import UnsupportedOperatorError
+from onnxplain.graph import facts
+
+
+@gradient("Slice", Category.STRUCTURAL)
+def slice_(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Put the cut back between zeros; with steps other than 1, scatter."""
+    rank = node.rank()
+    axes_value, steps_value = node.optional(3), node.optional(4)
+    axes, steps = facts.constant(axes_value), facts.constant(steps_value)
+    starts = facts.constant(node.input(1))
+    if axes_value is not None and axes is None:
+        raise UnsupportedOperatorError(f"{node.label}: the axes to slice must be constant for its gradient")
+    if axes is None:
+        known = facts.static_shape(node.input(1))
+        axes = np.arange(known[0] if known else rank)
+    positions = [int(a) % rank for a in axes]
+    plain = (steps_value is None or steps is not None and (steps == 1).all()) and (
+        starts is not None and (starts >= 0).all()
+    )
+
+    def entry() -> Any:
+        if plain:
+            assert starts is not None
+            return _pad_back(op, node, g, positions, [int(s) for s in starts])
+        out = g
+        for k, axis in enumerate(positions):
+            one = [op.Gather(node.input(i), [k]) for i in (1, 2)]
+            step = op.const([1]) if steps_value is None else op.Gather(steps_value, [k])
+            picked = op.Slice(op.indices(op.dim(node.x, axis)), *one, [0], step)
+            done = positions[: k + 1]
+            shape = op.concat([op.dim(node.x if a in done else node.y, a) for a in range(rank)])
+            out = op.scatter_add(shape, rank, axis, picked, out)
+        return out
+
+    return (entry,)
+
+
+def _pad_back(op: Emitter, node: NodeView, g: Any, axes: list[int], starts: list[int]) -> Any:
+    before = np.zeros(node.rank(), np.int64)
+    before[axes] = starts
+    whole, part = facts.dims(node.x), facts.dims(node.y)
+    assert whole is not None
+    ints = part is not None and all(isinstance(whole[a], int) and isinstance(part[a], int) for a in axes)
+    if ints:
+        assert part is not None
+        after = np.zeros_like(before)
+        for a in axes:
+            total, length = whole[a], part[a]
+            assert isinstance(total, int)
+            assert isinstance(length, int)
+            before[a] = min(before[a], total)
+            after[a] = total - length - before[a]
+        return op.Pad(g, np.concatenate([before, after]))
+    shape = op.shape_of(node.x)
+    begin = op.Min(op.const(before), shape)
+    return op.Pad(g, op.concat([begin, op.Sub(op.Sub(shape, op.Shape(g)), begin)]))
+
+
+@gradient("Gather", Category.STRUCTURAL)
+def gather(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Add each picked slice in at its index."""
+    axis, index = node.axis("axis", 0), node.input(1)
+    return (
+        lambda: op.scatter_add(op.shape_of(node.x), node.rank(), axis, index, g, node.rank(1)),
+        None,
+    )
+
+
+@gradient("GatherElements", Category.STRUCTURAL)
+def gather_elements(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Add each element in at its index along the axis."""
+    axis = node.axis("axis", 0)
+    return (
+        lambda: op.ScatterElements(op.zeros_like(node.x), node.input(1), g, axis=axis, reduction="add"),
+        None,
+    )
+
+
+@gradient("GatherND", Category.STRUCTURAL)
+def gather_nd(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Add each slice in at its index tuple; batch axes become part of the tuple."""
+    batch, index = node.int("batch_dims", 0), node.input(1)
+
+    def entry() -> Any:
+        full = index
+        if batch:
+            rank = node.rank(1)
+            lead = op.Slice(op.shape_of(index), [0], [rank - 1], [0])
+            grids = []
+            for k in range(batch):
+                line = op.Reshape(
+                    op.indices(op.dim(index, k)), op.const([1] * k + [-1] + [1] * (rank - 2 - k))
+                )
+                grids.append(op.Unsqueeze(op.Expand(line, lead), [-1]))
+            full = op.Concat(*grids, index, axis=-1)
+        return op.ScatterND(op.zeros_like(node.x), full, g, reduction="add")
+
+    return entry, None
+
+
+def _refuse_reduction(node: NodeView) -> str:
+    reduction = node.str("reduction", "none")
+    if reduction not in ("none", "add"):
+        raise UnsupportedOperatorError(
+            f"{node.label}: no gradient for reduction='{reduction}' (only 'none' and 'add')"
+        )
+    return reduction
+
+
+@gradient("ScatterElements", Category.STRUCTURAL)
+def scatter_elements(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """What was overwritten gets nothing; what was written gets g from where it went."""
+    axis, index, added = node.axis("axis", 0), node.input(1), _refuse_reduction(node) == "add"
+
+    def data() -> Any:
+        if added:
+            return g
+        nothing = op.zeros_like(node.input(2))
+        return op.ScatterElements(g, index, nothing, axis=axis)
+
+    return data, None, lambda: op.GatherElements(g, index, axis=axis)
+
+
+@gradient("ScatterND", Category.STRUCTURAL)
+def scatter_nd(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """What was overwritten gets nothing; what was written gets g from where it went."""
+    index, added = node.input(1), _refuse_reduction(node) == "add"
+
+    def data() -> Any:
+        return g if added else op.ScatterND(g, index, op.zeros_like(node.input(2)))
+
+    return data, None, lambda: op.GatherND(g, index)
+
+
+@gradient("Trilu", Category.STRUCTURAL)
+def trilu(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Keep the same triangle."""
+    return (lambda: op.Trilu(g, node.optional(1), upper=node.int("upper", 1)), None)
+
+
+@gradient("CumSum", Category.LINEAR)
+def cumsum(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Sum from the other end."""
+    turned = 1 - node.int("reverse", 0)
+    exclusive = node.int("exclusive", 0)
+    return (lambda: op.CumSum(g, node.input(1), reverse=turned, exclusive=exclusive), None)
+
+
+@gradient("TopK", Category.STRUCTURAL, all_outputs=True)
+def topk(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
+    """Send each value's gradient to where it was found."""
+    values = gradients[0]
+    axis = node.axis("axis", -1)
+    if values is None:
+        return ()
+    places: ir.Value = node.outputs[1]
+    return (
+        lambda: op.ScatterElements(op.zeros_like(node.x), places, values, axis=axis, reduction="add"),
+        None,
+    )

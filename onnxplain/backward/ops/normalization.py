@@ -1,0 +1,197 @@
+"""Normalisations and softmax: each output depends on a whole group of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import Category, Entry, gradient
+from onnxplain.backward.view import NodeView
+from onnxplain.errors import UnsupportedOperatorError
+from onnxplain.graph import facts
+
+
+@gradient("Softmax", Category.NORMALIZATION)
+def softmax(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """y (g - sum g y)."""
+    axis, y = node.axis("axis", -1), node.y
+
+    def entry() -> Any:
+        gy = g * y
+        return gy - y * op.sum(gy, [axis], keepdims=True)
+
+    return (entry,)
+
+
+@gradient("LogSoftmax", Category.NORMALIZATION)
+def log_softmax(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """g - softmax(x) sum g."""
+    axis = node.axis("axis", -1)
+    return (lambda: g - op.Exp(node.y) * op.sum(g, [axis], keepdims=True),)
+
+
+@gradient("BatchNormalization", Category.LINEAR)
+def batch_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """At inference an affine map per channel."""
+    if node.int("training_mode", 0):
+        raise UnsupportedOperatorError(f"{node.label} is in training mode; export the model in evaluation mode")
+    x, scale, _, mean, var = (node.input(k) for k in range(5))
+    rank = node.rank()
+    rest = [0, *range(2, rank)]
+    wide = list(range(1, rank - 1))
+
+    def per_channel(v: Any) -> Any:
+        return op.Unsqueeze(v, wide) if wide else v
+
+    inverse = op.Reciprocal(op.Sqrt(var + node.float("epsilon", 1e-5)))
+
+    def centred() -> Any:
+        return op.sum(g * (x - per_channel(mean)), rest)
+
+    return (
+        lambda: g * per_channel(scale * inverse),
+        lambda: centred() * inverse,
+        lambda: op.sum(g, rest),
+        lambda: -(op.sum(g, rest) * scale * inverse),
+        lambda: centred() * scale * (inverse * inverse * inverse) * -0.5,
+    )
+
+
+def standardize(op: Emitter, x: Any, g: Any, axes: list[int], epsilon: float) -> tuple[Any, Any]:
+    """Return the standardised x, and how to get dx from its gradient g.
+
+    With ``n = (x - mean) / sd``: ``dx = (g - mean(g) - n mean(g n)) / sd``.
+    """
+    centred = x - op.mean(x, axes)
+    inverse = op.Reciprocal(op.Sqrt(op.mean(centred * centred, axes) + epsilon))
+    n = centred * inverse
+
+    def dx() -> Any:
+        return inverse * (g - op.mean(g, axes) - n * op.mean(g * n, axes))
+
+    return n, dx
+
+
+@gradient("LayerNormalization", Category.NORMALIZATION)
+def layer_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Standardise over the last axes, then scale and shift."""
+    x, scale, bias = node.x, node.input(1), node.optional(2)
+    axes = list(range(node.axis("axis", -1), node.rank()))
+    n, dx = standardize(op, x, g * scale, axes, node.float("epsilon", 1e-5))
+    wide = facts.dims(x)
+    return (
+        dx,
+        lambda: op.unbroadcast(g * n, scale, wide),
+        lambda: None if bias is None else op.unbroadcast(g, bias, wide),
+    )
+
+
+@gradient("InstanceNormalization", Category.NORMALIZATION)
+def instance_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Standardise each channel of each sample, then scale and shift."""
+    rank = node.rank()
+    axes = list(range(2, rank))
+    scale = op.Unsqueeze(node.input(1), list(range(1, rank - 1)))
+    n, dx = standardize(op, node.x, g * scale, axes, node.float("epsilon", 1e-5))
+    return dx, lambda: op.sum(g * n, [0, *axes]), lambda: op.sum(g, [0, *axes])
+
+
+@gradient("GroupNormalization", Category.NORMALIZATION)
+def group_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Standardise groups of channels, then scale and shift each channel (or, in opset 18, each group)."""
+    rank, groups = node.rank(), node.int("num_groups", 1)
+    channels, given = facts.static_dim(node.x, 1), facts.static_dim(node.input(1), 0)
+    if channels is None or given is None:
+        raise UnsupportedOperatorError(f"{node.label}: its gradient needs a static number of channels")
+    wide = list(range(1, rank - 1))
+    per_group = given != channels  # opset 18 scales groups, opset 21 channels
+    grouped = op.concat([op.Shape(node.x, end=1), groups, channels // groups, op.Shape(node.x, start=2)])
+    rest = [0, *range(2, rank)]
+
+    def channelwise(v: Any) -> Any:
+        if per_group:
+            v = op.Reshape(op.Expand(op.Unsqueeze(v, [1]), [groups, channels // groups]), [-1])
+        return op.Unsqueeze(v, wide)
+
+    def summed(v: Any) -> Any:
+        v = op.sum(v, rest)
+        return op.sum(op.Reshape(v, [groups, -1]), [1]) if per_group else v
+
+    g_in = op.Reshape(g * channelwise(node.input(1)), grouped)
+    n, dx = standardize(
+        op, op.Reshape(node.x, grouped), g_in, list(range(2, rank + 1)), node.float("epsilon", 1e-5)
+    )
+    return (
+        lambda: op.reshape_like(dx(), node.x),
+        lambda: summed(g * op.reshape_like(n, node.x)),
+        lambda: summed(g),
+    )
+
+
+@gradient("RMSNormalization", Category.NORMALIZATION)
+def rms_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """With n = x / rms: dx = (g - n mean(g n)) / rms."""
+    x, scale = node.x, node.input(1)
+    axes = list(range(node.axis("axis", -1), node.rank()))
+    inverse = op.Reciprocal(op.Sqrt(op.mean(x * x, axes) + node.float("epsilon", 1e-5)))
+    n, inner = x * inverse, g * scale
+    return (
+        lambda: inverse * (inner - n * op.mean(inner * n, axes)),
+        lambda: op.unbroadcast(g * n, scale, facts.dims(x)),
+    )
+
+
+@gradient("MeanVarianceNormalization", Category.NORMALIZATION)
+def mean_variance_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Standardise over the given axes; the standard's 1e-9 is added to the deviation."""
+    axes = [a % node.rank() for a in node.ints("axes", (0, 2, 3))]
+
+    def entry() -> Any:
+        x = node.x
+        centred = x - op.mean(x, axes)
+        deviation = op.Sqrt(op.mean(centred * centred, axes))
+        inverse = op.Reciprocal(deviation + 1e-9)
+        n = centred * inverse
+        unit = centred / op.Where(op.Equal(deviation, 0.0), 1.0, deviation)
+        return inverse * (g - op.mean(g, axes) - unit * op.mean(g * n, axes))
+
+    return (entry,)
+
+
+@gradient("LpNormalization", Category.NORMALIZATION)
+def lp_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """x / |x|_p for p = 1, 2."""
+    axis, p, x = node.axis("axis", -1), node.int("p", 2), node.x
+
+    def entry() -> Any:
+        size = op.ReduceL1(x, [axis]) if p == 1 else op.ReduceL2(x, [axis])
+        direction = op.Sign(x) if p == 1 else node.y
+        return (g - direction * op.sum(g * node.y, [axis], keepdims=True)) / size
+
+    return (entry,)
+
+
+@gradient("LRN", Category.NORMALIZATION)
+def lrn(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """x d^-beta with d = bias + alpha/size sum of squares over neighbouring channels."""
+    size, rank = node.int("size", 1), node.rank()
+    alpha, beta, bias = node.float("alpha", 1e-4), node.float("beta", 0.75), node.float("bias", 1.0)
+    before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
+
+    def window(v: Any, first: int, last: int) -> Any:
+        flat = op.Reshape(v, op.concat([op.Shape(v, end=2), -1]))
+        rows = op.Unsqueeze(op.transpose(flat, [0, 2, 1]), [1])
+        mean = op.AveragePool(
+            rows, kernel_shape=[1, size], pads=[0, first, 0, last], count_include_pad=1
+        )
+        back = op.transpose(op.Squeeze(mean, [1]), [0, 2, 1])
+        return op.Reshape(back, op.Shape(v)) if rank != 3 else back
+
+    def entry() -> Any:
+        x = node.x
+        d = bias + alpha * window(x * x, before, after)
+        inner = window(g * x * op.Pow(d, -beta - 1), after, before)
+        return g * op.Pow(d, -beta) - 2 * alpha * beta * (x * inner)
+
+    return (entry,)

@@ -1,0 +1,26 @@
+"""Where gradients end: operators that are constant almost everywhere, and those with discrete outputs."""
+
+from __future__ import annotations
+
+from onnxplain.backward.registry import nondifferentiable, zero
+
+zero("Floor", "Ceil", "Round", "Sign", "Hardmax")
+
+nondifferentiable(
+    "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Not", "IsNaN", "IsInf",
+    reason="its output is a truth value",
+)  # fmt: skip
+nondifferentiable("ArgMax", "ArgMin", "NonZero", "NonMaxSuppression", reason="its output is an index")
+nondifferentiable("Shape", "Size", reason="its output is a shape")
+nondifferentiable(
+    "ConstantOfShape", "EyeLike", "Range", "OneHot", "Constant", "RandomNormalLike", "RandomUniformLike",
+    "Bernoulli", "Multinomial", "RandomNormal", "RandomUniform",
+    reason="its output does not depend on the values of its inputs, or not smoothly",
+)  # fmt: skip
+nondifferentiable(
+    "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", reason="it works on the bits of integers"
+)
+nondifferentiable(
+    "StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch", "TfIdfVectorizer",
+    reason="its input is text",
+)  # fmt: skip

@@ -1,0 +1,171 @@
+"""Which operator has which gradient, and which kind of operator it is.
+
+The verb that registers an operator says what it is::
+
+    elementwise("Sigmoid", lambda op, x, y: y * (1 - y))     # dy/dx; the engine's g is multiplied in
+
+    @gradient("Mul", Category.BILINEAR, broadcasts=True)
+    def mul(op, node, g):
+        a, b = node.inputs
+        return lambda: g * b, lambda: g * a                   # one lazy entry per input
+
+    zero("Floor")                                             # the derivative is 0 wherever it exists
+    nondifferentiable("ArgMax", reason="its output is an index")
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.view import NodeView
+
+__all__ = [
+    "BackwardFunction",
+    "Category",
+    "Entry",
+    "OperatorRule",
+    "elementwise",
+    "gradient",
+    "linear",
+    "lookup",
+    "nondifferentiable",
+    "registered",
+    "zero",
+]
+
+
+class Category(enum.Enum):
+    """What an operator does with its values; modified rules dispatch on it."""
+
+    ELEMENTWISE = "elementwise"
+    SUM = "sum"
+    LINEAR = "linear"
+    BILINEAR = "bilinear"
+    STRUCTURAL = "structural"
+    REDUCTION = "reduction"
+    POOLING = "pooling"
+    NORMALIZATION = "normalization"
+    RECURRENT = "recurrent"
+    CONTROL_FLOW = "control_flow"
+    ZERO = "zero"
+    NONDIFFERENTIABLE = "nondifferentiable"
+
+
+#: What a rule says of one input: no gradient, a value, or how to write it if it is needed.
+Entry: TypeAlias = "ir.Value | Callable[[], ir.Value | None] | None"
+
+
+class BackwardFunction(Protocol):
+    """Signature of gradients and modified rules."""
+
+    def __call__(self, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+        """Return one entry per input, given the gradient of each output (None where there is none)."""
+
+
+@dataclass(frozen=True)
+class OperatorRule:
+    """One row of the table.
+
+    Attributes
+    ----------
+    op_type, domain
+        The operator.
+    category
+        What it does with its values.
+    vjp
+        Its gradient; None for operators through which none flows.
+    broadcasts
+        Whether entries come with the output's shape, to be summed over broadcast axes by the engine.
+    all_outputs
+        Whether ``vjp`` takes one gradient per output, instead of that of the first alone.
+    wrt
+        Inputs in which the operator is linear, for categories where that matters.
+    reason
+        Why there is no gradient, for non-differentiable operators.
+    """
+
+    op_type: str
+    category: Category
+    vjp: BackwardFunction | None
+    domain: str = ""
+    broadcasts: bool = False
+    all_outputs: bool = False
+    wrt: tuple[int, ...] = (0,)
+    reason: str = ""
+
+
+_TABLE: dict[tuple[str, str], OperatorRule] = {}
+
+
+def _register(rule: OperatorRule) -> None:
+    key = (rule.domain, rule.op_type)
+    if key in _TABLE:
+        raise ValueError(f"operator {key} is registered twice")
+    _TABLE[key] = rule
+
+
+def lookup(node: ir.Node | NodeView) -> OperatorRule | None:
+    """Return a node's row of the table, or None if its operator has none."""
+    source = node.source if isinstance(node, NodeView) else node
+    domain = "" if source.domain == "ai.onnx" else source.domain
+    return _TABLE.get((domain, source.op_type))
+
+
+def registered() -> Iterable[OperatorRule]:
+    """Return all rows, in the order of registration."""
+    return tuple(_TABLE.values())
+
+
+def elementwise(
+    op_type: str, derivative: Callable[[Emitter, ir.Value, ir.Value], Any], *, domain: str = ""
+) -> None:
+    """Register ``y = f(x)``, applied to each element, by ``f'`` in terms of x and y."""
+
+    def vjp(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+        return (lambda: gradients[0] * derivative(op, node.x, node.y),)
+
+    _register(OperatorRule(op_type, Category.ELEMENTWISE, vjp, domain))
+
+
+def gradient(
+    op_type: str,
+    category: Category,
+    *,
+    domain: str = "",
+    broadcasts: bool = False,
+    all_outputs: bool = False,
+    wrt: Sequence[int] = (0,),
+) -> Callable[[BackwardFunction], BackwardFunction]:
+    """Register the decorated function as an operator's gradient."""
+
+    def register(function: BackwardFunction) -> BackwardFunction:
+        _register(OperatorRule(op_type, category, function, domain, broadcasts, all_outputs, tuple(wrt)))
+        return function
+
+    return register
+
+
+def linear(
+    op_type: str, *, wrt: int | Sequence[int] = 0, domain: str = ""
+) -> Callable[[BackwardFunction], BackwardFunction]:
+    """Register the gradient of an operator that is linear in the inputs ``wrt``."""
+    inputs = (wrt,) if isinstance(wrt, int) else tuple(wrt)
+    return gradient(op_type, Category.LINEAR, domain=domain, wrt=inputs)
+
+
+def zero(*op_types: str, domain: str = "") -> None:
+    """Register operators that are constant almost everywhere: no gradient flows, rightly."""
+    for op_type in op_types:
+        _register(OperatorRule(op_type, Category.ZERO, None, domain))
+
+
+def nondifferentiable(*op_types: str, reason: str, domain: str = "") -> None:
+    """Register operators that have no gradient in principle, and why."""
+    for op_type in op_types:
+        _register(OperatorRule(op_type, Category.NONDIFFERENTIABLE, None, domain, reason=reason))

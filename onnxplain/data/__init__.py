@@ -1,0 +1,47 @@
+"""The built-in demo: a small digit classifier and a few images for it."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["digits_model_path", "digits_samples"]
+
+
+def digits_model_path() -> Path:
+    """Tell where the built-in digit classifier lies.
+
+    The model takes ``image``, float32 of shape (N, 1, 28, 28) with values in 0..1 (white ink on black), and
+    gives ``probabilities``, float32 of shape (N, 10).
+
+    Returns
+    -------
+    Path
+        The ``.onnx`` file.
+    """
+    return Path(str(resources.files(__name__).joinpath("digits.onnx")))
+
+
+def digits_samples() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Load the sample images of the built-in digit classifier.
+
+    Images 0 to 9 show the digits 0 to 9 and are easy. The model gets image 10 only just right, and image 11
+    wrong.
+
+    Returns
+    -------
+    images : ndarray of float32, shape (12, 1, 28, 28)
+        Values in 0..1.
+    labels : ndarray of int64, shape (12,)
+        The true digits.
+    """
+    with (
+        resources.files(__name__).joinpath("digits_samples.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as stored,
+    ):
+        images = stored["images"][:, None].astype(np.float32) / np.float32(255.0)
+        labels = stored["labels"].astype(np.int64)
+    return images, labels

@@ -1,0 +1,73 @@
+"""Everything that can go wrong, by name.
+
+Every error derives from :class:`OnnxplainError`, says which node, value or argument is at fault, and
+ends with a way out. Those that report a wrong argument are also :class:`ValueError`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataInputError",
+    "ExternalDataError",
+    "InvalidModelError",
+    "MethodError",
+    "ModelNotFoundError",
+    "NotExplainableError",
+    "OnnxplainError",
+    "OptionalDependencyError",
+    "RuntimeUnavailableError",
+    "TargetError",
+    "UnsupportedOperatorError",
+    "UnsupportedRuleError",
+]
+
+
+class OnnxplainError(Exception):
+    """Base of all errors of this package."""
+
+
+class ModelNotFoundError(OnnxplainError, FileNotFoundError):
+    """The model's path does not exist."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class InvalidModelError(OnnxplainError, ValueError):
+    """The bytes are no ONNX model, or a truncated or inconsistent one."""
+
+
+class ExternalDataError(InvalidModelError):
+    """A file with the model's weights is missing, or lies outside the model's folder."""
+
+
+class UnsupportedOperatorError(OnnxplainError):
+    """An operator between the input and the output has no gradient here."""
+
+
+class UnsupportedRuleError(OnnxplainError):
+    """A modified backward rule cannot be applied to an operator."""
+
+
+class NotExplainableError(OnnxplainError):
+    """No differentiable path leads from the output to the values that were asked for."""
+
+
+class DataInputError(OnnxplainError, ValueError):
+    """An input has the wrong name, shape, dtype or content."""
+
+
+class TargetError(OnnxplainError, ValueError):
+    """The target does not fit the model's output."""
+
+
+class MethodError(OnnxplainError, ValueError):
+    """A method's parameters make no sense, or do not fit the model."""
+
+
+class RuntimeUnavailableError(OnnxplainError):
+    """The asked-for device or execution provider is not there."""
+
+
+class OptionalDependencyError(OnnxplainError, ImportError):
+    """A feature needs a package that is not installed."""

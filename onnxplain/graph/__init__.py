@@ -1,0 +1,1 @@
+"""Graphs: loading, checking, normalising, and writing nodes."""

@@ -1,0 +1,56 @@
+"""The little type inference that newly written nodes need: dtypes by operator, shapes where trivial."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxplain.graph import facts
+
+__all__ = ["infer_dims", "infer_dtype"]
+
+_INT64 = frozenset({"Shape", "Size", "NonZero", "ArgMax", "ArgMin"})
+_BOOL = frozenset(
+    {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Not", "IsNaN", "IsInf"}
+)
+_ELEMENTWISE = frozenset(
+    """Abs Acos Acosh Add And Asin Asinh Atan Atanh Cast Ceil Clip Cos Cosh Div Equal Erf Exp Floor Greater
+    GreaterOrEqual Identity Less LessOrEqual Log Max Min Mod Mul Neg Not Or Pow Reciprocal Relu Round Sigmoid
+    Sign Sin Sinh Softmax Softplus Sqrt Sub Sum Tan Tanh Where Xor""".split()
+)
+
+
+def infer_dtype(node: ir.Node, output: int = 0) -> ir.DataType | None:
+    """Return the dtype of a node's output, or None if it is unknown."""
+    op = node.op_type
+    if op in _INT64 or (op in ("MaxPool", "TopK") and output == 1):
+        return ir.DataType.INT64
+    if op in _BOOL:
+        return ir.DataType.BOOL
+    if op == "Cast":
+        return ir.DataType(node.attributes["to"].as_int())
+    if op in ("ConstantOfShape", "Constant", "EyeLike"):
+        value = node.attributes.get("value")
+        if value is not None:
+            return value.as_tensor().dtype
+        return ir.DataType.FLOAT
+    source = 1 if op in ("Where", "OneHot") else 0
+    if op == "OneHot":
+        source = 2
+    if source >= len(node.inputs):
+        return None
+    value_in = node.inputs[source]
+    return None if value_in is None else value_in.dtype
+
+
+def infer_dims(node: ir.Node) -> tuple[facts.Dim, ...] | None:
+    """Return the output's dimensions for elementwise operators and transpositions, else None."""
+    if node.op_type in _ELEMENTWISE:
+        used = [i for i in node.inputs if i is not None]
+        return facts.broadcast_dims(*(facts.dims(i) for i in used))
+    if node.op_type == "Transpose" and node.inputs[0] is not None:
+        shape = facts.dims(node.inputs[0])
+        perm = facts.attr(node, "perm")
+        if shape is not None:
+            order = perm if isinstance(perm, tuple) else tuple(reversed(range(len(shape))))
+            return tuple(shape[p] for p in order)
+    return None

@@ -1,0 +1,119 @@
+"""From any model as exported to the one form that the rewriter understands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from onnxplain.errors import InvalidModelError
+from onnxplain.graph import passes
+from onnxplain.graph.stubs import weights_as_inputs
+
+__all__ = ["Normalized", "check", "infer_shapes", "normalize"]
+
+_HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """A model in normal form.
+
+    Attributes
+    ----------
+    model
+        Standard opset >= 18, without functions, constants as initializers, shapes inferred.
+    notes
+        What was changed that a person may want to know.
+    """
+
+    model: ir.Model
+    notes: tuple[str, ...]
+
+    @property
+    def opset(self) -> int:
+        """Version of the standard operator set."""
+        return self.model.graph.opset_imports.get("", passes.MIN_OPSET)
+
+
+def normalize(
+    model: ir.Model, *, float32: bool = True, expand: Callable[[ir.Node], bool] | None = None
+) -> Normalized:
+    """Bring a model into normal form.
+
+    Parameters
+    ----------
+    model
+        Model as loaded; it may be changed.
+    float32
+        Explain models with float16 or bfloat16 values in float32 (the default).
+    expand
+        Says which operators to replace by their ONNX function body.
+
+    Raises
+    ------
+    InvalidModelError
+        If the graph is inconsistent, or of an opset that cannot be raised.
+    """
+    notes: list[str] = []
+    _merge_default_domain(model.graph.opset_imports)
+    before = model.graph.opset_imports.get("", passes.MIN_OPSET)
+    model.ir_version = max(model.ir_version, 8)
+    for step in (
+        common.RemoveInitializersFromInputsPass(),
+        common.TopologicalSortPass(),
+        common.NameFixPass(),
+    ):
+        model = step(model).model
+    check(model)
+    model = common.InlinePass()(model).model
+    model = common.RemoveUnusedNodesPass()(model).model
+    model, raised = passes.raise_opset(model)
+    if raised:
+        notes.append(f"opset raised from {before} to {passes.MIN_OPSET}")
+    model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
+    if float32 and passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
+        notes.append("computed in float32 (the model is stored in a half-precision type)")
+    infer_shapes(model)
+    if expand is not None:
+        model, _ = passes.expand_functions(model, expand)
+        model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
+        infer_shapes(model)
+    if passes.FoldConstants()(model).modified:
+        infer_shapes(model)
+    passes.DropInferenceNoOps()(model)
+    passes.FoldBatchNorm()(model)
+    common.RemoveUnusedNodesPass()(model)
+    common.NameFixPass()(model)
+    return Normalized(model, tuple(notes))
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Fill in dtypes and shapes wherever ONNX can tell them."""
+    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+
+
+def check(model: ir.Model) -> None:
+    """Run ONNX's checker on the structure (weights left out, so that size does not matter).
+
+    Raises
+    ------
+    InvalidModelError
+        With the checker's words, if the model is inconsistent.
+    """
+    with weights_as_inputs(model):
+        proto = ir.to_proto(model)
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).split("==>")[0].strip()
+        raise InvalidModelError(f"the model does not pass onnx.checker: {reason}; export it again") from error
+
+
+def _merge_default_domain(imports: dict[str, int]) -> None:
+    if "ai.onnx" in imports:
+        version = imports.pop("ai.onnx")
+        imports.setdefault("", version)

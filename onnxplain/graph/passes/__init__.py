@@ -1,0 +1,21 @@
+"""Graph passes, one per file: each returns the model and whether it changed it."""
+
+from onnxplain.graph.passes.drop_inference_noops import DropInferenceNoOps
+from onnxplain.graph.passes.expand_functions import expand_functions, has_body
+from onnxplain.graph.passes.flip_transposed_convs import FlipTransposedConvs
+from onnxplain.graph.passes.fold_batchnorm import FoldBatchNorm
+from onnxplain.graph.passes.fold_constants import FoldConstants
+from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
+from onnxplain.graph.passes.retype import Retype
+
+__all__ = [
+    "MIN_OPSET",
+    "DropInferenceNoOps",
+    "FlipTransposedConvs",
+    "FoldBatchNorm",
+    "FoldConstants",
+    "Retype",
+    "expand_functions",
+    "has_body",
+    "raise_opset",
+]

@@ -1,0 +1,80 @@
+"""Compute ahead what does not depend on the input.
+
+Cases: nodes whose operands are all constant; ``Shape`` and ``Size`` of values with a static shape; one
+static axis picked out of a ``Shape`` by ``Gather``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain._types import Array
+from onnxplain.graph import facts
+from onnxplain.graph.evaluate import evaluate, is_pure
+
+__all__ = ["FoldConstants"]
+
+
+class FoldConstants(ir.passes.InPlacePass):
+    """Replace nodes by initializers, in one walk forward (so that chains fold)."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+        graph = model.graph
+        opset = graph.opset_imports.get("", 18)
+        modified = False
+        for node in list(graph):
+            arrays = self._compute(node, opset)
+            if arrays is None:
+                continue
+            for output, array in zip(node.outputs, arrays, strict=True):
+                if not output.uses() and not output.is_graph_output():
+                    continue
+                tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=output.name)
+                value = ir.Value(
+                    name=output.name,
+                    shape=ir.Shape(array.shape),
+                    type=ir.TensorType(tensor.dtype),
+                    const_value=tensor,
+                )
+                output.name = None
+                ir.convenience.replace_all_uses_with(output, value)
+                graph.register_initializer(value)
+            graph.remove(node, safe=True)
+            modified = True
+        return ir.passes.PassResult(model, modified)
+
+    def _compute(self, node: ir.Node, opset: int) -> list[Array] | None:
+        if any(o.is_graph_output() for o in node.outputs) or not is_pure(node) or not node.inputs:
+            return None
+        if node.op_type in ("Shape", "Size", "Gather"):
+            found = _shape_fact(node)
+            if found is not None:
+                return [found]
+        if not all(i is None or facts.is_constant(i) for i in node.inputs):
+            return None
+        return evaluate(node, [facts.constant(i) for i in node.inputs], opset)
+
+
+def _shape_fact(node: ir.Node) -> Array | None:
+    source = node.inputs[0]
+    if source is None:
+        return None
+    if node.op_type == "Gather":
+        maker, index = source.producer(), facts.constant(node.inputs[1])
+        if maker is None or maker.op_type != "Shape" or maker.attributes or index is None:
+            return None
+        shape = facts.dims(maker.inputs[0]) if maker.inputs[0] is not None else None
+        if shape is None or any(not -len(shape) <= i < len(shape) for i in index.ravel()):
+            return None
+        picked = [shape[int(i)] for i in index.ravel()]
+        if not all(isinstance(d, int) for d in picked):
+            return None
+        return np.array(picked, np.int64).reshape(index.shape)
+    static = facts.static_shape(source)
+    if static is None:
+        return None
+    if node.op_type == "Size":
+        return np.array(int(np.prod(static, dtype=np.int64)), np.int64)
+    start, end = facts.attr(node, "start", 0), facts.attr(node, "end")
+    return np.array(static[slice(start, end)], np.int64)

@@ -1,0 +1,44 @@
+"""Raise models of an old opset to the one in which the backward pass is written."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx import version_converter
+
+from onnxplain.errors import InvalidModelError
+from onnxplain.graph.stubs import restore_weights, weights_as_inputs
+
+__all__ = ["MIN_OPSET", "raise_opset"]
+
+#: From here on, reductions and shape movers take their axes as inputs, as the emitted nodes do.
+MIN_OPSET = 18
+
+
+
+def raise_opset(model: ir.Model) -> tuple[ir.Model, bool]:
+    """Run ONNX's own version converter, without carrying the weights through it.
+
+    Returns
+    -------
+    tuple of ir.Model and bool
+        The model (a new one where it was raised), and whether it was raised.
+
+    Raises
+    ------
+    InvalidModelError
+        If the converter has no way for some operator.
+    """
+    version = model.graph.opset_imports.get("")
+    if version is None or version >= MIN_OPSET:
+        return model, False
+    with weights_as_inputs(model) as weights:
+        proto = ir.to_proto(model)
+    try:
+        converted = ir.from_proto(version_converter.convert_version(proto, MIN_OPSET))
+    except Exception as error:  # the converter raises RuntimeError, ValueError and its own ConvertError
+        raise InvalidModelError(
+            f"the model's opset {version} could not be raised to {MIN_OPSET} ({error}); export the model again "
+            f"with opset {MIN_OPSET} or newer"
+        ) from error
+    restore_weights(converted, weights)
+    return converted, True

@@ -1,0 +1,62 @@
+"""Change the floating-point type in which a whole graph computes.
+
+Used to explain float16 models in float32, and by the tests to check gradients in float64.  Inputs,
+outputs, initializers, ``Cast`` targets, tensor attributes and subgraphs change together.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+__all__ = ["Retype"]
+
+_TYPE_ATTRIBUTES = frozenset({"to", "dtype", "stash_type", "output_dtype"})
+
+
+class Retype(ir.passes.InPlacePass):
+    """Replace float types.
+
+    Parameters
+    ----------
+    sources
+        The types to replace.
+    target
+        The type to compute in.
+    """
+
+    def __init__(self, sources: frozenset[ir.DataType], target: ir.DataType) -> None:
+        super().__init__()
+        self.sources = sources
+        self.target = target
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+        modified = False
+        for value in [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]:
+            modified |= self._value(value)
+        for node in model.graph.all_nodes():
+            graph = node.graph
+            if graph is not None:
+                for value in graph.initializers.values() if isinstance(graph, ir.Graph) else ():
+                    modified |= self._value(value)
+            for output in node.outputs:
+                modified |= self._value(output)
+            for name, attribute in list(node.attributes.items()):
+                if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in self.sources:
+                    node.attributes[name] = ir.AttrTensor(name, self._tensor(attribute.as_tensor()))
+                    modified = True
+                elif name in _TYPE_ATTRIBUTES and attribute.type == ir.AttributeType.INT:
+                    if ir.DataType(attribute.as_int()) in self.sources:
+                        node.attributes[name] = ir.AttrInt64(name, int(self.target))
+                        modified = True
+        return ir.passes.PassResult(model, modified)
+
+    def _tensor(self, tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+        return ir.tensor(tensor.numpy().astype(self.target.numpy()), name=tensor.name)
+
+    def _value(self, value: ir.Value) -> bool:
+        if value.dtype not in self.sources:
+            return False
+        if value.const_value is not None:
+            value.const_value = self._tensor(value.const_value)
+        value.type = ir.TensorType(self.target)
+        return True

@@ -1,0 +1,29 @@
+"""The numerical kernels: batches along a path, noise, and elementwise steps of relevance.
+
+Each kernel exists three times, with the same numbers: in C++ (``csrc/kernels/*.cpp``, what the
+functions of `path` and `relevance` call), in CUDA (``csrc/kernels/*.cu``, called through `cuda` on
+device memory), and as a NumPy twin (`twins`, the definition that the tests hold the others to, and
+what runs in a source tree that was never built).
+"""
+
+from __future__ import annotations
+
+from onnxplain.kernels import path, relevance
+from onnxplain.kernels._native import core
+
+__all__ = ["built_with_cuda", "cuda_device_count", "has_core", "path", "relevance"]
+
+
+def has_core() -> bool:
+    """Whether the compiled module is there; without it the NumPy twins run."""
+    return core is not None
+
+
+def built_with_cuda() -> bool:
+    """Whether the compiled module holds the CUDA kernels."""
+    return core is not None and bool(core.built_with_cuda)
+
+
+def cuda_device_count() -> int:
+    """Return the number of GPUs that the CUDA kernels can use: 0 without a GPU or its driver."""
+    return 0 if core is None else int(core.cuda_device_count())

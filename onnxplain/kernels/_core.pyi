@@ -1,0 +1,96 @@
+"""Types of the compiled module; ``csrc/bindings.cpp`` makes it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Floats = NDArray[np.floating[Any]]
+
+built_with_cuda: bool
+
+def num_threads() -> int: ...
+def cuda_device_count() -> int: ...
+def philox4x32(c0: int, c1: int, c2: int, c3: int, seed: int, /) -> tuple[int, int, int, int]: ...
+def interpolate(start: _Floats, end: _Floats, alphas: _Floats, out: _Floats) -> None: ...
+def accumulate(acc: _Floats, grads: _Floats, weights: _Floats) -> None: ...
+def noise(
+    x: _Floats,
+    stdev: _Floats,
+    seed: int,
+    first_sample: int,
+    first_row: int,
+    substream: int,
+    out: _Floats,
+) -> None: ...
+def stabilised_divide(r: _Floats, z: _Floats, epsilon: float, out: _Floats) -> None: ...
+def relu_mask(g: _Floats, y: _Floats, out: _Floats) -> None: ...
+def guided_mask(g: _Floats, y: _Floats, out: _Floats) -> None: ...
+def alpha_beta_merge(pos: _Floats, neg: _Floats, alpha: float, beta: float, out: _Floats) -> None: ...
+
+class cuda:  # noqa: N801 -- a submodule at run time, there only if built_with_cuda
+    @staticmethod
+    def interpolate(
+        start: int,
+        start_rows: int,
+        end: int,
+        alphas: int,
+        out: int,
+        rows: int,
+        cols: int,
+        steps: int,
+        dtype: str,
+        stream: int = 0,
+    ) -> None: ...
+    @staticmethod
+    def accumulate(
+        acc: int,
+        grads: int,
+        weights: int,
+        rows: int,
+        cols: int,
+        steps: int,
+        acc_dtype: str,
+        dtype: str,
+        stream: int = 0,
+    ) -> None: ...
+    @staticmethod
+    def noise(
+        x: int,
+        stdev: int,
+        stdev_size: int,
+        out: int,
+        rows: int,
+        cols: int,
+        samples: int,
+        seed: int,
+        first_sample: int,
+        first_row: int,
+        substream: int,
+        dtype: str,
+        stream: int = 0,
+    ) -> None: ...
+    @staticmethod
+    def stabilised_divide(
+        a: int, b: int, out: int, size: int, p: float, q: float, dtype: str, stream: int = 0
+    ) -> None: ...
+    @staticmethod
+    def relu_mask(
+        a: int, b: int, out: int, size: int, p: float, q: float, dtype: str, stream: int = 0
+    ) -> None: ...
+    @staticmethod
+    def guided_mask(
+        a: int, b: int, out: int, size: int, p: float, q: float, dtype: str, stream: int = 0
+    ) -> None: ...
+    @staticmethod
+    def alpha_beta_merge(
+        a: int, b: int, out: int, size: int, p: float, q: float, dtype: str, stream: int = 0
+    ) -> None: ...
+    @staticmethod
+    def to_device(array: NDArray[Any]) -> int: ...
+    @staticmethod
+    def to_host(pointer: int, out: NDArray[Any]) -> None: ...
+    @staticmethod
+    def free(pointer: int) -> None: ...
+    @staticmethod
+    def synchronize() -> None: ...

@@ -1,0 +1,270 @@
+"""The kernels on GPU memory that somebody else owns, such as an ``onnxruntime.OrtValue``.
+
+Nothing is copied and nothing comes back to the host. The work is put on a CUDA stream, given as the
+integer value of its handle (0 for the default stream), and the functions return at once: read the
+results after work on the same stream, or after the stream was synchronised. Arrays are contiguous,
+float32 or float64; shapes and equations are those of `path` and `relevance`.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Protocol
+
+from onnxplain.kernels._native import core
+from onnxplain.kernels.path import check_counters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+__all__ = [
+    "DeviceTensor",
+    "accumulate",
+    "alpha_beta_merge",
+    "guided_mask",
+    "interpolate",
+    "noise",
+    "relu_mask",
+    "stabilised_divide",
+]
+
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+
+
+class DeviceTensor(Protocol):
+    """What a tensor must answer; ``onnxruntime.OrtValue`` does."""
+
+    def data_ptr(self) -> int:
+        """Return the address of the first element, in GPU memory."""
+
+    def shape(self) -> Sequence[int]:
+        """Return the shape."""
+
+    def data_type(self) -> str:
+        """Return the element type as ONNX writes it: ``tensor(float)`` or ``tensor(double)``."""
+
+    def device_name(self) -> str:
+        """Return the kind of device: ``cuda``."""
+
+
+def interpolate(
+    start: DeviceTensor,
+    end: DeviceTensor,
+    alphas: DeviceTensor,
+    out: DeviceTensor,
+    *,
+    stream: int = 0,
+) -> None:
+    """Write the points of a straight path; see `path.interpolate`.
+
+    Parameters
+    ----------
+    start : DeviceTensor, shape (N, ...) or (1, ...)
+    end : DeviceTensor, shape (N, ...)
+    alphas : DeviceTensor, shape (S,)
+    out : DeviceTensor, shape (S * N, ...)
+        Written to. All four have one dtype.
+    stream : int
+        Handle of the CUDA stream.
+
+    Raises
+    ------
+    ValueError
+        If shapes, dtypes or devices are not as above.
+    RuntimeError
+        If there are no CUDA kernels, or the launch fails.
+    """
+    dtype = _one_dtype(start=start, end=end, alphas=alphas, out=out)
+    shape, steps = tuple(end.shape()), _vector("alphas", alphas)
+    start_rows = start.shape()[0] if len(start.shape()) else 0
+    _expect("start", start, (1 if start_rows == 1 else shape[0], *shape[1:]))
+    _expect("out", out, (steps * shape[0], *shape[1:]))
+    _launchers().interpolate(
+        start.data_ptr(),
+        start_rows,
+        end.data_ptr(),
+        alphas.data_ptr(),
+        out.data_ptr(),
+        shape[0],
+        prod(shape[1:]),
+        steps,
+        dtype,
+        stream,
+    )
+
+
+def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor, *, stream: int = 0) -> None:
+    """Add the weighted sum of a batch of steps in place; see `path.accumulate`.
+
+    Parameters
+    ----------
+    acc : DeviceTensor, shape (N, ...), float64 or the dtype of ``grads``
+    grads : DeviceTensor, shape (S * N, ...)
+    weights : DeviceTensor, shape (S,), dtype of ``acc``
+    stream : int
+        Handle of the CUDA stream.
+
+    Raises
+    ------
+    ValueError
+        If shapes, dtypes or devices are not as above.
+    RuntimeError
+        If there are no CUDA kernels, or the launch fails.
+    """
+    acc_dtype = _one_dtype(acc=acc, weights=weights)
+    dtype = _one_dtype(grads=grads)
+    shape, steps = tuple(acc.shape()), _vector("weights", weights)
+    _expect("grads", grads, (steps * shape[0], *shape[1:]))
+    _launchers().accumulate(
+        acc.data_ptr(),
+        grads.data_ptr(),
+        weights.data_ptr(),
+        shape[0],
+        prod(shape[1:]),
+        steps,
+        acc_dtype,
+        dtype,
+        stream,
+    )
+
+
+def noise(
+    x: DeviceTensor,
+    stdev: DeviceTensor,
+    out: DeviceTensor,
+    seed: int,
+    first_sample: int = 0,
+    *,
+    first_row: int = 0,
+    substream: int = 0,
+    stream: int = 0,
+) -> None:
+    """Write noisy copies of an input, with the bits of `path.noise`.
+
+    Parameters
+    ----------
+    x : DeviceTensor, shape (N, ...)
+    stdev : DeviceTensor, shape (N,) or (1,), float64
+    out : DeviceTensor, shape (S * N, ...), dtype of ``x``
+        Written to; its size says how many samples there are.
+    seed, first_sample, first_row, substream : int
+        As for `path.noise`.
+    stream : int
+        Handle of the CUDA stream.
+
+    Raises
+    ------
+    ValueError
+        If shapes, dtypes, ranges or devices are not as above.
+    RuntimeError
+        If there are no CUDA kernels, or the launch fails.
+    """
+    dtype = _one_dtype(x=x, out=out)
+    if _one_dtype(stdev=stdev) != "float64":
+        raise ValueError("stdev must be float64")
+    shape, size = tuple(x.shape()), _vector("stdev", stdev)
+    if size not in (1, shape[0]):
+        raise ValueError(f"stdev must have 1 or {shape[0]} elements, not {size}")
+    samples = out.shape()[0] // shape[0] if shape[0] else 0
+    _expect("out", out, (samples * shape[0], *shape[1:]))
+    check_counters(seed, first_sample, samples, first_row, shape[0], substream)
+    _launchers().noise(
+        x.data_ptr(),
+        stdev.data_ptr(),
+        size,
+        out.data_ptr(),
+        shape[0],
+        prod(shape[1:]),
+        samples,
+        seed,
+        first_sample,
+        first_row,
+        substream,
+        dtype,
+        stream,
+    )
+
+
+def stabilised_divide(
+    r: DeviceTensor, z: DeviceTensor, out: DeviceTensor, epsilon: float = 1e-6, *, stream: int = 0
+) -> None:
+    """Write ``r / (z + epsilon * sign(z))``; see `relevance.stabilised_divide`."""
+    _binary("stabilised_divide", r, z, out, epsilon, 0.0, stream)
+
+
+def relu_mask(g: DeviceTensor, y: DeviceTensor, out: DeviceTensor, *, stream: int = 0) -> None:
+    """Write ``g`` where ``y > 0``, else 0; see `relevance.relu_mask`."""
+    _binary("relu_mask", g, y, out, 0.0, 0.0, stream)
+
+
+def guided_mask(g: DeviceTensor, y: DeviceTensor, out: DeviceTensor, *, stream: int = 0) -> None:
+    """Write ``g`` where ``y > 0`` and ``g > 0``, else 0; see `relevance.guided_mask`."""
+    _binary("guided_mask", g, y, out, 0.0, 0.0, stream)
+
+
+def alpha_beta_merge(
+    pos: DeviceTensor,
+    neg: DeviceTensor,
+    out: DeviceTensor,
+    alpha: float,
+    beta: float,
+    *,
+    stream: int = 0,
+) -> None:
+    """Write ``alpha * pos - beta * neg``; see `relevance.alpha_beta_merge`."""
+    _binary("alpha_beta_merge", pos, neg, out, alpha, beta, stream)
+
+
+def _binary(
+    name: str,
+    a: DeviceTensor,
+    b: DeviceTensor,
+    out: DeviceTensor,
+    p: float,
+    q: float,
+    stream: int,
+) -> None:
+    dtype = _one_dtype(first=a, second=b, out=out)
+    shape = tuple(a.shape())
+    _expect("the second input", b, shape)
+    _expect("out", out, shape)
+    launch = getattr(_launchers(), name)
+    launch(a.data_ptr(), b.data_ptr(), out.data_ptr(), prod(shape), p, q, dtype, stream)
+
+
+def _launchers() -> ModuleType:
+    """Return the compiled launchers, or raise RuntimeError where there are none."""
+    if core is None or not core.built_with_cuda:
+        raise RuntimeError(
+            "onnxplain was built without CUDA: install the CUDA toolkit and reinstall with "
+            "`pip install --no-binary onnxplain onnxplain -C cmake.define.ONNXPLAIN_CUDA=ON`"
+        )
+    launchers: ModuleType = core.cuda
+    return launchers
+
+
+def _one_dtype(**tensors: DeviceTensor) -> str:
+    """Return the dtype that all tensors share, having checked that they lie on a GPU."""
+    found = set()
+    for name, tensor in tensors.items():
+        if not tensor.device_name().lower().startswith("cuda"):
+            raise ValueError(f"{name} must lie in GPU memory, not on {tensor.device_name()}")
+        if tensor.data_type() not in _DTYPES:
+            raise ValueError(f"{name} must be float32 or float64, not {tensor.data_type()}")
+        found.add(_DTYPES[tensor.data_type()])
+    if len(found) != 1:
+        raise ValueError(f"{', '.join(tensors)} must have the same dtype, not {sorted(found)}")
+    return str(found.pop())
+
+
+def _vector(name: str, tensor: DeviceTensor) -> int:
+    """Return the number of elements of a vector."""
+    if len(tensor.shape()) != 1:
+        raise ValueError(f"{name} must have one axis, not {len(tensor.shape())}")
+    return int(tensor.shape()[0])
+
+
+def _expect(name: str, tensor: DeviceTensor, shape: tuple[int, ...]) -> None:
+    if tuple(tensor.shape()) != shape:
+        raise ValueError(f"{name} must have the shape {shape}, not {tuple(tensor.shape())}")
