@@ -1,1 +1,56 @@
-"""onnxplain: why an ONNX model says what it says."""
+"""onnxplain: why an ONNX model says what it says.
+
+>>> import onnxplain as ox
+>>> explainer = ox.Explainer("resnet50.onnx")  # doctest: +SKIP
+>>> result = explainer(image, target=281, method=ox.IntegratedGradients(n_steps=50))  # doctest: +SKIP
+"""
+
+from importlib.util import find_spec as _find_spec
+
+if _find_spec("onnxruntime") is None:  # both packages, for CPU and for GPU, install this module
+    raise ImportError(
+        "onnxplain needs onnxruntime, which is not installed. Choose one:  pip install 'onnxplain[cpu]'  or, "
+        "with an NVIDIA GPU,  pip install 'onnxplain[gpu]'"
+    )
+
+from onnxplain import errors
+from onnxplain.attribution import Attribution
+from onnxplain.backward.composite import Composite, Match
+from onnxplain.explainer import Explainer, explain
+from onnxplain.export import export
+from onnxplain.inspection import inspect
+from onnxplain.methods import (
+    LRP,
+    METHODS,
+    Deconvolution,
+    GuidedBackprop,
+    InputXGradient,
+    IntegratedGradients,
+    Method,
+    Saliency,
+    SmoothGrad,
+    method,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LRP",
+    "METHODS",
+    "Attribution",
+    "Composite",
+    "Deconvolution",
+    "Explainer",
+    "GuidedBackprop",
+    "InputXGradient",
+    "IntegratedGradients",
+    "Match",
+    "Method",
+    "Saliency",
+    "SmoothGrad",
+    "errors",
+    "explain",
+    "export",
+    "inspect",
+    "method",
+]

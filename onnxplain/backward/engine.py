@@ -128,6 +128,11 @@ def _step(
             "(wrt=...), or register one with onnxplain.backward.registry.gradient"
         )
     view = NodeView.of(node)
+    if rule.collective is not None and modified is None:
+        needed = [v for v in dict.fromkeys(used_values(node)) if v in reached and facts.is_float(v)]
+        for value, part in rule.collective(op, view, needed, *gradients).items():
+            parts.setdefault(value, []).append(op.annotate(part, value))
+        return
     function = modified or rule.vjp
     assert function is not None
     if rule.all_outputs:

@@ -16,7 +16,7 @@ The verb that registers an operator says what it is::
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -24,12 +24,15 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.view import NodeView
+from onnxplain.graph.facts import GRADIENT_KEY
 
 __all__ = [
     "BackwardFunction",
     "Category",
+    "CollectiveFunction",
     "Entry",
     "OperatorRule",
+    "collective",
     "elementwise",
     "gradient",
     "linear",
@@ -68,6 +71,15 @@ class BackwardFunction(Protocol):
         """Return one entry per input, given the gradient of each output (None where there is none)."""
 
 
+class CollectiveFunction(Protocol):
+    """Signature of the gradients of operators with subgraphs, which use values that are not their inputs."""
+
+    def __call__(
+        self, op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients: Any
+    ) -> Mapping[ir.Value, ir.Value]:
+        """Return the gradients of the needed values: inputs, and values captured from the outer graph."""
+
+
 @dataclass(frozen=True)
 class OperatorRule:
     """One row of the table.
@@ -88,6 +100,8 @@ class OperatorRule:
         Inputs in which the operator is linear, for categories where that matters.
     reason
         Why there is no gradient, for non-differentiable operators.
+    collective
+        In place of ``vjp``: the gradients of inputs and captured values, all at once.
     """
 
     op_type: str
@@ -98,6 +112,7 @@ class OperatorRule:
     all_outputs: bool = False
     wrt: tuple[int, ...] = (0,)
     reason: str = ""
+    collective: CollectiveFunction | None = None
 
 
 _TABLE: dict[tuple[str, str], OperatorRule] = {}
@@ -111,8 +126,14 @@ def _register(rule: OperatorRule) -> None:
 
 
 def lookup(node: ir.Node | NodeView) -> OperatorRule | None:
-    """Return a node's row of the table, or None if its operator has none."""
+    """Return a node's row of the table, or None if its operator has none.
+
+    A node that a graph pass wrote may name its gradient itself (:data:`~onnxplain.graph.facts.GRADIENT_KEY`).
+    """
     source = node.source if isinstance(node, NodeView) else node
+    named = source.metadata_props.get(GRADIENT_KEY)
+    if named is not None:
+        return _TABLE[GRADIENT_KEY, named]
     domain = "" if source.domain == "ai.onnx" else source.domain
     return _TABLE.get((domain, source.op_type))
 
@@ -157,6 +178,16 @@ def linear(
     """Register the gradient of an operator that is linear in the inputs ``wrt``."""
     inputs = (wrt,) if isinstance(wrt, int) else tuple(wrt)
     return gradient(op_type, Category.LINEAR, domain=domain, wrt=inputs)
+
+
+def collective(op_type: str, category: Category) -> Callable[[CollectiveFunction], CollectiveFunction]:
+    """Register the decorated function as the gradient of an operator with subgraphs."""
+
+    def register(function: CollectiveFunction) -> CollectiveFunction:
+        _register(OperatorRule(op_type, category, None, all_outputs=True, collective=function))
+        return function
+
+    return register
 
 
 def zero(*op_types: str, domain: str = "") -> None:

@@ -29,7 +29,7 @@ _ARITHMETIC = threading.RLock()
 
 
 class Ops:
-    """Appends nodes to the end of a graph.
+    """Appends nodes to the end of a graph (or before the node :attr:`before`, where one is set).
 
     Parameters
     ----------
@@ -45,6 +45,7 @@ class Ops:
         self.graph = graph
         self.opset = opset
         self.scope = scope
+        self.before: ir.Node | None = None
         self._count = 0
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
 
@@ -104,14 +105,15 @@ class Ops:
             input.
         attrs
             Attributes; None ones are left out. ``_outputs`` (default 1) is the number of outputs,
-            ``_domain`` the operator's domain.
+            ``_domain`` the operator's domain, ``_fold=False`` writes the node even if its operands are constant.
         """
         attrs = {k: v for k, v in (attrs or {}).items() if v is not None}
         n_outputs = int(attrs.pop("_outputs", 1))
         domain = str(attrs.pop("_domain", ""))
+        fold = bool(attrs.pop("_fold", True))
         values = self._values(inputs)
         node = ir.node(op_type, values, attrs, domain=domain, num_outputs=n_outputs)
-        made = self._append(node)
+        made = self._append(node, fold)
         return made[0] if n_outputs == 1 else made
 
     def clone(self, node: ir.Node, inputs: Sequence[ir.Value | None]) -> tuple[ir.Value, ...]:
@@ -132,8 +134,12 @@ class Ops:
             value.shape = like.shape.copy()
         return value
 
-    def _append(self, node: ir.Node) -> tuple[ir.Value, ...]:
-        folded = self._fold(node)
+    def fresh(self, what: str) -> str:
+        """Return a name that no other node or value has."""
+        return self._name(what)
+
+    def _append(self, node: ir.Node, fold: bool = True) -> tuple[ir.Value, ...]:
+        folded = self._fold(node) if fold else None
         if folded is not None:
             return folded
         node.name = self._name(node.op_type)
@@ -145,7 +151,10 @@ class Ops:
             shape = infer_dims(node)
             if shape is not None:
                 output.shape = ir.Shape(shape)
-        self.graph.append(node)
+        if self.before is None:
+            self.graph.append(node)
+        else:
+            self.graph.insert_before(self.before, node)
         return tuple(node.outputs)
 
     def _name(self, what: str) -> str:
@@ -153,7 +162,8 @@ class Ops:
         return f"{self.scope}/{what}_{self._count}"
 
     def _values(self, inputs: Sequence[Operand]) -> list[ir.Value | None]:
-        dtype = next((i.dtype for i in inputs if isinstance(i, ir.Value) and i.dtype is not None), None)
+        unlike = (None, ir.DataType.BOOL)  # Where's condition says nothing of its branches
+        dtype = next((i.dtype for i in inputs if isinstance(i, ir.Value) and i.dtype not in unlike), None)
         out: list[ir.Value | None] = []
         for operand in inputs:
             if operand is None or isinstance(operand, ir.Value):

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnxplain._types import Array
 
 __all__ = [
+    "GRADIENT_KEY",
     "Dim",
     "attr",
     "broadcast_dims",
@@ -27,6 +28,10 @@ __all__ = [
 ]
 
 Dim: TypeAlias = "int | str | None"
+
+#: Metadata key by which a node that a pass wrote names its gradient, instead of that of its operator
+#: ("straight_through": as if it were the identity; "stop": none).
+GRADIENT_KEY = "onnxplain.gradient"
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 INTEGERS = frozenset(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import onnx
 import onnx_ir as ir
 
 from onnxplain.graph import facts
 
-__all__ = ["infer_dims", "infer_dtype"]
+__all__ = ["infer_dims", "infer_dtype", "infer_node"]
 
 _INT64 = frozenset({"Shape", "Size", "NonZero", "ArgMax", "ArgMin"})
 _BOOL = frozenset(
@@ -54,3 +55,29 @@ def infer_dims(node: ir.Node) -> tuple[facts.Dim, ...] | None:
             order = perm if isinstance(perm, tuple) else tuple(reversed(range(len(shape))))
             return tuple(shape[p] for p in order)
     return None
+
+
+def infer_node(node: ir.Node, opset: int) -> None:
+    """Fill in a standard node's output dtypes and shapes by ONNX's own inference for its operator."""
+    proto = ir.to_proto(node)
+    assert isinstance(proto, onnx.NodeProto)
+    types, data = {}, {}
+    for value in node.inputs:
+        if value is None or value.name is None:
+            continue
+        info = onnx.ValueInfoProto()
+        ir.serde.serialize_value_into(info, value)
+        types[value.name] = info.type
+        content = facts.constant(value)
+        if content is not None and content.size <= 64:
+            data[value.name] = onnx.numpy_helper.from_array(content, value.name)
+    schema = onnx.defs.get_schema(node.op_type, opset, "")
+    imports = [onnx.helper.make_opsetid("", opset)]
+    found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, opset_imports=imports)
+    for output in node.outputs:
+        made = found.get(output.name or "")
+        if made is None or not made.HasField("tensor_type"):
+            continue
+        output.type = ir.TensorType(ir.DataType(made.tensor_type.elem_type))
+        if output.shape is None:
+            output.shape = ir.serde.deserialize_type_proto_for_shape(made)

@@ -16,6 +16,7 @@ from onnxplain.graph.stubs import weights_as_inputs
 __all__ = ["Normalized", "check", "infer_shapes", "normalize"]
 
 _HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+_MOST_ROUNDS = 32
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,22 @@ def normalize(
         model, _ = passes.expand_functions(model, expand)
         model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
         infer_shapes(model)
-    if passes.FoldConstants()(model).modified:
-        infer_shapes(model)
+    _settle(model)
     passes.DropInferenceNoOps()(model)
     passes.FoldBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
     common.NameFixPass()(model)
     return Normalized(model, tuple(notes))
+
+
+def _settle(model: ir.Model) -> None:
+    """Fold constants and take the branches that they decide, until nothing changes any more."""
+    for _ in range(_MOST_ROUNDS):
+        folded = passes.FoldConstants()(model).modified
+        inlined = passes.InlineConstantIf()(model).modified
+        if not folded and not inlined:
+            return
+        infer_shapes(model)
 
 
 def infer_shapes(model: ir.Model) -> None:

@@ -1,19 +1,23 @@
 """Graph passes, one per file: each returns the model and whether it changed it."""
 
+from onnxplain.graph.passes.decompose_recurrent import DecomposeRecurrent
 from onnxplain.graph.passes.drop_inference_noops import DropInferenceNoOps
 from onnxplain.graph.passes.expand_functions import expand_functions, has_body
 from onnxplain.graph.passes.flip_transposed_convs import FlipTransposedConvs
 from onnxplain.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxplain.graph.passes.fold_constants import FoldConstants
+from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
 from onnxplain.graph.passes.retype import Retype
 
 __all__ = [
     "MIN_OPSET",
+    "DecomposeRecurrent",
     "DropInferenceNoOps",
     "FlipTransposedConvs",
     "FoldBatchNorm",
     "FoldConstants",
+    "InlineConstantIf",
     "Retype",
     "expand_functions",
     "has_body",

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import onnx
-import onnx.inliner
 import onnx_ir as ir
+from onnx_ir.passes import common
 
-from onnxplain.graph.stubs import restore_weights, weights_as_inputs
+from onnxplain.errors import UnsupportedOperatorError
+from onnxplain.graph import facts
 
 __all__ = ["expand_functions", "has_body"]
+
+# onnx.inliner would do, but it cannot expand nodes that leave out an input, and not what bodies contain.
+_DOMAIN = "onnxplain.body"
 
 
 def has_body(op_type: str, domain: str, opset: int) -> bool:
@@ -27,30 +31,75 @@ def has_body(op_type: str, domain: str, opset: int) -> bool:
 
 
 def expand_functions(model: ir.Model, wanted: Callable[[ir.Node], bool]) -> tuple[ir.Model, bool]:
-    """Expand the nodes for which ``wanted`` is true and the standard has a body.
+    """Expand the nodes for which ``wanted`` is true and the standard has a body, and those in the bodies.
 
     Parameters
     ----------
     model
-        The model; left unchanged.
+        The model, with dtypes inferred (bodies depend on them); it is changed.
     wanted
         Says of a node whether its body should take its place.
 
     Returns
     -------
     tuple of ir.Model and bool
-        The model (a new one where something was expanded), and whether it was.
+        The model, and whether something was expanded.
     """
     opset = model.graph.opset_imports.get("", 18)
-    names = {
-        ("", node.op_type)
-        for node in model.graph
-        if node.domain in ("", "ai.onnx") and wanted(node) and has_body(node.op_type, node.domain, opset)
-    }
-    if not names:
-        return model, False
-    with weights_as_inputs(model) as weights:
-        proto = ir.to_proto(model)
-    result = ir.from_proto(onnx.inliner.inline_selected_functions(proto, sorted(names), False, True))
-    restore_weights(result, weights)
-    return result, True
+    expanded = False
+    while True:
+        nodes = [
+            node
+            for node in model.graph.all_nodes()
+            if node.domain in ("", "ai.onnx") and wanted(node) and has_body(node.op_type, node.domain, opset)
+        ]
+        if not nodes:
+            return model, expanded
+        for k, node in enumerate(nodes):
+            body = _body(node, opset, f"{node.op_type}_{k}")
+            model.functions[body.identifier()] = body
+            node.domain, node.op_type = body.domain, body.name
+            model.graph.opset_imports[_DOMAIN] = 1
+        model = common.InlinePass()(model).model
+        model.graph.opset_imports.pop(_DOMAIN)
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+        expanded = True
+
+
+def _body(node: ir.Node, opset: int, name: str) -> ir.Function:
+    """Build the body that the standard gives a node, which may depend on its attributes and input types."""
+    schema = onnx.defs.get_schema(node.op_type, opset, "")
+    proto = onnx.FunctionProto()
+    if schema.has_function:
+        version = max(v for v in schema.function_opset_versions if v <= opset)
+        proto.ParseFromString(schema.get_function_with_opset_version(version))
+    else:
+        version = max(v for v in schema.context_dependent_function_opset_versions if v <= opset)
+        types = [_type(value) for value in node.inputs]
+        made = ir.to_proto(node)
+        assert isinstance(made, onnx.NodeProto)
+        proto.ParseFromString(
+            schema.get_context_dependent_function_with_opset_version(
+                version, made.SerializeToString(), [t.SerializeToString() for t in types]
+            )
+        )
+    if not proto.node:
+        raise UnsupportedOperatorError(
+            f"{facts.node_label(node)}: the standard's body for it needs static shapes; "
+            "run onnx.shape_inference on the model, or export it again with static shapes"
+        )
+    proto.domain, proto.name = _DOMAIN, name
+    computed = {o for n in proto.node for o in n.output} | set(proto.input)
+    found = [o if o in computed else proto.output[0] for o in proto.output]  # outputs left out by the node
+    proto.ClearField("output")
+    proto.output.extend(found)
+    return ir.from_proto(proto)
+
+
+def _type(value: ir.Value | None) -> onnx.TypeProto:
+    """State a value's type and shape (an omitted input has none)."""
+    proto = onnx.ValueInfoProto()
+    if value is not None:
+        ir.serde.serialize_value_into(proto, value)
+    return proto.type

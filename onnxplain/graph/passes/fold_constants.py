@@ -20,8 +20,13 @@ class FoldConstants(ir.passes.InPlacePass):
     """Replace nodes by initializers, in one walk forward (so that chains fold)."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        graph = model.graph
-        opset = graph.opset_imports.get("", 18)
+        opset = model.graph.opset_imports.get("", 18)
+        modified = False
+        for graph in (model.graph, *model.graph.subgraphs()):
+            modified |= self._fold(graph, opset)
+        return ir.passes.PassResult(model, modified)
+
+    def _fold(self, graph: ir.Graph, opset: int) -> bool:
         modified = False
         for node in list(graph):
             arrays = self._compute(node, opset)
@@ -42,7 +47,7 @@ class FoldConstants(ir.passes.InPlacePass):
                 graph.register_initializer(value)
             graph.remove(node, safe=True)
             modified = True
-        return ir.passes.PassResult(model, modified)
+        return modified
 
     def _compute(self, node: ir.Node, opset: int) -> list[Array] | None:
         if any(o.is_graph_output() for o in node.outputs) or not is_pure(node) or not node.inputs:

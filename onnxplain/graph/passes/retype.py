@@ -6,6 +6,7 @@ outputs, initializers, ``Cast`` targets, tensor attributes and subgraphs change 
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 __all__ = ["Retype"]
@@ -31,15 +32,14 @@ class Retype(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
         modified = False
-        for value in [*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()]:
-            modified |= self._value(value)
+        for graph in (model.graph, *model.graph.subgraphs()):
+            for value in [*graph.inputs, *graph.outputs, *graph.initializers.values()]:
+                modified |= self._value(value)
         for node in model.graph.all_nodes():
-            graph = node.graph
-            if graph is not None:
-                for value in graph.initializers.values() if isinstance(graph, ir.Graph) else ():
-                    modified |= self._value(value)
             for output in node.outputs:
                 modified |= self._value(output)
+            if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
+                modified |= self._spell_out(node)
             for name, attribute in list(node.attributes.items()):
                 if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in self.sources:
                     node.attributes[name] = ir.AttrTensor(name, self._tensor(attribute.as_tensor()))
@@ -49,6 +49,13 @@ class Retype(ir.passes.InPlacePass):
                         node.attributes[name] = ir.AttrInt64(name, int(self.target))
                         modified = True
         return ir.passes.PassResult(model, modified)
+
+    def _spell_out(self, node: ir.Node) -> bool:
+        """ConstantOfShape makes float32 zeros where nothing else is said."""
+        if ir.DataType.FLOAT not in self.sources:
+            return False
+        node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1, self.target.numpy())))
+        return True
 
     def _tensor(self, tensor: ir.TensorProtocol) -> ir.TensorProtocol:
         return ir.tensor(tensor.numpy().astype(self.target.numpy()), name=tensor.name)

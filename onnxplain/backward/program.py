@@ -1,0 +1,211 @@
+"""The graph that answers a question: prediction, score, and what the walk back gives at the values asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+import onnxplain.backward.ops  # noqa: F401  (fills the table)
+from onnxplain.backward.composite import PRESETS, Composite
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.engine import backward
+from onnxplain.errors import DataInputError, TargetError
+from onnxplain.graph import facts
+from onnxplain.graph.heads import before_softmax
+from onnxplain.graph.normalize import Normalized
+
+__all__ = ["Combine", "Program", "Question", "build"]
+
+#: What becomes of the walk's result.
+Combine = Literal["raw", "abs", "times_value"]
+
+SCORE, TARGET = "score", "target"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to compute; hashable, the key of compiled programs.
+
+    Attributes
+    ----------
+    output
+        The model's output to explain.
+    wrt
+        Names of values: inputs, or values inside the graph.
+    composite
+        How to walk back.
+    target_axes
+        Length of a target index: 0 for one score per sample, 1 for a class, more for maps.
+    cut
+        Whether inner values of ``wrt`` become inputs (to follow a path through them) instead of being
+        computed from the model's inputs.
+    through_softmax
+        Whether to explain a closing Softmax too, instead of the scores before it.
+    combine
+        What to make of the result: as it is, its magnitude, or its product with the value.
+    """
+
+    output: str
+    wrt: tuple[str, ...]
+    composite: Composite = PRESETS["gradient"]
+    target_axes: int = 1
+    cut: bool = True
+    through_softmax: bool = False
+    combine: Combine = "raw"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A graph for one question.
+
+    Attributes
+    ----------
+    model
+        Inputs: those of the model that are needed (and cut values), then ``target``.  Outputs:
+        :attr:`prediction`, :attr:`score` (N,), then :attr:`attributions`.
+    inputs
+        Names of the inputs besides the target.
+    prediction, score, attributions
+        Names of outputs.
+    explained
+        Name of the value inside the graph that was explained.
+    rule_table
+        Rows (node, operator, rule); empty for plain gradients.
+    """
+
+    model: ir.Model
+    inputs: tuple[str, ...]
+    prediction: str
+    score: str
+    attributions: tuple[str, ...]
+    explained: str
+    rule_table: tuple[tuple[str, str, str], ...]
+
+
+def build(source: Normalized, question: Question) -> Program:
+    """Write the program for a question.
+
+    Raises
+    ------
+    DataInputError, TargetError
+        If an input, inner value or output has an unknown name, or does not fit the target.
+    NotExplainableError, UnsupportedOperatorError, UnsupportedRuleError
+        If the walk back is not possible.
+    """
+    model = source.model.clone()
+    graph = model.graph
+    output = _output(graph, question.output)
+    logits = None if question.through_softmax else before_softmax(output)
+    scored = output if logits is None else logits
+    wrt = [_value(graph, name) for name in question.wrt]
+    if question.cut:
+        wrt = [v if v.is_graph_input() else _cut(graph, v) for v in wrt]
+    op = Emitter(graph, source.opset, scope="onnxplain")
+    with op.arithmetic():
+        scores = scored if logits is None else op.reshape_like(scored, output)
+        score, seed = _pick(op, graph, scores, question)
+        if logits is not None and scores is not scored:
+            seed = op.reshape_like(seed, scored)
+    table = question.composite.resolve(graph, [scored], wrt) if question.composite.name != "gradient" else None
+    found = backward(op, {scored: seed}, wrt, table.functions if table is not None else None)
+    with op.arithmetic():
+        results = [_combined(op, found[v], v, question.combine) for v in wrt]
+    names = [f"attribution/{name}" for name in question.wrt]
+    outputs = [output, _named(op, score, SCORE)]
+    outputs += [_named(op, r, n, like=v) for r, n, v in zip(results, names, wrt, strict=True)]
+    graph.outputs.clear()
+    graph.outputs.extend(outputs)
+    explained = str(scored.name)
+    common.RemoveUnusedNodesPass()(model)
+    model.graph.name = "explained"
+    if question.cut:
+        for value in [v for v in graph.inputs if not v.uses() and not v.is_graph_output()]:
+            graph.inputs.remove(value)
+    return Program(
+        model,
+        tuple(str(v.name) for v in graph.inputs if v.name != TARGET),
+        str(output.name),
+        SCORE,
+        tuple(names),
+        explained,
+        () if table is None else table.rows,
+    )
+
+
+def _output(graph: ir.Graph, name: str) -> ir.Value:
+    for value in graph.outputs:
+        if value.name == name:
+            return value
+    names = ", ".join(f"'{v.name}'" for v in graph.outputs)
+    raise TargetError(f"the model has no output '{name}'; it has {names}")
+
+
+def _value(graph: ir.Graph, name: str) -> ir.Value:
+    for value in graph.inputs:
+        if value.name == name:
+            return value
+    for node in graph:
+        for value in node.outputs:
+            if value.name == name:
+                return value
+    raise DataInputError(
+        f"the model has no input or inner value '{name}'; 'onnxplain inspect' lists the inputs, a viewer such as "
+        "netron the inner values"
+    )
+
+
+def _cut(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """Make an inner value an input, and forget how it was computed."""
+    new = ir.Value(name=value.name, type=value.type, shape=value.shape)
+    value.name = f"{value.name}/computed"
+    ir.convenience.replace_all_uses_with(value, new)
+    graph.inputs.append(new)
+    return new
+
+
+def _named(op: Emitter, value: ir.Value, name: str, like: ir.Value | None = None) -> ir.Value:
+    result = op.Identity(value, _fold=False)
+    assert isinstance(result, ir.Value)
+    result.name = name
+    return result if like is None else op.annotate(result, like)
+
+
+def _combined(op: Emitter, result: ir.Value, value: ir.Value, combine: Combine) -> ir.Value:
+    made = op.Abs(result) if combine == "abs" else op.Mul(result, value) if combine == "times_value" else result
+    assert isinstance(made, ir.Value)
+    return made
+
+
+def _pick(op: Emitter, graph: ir.Graph, y: ir.Value, question: Question) -> tuple[ir.Value, ir.Value]:
+    """Return the scores that the target names, (N,), and the seed of the walk, shaped like ``y``."""
+    rank, k = facts.rank(y), question.target_axes
+    if rank is None:
+        raise TargetError(f"the rank of '{y.name}' is unknown; run onnx.shape_inference on the model")
+    if k == 0:
+        score = op.Reshape(y, [-1])
+        seed = op.full_like(y, 1.0) if question.composite.seed == "one" else y
+        return score, seed
+    if k not in (rank, rank - 1):
+        raise TargetError(
+            f"output '{question.output}' has {rank} axes, so a target is an index of {rank - 1} numbers "
+            f"(per sample), not {k}"
+        )
+    target = ir.Value(
+        name=TARGET,
+        type=ir.TensorType(ir.DataType.INT64),
+        shape=ir.Shape(["batch"] if k == 1 else ["batch", k]),
+    )
+    graph.inputs.append(target)
+    index = op.Unsqueeze(target, [1]) if k == 1 else target
+    if k == rank - 1:
+        rows = op.Unsqueeze(op.indices(op.Shape(target, start=0, end=1)), [1])
+        index = op.Concat(rows, index, axis=1)
+    score = op.GatherND(y, index)
+    score.type, score.shape = ir.TensorType(y.dtype or ir.DataType.FLOAT), ir.Shape([None])
+    start = score if question.composite.seed == "score" else op.full_like(score, 1.0)
+    return score, op.annotate(op.ScatterND(op.zeros_like(y), index, start), y)
+
+

@@ -1,0 +1,1 @@
+"""What replaces a gradient: relevance propagation and the guided family."""

@@ -1,0 +1,340 @@
+"""The command line: ``onnxplain explain``, ``inspect``, ``export`` and ``demo``.
+
+What goes wrong is told in one line on standard error, ``error: ...``, with exit code 2; ``--debug``
+shows the traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from onnxplain.errors import DataInputError, OnnxplainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from onnxplain.attribution import Attribution
+
+__all__ = ["app", "main"]
+
+
+class _Group(TyperGroup):
+    """Commands whose errors take one line."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
+        except Exception as error:
+            if not standalone_mode:
+                raise
+            if "--debug" in given:
+                traceback.print_exc()
+            message, code = _told(error)
+            print(f"error: {message}", file=sys.stderr)
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Say an error in one line, and choose the exit code."""
+    if isinstance(error, typer.Abort):
+        return "stopped", 130
+    code = 2
+    if hasattr(error, "format_message"):  # a wrong option, found by typer
+        text = error.format_message()
+    elif isinstance(error, OnnxplainError | OSError):
+        text = str(error)
+    else:
+        text, code = f"unexpected {type(error).__name__}: {error} (a bug? --debug shows where)", 1
+    return " ".join(text.split()), code
+
+
+app = typer.Typer(
+    cls=_Group,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Explain why an ONNX model says what it says.",
+)
+
+Model = Annotated[Path, typer.Argument(help="The .onnx file.", show_default=False)]
+MethodName = Annotated[
+    str,
+    typer.Option(
+        "--method", "-m", help="Such as integrated_gradients, saliency, smooth_grad, guided_backprop, lrp."
+    ),
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", help="A parameter of the method, such as n_steps=200; repeatable."),
+]
+OutputName = Annotated[
+    str | None, typer.Option("--output-name", help="Which of the model's outputs (default: the first).")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if show_version:
+        print(f"onnxplain {version('onnxplain')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def explain(
+    model: Model,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="An image; an .npy array, used as it is; or an .npz with one array per model input.",
+        ),
+    ],
+    method: MethodName = "integrated_gradients",
+    params: Params = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="Class number or label; 3,5 for an output with more axes (default: the predicted class).",
+        ),
+    ] = None,
+    output_name: OutputName = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Where a path starts: a number, an .npy or .npz file; for images black or white."),
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write: .png (or .svg, .pdf, .jpg), .npz (all the numbers), .html (a report); "
+            "repeatable (default: INPUT-METHOD.png here).",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Image: height x width, such as 224x224 (default: the model's).")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Image: NCHW or NHWC (default: from the model).")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Image: subtracted after scaling; one number or one per channel.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Image: divided by after that.")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Image: pixels 0..255 are multiplied by this (default: 1/255).")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Image: 'imagenet' resizes, crops and normalises as is usual there.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names: one a line, or JSON.", show_default=False)
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="Names of features or tokens, for the picture: one a line, or JSON.")
+    ] = None,
+    input_name: Annotated[
+        str | None,
+        typer.Option("--input", help="Model input that INPUT is for; with .npz: the one to explain."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Explain one input: show what made the model give this score."""
+    import onnxplain as ox
+    from onnxplain import command_input as given
+    from onnxplain.wording import check_text, prediction_text, read_labels, target_text
+
+    say = _speaker(quiet)
+    chosen = given.make_method(method, params or [])
+    class_names = read_labels(labels) if labels is not None else None
+    part_names = read_labels(names) if names is not None else None
+    files = given.destinations(out, source, method)
+    explainer = ox.Explainer(model, device=device)
+    image_options = {
+        "size": given.pair(size) if size else None,
+        "layout": layout,
+        "mean": given.numbers(mean, "--mean") if mean else None,
+        "std": given.numbers(std, "--std") if std else None,
+        "scale": given.number(scale, "--scale") if scale else None,
+        "preset": preset,
+    }
+    inputs, wrt, image = given.read(source, explainer.inputs, input_name, image_options)
+    for step in [", ".join(image.steps)] if image else []:
+        say("image", step)
+    start = given.baselines(baseline, image)
+    result = explainer(
+        inputs,
+        target=given.target(target, class_names),
+        method=chosen,
+        output=output_name,
+        wrt=wrt,
+        baselines=start,
+        progress=not quiet,
+    )
+    say("method", result.method)
+    for sample in range(len(result)):
+        number = f" {sample}" if len(result) > 1 else ""
+        say(f"prediction{number}", prediction_text(result.predictions[sample], class_names))
+        say(
+            f"explained{number}",
+            f"{target_text(result, sample, class_names)}, score {float(result.score[sample]):.4g}",
+        )
+        say(f"check{number}", check_text(result, sample))
+    for note in dict.fromkeys((*explainer.notes, *result.notes)):
+        say("note", note)
+    for file in files:
+        for written in _write(result, file, f"{model.name}: {source.name}", class_names, part_names):
+            say("wrote", str(written))
+
+
+@app.command()
+def inspect(model: Model, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Show inputs, outputs and operators, and what would stop an explanation (then exit code 1)."""
+    from onnxplain.inspection import inspect as look
+    from onnxplain.wording import interface_text
+
+    found = look(model)
+    if not quiet:
+        for title, rows in (("inputs", found.inputs), ("outputs", found.outputs)):
+            print(title)
+            for row in rows:
+                tokens = " (tokens, explained at their embedding)" if getattr(row, "token", False) else ""
+                print(f"  {interface_text(row)}{tokens}")
+        print("operators")
+        table = [("", "operator", "count", "gradient", "LRP rule")]
+        for entry in found.operators:
+            name = f"{entry.domain}::{entry.op_type}" if entry.domain else entry.op_type
+            table.append(("", name, str(entry.count), entry.gradient, entry.rule or "-"))
+        widths = [max(len(row[i]) for row in table) for i in range(5)]
+        for line in table:
+            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        for note in found.notes:
+            print(f"note: {note}")
+    for problem in found.problems:
+        print(f"problem: {problem}", file=sys.stderr)
+    if found.problems:
+        raise typer.Exit(1)
+    if not quiet:
+        print("nothing stands in the way of an explanation")
+
+
+@app.command()
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],
+    method: MethodName = "saliency",
+    params: Params = None,
+    output_name: OutputName = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one standard .onnx file that gives prediction and attribution together."""
+    import onnxplain as ox
+    from onnxplain import command_input as given
+
+    chosen = given.make_method(method, params or [])
+    ox.export(model, out, method=chosen, output=output_name)
+    _speaker(quiet)("wrote", str(out))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")] = Path("onnxplain-demo"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Explain the built-in digit classifier with several methods, and write one HTML report."""
+    from onnxplain.demo import run_demo
+
+    report = run_demo(folder, progress=not quiet)
+    _speaker(quiet)("wrote", f"{report} (open it in a browser)")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _speaker(quiet: bool) -> Callable[[str, str], None]:
+    def say(name: str, text: str) -> None:
+        if not quiet:
+            print(f"{name:<12} {text}")
+
+    return say
+
+
+def _write(
+    result: Attribution,
+    file: Path,
+    title: str,
+    class_names: list[str] | None,
+    part_names: list[str] | None,
+) -> list[Path]:
+    """Write the result in the form that the file's ending asks for."""
+    from onnxplain.report import rules_of, sample_section, write_report
+    from onnxplain.wording import target_text
+
+    ending = file.suffix.lower()
+    if ending == ".npz":
+        result.save(file)
+        return [file]
+    if ending in (".html", ".htm"):
+        sections = [
+            sample_section(
+                [result],
+                sample,
+                title=f"Sample {sample}" if len(result) > 1 else "The sample",
+                class_labels=class_names,
+                labels=part_names,
+            )
+            for sample in range(len(result))
+        ]
+        facts = [("method", result.method), ("output", result.output[0])]
+        return [
+            write_report(file, title, sections, facts=facts, notes=result.notes, rules=rules_of([result]))
+        ]
+    written = []
+    for sample in range(len(result)):
+        for name in result.arrays:
+            parts = [str(sample)] * (len(result) > 1) + [name.replace("/", "_")] * (len(result.arrays) > 1)
+            one = file.with_name("-".join([file.stem, *parts]) + file.suffix)
+            what = f"{result.method.split('(')[0]} for {target_text(result, sample, class_names)}"
+            figure = result.plot(sample, name=name, labels=part_names, title=what)
+            try:
+                figure.savefig(one, dpi=130)
+            except OSError as error:
+                raise DataInputError(f"cannot write '{one}': {error.strerror or error}") from error
+            written.append(one)
+    return written
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""What a user types, turned into what an explainer takes."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onnxplain.errors import DataInputError, MethodError, TargetError
+from onnxplain.images import LoadedImage, load_image, preprocessing_for
+from onnxplain.methods import METHODS, Method, method
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from onnxplain._types import Array, Arrays
+
+__all__ = [
+    "baselines",
+    "destinations",
+    "make_method",
+    "number",
+    "numbers",
+    "pair",
+    "parameters",
+    "read",
+    "target",
+]
+
+ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".html", ".htm")
+LEVELS = {"black": 0.0, "white": 1.0}
+
+
+def parameters(texts: Sequence[str]) -> dict[str, Any]:
+    """Read ``key=value`` pairs; values are Python literals, else text.
+
+    Raises
+    ------
+    MethodError
+        If a pair has no ``=`` or no name.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key.isidentifier():
+            raise MethodError(f"'--param {text}' is no key=value, such as n_steps=50")
+        try:
+            found[key] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            found[key] = {"true": True, "false": False}.get(value.strip().lower(), value.strip())
+    return found
+
+
+def make_method(name: str, texts: Sequence[str]) -> Method:
+    """Make a method from its name and ``key=value`` pairs; methods inside it are given by name.
+
+    Raises
+    ------
+    MethodError
+        If the name, a parameter or a value makes no sense.
+    """
+    given = parameters(texts)
+    if "method" in given:
+        holders = [kind for key, kind in METHODS.items() if key == name]
+        inner = [f for kind in holders for f in dataclasses.fields(kind) if f.name == "method"]  # type: ignore[arg-type]
+        if inner and isinstance(inner[0].default, Method):
+            given["method"] = method(str(given["method"]))
+    try:
+        return method(name, **given)
+    except TypeError as error:
+        raise MethodError(f"method '{name}' cannot take {', '.join(texts)}: {error}") from error
+
+
+def number(text: str, option: str) -> float:
+    """Read a number or a fraction such as ``1/255``.
+
+    Raises
+    ------
+    DataInputError
+        If it is none.
+    """
+    try:
+        value = float(Fraction(text.strip()))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataInputError(f"{option} {text}: give a number, such as 0.5 or 1/255")
+    return value
+
+
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """Read numbers with commas between them."""
+    return tuple(number(part, option) for part in text.split(","))
+
+
+def pair(text: str) -> tuple[int, int]:
+    """Read ``HxW``, or one number for a square.
+
+    Raises
+    ------
+    DataInputError
+        If it is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+        raise DataInputError(f"--size {text}: give height x width, such as 224x224")
+    sides = [int(part) for part in parts]
+    return sides[0], sides[-1]
+
+
+def target(text: str | None, labels: Sequence[str] | None) -> int | str | tuple[int, ...]:
+    """Read a class number, a label, or an index with commas; nothing is the predicted class.
+
+    Raises
+    ------
+    TargetError
+        If it is none of them, or several classes have the label.
+    """
+    if text is None:
+        return "predicted"
+    if labels is not None:
+        same = [i for i, label in enumerate(labels) if label.casefold() == text.strip().casefold()]
+        if len(same) > 1:
+            raise TargetError(f"{len(same)} classes are called '{text}'; give the number, one of {same[:5]}")
+        if same:
+            return same[0]
+    try:
+        index = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        way = "it is none of the labels" if labels is not None else "labels need --labels FILE"
+        raise TargetError(
+            f"--target {text}: give a class number, or 3,5 for an output with more axes; {way}"
+        ) from None
+    return index[0] if len(index) == 1 else index
+
+
+def destinations(out: Sequence[Path] | None, source: Path, method_name: str) -> list[Path]:
+    """Check the files to write before anything runs.
+
+    Raises
+    ------
+    DataInputError
+        If an ending is unknown or a folder missing.
+    """
+    files = list(out or [Path(f"{source.stem}-{method_name}.png")])
+    for file in files:
+        if file.suffix.lower() not in ENDINGS:
+            raise DataInputError(f"-o {file}: the ending says what to write; use one of {', '.join(ENDINGS)}")
+        if not file.absolute().parent.is_dir():
+            raise DataInputError(f"-o {file}: there is no folder '{file.parent}'")
+    return files
+
+
+def read(
+    source: Path, inputs: Sequence[Any], name: str | None, image_options: Mapping[str, Any]
+) -> tuple[Arrays, str | None, LoadedImage | None]:
+    """Read the input file.
+
+    Parameters
+    ----------
+    source
+        An image, ``.npy`` or ``.npz``.
+    inputs
+        The model's inputs, with ``name`` and ``shape``.
+    name
+        Which of them a single array is for; for ``.npz``: which to explain.
+    image_options
+        Arguments of :func:`onnxplain.images.load_image`, None where not given.
+
+    Returns
+    -------
+    arrays : dict
+        By input name.
+    wrt : str or None
+        The input to explain, if one was named.
+    image : LoadedImage or None
+        If it was an image.
+
+    Raises
+    ------
+    DataInputError
+        If the file cannot be read, or does not say which input it is for.
+    """
+    known = [entry.name for entry in inputs]
+    if name is not None and name not in known:
+        raise DataInputError(f"the model has no input '{name}'; it has {', '.join(known)}")
+    ending = source.suffix.lower()
+    if ending in (".npy", ".npz"):
+        unfit = [f"--{key}" for key, value in image_options.items() if value is not None]
+        if unfit:
+            raise DataInputError(f"{', '.join(unfit)}: for images only; {ending} arrays are used as they are")
+        held = _load(source)
+        if isinstance(held, dict):
+            return held, name, None
+    if name is None and len(known) > 1:
+        raise DataInputError(
+            f"the model has {len(known)} inputs ({', '.join(known)}); give an .npz file with an array for "
+            "each, or say with --input which one this is"
+        )
+    place = known.index(name) if name is not None else 0
+    if ending == ".npy":
+        return {known[place]: held}, None, None
+    return _image(source, inputs[place], image_options)
+
+
+def baselines(text: str | None, image: LoadedImage | None) -> Any:
+    """Read a baseline: a number, a file, or a colour of an image.
+
+    Raises
+    ------
+    DataInputError
+        If it is none of them.
+    """
+    if text is None:
+        return None
+    if text.lower() in LEVELS:
+        if image is None:
+            raise DataInputError(f"--baseline {text}: for images only; give a number or a file")
+        return image.filled(LEVELS[text.lower()])
+    if Path(text).suffix.lower() in (".npy", ".npz"):
+        return _load(Path(text))
+    try:
+        return number(text, "--baseline")
+    except DataInputError:
+        raise DataInputError(
+            f"--baseline {text}: give a number, an .npy or .npz file, or black or white for an image"
+        ) from None
+
+
+def _image(
+    source: Path, entry: Any, options: Mapping[str, Any]
+) -> tuple[Arrays, str | None, LoadedImage | None]:
+    if not source.exists():
+        raise DataInputError(f"there is no file '{source}'")
+    layout, channels, size = preprocessing_for(entry.shape, options["layout"], options["size"])
+    given = {key: value for key, value in options.items() if key not in ("layout", "size")}
+    image = load_image(source, size=size, layout=layout, channels=channels, **given)
+    array: Array = image.array
+    if np.issubdtype(entry.dtype, np.integer):
+        if options["scale"] is None and options["preset"] is None:
+            raise DataInputError(
+                f"input '{entry.name}' takes whole numbers ({entry.dtype}): give --scale 1 for pixels "
+                "of 0..255"
+            )
+        array = np.round(array)
+    return {entry.name: array.astype(entry.dtype, copy=False)}, None, image
+
+
+def _load(file: Path) -> Any:
+    """Read an array, or a dict of arrays, without ever running code from the file."""
+    if not file.exists():
+        raise DataInputError(f"there is no file '{file}'")
+    try:
+        held = np.load(file, allow_pickle=False)
+        if isinstance(held, np.ndarray):
+            return held
+        with held:
+            return {key: held[key] for key in held.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise DataInputError(
+            f"'{file}' cannot be read as NumPy arrays ({error}); write it with numpy.save or numpy.savez"
+        ) from error

@@ -1,0 +1,141 @@
+"""The demo: six handwritten digits, one small network, six methods, one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onnxplain import plots
+from onnxplain.data import digits_model_path, digits_samples
+from onnxplain.explainer import Explainer
+from onnxplain.methods import method
+from onnxplain.report import rules_of, sample_section, write_report
+from onnxplain.wording import interface_text, prediction_text
+
+if TYPE_CHECKING:
+    import os
+
+    from onnxplain._types import Array
+    from onnxplain.attribution import Attribution
+
+__all__ = ["run_demo"]
+
+METHODS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("saliency", {}, "How much the score reacts to each pixel: the size of its gradient."),
+    ("smooth_grad", {"n_samples": 32, "seed": 0}, "The gradient, averaged over noisy copies of the input."),
+    (
+        "input_x_gradient",
+        {},
+        "Gradient times input: what each pixel would add if the network were linear around it.",
+    ),
+    (
+        "integrated_gradients",
+        {"n_steps": 50},
+        "The gradient along the way from a black image to this one; adds up to the change of the score.",
+    ),
+    ("guided_backprop", {}, "The gradient with all negative signals stopped: sharp, but not for numbers."),
+    (
+        "lrp",
+        {"composite": "epsilon_plus"},
+        "Shares the score out layer by layer, each unit to what made it fire.",
+    ),
+)
+EASY = (0, 3, 4, 8)
+CLOSE, WRONG = 10, 11
+
+
+def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: bool = False) -> Path:
+    """Explain digits with several methods, and write a report and one picture per sample.
+
+    Parameters
+    ----------
+    folder
+        Where to write ``report.html`` and ``digit-*.png``; made if missing.
+    progress
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to.
+    """
+    from tqdm import tqdm
+
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    images, truth = digits_samples()
+    chosen = [*EASY, CLOSE, WRONG]
+    batch = images[chosen]
+    explainer = Explainer(digits_model_path())
+    methods = [method(name, **options) for name, options, _ in METHODS]
+    predictions = next(iter(explainer.predict(batch).values()))
+    order = np.argsort(-predictions, axis=1, kind="stable")
+    top, second = order[:, 0].tolist(), order[:, 1].tolist()
+
+    jobs = [(one, targets) for targets in (top, second) for one in methods]
+    done: list[Attribution] = [
+        explainer(batch, target=targets, method=one)
+        for one, targets in tqdm(jobs, desc="explaining", unit="method", disable=not progress)
+    ]
+    best, other = done[: len(methods)], done[len(methods) :]
+
+    sections = []
+    for row, index in enumerate(chosen):
+        label = int(truth[index])
+        said = prediction_text(best[0].predictions[row])
+        both = index in (CLOSE, WRONG)
+        sections.append(
+            sample_section(
+                [*best, *(other if both else ())],
+                row,
+                title=_title(label, top[row], second[row], index),
+                text=f"The model says {said}." + (" Both scores are explained below." if both else ""),
+            )
+        )
+        _picture(place / f"digit-{label}-sample-{index}.png", batch[row], best, row, said)
+    facts = [
+        ("model", f"{digits_model_path().name}, a small convolutional network for handwritten digits"),
+        *(("input", interface_text(entry)) for entry in explainer.inputs),
+        *(("output", interface_text(entry)) for entry in explainer.outputs),
+        ("accuracy", "99.49 % of the 10,000 MNIST test images"),
+        ("methods", ", ".join(one.method for one in best)),
+    ]
+    notes = list(dict.fromkeys((*explainer.notes, *(note for one in done for note in one.notes))))
+    return write_report(
+        place / "report.html",
+        "Why does the network read these digits as it does?",
+        sections,
+        lead=(
+            "Six images that the network has never seen: four easy ones, a 7 that it all but takes for a 2, "
+            "and a 5 that it takes for a 6."
+        ),
+        facts=facts,
+        notes=notes,
+        guide=[(one.method, what) for one, (_, _, what) in zip(best, METHODS, strict=True)],
+        rules=rules_of(best),
+    )
+
+
+def _title(label: int, top: int, second: int, index: int) -> str:
+    if label != top:
+        return f"A {label}, taken for a {top}"
+    return f"A {label}, almost taken for a {second}" if index == CLOSE else f"A {label}"
+
+
+def _picture(path: Path, image: Array, results: list[Attribution], row: int, said: str) -> None:
+    """One row of overlays, a panel per method."""
+    from onnxplain.plots.canvas import new_figure
+
+    figure = new_figure(1.9 * len(results), 2.6)
+    for ax, result in zip(figure.subplots(1, len(results)), results, strict=True):
+        values = next(iter(result.arrays.values()))[row]
+        plots.draw(values, image, ax=ax, title=result.method.split("(")[0])
+    figure.suptitle(f"{said}: red speaks for {int(results[0].target[row, 0])}, blue against it", fontsize=10)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,125 @@
+"""What a model is made of, and what would stop an explanation, without running anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnxplain.backward import engine
+from onnxplain.backward.adjoint import needs_body
+from onnxplain.backward.composite import PRESETS
+from onnxplain.backward.registry import lookup
+from onnxplain.errors import OnnxplainError
+from onnxplain.graph import facts, interface
+from onnxplain.graph.interface import InputInfo, OutputInfo
+from onnxplain.graph.load import ModelSource, load
+from onnxplain.graph.normalize import normalize
+
+__all__ = ["Inspection", "OperatorRow", "inspect"]
+
+
+@dataclass(frozen=True)
+class OperatorRow:
+    """One kind of operator in the model.
+
+    Attributes
+    ----------
+    op_type, domain, count
+        What, and how often.
+    gradient
+        ``"rule"``, ``"zero"``, ``"none: <reason>"`` or ``"missing"``.
+    rule
+        What LRP with the composite ``epsilon_plus`` does with it, ``""`` if it is not on the path.
+    """
+
+    op_type: str
+    domain: str
+    count: int
+    gradient: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect` found.
+
+    Attributes
+    ----------
+    inputs, outputs
+        What the model takes and gives.
+    operators
+        One row per kind of operator, most frequent first.
+    problems
+        What would stop an explanation, and where; empty if gradients work.
+    notes
+        What reading changed; methods that do not work although gradients do.
+    """
+
+    inputs: tuple[InputInfo, ...]
+    outputs: tuple[OutputInfo, ...]
+    operators: tuple[OperatorRow, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
+    """Look at a model without running it.
+
+    Parameters
+    ----------
+    model
+        Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
+    output
+        Which output would be explained (default: the first of floats).
+
+    Raises
+    ------
+    ModelNotFoundError, InvalidModelError, ExternalDataError
+        If the model cannot be read.
+    """
+    normal = normalize(load(model), expand=needs_body)
+    graph = normal.model.graph
+    inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
+    notes = list(normal.notes)
+    problems: list[str] = []
+    floats = [v for v in graph.outputs if v.dtype is not None and facts.is_float(v)]
+    chosen = [v for v in floats if output is None or v.name == output][:1]
+    if not chosen:
+        problems.append("no output is made of floats, so there is no score to explain")
+    names = {e for i in inputs if i.explained for e in i.entries}
+    wrt = [v for v in (*graph.inputs, *(o for n in graph for o in n.outputs)) if v.name in names]
+    if not wrt:
+        problems.append("no input is made of floats or reaches an embedding; use a perturbation method")
+    rules: dict[str, str] = {}
+    if chosen and wrt:
+        nodes, _ = engine.path(graph, chosen, wrt)
+        if not nodes:
+            problems.append(f"output '{chosen[0].name}' does not depend differentiably on the inputs")
+        for node in nodes:
+            if lookup(node) is None:
+                problems.append(f"{facts.node_label(node)} lies on the path and has no gradient")
+        if not problems:
+            try:
+                table = PRESETS["epsilon_plus"].resolve(graph, chosen, wrt)
+                rules = {op_type: rule for _, op_type, rule in table}
+            except OnnxplainError as error:
+                notes.append(f"LRP with epsilon_plus does not work: {error}")
+    return Inspection(inputs, outputs, _operators(graph, rules), tuple(problems), tuple(notes))
+
+
+def _operators(graph: ir.Graph, rules: dict[str, str]) -> tuple[OperatorRow, ...]:
+    counts = Counter((n.op_type, n.domain) for n in graph)
+    example = {(n.op_type, n.domain): n for n in graph}
+    rows = []
+    for (op_type, domain), count in counts.most_common():
+        row = lookup(example[op_type, domain])
+        if row is None:
+            gradient = "missing"
+        elif row.vjp is not None:
+            gradient = "rule"
+        else:
+            gradient = f"none: {row.reason}" if row.reason else "zero"
+        rows.append(OperatorRow(op_type, domain, count, gradient, rules.get(op_type, "")))
+    return tuple(rows)

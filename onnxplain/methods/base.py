@@ -1,0 +1,66 @@
+"""What every method is: a frozen dataclass of parameters that turns a problem into attributions."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from onnxplain._types import Arrays, FloatArray
+from onnxplain.backward.composite import Composite
+from onnxplain.backward.program import Combine
+from onnxplain.methods.problem import Problem
+
+__all__ = ["Found", "Method", "OnePass"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method found.
+
+    Attributes
+    ----------
+    values
+        By feature, (n, ...).
+    score
+        (n,): the explained score at the given features.
+    reference
+        (n,): what the attributions of each row must sum to, or None if nothing is promised.
+    extras
+        Whatever else the method knows (standard errors, say).
+    """
+
+    values: Arrays
+    score: FloatArray
+    reference: FloatArray | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Method(abc.ABC):
+    """An explanation method.  Subclasses are frozen dataclasses; their fields are their parameters."""
+
+    #: Name by which the method is found.
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def attribute(self, problem: Problem) -> Found:
+        """Explain all rows of a problem."""
+
+
+class OnePass(Method):
+    """A method that is one walk back: it exports into the model's graph."""
+
+    @abc.abstractmethod
+    def rules(self) -> Composite:
+        """Return the rules to walk by."""
+
+    def combination(self) -> Combine:
+        """Return what becomes of the walk's result."""
+        return "raw"
+
+    def attribute(self, problem: Problem) -> Found:
+        """Walk back once."""
+        rules = self.rules()
+        walk = problem.walk(rules, self.combination())
+        return Found(walk.values, walk.score, walk.score if rules.seed == "score" else None)

@@ -1,0 +1,81 @@
+"""Methods that are one gradient, or one guided gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxplain.backward.composite import PRESETS, Composite
+from onnxplain.backward.program import Combine
+from onnxplain.methods.base import OnePass
+
+__all__ = ["Deconvolution", "GuidedBackprop", "InputXGradient", "Saliency"]
+
+
+@dataclass(frozen=True)
+class Saliency(OnePass):
+    """The gradient of the score (Simonyan et al. 2014): ``|dS/dx|``.
+
+    Parameters
+    ----------
+    abs
+        Take the magnitude (the default); False keeps the sign.
+    """
+
+    name: ClassVar[str] = "saliency"
+    abs: bool = True
+
+    def rules(self) -> Composite:
+        """Return the plain gradient."""
+        return PRESETS["gradient"]
+
+    def combination(self) -> Combine:
+        """Return the magnitude, or the gradient as it is."""
+        return "abs" if self.abs else "raw"
+
+
+@dataclass(frozen=True)
+class InputXGradient(OnePass):
+    """Gradient times input (Shrikumar et al. 2016): ``x dS/dx``.
+
+    On a network of ReLUs without biases this equals LRP-0 and sums to the score.
+    """
+
+    name: ClassVar[str] = "input_x_gradient"
+
+    def rules(self) -> Composite:
+        """Return the plain gradient."""
+        return PRESETS["gradient"]
+
+    def combination(self) -> Combine:
+        """Multiply by the input."""
+        return "times_value"
+
+
+@dataclass(frozen=True)
+class GuidedBackprop(OnePass):
+    """Guided backpropagation (Springenberg et al. 2015): only positive gradients pass a rectifier.
+
+    At ``y = relu(x)``: ``R_x = max(R_y, 0) [x > 0]``; other rectifier-like activations f pass
+    ``max(R_y, 0) f'(x)``.
+    """
+
+    name: ClassVar[str] = "guided_backprop"
+
+    def rules(self) -> Composite:
+        """Return the guided rules."""
+        return PRESETS["guided_backprop"]
+
+
+@dataclass(frozen=True)
+class Deconvolution(OnePass):
+    """DeconvNet (Zeiler and Fergus 2014): a rectifier passes ``max(R_y, 0)``, whatever its input was.
+
+    Max pooling uses its switches: what comes back goes to the place of the maximum.
+    """
+
+    name: ClassVar[str] = "deconvolution"
+
+    def rules(self) -> Composite:
+        """Return the DeconvNet rules."""
+        return PRESETS["deconvnet"]

@@ -1,0 +1,176 @@
+"""What a method works on: features in batches, and the model's answer to "walk back from the score"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from onnxplain._types import Array, Arrays, FloatArray, IntArray
+from onnxplain.backward.composite import PRESETS, Composite
+from onnxplain.backward.program import TARGET, Combine, Program, Question
+from onnxplain.runtime.programs import Programs
+from onnxplain.runtime.session import Executable
+
+__all__ = ["Call", "Problem", "Walk"]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a walk back found.
+
+    Attributes
+    ----------
+    values
+        By feature, (n, ...): gradient or relevance.
+    score
+        (n,): the explained score.
+    """
+
+    values: Arrays
+    score: FloatArray
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is the same for all rows of one call.
+
+    Attributes
+    ----------
+    programs
+        The model.
+    question
+        What to ask, up to the composite.
+    target
+        int64 (N, k).
+    fixed
+        Inputs that are not explained, as given.
+    axes
+        Position of the batch axis by input name; None where there is none.
+    batch_size
+        Rows to run at once.
+    exact_batch
+        Rows that the model demands at once (a fixed batch), or None.
+    progress
+        Whether to show a bar.
+    """
+
+    programs: Programs
+    question: Question
+    target: IntArray
+    fixed: Arrays
+    axes: dict[str, int | None]
+    batch_size: int
+    exact_batch: int | None = None
+    progress: bool = False
+    rule_tables: list[tuple[tuple[str, str, str], ...]] = field(default_factory=list)
+
+    def feeds(self, features: Arrays, rows: IntArray) -> Arrays:
+        """Lay rows out as the model wants its inputs."""
+        fed: Arrays = {}
+        for name, array in features.items():
+            axis = self.axes[name]
+            fed[name] = array[0] if axis is None else np.moveaxis(array, 0, axis)
+        for name, array in self.fixed.items():
+            axis = self.axes[name]
+            fed[name] = array if axis is None else np.take(array, rows, axis=axis)
+        if self.question.target_axes:
+            target = self.target[rows]
+            fed[TARGET] = target[:, 0] if self.question.target_axes == 1 else target
+        return fed
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Features to explain, n rows.
+
+    Attributes
+    ----------
+    call
+        What all rows share.
+    features
+        By name, (n, ...): batch axis first.
+    rows
+        (n,): which sample of the call each row belongs to.
+    baselines
+        Like ``features``: where paths start.
+    """
+
+    call: Call
+    features: Arrays
+    rows: IntArray
+    baselines: Arrays
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    @property
+    def batch_size(self) -> int:
+        """Rows that run at once."""
+        return self.call.batch_size
+
+    def take(self, index: IntArray | slice) -> Problem:
+        """Return the problem of some rows."""
+        return replace(
+            self,
+            features={k: v[index] for k, v in self.features.items()},
+            baselines={k: v[index] for k, v in self.baselines.items()},
+            rows=self.rows[index],
+        )
+
+    def blocks(self, size: int) -> Iterator[slice]:
+        """Cut the rows into blocks."""
+        for start in range(0, self.n, size):
+            yield slice(start, min(start + size, self.n))
+
+    def at(self, features: Arrays, repeats: int = 1) -> Problem:
+        """Return the problem of other features, ``repeats`` copies of all rows one after the other."""
+        tiled = {k: np.tile(v, (repeats, *(1,) * (v.ndim - 1))) for k, v in self.baselines.items()}
+        return replace(self, features=features, rows=np.tile(self.rows, repeats), baselines=tiled)
+
+    def walk(self, composite: Composite | str = "gradient", combine: Combine = "raw") -> Walk:
+        """Walk back from the scores of all rows.
+
+        Parameters
+        ----------
+        composite
+            Which rules to walk by.
+        combine
+            What to make of the result.
+        """
+        chosen = PRESETS[composite] if isinstance(composite, str) else composite
+        program, executable = self.call.programs.program(
+            replace(self.call.question, composite=chosen, combine=combine)
+        )
+        if program.rule_table and program.rule_table not in self.call.rule_tables:
+            self.call.rule_tables.append(program.rule_table)
+        parts = [self._run(program, executable, block) for block in self.blocks(self.batch_size)]
+        values = {
+            name: np.concatenate([p.values[name] for p in parts]) if len(parts) > 1 else parts[0].values[name]
+            for name in self.features
+        }
+        return Walk(values, np.concatenate([p.score for p in parts]))
+
+    def bar(self, steps: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+        """Show progress over steps, if the caller wants it."""
+        return tqdm(steps, total=total, desc=what, disable=not self.call.progress, leave=False)
+
+    def _run(self, program: Program, executable: Executable, block: slice) -> Walk:
+        call = self.call
+        features = {k: v[block] for k, v in self.features.items()}
+        rows, n = self.rows[block], len(self.rows[block])
+        if call.exact_batch is not None and n < call.exact_batch:
+            index = np.minimum(np.arange(call.exact_batch), n - 1)
+            features, rows = {k: v[index] for k, v in features.items()}, rows[index]
+        made = executable.run(call.feeds(features, rows), [program.score, *program.attributions])
+        values: Arrays = {}
+        for name, output in zip(call.question.wrt, program.attributions, strict=True):
+            axis = call.axes[name]
+            array: Array = made[output]
+            values[name] = array[None] if axis is None else np.moveaxis(array, axis, 0)[:n]
+        return Walk(values, made[program.score][:n])

@@ -1,0 +1,106 @@
+"""Averaging any method over noisy copies of the input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray
+from onnxplain.errors import MethodError
+from onnxplain.kernels import path as kernels
+from onnxplain.methods.base import Found, Method
+from onnxplain.methods.gradients import Saliency
+from onnxplain.methods.problem import Problem
+
+__all__ = ["SmoothGrad"]
+
+
+@dataclass(frozen=True)
+class SmoothGrad(Method):
+    """SmoothGrad (Smilkov et al. 2017), and its relatives.
+
+    With ``A_i`` the inner method's attribution at ``x + noise_i``, n samples:
+
+    * ``"smoothgrad"``: ``mean A_i``
+    * ``"smoothgrad_sq"``: ``mean A_i^2``
+    * ``"vargrad"``: ``mean A_i^2 - (mean A_i)^2``
+
+    Parameters
+    ----------
+    method
+        What to average; the signed gradient by default.
+    n_samples
+        Noisy copies.
+    stdevs
+        Standard deviation of the Gaussian noise, in the input's units.  None: ``noise_level`` times the
+        range (max - min) of each sample.
+    noise_level
+        See ``stdevs``.
+    nt_type
+        ``"smoothgrad"``, ``"smoothgrad_sq"`` or ``"vargrad"``.
+    seed
+        Same seed, same bits.
+
+    Notes
+    -----
+    The result's ``extras["standard_error"]`` holds, by input, the standard error of the mean.
+
+    Raises
+    ------
+    MethodError
+        If a parameter makes no sense.
+    """
+
+    name: ClassVar[str] = "smooth_grad"
+    method: Method = Saliency(abs=False)
+    n_samples: int = 25
+    stdevs: float | None = None
+    noise_level: float = 0.15
+    nt_type: Literal["smoothgrad", "smoothgrad_sq", "vargrad"] = "smoothgrad"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_samples < 1:
+            raise MethodError(f"n_samples is {self.n_samples}; give at least 1")
+        if self.nt_type not in ("smoothgrad", "smoothgrad_sq", "vargrad"):
+            raise MethodError(f"nt_type '{self.nt_type}' is unknown; use smoothgrad, smoothgrad_sq or vargrad")
+        if (self.stdevs is not None and self.stdevs < 0) or self.noise_level < 0:
+            raise MethodError("the noise's standard deviation cannot be negative")
+
+    def attribute(self, problem: Problem) -> Found:
+        """Explain noisy copies in blocks, and combine."""
+        first: Arrays = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
+        second: Arrays = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
+        at_once = max(1, problem.batch_size // problem.n)
+        jobs = range(0, self.n_samples, at_once)
+        for start in problem.bar(jobs, len(jobs), "smooth grad"):
+            copies = min(at_once, self.n_samples - start)
+            noisy = {
+                k: self._noisy(v, start, copies, stream) for stream, (k, v) in enumerate(problem.features.items())
+            }
+            found = self.method.attribute(problem.at(noisy, repeats=copies))
+            for k, values in found.values.items():
+                split = values.reshape(copies, problem.n, *values.shape[1:]).astype(np.float64)
+                first[k] += split.sum(0)
+                second[k] += (split**2).sum(0)
+        values: Arrays = {}
+        errors: Arrays = {}
+        n = self.n_samples
+        for k, feature in problem.features.items():
+            mean, square = first[k] / n, second[k] / n
+            variance = np.maximum(square - mean**2, 0)
+            errors[k] = np.sqrt(variance / n)
+            chosen = {"smoothgrad": mean, "smoothgrad_sq": square, "vargrad": variance}[self.nt_type]
+            values[k] = chosen.astype(feature.dtype)
+        return Found(values, problem.walk().score, None, {"standard_error": errors})
+
+    def _noisy(self, x: FloatArray, first: int, copies: int, stream: int) -> Array:
+        """Copies of x with noise; a sample's noise does not depend on its place in the batch."""
+        out: Array = np.empty((copies, *x.shape), x.dtype)
+        for row, sample in enumerate(x):
+            spread = float(sample.max() - sample.min()) if sample.size else 0.0
+            stdev = self.noise_level * spread if self.stdevs is None else self.stdevs
+            out[:, row] = kernels.noise(sample[None], stdev, self.seed, first, copies, substream=stream)
+        return out.reshape(copies * len(x), *x.shape[1:])

@@ -1,0 +1,142 @@
+"""What all pictures share: the figure, the colours, the scale."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ft2font import FT2Font
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+
+    from onnxplain._types import Array, FloatArray
+
+__all__ = [
+    "AGAINST",
+    "FOR",
+    "Picture",
+    "colour_map",
+    "figure_of",
+    "limit_of",
+    "new_figure",
+    "one_line",
+    "paint",
+    "png",
+    "printable",
+    "symmetric_colours",
+]
+
+FOR = "#b2182b"
+AGAINST = "#2166ac"
+INK = "#222222"
+
+
+class Picture(Figure):
+    """A figure that shows itself in a notebook, without ``pyplot``."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
+def new_figure(width: float, height: float) -> Picture:
+    """Make an empty figure, sizes in inches."""
+    return Picture(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Give the figure that the axes belong to."""
+    figure: Figure | SubFigure | None = ax.get_figure()
+    while isinstance(figure, SubFigure):
+        figure = figure.figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def png(figure: Figure, dpi: float = 110.0) -> bytes:
+    """Render a figure."""
+    with io.BytesIO() as buffer:
+        figure.savefig(buffer, format="png", dpi=dpi)
+        return buffer.getvalue()
+
+
+def colour_map(cmap: str | Colormap | None) -> Colormap:
+    """Look a colour map up; the default runs from blue over white to red."""
+    if isinstance(cmap, Colormap):
+        return cmap
+    try:
+        return mpl.colormaps[cmap or "RdBu_r"]
+    except KeyError:
+        from onnxplain.errors import DataInputError
+
+        raise DataInputError(
+            f"matplotlib has no colour map '{cmap}'; try 'RdBu_r', 'PuOr_r' or 'coolwarm'"
+        ) from None
+
+
+def limit_of(values: FloatArray, percentile: float = 99.0) -> float:
+    """Tell which absolute value gets the strongest colour.
+
+    The percentile of the absolute values; where that is 0 (few values differ from 0) their maximum;
+    1 if all are 0.
+    """
+    size = np.abs(np.asarray(values, np.float64))
+    size = size[np.isfinite(size)]
+    if size.size == 0:
+        return 1.0
+    return float(np.percentile(size, percentile)) or float(size.max()) or 1.0
+
+
+def paint(values: FloatArray, limit: float, cmap: str | Colormap | None = None) -> Array:
+    """Colour values: -limit to limit become the ends of the map, 0 its middle.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., 3)
+        Red, green, blue in 0..1.
+    """
+    place = np.clip(np.asarray(values, np.float64) / limit, -1.0, 1.0) / 2.0 + 0.5
+    return np.asarray(colour_map(cmap)(place))[..., :3]
+
+
+def symmetric_colours(limit: float, cmap: str | Colormap | None) -> Any:
+    """Make what ``Figure.colorbar`` needs: a map with 0 in the middle."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    return ScalarMappable(Normalize(-limit, limit), colour_map(cmap))
+
+
+@lru_cache(maxsize=4)
+def _font(family: str) -> FT2Font:
+    return FT2Font(font_manager.findfont(font_manager.FontProperties(family=[family])))
+
+
+def printable(texts: Iterable[str], family: str = "DejaVu Sans") -> list[str]:
+    """Replace what the figure's font cannot draw by a box, so that no warning is raised.
+
+    Line breaks and other control characters become a visible mark. The HTML forms need none of this.
+    """
+    font = _font(family)
+
+    def mark(letter: str) -> str:
+        if letter in "\n\r":
+            return "\u21b5"
+        if letter == "\t":
+            return "\u21e5"
+        return letter if letter.isprintable() and font.get_char_index(ord(letter)) else "\u25a1"
+
+    return ["".join(mark(letter) for letter in text) for text in texts]
+
+
+def one_line(text: str) -> str:
+    """Make one text printable."""
+    return printable([text])[0]

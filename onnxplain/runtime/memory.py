@@ -1,0 +1,65 @@
+"""How many samples fit: the internal batch size from a memory budget."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import onnx_ir as ir
+
+from onnxplain._types import Shape
+from onnxplain.graph import facts
+from onnxplain.graph.normalize import infer_shapes
+
+__all__ = ["DEFAULT_BUDGET", "LARGEST_BATCH", "MemoryModel"]
+
+#: Bytes that the activations of one internal batch may take.
+DEFAULT_BUDGET = 1 << 30
+
+#: Beyond this, larger batches gain nothing.
+LARGEST_BATCH = 64
+
+
+class MemoryModel:
+    """Estimates the activations that one sample keeps alive.
+
+    Every float value of the forward graph counts twice (its gradient is as large), at the shapes that the
+    given inputs imply.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._known: dict[tuple[tuple[str, Shape], ...], int] = {}
+        self._lock = threading.Lock()
+
+    def bytes_per_sample(self, shapes: dict[str, Shape]) -> int:
+        """Return the estimate for inputs of these shapes, batch axis included (length 1)."""
+        key = tuple(sorted(shapes.items()))
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = self._estimate(shapes)
+            return self._known[key]
+
+    def batch_size(self, shapes: dict[str, Shape], budget: int) -> int:
+        """Return how many samples fit in a budget (at least 1)."""
+        return max(1, min(LARGEST_BATCH, budget // self.bytes_per_sample(shapes)))
+
+    def _estimate(self, shapes: dict[str, Shape]) -> int:
+        model = self._model.clone()
+        for value in model.graph.inputs:
+            if value.name in shapes:
+                value.shape = ir.Shape(shapes[value.name])
+        for node in model.graph:
+            for value in node.outputs:
+                if facts.static_shape(value) is None:
+                    value.shape = None
+        infer_shapes(model)
+        total = 0
+        for node in model.graph:
+            for value in node.outputs:
+                shape = facts.static_shape(value)
+                if shape is not None and facts.is_float(value):
+                    total += 2 * math.prod(shape) * (value.dtype.itemsize if value.dtype is not None else 4)
+        inputs = sum(4 * math.prod(s) for s in shapes.values())
+        return max(int(total), inputs, 1)
+

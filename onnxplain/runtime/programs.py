@@ -1,0 +1,80 @@
+"""All programs of one model: built when first asked for, compiled once, run from any thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from onnxplain._types import Arrays
+from onnxplain.backward.program import Program, Question, build
+from onnxplain.graph import passes
+from onnxplain.graph.normalize import Normalized
+from onnxplain.runtime.session import Executable
+from onnxplain.runtime.weights import WeightStore
+
+__all__ = ["Programs"]
+
+
+class Programs:
+    """Compiles and caches.
+
+    Parameters
+    ----------
+    source
+        The normalised model.
+    device
+        Where to run.
+    threads
+        Threads within an operator.
+    """
+
+    def __init__(self, source: Normalized, device: Literal["cpu", "cuda"], threads: int | None = None) -> None:
+        self.source = source
+        self.device = device
+        self.threads = threads
+        self.weights = WeightStore()
+        self._flipped: dict[int, tuple[object, ir.TensorProtocol]] = {}
+        self._programs: dict[Question, tuple[Program, Executable]] = {}
+        self._fronts: dict[tuple[str, ...], Executable] = {}
+        self._lock = threading.RLock()
+
+    def program(self, question: Question) -> tuple[Program, Executable]:
+        """Return the compiled program for a question, building it the first time."""
+        with self._lock:
+            held = self._programs.get(question)
+            if held is None:
+                made = build(self.source, question)
+                lower(made.model, self.device, self._flipped)
+                held = made, Executable(made.model, self.weights, self.device, self.threads)
+                self._programs[question] = held
+            return held
+
+    def values(self, names: tuple[str, ...], feeds: Arrays) -> Arrays:
+        """Compute inner values (the embeddings of tokens, say) from the model's inputs."""
+        with self._lock:
+            front = self._fronts.get(names)
+            if front is None:
+                front = Executable(_front(self.source.model, names), self.weights, self.device, self.threads)
+                self._fronts[names] = front
+        return front.run(feeds)
+
+
+def lower(model: ir.Model, device: str, flipped: dict[int, tuple[object, ir.TensorProtocol]] | None = None) -> None:
+    """Apply the passes that suit a device to a finished program."""
+    if device == "cpu":
+        passes.FlipTransposedConvs(flipped)(model)
+
+
+def _front(source: ir.Model, names: tuple[str, ...]) -> ir.Model:
+    model = source.clone()
+    graph = model.graph
+    by_name = {v.name: v for node in graph for v in node.outputs}
+    graph.outputs.clear()
+    graph.outputs.extend(by_name[name] for name in names)
+    common.RemoveUnusedNodesPass()(model)
+    for value in [v for v in graph.inputs if not v.uses()]:
+        graph.inputs.remove(value)
+    return model

@@ -1,0 +1,111 @@
+"""A compiled program that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+
+from onnxplain._types import Array, Arrays
+from onnxplain.errors import InvalidModelError
+from onnxplain.runtime.device import providers
+from onnxplain.runtime.weights import WeightStore
+
+__all__ = ["Executable"]
+
+
+class Executable:
+    """One graph on one device; safe to run from several threads.
+
+    Parameters
+    ----------
+    model
+        The graph; its large weights move to ``weights``.
+    weights
+        The model's weights.
+    device
+        Where to run.
+    threads
+        Threads within an operator; None leaves it to onnxruntime.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        weights: WeightStore,
+        device: Literal["cpu", "cuda"],
+        threads: int | None = None,
+    ) -> None:
+        content, shared = weights.serialize(model)
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        if shared:
+            options.add_external_initializers(list(shared), list(shared.values()))
+        self.device = device
+        try:
+            self._session = ort.InferenceSession(content, options, providers=providers(device))
+        except Exception as error:  # onnxruntime raises many kinds
+            reason = str(error).split("\n")[0]
+            raise InvalidModelError(
+                f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain model loads "
+                "in onnxruntime.InferenceSession"
+            ) from error
+        self.inputs = tuple(i.name for i in self._session.get_inputs())
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
+
+    def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
+        """Run once.
+
+        Parameters
+        ----------
+        feeds
+            One array per input; others are ignored.
+        outputs
+            Names of the outputs wanted (default: all).
+
+        Returns
+        -------
+        dict of arrays on the host, by output name.
+        """
+        names = list(outputs or self.outputs)
+        binding = self._bind(feeds)
+        for name in names:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+
+    def run_on_device(self, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, ort.OrtValue]:
+        """Run once on values that lie on the device, leaving the results there.
+
+        Parameters
+        ----------
+        feeds
+            Arrays, or :class:`onnxruntime.OrtValue` on the device.
+        outputs
+            Names of the outputs wanted.
+        """
+        binding = self._bind(feeds)
+        for name in outputs:
+            binding.bind_output(name, self.device, 0)
+        self._session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return dict(zip(outputs, binding.get_outputs(), strict=True))
+
+    def _bind(self, feeds: dict[str, Any]) -> Any:
+        binding = self._session.io_binding()
+        for name in self.inputs:
+            value = feeds[name]
+            if isinstance(value, ort.OrtValue):
+                binding.bind_ortvalue_input(name, value)
+            else:
+                binding.bind_cpu_input(name, _contiguous(value))
+        return binding
+
+
+def _contiguous(value: Array) -> Array:
+    return np.ascontiguousarray(value).reshape(np.shape(value))

@@ -1,0 +1,69 @@
+"""One copy of each weight, shared by all sessions of a model."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+
+from onnxplain._types import Array
+
+__all__ = ["WeightStore"]
+
+_SMALL_BYTES = 1024
+_LOCATION = "onnxplain.weights"
+
+
+class WeightStore:
+    """Holds weights as onnxruntime values and hands them to sessions by name.
+
+    A program is serialised without its large weights; they are given to the session at its creation, from
+    here.  (onnxruntime may still lay a weight out anew for its kernels, once per session.)
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[ir.TensorProtocol, Array, ort.OrtValue]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return how many weights are held."""
+        return len(self._held)
+
+    def serialize(self, model: ir.Model) -> tuple[bytes, dict[str, ort.OrtValue]]:
+        """Return a model's bytes without its large weights, and the weights by name.
+
+        Parameters
+        ----------
+        model
+            A program of the caller's own; its initializers are replaced by stubs.
+        """
+        shared: dict[str, ort.OrtValue] = {}
+        for name, value in model.graph.initializers.items():
+            tensor = value.const_value
+            if tensor is None or tensor.nbytes <= _SMALL_BYTES:
+                continue
+            held = self._hold(tensor)
+            if held is None:
+                continue
+            shared[name] = held
+            value.const_value = ir.ExternalTensor(
+                location=_LOCATION, offset=0, length=tensor.nbytes, dtype=tensor.dtype,
+                shape=ir.Shape(tensor.shape), name=name,
+            )  # fmt: skip
+        proto = ir.to_proto(model)
+        assert isinstance(proto, onnx.ModelProto)
+        return proto.SerializeToString(), shared
+
+    def _hold(self, tensor: ir.TensorProtocol) -> ort.OrtValue | None:
+        with self._lock:
+            held = self._held.get(id(tensor))
+            if held is None:
+                array = np.ascontiguousarray(tensor.numpy())
+                if array.dtype.kind not in "fiub" or array.dtype.isbuiltin != 1:
+                    return None  # exotic types (bfloat16, int4) travel inside the model
+                held = (tensor, array, ort.OrtValue.ortvalue_from_numpy(array))
+                self._held[id(tensor)] = held
+            return held[2]

@@ -1,0 +1,153 @@
+"""Results in words: predictions, targets and checks, for the command line and the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnxplain.errors import DataInputError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from onnxplain._types import Array
+    from onnxplain.attribution import Attribution
+    from onnxplain.graph.interface import InputInfo, OutputInfo
+
+__all__ = [
+    "check_text",
+    "interface_text",
+    "label_of",
+    "percent",
+    "prediction_text",
+    "read_labels",
+    "target_text",
+    "total_of",
+]
+
+
+def read_labels(path: str | os.PathLike[str]) -> list[str]:
+    """Read class names: one a line, or a JSON list, or a JSON object with the numbers as keys.
+
+    In a JSON object a value may be a list, of which the last entry is the name (ImageNet's own form).
+
+    Raises
+    ------
+    DataInputError
+        If the file is missing, empty or malformed.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataInputError(f"cannot read the labels '{file}': {error}") from error
+    if file.suffix.lower() != ".json":
+        labels = [line.strip() for line in text.rstrip().splitlines()]
+    else:
+        try:
+            held = json.loads(text)
+            if isinstance(held, dict):
+                rows = [held[str(i)] for i in range(len(held))]
+                held = [row[-1] if isinstance(row, list) else row for row in rows]
+            labels = [str(label) for label in held]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise DataInputError(
+                f"'{file}' is no list of labels ({error}); "
+                "give a JSON list, or an object with the keys 0, 1, ..."
+            ) from error
+    if not labels:
+        raise DataInputError(f"'{file}' holds no labels; write one name a line")
+    return labels
+
+
+def label_of(index: int, labels: Sequence[str] | None) -> str:
+    """Name a class: its number, with its label where there is one."""
+    known = labels is not None and 0 <= index < len(labels) and labels[index] != str(index)
+    return f"{index} {labels[index]}" if known and labels is not None else str(index)
+
+
+def prediction_text(output: Array, labels: Sequence[str] | None = None, *, top: int = 3) -> str:
+    """Say what a model gave for one sample.
+
+    Parameters
+    ----------
+    output
+        One sample's output, without the batch axis.
+    labels
+        Class names.
+    top
+        How many of the classes to name.
+
+    Returns
+    -------
+    str
+        Such as ``"7 (50.8 %), 2 (49.2 %)"``: the largest first, in per cent if they are
+        probabilities; the number itself for a single score; the shape where there are more axes.
+    """
+    scores = np.asarray(output)
+    if scores.size == 1:
+        return f"{float(scores.ravel()[0]):.4g}"
+    if scores.ndim != 1:
+        return f"an array of shape {scores.shape}"
+    scores = scores.astype(np.float64)
+    likely = bool(np.all((scores >= 0) & (scores <= 1)) and abs(scores.sum() - 1) < 1e-3)
+    best = np.argsort(-scores, kind="stable")[:top]
+    parts = []
+    for place, index in enumerate(best.tolist()):
+        if likely and place and scores[index] < 0.0005:
+            break
+        shown = f"{scores[index]:.1%}".replace("%", " %") if likely else f"{scores[index]:.4g}"
+        parts.append(f"{label_of(index, labels)} ({shown})")
+    return ", ".join(parts)
+
+
+def interface_text(entry: InputInfo | OutputInfo) -> str:
+    """Describe one of a model's inputs or outputs: name, dtype, shape."""
+    dtype = "?" if entry.dtype is None else entry.dtype.name
+    shape = "any shape"
+    if entry.shape is not None:
+        sides = ("?" if length is None else str(length) for length in entry.shape)
+        shape = " x ".join(sides) or "one number"
+    return f"{entry.name}: {dtype}, {shape}"
+
+
+def target_text(result: Attribution, sample: int = 0, labels: Sequence[str] | None = None) -> str:
+    """Name the score that was explained for one sample."""
+    index = [int(i) for i in np.asarray(result.target)[sample].ravel()]
+    if not index:
+        return "the only score"
+    return label_of(index[0], labels) if len(index) == 1 else str(tuple(index))
+
+
+def total_of(result: Attribution, sample: int = 0) -> float:
+    """Add up one sample's attribution over all inputs."""
+    return float(sum(values[sample].sum(dtype=np.float64) for values in result.arrays.values()))
+
+
+def check_text(result: Attribution, sample: int = 0) -> str:
+    """Say what the attribution sums to, and what it must sum to.
+
+    Returns
+    -------
+    str
+        Such as ``"sums to 11.83, must be 11.84: off by 0.01 (0.1 %)"``.
+    """
+    total = total_of(result, sample)
+    relative = result.relative_delta
+    if result.delta is None or result.reference is None or relative is None:
+        return f"sums to {total:.4g} (this method promises no sum)"
+    return (
+        f"sums to {total:.4g}, must be {float(result.reference[sample]):.4g}: "
+        f"off by {abs(float(result.delta[sample])):.2g} ({percent(float(relative[sample]))})"
+    )
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent, with as many digits as make sense."""
+    if share < 0.0001:
+        return "less than 0.01 %"
+    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
