@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Attribution:
     arrays
         Attribution by input name, each with its input's shape (for token inputs: one number per token).
     inputs
-        What was explained, by input name: the arrays that were given.
+        What was explained, by input name: the arrays that were given (or the inner values).
     target
         int64 (N, k): index of the explained score in each sample's output; k = 0 for a single score.
     score
@@ -46,6 +47,8 @@ class Attribution:
         Rows (node, operator, rule) for methods that modify the backward pass.
     notes
         What a person may want to know: raised opset, batch run one by one, Softmax left out.
+    extras
+        What else the method knows, by kind: arrays, or arrays by input name.
     """
 
     arrays: Arrays
@@ -116,6 +119,9 @@ class Attribution:
         for name in ("target", "score", "predictions", "delta", "reference"):
             if getattr(self, name) is not None:
                 arrays[name] = getattr(self, name)
+        for kind, item in self.extras.items():
+            for name, array in item.items() if isinstance(item, Mapping) else [("", item)]:
+                arrays[f"extras/{kind}/{name}"] = np.asarray(array)
         with open(path, "wb") as file:
             np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
 
@@ -129,17 +135,30 @@ class Attribution:
             If the file is something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as held:
-                content = {k: held[k] for k in held.files}
-            meta = json.loads(str(content.pop("meta")))
-        except (KeyError, ValueError, OSError) as error:
+            held = np.load(path, allow_pickle=False)
+            if isinstance(held, np.ndarray):
+                raise ValueError("it holds one array")
+            with held:
+                return cls._from_content({k: held[k] for k in held.files})
+        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise DataInputError(
                 f"'{path}' is no saved attribution ({error}); give a file written by Attribution.save"
             ) from error
-        split: dict[str, Arrays] = {"values": {}, "inputs": {}}
+
+    @classmethod
+    def _from_content(cls, content: Arrays) -> Attribution:
+        meta = json.loads(str(content.pop("meta")))
+        split: dict[str, dict[str, Any]] = {"values": {}, "inputs": {}, "extras": {}}
         for key in [k for k in content if "/" in k]:
             group, name = key.split("/", 1)
             split[group][name] = content.pop(key)
+        extras: dict[str, Any] = {}
+        for key, array in split["extras"].items():
+            kind, name = key.split("/", 1)
+            if name:
+                extras.setdefault(kind, {})[name] = array
+            else:
+                extras[kind] = array
         return cls(
             arrays=split["values"],
             inputs=split["inputs"],
@@ -152,6 +171,7 @@ class Attribution:
             output=tuple(meta["output"]),
             rule_table=tuple(tuple(row) for row in meta["rule_table"]),
             notes=tuple(meta["notes"]),
+            extras=extras,
         )
 
     def _name(self, name: str | None) -> str:

@@ -59,6 +59,8 @@ def _told(error: Exception) -> tuple[str, int]:
     code = 2
     if hasattr(error, "format_message"):  # a wrong option, found by typer
         text = error.format_message()
+    elif isinstance(error, OSError) and not isinstance(error, OnnxplainError) and error.filename is not None:
+        text = f"'{error.filename}': {error.strerror}"
     elif isinstance(error, OnnxplainError | OSError):
         text = str(error)
     else:
@@ -211,7 +213,9 @@ def explain(
     for note in dict.fromkeys((*explainer.notes, *result.notes)):
         say("note", note)
     for file in files:
-        for written in _write(result, file, f"{model.name}: {source.name}", class_names, part_names):
+        for written in _write(
+            result, file, model, source, image.steps if image else (), class_names, part_names
+        ):
             say("wrote", str(written))
 
 
@@ -261,6 +265,7 @@ def export(
     from onnxplain import command_input as given
 
     chosen = given.make_method(method, params or [])
+    given.check_folder(out, str(out))
     ox.export(model, out, method=chosen, output=output_name)
     _speaker(quiet)("wrote", str(out))
 
@@ -294,7 +299,9 @@ def _speaker(quiet: bool) -> Callable[[str, str], None]:
 def _write(
     result: Attribution,
     file: Path,
-    title: str,
+    model: Path,
+    source: Path,
+    steps: Sequence[str],
     class_names: list[str] | None,
     part_names: list[str] | None,
 ) -> list[Path]:
@@ -311,13 +318,15 @@ def _write(
             sample_section(
                 [result],
                 sample,
-                title=f"Sample {sample}" if len(result) > 1 else "The sample",
+                title=f"{source.name}, sample {sample}" if len(result) > 1 else source.name,
                 class_labels=class_names,
                 labels=part_names,
             )
             for sample in range(len(result))
         ]
-        facts = [("method", result.method), ("output", result.output[0])]
+        facts = [("model", model.name), ("output", result.output[0]), ("method", result.method)]
+        facts += [("image", ", ".join(steps))] * bool(steps)
+        title = f"Why {model.stem} says what it says"
         return [
             write_report(file, title, sections, facts=facts, notes=result.notes, rules=rules_of([result]))
         ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from onnxplain.errors import DataInputError, MethodError, TargetError
 from onnxplain.images import LoadedImage, load_image, preprocessing_for
-from onnxplain.methods import METHODS, Method, method
+from onnxplain.methods import Method, method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "baselines",
+    "check_folder",
     "destinations",
     "make_method",
     "number",
@@ -66,11 +67,13 @@ def make_method(name: str, texts: Sequence[str]) -> Method:
         If the name, a parameter or a value makes no sense.
     """
     given = parameters(texts)
-    if "method" in given:
-        holders = [kind for key, kind in METHODS.items() if key == name]
-        inner = [f for kind in holders for f in dataclasses.fields(kind) if f.name == "method"]  # type: ignore[arg-type]
-        if inner and isinstance(inner[0].default, Method):
-            given["method"] = method(str(given["method"]))
+    kind = type(method(name))
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = given.get(field.name)
+        if isinstance(field.default, Method) and isinstance(value, str):
+            given[field.name] = method(value)
+        elif isinstance(field.default, int | float) and isinstance(value, str):
+            raise MethodError(f"parameter '{field.name}' of '{name}' is a number, not '{value}'")
     try:
         return method(name, **given)
     except TypeError as error:
@@ -152,9 +155,22 @@ def destinations(out: Sequence[Path] | None, source: Path, method_name: str) -> 
     for file in files:
         if file.suffix.lower() not in ENDINGS:
             raise DataInputError(f"-o {file}: the ending says what to write; use one of {', '.join(ENDINGS)}")
-        if not file.absolute().parent.is_dir():
-            raise DataInputError(f"-o {file}: there is no folder '{file.parent}'")
+        check_folder(file, f"-o {file}")
     return files
+
+
+def check_folder(file: Path, what: str) -> None:
+    """Make sure that a file can be put where it is to go.
+
+    Raises
+    ------
+    DataInputError
+        If its folder is missing.
+    """
+    if not file.absolute().parent.is_dir():
+        raise DataInputError(f"{what}: there is no folder '{file.parent}'")
+    if file.is_dir():
+        raise DataInputError(f"{what}: this is a folder; give a file in it")
 
 
 def read(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["run_demo"]
 
 METHODS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    ("saliency", {}, "How much the score reacts to each pixel: the size of its gradient."),
+    ("saliency", {}, "How strongly the score reacts to each pixel, whichever way: the size of its gradient."),
     ("smooth_grad", {"n_samples": 32, "seed": 0}, "The gradient, averaged over noisy copies of the input."),
     (
         "input_x_gradient",
@@ -39,7 +39,7 @@ METHODS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "lrp",
         {"composite": "epsilon_plus"},
-        "Shares the score out layer by layer, each unit to what made it fire.",
+        "Shares the score out layer by layer, each unit to what made it fire; biases keep what is missing.",
     ),
 )
 EASY = (0, 3, 4, 8)
@@ -77,9 +77,12 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
     methods = [method(name, **options) for name, options, _ in METHODS]
     predictions = next(iter(explainer.predict(batch).values()))
     order = np.argsort(-predictions, axis=1, kind="stable")
-    top, second = order[:, 0].tolist(), order[:, 1].tolist()
+    true = truth[chosen]
+    top = order[:, 0].tolist()
+    # The right digit where the network is wrong, else the runner-up.
+    rival = np.where(true == order[:, 0], order[:, 1], true).tolist()
 
-    jobs = [(one, targets) for targets in (top, second) for one in methods]
+    jobs = [(one, targets) for targets in (top, rival) for one in methods]
     done: list[Attribution] = [
         explainer(batch, target=targets, method=one)
         for one, targets in tqdm(jobs, desc="explaining", unit="method", disable=not progress)
@@ -95,8 +98,9 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
             sample_section(
                 [*best, *(other if both else ())],
                 row,
-                title=_title(label, top[row], second[row], index),
-                text=f"The model says {said}." + (" Both scores are explained below." if both else ""),
+                title=_title(label, top[row], rival[row], index),
+                text=f"The model says {said}."
+                + (f" Below: what speaks for {top[row]}, and what for {rival[row]}." if both else ""),
             )
         )
         _picture(place / f"digit-{label}-sample-{index}.png", batch[row], best, row, said)
@@ -105,7 +109,6 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
         *(("input", interface_text(entry)) for entry in explainer.inputs),
         *(("output", interface_text(entry)) for entry in explainer.outputs),
         ("accuracy", "99.49 % of the 10,000 MNIST test images"),
-        ("methods", ", ".join(one.method for one in best)),
     ]
     notes = list(dict.fromkeys((*explainer.notes, *(note for one in done for note in one.notes))))
     return write_report(
@@ -118,22 +121,25 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
         ),
         facts=facts,
         notes=notes,
-        guide=[(one.method, what) for one, (_, _, what) in zip(best, METHODS, strict=True)],
+        guide=[
+            (one.method.split("(")[0], f"{what} Here: {one.method}.")
+            for one, (_, _, what) in zip(best, METHODS, strict=True)
+        ],
         rules=rules_of(best),
     )
 
 
-def _title(label: int, top: int, second: int, index: int) -> str:
+def _title(label: int, top: int, rival: int, index: int) -> str:
     if label != top:
         return f"A {label}, taken for a {top}"
-    return f"A {label}, almost taken for a {second}" if index == CLOSE else f"A {label}"
+    return f"A {label}, almost taken for a {rival}" if index == CLOSE else f"A {label}"
 
 
 def _picture(path: Path, image: Array, results: list[Attribution], row: int, said: str) -> None:
     """One row of overlays, a panel per method."""
     from onnxplain.plots.canvas import new_figure
 
-    figure = new_figure(1.9 * len(results), 2.6)
+    figure = new_figure(1.9 * len(results), 2.45)
     for ax, result in zip(figure.subplots(1, len(results)), results, strict=True):
         values = next(iter(result.arrays.values()))[row]
         plots.draw(values, image, ax=ax, title=result.method.split("(")[0])

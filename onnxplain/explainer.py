@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,23 @@ import numpy as np
 from onnxplain._types import Array, ArrayLike, Arrays
 from onnxplain.attribution import Attribution
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.composite import PRESETS
-from onnxplain.backward.program import Question
-from onnxplain.errors import DataInputError, MethodError, TargetError
+from onnxplain.backward.program import Question, explained_value
+from onnxplain.errors import DataInputError, MethodError
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
-from onnxplain.inputs import batch_axes, check_inputs, check_target
-from onnxplain.methods import Method, method as make_method
+from onnxplain.inputs import (
+    Layout,
+    check_baseline,
+    check_inputs,
+    check_target,
+    choose_explained,
+    choose_output,
+    find_layout,
+)
+from onnxplain.methods import Method, OnePass, method as make_method
 from onnxplain.methods.problem import Call, Problem
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
@@ -95,7 +102,8 @@ class Explainer:
         -------
         dict of arrays, by output name.
         """
-        return self._predict(check_inputs(inputs, self.inputs))
+        arrays = check_inputs(inputs, self.inputs)
+        return self._values(tuple(o.name for o in self.outputs), arrays, self._layout(arrays, ()))
 
     def __call__(
         self,
@@ -150,130 +158,109 @@ class Explainer:
         """
         chosen = make_method(method, **parameters)
         arrays = check_inputs(inputs, self.inputs)
-        name = self._output(output)
-        infos = self._explained(wrt)
-        main = next((i.name for i in infos if i.name in arrays), self.inputs[0].name)
-        axes = batch_axes(arrays, self.inputs, main)
-        n = arrays[main].shape[0] if axes[main] is not None else 1
-        exact = self._exact_batch(main)
+        name = choose_output(self.outputs, output)
+        infos = choose_explained(self.inputs, wrt)
+        layout = self._layout(arrays, infos)
         if internal_batch_size is not None and internal_batch_size < 1:
             raise MethodError(f"internal_batch_size is {internal_batch_size}; give at least 1")
-        predictions = self._predict(arrays, exact, axes, n)[name]
-        found_target, _ = check_target(target, n, predictions.shape, predictions, name)
-        entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
-        question = Question(
-            name, entries, PRESETS["gradient"], found_target.shape[1], through_softmax=through_softmax
-        )
-        features, entry_axes = self._features(arrays, infos, axes)
-        starts = self._baselines(baselines, infos, arrays, features, axes)
+        question = self._question(chosen, name, infos, layout, target, through_softmax)
+        predictions = self._values(tuple(o.name for o in self.outputs), arrays, layout)[name]
+        found_target, _ = check_target(target, layout.n, predictions.shape, predictions, name)
+        question = replace(question, target_axes=found_target.shape[1])
+        features, entry_axes = self._features(arrays, infos, layout)
+        starts = self._baselines(baselines, infos, arrays, features, layout)
         call = Call(
             self._programs,
             question,
             found_target,
             {k: v for k, v in arrays.items() if k not in features},
-            {**axes, **entry_axes},
-            exact or self._batch_size(internal_batch_size, arrays, axes, features),
-            exact,
+            {**layout.axes, **entry_axes},
+            layout.exact or self._batch_size(internal_batch_size, arrays, layout, features),
+            layout.exact,
             progress,
         )
-        found = chosen.attribute(Problem(call, features, np.arange(n), starts))
-        values = {i.name: self._back(i, found.values, arrays, axes) for i in infos}
-        total = sum(v.reshape(n, -1).astype(np.float64).sum(1) for v in found.values.values())
-        program, _ = self._programs.program(question)
+        found = chosen.attribute(Problem(call, features, np.arange(layout.n), starts))
+        values = {i.name: self._back(i, found.values, arrays, call.axes) for i in infos}
+        total = sum(v.reshape(layout.n, -1).astype(np.float64).sum(1) for v in found.values.values())
         return Attribution(
             arrays=values,
-            inputs={i.name: arrays[i.name] for i in infos if i.name in arrays},
+            inputs={
+                i.name: arrays[i.name] if i.name in arrays else self._back(i, features, arrays, call.axes)
+                for i in infos
+            },
             target=found_target,
             score=found.score,
             predictions=predictions,
             delta=None if found.reference is None else np.asarray(total - found.reference),
             reference=found.reference,
             method=repr(chosen),
-            output=(name, program.explained),
+            output=(name, explained_value(self._normal, question)),
             rule_table=tuple(row for table in call.rule_tables for row in table),
-            notes=self._notes(name, through_softmax, exact, infos),
+            notes=self._notes(name, through_softmax, layout.exact, infos),
             extras=found.extras,
         )
 
-    def _output(self, name: str | None) -> str:
-        floats = [o.name for o in self.outputs if o.dtype is not None and o.dtype.kind == "f"]
-        if name is None:
-            if not floats:
-                raise TargetError("no output of the model is made of floats, so there is no score to explain")
-            return floats[0]
-        if name not in [o.name for o in self.outputs]:
-            names = ", ".join(o.name for o in self.outputs)
-            raise TargetError(f"the model has no output '{name}'; it has {names}")
-        if name not in floats:
-            raise TargetError(f"output '{name}' is not made of floats; explain one of {', '.join(floats)}")
-        return name
+    def _layout(self, arrays: Arrays, infos: Sequence[InputInfo]) -> Layout:
+        main = next((i.name for i in infos if i.name in arrays), self.inputs[0].name)
+        return find_layout(arrays, self.inputs, self.outputs, main)
 
-    def _explained(self, wrt: str | Sequence[str] | None) -> list[InputInfo]:
-        """Return what is explained; an inner value appears as an input of its own name."""
-        if wrt is None:
-            found = [i for i in self.inputs if i.explained]
-            if not found:
-                raise DataInputError("no input of the model is numeric; use a perturbation method")
-            return found
-        names = [wrt] if isinstance(wrt, str) else list(wrt)
-        by_name = {i.name: i for i in self.inputs}
-        result = []
+    def _question(
+        self,
+        method: Method,
+        output: str,
+        infos: Sequence[InputInfo],
+        layout: Layout,
+        target: Any,
+        through_softmax: bool,
+    ) -> Question:
+        """Return what to ask, and refuse what cannot be asked before anything runs."""
+        entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
+        question = Question(output, entries, through_softmax=through_softmax)
+        first = question
+        if isinstance(method, OnePass):
+            first = replace(question, composite=method.rules(), combine=method.combination())
+        self._programs.check(first)
+        info = next(o for o in self.outputs if o.name == output)
+        main = next((i for i in (*infos, *self.inputs) if i.shape), None)
+        shape = layout.output_shape(info, main.shape[0] if main is not None and main.shape else None)
+        if shape is not None:
+            early, _ = check_target(target, layout.n, shape, None, output)
+            self._programs.program(replace(first, target_axes=early.shape[1]))
+        return question
+
+    def _values(self, names: tuple[str, ...], arrays: Arrays, layout: Layout) -> Arrays:
+        """Compute outputs or inner values; where the batch is fixed, in pieces."""
+        made = [(self._programs.values(names, part), n) for part, n in layout.pieces(arrays)]
+        if len(made) == 1 and layout.exact in (None, made[0][1]):
+            return made[0][0]
+        out: Arrays = {}
         for name in names:
-            info = by_name.get(name, InputInfo(name, None, None, "float", (name,)))
-            if not info.entries:
-                raise DataInputError(
-                    f"input '{name}' is not float and reaches no embedding, so it has no gradient; explain "
-                    "another input, or use a perturbation method"
-                )
-            result.append(info)
-        return result
-
-    def _exact_batch(self, main: str) -> int | None:
-        shape = next(i.shape for i in self.inputs if i.name == main)
-        first = shape[0] if shape else None
-        return first if isinstance(first, int) and first > 0 else None
-
-    def _predict(
-        self, arrays: Arrays, exact: int | None = None, axes: dict[str, int | None] | None = None, n: int = 1
-    ) -> Arrays:
-        names = tuple(o.name for o in self.outputs)
-        if exact is None or axes is None or n == exact:
-            return self._programs.values(names, arrays)
-        pieces: list[Arrays] = []
-        for start in range(0, n, exact):
-            rows = np.minimum(np.arange(start, start + exact), n - 1)
-            part = {k: v if (a := axes[k]) is None else np.take(v, rows, axis=a) for k, v in arrays.items()}
-            made = self._programs.values(names, part)
-            kept = min(exact, n - start)
-            pieces.append({k: v[:kept] if v.ndim and len(v) == exact else v for k, v in made.items()})
-        return {k: np.concatenate([p[k] for p in pieces]) if pieces[0][k].ndim else pieces[0][k] for k in names}
+            parts = [values[name][:n] if values[name].shape[:1] == (layout.exact,) else values[name] for values, n in made]
+            out[name] = np.concatenate(parts) if parts[0].ndim else parts[0]
+        return out
 
     def _features(
-        self, arrays: Arrays, infos: Sequence[InputInfo], axes: dict[str, int | None]
+        self, arrays: Arrays, infos: Sequence[InputInfo], layout: Layout
     ) -> tuple[Arrays, dict[str, int | None]]:
         """Return what is varied, batch axis first: float inputs, embeddings, inner values."""
         features: Arrays = {}
-        entry_axes: dict[str, int | None] = {}
+        axes: dict[str, int | None] = {}
         for info in infos:
             inner = tuple(e for e in info.entries if e not in arrays)
-            made = self._inner(inner, arrays) if inner else {}
+            made = self._values(inner, arrays, layout) if inner else {}
             for entry in info.entries:
                 array = arrays[entry] if entry in arrays else made[entry]
-                axis = axes[entry] if entry in arrays else 0
-                entry_axes[entry] = axis
+                axis = layout.axes[entry] if entry in arrays else 0
+                if entry not in arrays and array.shape[:1] != (layout.n,):
+                    if layout.n != 1:
+                        raise DataInputError(
+                            f"inner value '{entry}' has shape {array.shape} for {layout.n} samples, so its first axis "
+                            "is not the batch; explain one sample at a time"
+                        )
+                    axis = None
+                axes[entry] = axis
                 features[entry] = array[None] if axis is None else np.moveaxis(array, axis, 0)
-        return features, entry_axes
-
-    def _inner(self, names: tuple[str, ...], arrays: Arrays) -> Arrays:
-        known = {v.name for node in self._normal.model.graph for v in node.outputs}
-        for name in names:
-            if name not in known:
-                inputs = ", ".join(i.name for i in self.inputs)
-                raise DataInputError(
-                    f"the model has no input or inner value '{name}'; its inputs are {inputs}, and a viewer such as "
-                    "netron shows the inner values"
-                )
-        return self._programs.values(names, arrays)
+        return features, axes
 
     def _baselines(
         self,
@@ -281,7 +268,7 @@ class Explainer:
         infos: Sequence[InputInfo],
         arrays: Arrays,
         features: Arrays,
-        axes: dict[str, int | None],
+        layout: Layout,
     ) -> Arrays:
         by_name: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
         if given is not None and not isinstance(given, dict):
@@ -290,40 +277,29 @@ class Explainer:
             by_name = {infos[0].name: given}
         unknown = [k for k in by_name if k not in [i.name for i in infos]]
         if unknown:
-            raise DataInputError(f"baseline for '{unknown[0]}', which is not explained")
+            names = ", ".join(i.name for i in infos)
+            raise DataInputError(f"baseline for '{unknown[0]}', which is not explained; explained are {names}")
         out: Arrays = {}
         for info in infos:
             start = by_name.get(info.name)
             if info.role in ("token", "number") and start is not None:
-                ids = np.broadcast_to(np.asarray(start), arrays[info.name].shape).astype(info.dtype)
-                made = self._programs.values(info.entries, {**arrays, info.name: ids})
-                out |= {e: made[e] for e in info.entries}
+                wanted = replace(info, shape=None)
+                ids = check_inputs({info.name: start}, [wanted])[info.name]
+                made = self._values(
+                    info.entries,
+                    {**arrays, info.name: check_baseline(ids, info.name, arrays[info.name], None)},
+                    layout,
+                )
+                out |= {e: v[None] if v.ndim < features[e].ndim else v for e, v in made.items()}
                 continue
             for entry in info.entries:
-                out[entry] = self._baseline(start, entry, features[entry], axes.get(entry, 0))
+                out[entry] = check_baseline(start, entry, features[entry], layout.axes.get(entry, 0))
         return out
 
-    @staticmethod
-    def _baseline(start: Any, name: str, feature: Array, axis: int | None) -> Array:
-        if start is None:
-            return np.zeros_like(feature)
-        array = np.asarray(start)
-        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-            raise DataInputError(f"the baseline of '{name}' must be finite numbers")
-        if axis is not None and array.ndim == feature.ndim:
-            array = np.moveaxis(array, axis, 0)
-        try:
-            return np.array(np.broadcast_to(array, feature.shape), feature.dtype)
-        except ValueError:
-            raise DataInputError(
-                f"the baseline of '{name}' has shape {array.shape}, which does not broadcast to {feature.shape}"
-            ) from None
-
-    def _batch_size(
-        self, wanted: int | None, arrays: Arrays, axes: dict[str, int | None], features: Arrays
-    ) -> int:
+    def _batch_size(self, wanted: int | None, arrays: Arrays, layout: Layout, features: Arrays) -> int:
+        axes = layout.axes
         loose = [k for k, v in arrays.items() if axes[k] is None and v.ndim and k not in features]
-        if any(axes.get(k, 0) is None for k in features) or (loose and len(next(iter(features.values()))) == 1):
+        if any(axes.get(k, 0) is None for k in features) or (loose and layout.n == 1):
             return 1
         if wanted is not None:
             return wanted
@@ -342,7 +318,7 @@ class Explainer:
             if info.role in ("token", "number"):
                 array = array.sum(axis=tuple(range(arrays[info.name].ndim, array.ndim)))
                 array = array.reshape(arrays[info.name].shape)
-            elif entry in arrays:
+            else:
                 axis = axes[entry]
                 array = array[0] if axis is None else np.moveaxis(array, 0, axis)
             total = total + array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from onnx_ir.passes import common
 
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import Names, Question, build
 from onnxplain.errors import InvalidModelError, MethodError, TargetError
 from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
+from onnxplain.inputs import choose_explained, choose_output
 from onnxplain.methods import Method, OnePass, method as make_method
 from onnxplain.runtime.programs import lower
 
@@ -96,24 +97,22 @@ def export(
         )
     normal = normalize(load(model), expand=needs_body)
     graph = normal.model.graph
-    floats = [str(v.name) for v in graph.outputs if v.dtype is not None and facts.is_float(v)]
-    if not floats:
-        raise TargetError("no output of the model is made of floats, so there is no score to explain")
-    name = output or floats[0]
-    names = [wrt] if isinstance(wrt, str) else None if wrt is None else list(wrt)
-    infos = [i for i in interface.inputs_of(graph) if (i.explained if names is None else i.name in names)]
-    entries = tuple(e for i in infos for e in i.entries)
+    inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
+    name = choose_output(outputs, output)
+    infos = choose_explained(inputs, wrt)
     question = Question(
         name,
-        entries or tuple(names or ()),
+        tuple(dict.fromkeys(e for i in infos for e in i.entries)),
         chosen.rules(),
-        _target_axes(normal.model, name),
+        _target_axes(next(o for o in outputs if o.name == name), inputs),
         cut=False,
         through_softmax=through_softmax,
         combine=chosen.combination(),
     )
-    made = build(normal, question).model
-    _finish_outputs(made, [str(v.name) for v in graph.outputs], infos, normal.opset)
+    program = build(normal, question)
+    made = program.model
+    attributions = dict(zip(question.wrt, program.attributions, strict=True))
+    _finish_outputs(made, [o.name for o in outputs], infos, attributions, normal.opset)
     lower(made, device)
     made.producer_name = "onnxplain"
     made.metadata_props["onnxplain.method"] = repr(chosen)
@@ -135,38 +134,41 @@ def export(
     )
 
 
-def _target_axes(model: ir.Model, output: str) -> int:
-    value = next((v for v in model.graph.outputs if v.name == output), None)
-    if value is None:
-        names = ", ".join(str(v.name) for v in model.graph.outputs)
-        raise TargetError(f"the model has no output '{output}'; it has {names}")
-    dims = facts.dims(value)
+def _target_axes(output: interface.OutputInfo, inputs: Sequence[interface.InputInfo]) -> int:
+    """Return the length of a target index; outputs whose first axis is not the batch are indexed in full."""
+    dims = output.shape
     if dims is None:
-        raise TargetError(f"the rank of output '{output}' is unknown; run onnx.shape_inference on the model first")
+        raise TargetError(f"the rank of output '{output.name}' is unknown; run onnx.shape_inference on the model first")
+    batches = {i.shape[0] for i in inputs if i.shape}
+    if not dims or (isinstance(dims[0], int) and dims[0] not in batches):
+        return 0 if all(d == 1 for d in dims) else len(dims)
     return 0 if all(d == 1 for d in dims[1:]) else len(dims) - 1
 
 
 def _finish_outputs(
-    model: ir.Model, originals: Sequence[str], infos: Sequence[interface.InputInfo], opset: int
+    model: ir.Model,
+    originals: Sequence[str],
+    infos: Sequence[interface.InputInfo],
+    attributions: Mapping[str, str],
+    opset: int,
 ) -> None:
     """Give back all outputs of the model, and one attribution per input."""
     graph = model.graph
     by_name = {v.name: v for node in graph for v in node.outputs} | {v.name: v for v in graph.inputs}
-    op = Emitter(graph, opset, scope="onnxplain/outputs")
+    names = Names(graph)
+    op = Emitter(graph, opset, scope=names.scope("onnxplain/outputs"))
     outputs = [by_name[name] for name in originals if name in by_name]
     for info in infos:
-        parts = [by_name[f"attribution/{entry}"] for entry in info.entries]
+        parts = [by_name[attributions[entry]] for entry in info.entries]
         if info.entries == (info.name,):
             outputs.append(parts[0])
             continue
         rank = len(info.shape or ())
         summed = [op.sum(p, range(rank, facts.rank(p) or rank)) for p in parts]
         total = summed[0] if len(summed) == 1 else op.Sum(*summed)
-        total.name = f"attribution/{info.name}"
+        total.name = names.free(f"attribution/{info.name}")
         total.shape = ir.Shape(list(info.shape or ()))
         outputs.append(total)
     graph.outputs.clear()
     graph.outputs.extend(outputs)
     common.RemoveUnusedNodesPass()(model)
-
-

@@ -13,6 +13,7 @@ from onnxplain.backward.composite import PRESETS
 from onnxplain.backward.registry import lookup
 from onnxplain.errors import OnnxplainError
 from onnxplain.graph import facts, interface
+from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
@@ -85,7 +86,7 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
     notes = list(normal.notes)
     problems: list[str] = []
     floats = [v for v in graph.outputs if v.dtype is not None and facts.is_float(v)]
-    chosen = [v for v in floats if output is None or v.name == output][:1]
+    chosen = [before_softmax(v) or v for v in floats if output is None or v.name == output][:1]
     if not chosen:
         problems.append("no output is made of floats, so there is no score to explain")
     names = {e for i in inputs if i.explained for e in i.entries}

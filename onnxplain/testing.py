@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
+from onnxplain._reference import Evaluator
 from onnxplain._types import Array, Arrays
 from onnxplain.backward.adjoint import SEED_PREFIX, add_adjoint, needs_body
 from onnxplain.errors import NotExplainableError
@@ -44,12 +40,16 @@ class GradientCheck:
         Sum of the magnitudes of the terms of ``analytic``: what the error is measured against.
     gradients
         The gradient of the random projection of the outputs, by input.
+    point, weights
+        Where it was taken (float32 numbers, so that float32 can repeat it), and the projection.
     """
 
     analytic: float
     numeric: float
     scale: float
     gradients: Arrays
+    point: Arrays
+    weights: Arrays
 
     @property
     def relative_error(self) -> float:
@@ -129,7 +129,9 @@ class GradientProblem:
             adjoint = None
         return cls(forward, adjoint, outputs, tuple(names))
 
-    def check(self, feeds: Arrays, *, seed: int = 0, step: float = 1e-5, jitter: float = 0.0) -> GradientCheck:
+    def check(
+        self, feeds: Arrays, *, seed: int = 0, step: float = 1e-6, jitter: float = 0.0
+    ) -> GradientCheck:
         """Compare along one random direction, on the ONNX reference evaluator.
 
         Parameters
@@ -144,14 +146,14 @@ class GradientProblem:
             Standard deviation of noise added to the point, to leave kinks and ties.
         """
         rng = np.random.default_rng(seed)
-        point = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in feeds.items()}
-        run = _evaluator(self.forward.model)
+        point = {k: _round(v) for k, v in feeds.items()}
+        run = Evaluator(self.forward.model)
         if jitter:
-            moved = {k: point[k] + jitter * rng.standard_normal(point[k].shape) for k in self.wrt}
+            moved = {k: _round(point[k] + jitter * rng.standard_normal(point[k].shape)) for k in self.wrt}
             if all(np.isfinite(run({**point, **moved})[k]).all() for k in self.outputs):
                 point |= moved
         made = run(point)
-        weights = {k: rng.standard_normal(np.shape(made[k])) for k in self.outputs}
+        weights = {k: _round(rng.standard_normal(np.shape(made[k]))) for k in self.outputs}
         direction = {k: rng.standard_normal(np.shape(point[k])) for k in self.wrt}
 
         def project(sign: float) -> float:
@@ -161,7 +163,7 @@ class GradientProblem:
         numeric = (project(1.0) - project(-1.0)) / (2 * step)
         gradients = {k: np.zeros_like(point[k]) for k in self.wrt}
         if self.adjoint is not None:
-            results = _evaluator(self.adjoint)({**point, **{SEED_PREFIX + k: w for k, w in weights.items()}})
+            results = Evaluator(self.adjoint)({**point, **{SEED_PREFIX + k: w for k, w in weights.items()}})
             values = list(results.values())[len(self.outputs) :]
             gradients = dict(zip(self.wrt, values, strict=True))
         for name, gradient in gradients.items():
@@ -172,7 +174,12 @@ class GradientProblem:
         terms = [gradients[k] * direction[k] for k in self.wrt]
         analytic = float(sum(np.sum(t) for t in terms))
         scale = float(sum(np.sum(np.abs(t)) for t in terms))
-        return GradientCheck(analytic, numeric, scale, gradients)
+        return GradientCheck(analytic, numeric, scale, gradients, point, weights)
+
+
+def _round(x: Array) -> Array:
+    """Float numbers that float32 holds too, as float64."""
+    return np.asarray(x, np.float32).astype(np.float64) if np.asarray(x).dtype.kind == "f" else x
 
 
 def check_gradient(
@@ -207,86 +214,3 @@ def check_gradient(
         If an operator on the way has no gradient.
     """
     return GradientProblem.of(source, wrt).check(feeds, seed=seed, jitter=jitter)
-
-
-class Erf(OpRun):  # type: ignore[misc]
-    """The reference evaluator's computes in float32."""
-
-    op_domain = ""
-
-    def _run(self, x: Array) -> tuple[Array]:
-        return (np.vectorize(math.erf, otypes=[np.float64])(x).astype(x.dtype),)
-
-
-class MaxPool(OpRun):  # type: ignore[misc]
-    """The reference evaluator's misplaces its indices (and some pads) where all strides are 1."""
-
-    op_domain = ""
-
-    def _run(  # noqa: PLR0913
-        self,
-        x: Array,
-        auto_pad: str | None = None,
-        ceil_mode: int | None = None,
-        dilations: Sequence[int] | None = None,
-        kernel_shape: Sequence[int] = (),
-        pads: Sequence[int] | None = None,
-        storage_order: int | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> tuple[Array, ...]:
-        n = len(kernel_shape)
-        dilations, strides, pads = dilations or [1] * n, strides or [1] * n, pads or [0] * 2 * n
-        reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel_shape, strict=True)]
-        places, lengths = np.arange(x[0, 0].size).reshape(x.shape[2:]), []
-        border = []
-        for k, (size, step, wide) in enumerate(zip(x.shape[2:], strides, reach, strict=True)):
-            before, after = pads[k], pads[n + k]
-            made = (size + before + after - wide) / step + 1
-            made = math.ceil(made) if ceil_mode else math.floor(made)
-            if ceil_mode and (made - 1) * step >= size + before:
-                made -= 1  # a window must not start behind the image
-            if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-                made = math.ceil(size / step)
-                total = max((made - 1) * step + wide - size, 0)
-                before = total // 2 if auto_pad == "SAME_UPPER" else (total + 1) // 2
-            border.append((before, max((made - 1) * step + wide - size - before, 0)))
-            lengths.append(made)
-        padded = np.pad(x, [(0, 0), (0, 0), *border], constant_values=-np.inf if x.dtype.kind == "f" else 0)
-        places = np.pad(places, border, constant_values=-1)
-        cuts = tuple(
-            slice(0, (made - 1) * step + 1, step) for made, step in zip(lengths, strides, strict=True)
-        )
-        taps = (*(slice(None, None, d) for d in dilations),)
-        axes = tuple(range(2, 2 + n))
-        view = np.lib.stride_tricks.sliding_window_view
-        values = view(padded, reach, axes)[(slice(None), slice(None), *cuts, *taps)]  # type: ignore[call-overload]
-        where = view(places, reach)[(*cuts, *taps)]
-        values = values.reshape(*values.shape[: 2 + n], -1)
-        best = values.argmax(-1)
-        y = np.take_along_axis(values, best[..., None], -1)[..., 0]
-        if len(self.output) == 1:
-            return (y,)
-        where = np.broadcast_to(where.reshape(*where.shape[:n], -1), values.shape)
-        index = np.take_along_axis(where, best[..., None], -1)[..., 0]
-        images = np.arange(x.shape[0] * x.shape[1]).reshape(x.shape[0], x.shape[1], *[1] * n)
-        return y, index + images * x[0, 0].size
-
-
-#: Operators of the reference evaluator that are wrong, or too coarse for a check in float64.
-CORRECTED = [Erf, MaxPool]
-
-
-class _evaluator:  # noqa: N801  (a function that remembers its model)
-    """Run a model on the reference evaluator, which calls strings, warnings and logs off."""
-
-    def __init__(self, model: ir.Model) -> None:
-        proto = ir.to_proto(model)
-        assert isinstance(proto, onnx.ModelProto)
-        self.names = [o.name for o in proto.graph.output]
-        self.session = ReferenceEvaluator(proto, new_ops=CORRECTED)  # type: ignore[no-untyped-call]
-
-    def __call__(self, feeds: Arrays) -> Arrays:
-        wanted = {k: v for k, v in feeds.items() if k in self.session.input_names}
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return dict(zip(self.names, self.session.run(None, wanted), strict=True))

@@ -150,4 +150,4 @@ def percent(share: float) -> str:
     """Write a share in per cent, with as many digits as make sense."""
     if share < 0.0001:
         return "less than 0.01 %"
-    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"

@@ -51,12 +51,12 @@ class Emitter(Ops):
         if facts.same_shape(facts.dims(g), facts.dims(x)):
             return g
         shape = facts.dims(x)
-        unknown = None if shape is None else [k for k, d in enumerate(shape) if not isinstance(d, int)]
-        if shape is not None and unknown is not None and len(unknown) == 1 and 0 not in shape:
+        if shape is not None and sum(not isinstance(d, int) for d in shape) == 1 and 0 not in shape:
             target = self.const(np.array([d if isinstance(d, int) else -1 for d in shape], np.int64))
-        else:
-            target = self.shape_of(x)
-        return self.annotate(cast("ir.Value", self.Reshape(g, target)), x)
+            return self.annotate(cast("ir.Value", self.Reshape(g, target)), x)
+        full = shape is not None and all(isinstance(d, int) and d > 0 for d in shape)
+        made = self.Reshape(g, self.shape_of(x), allowzero=None if full else 1)  # an empty axis is no copied one
+        return self.annotate(cast("ir.Value", made), x)
 
     def expand_like(self, g: ir.Value, x: ir.Value) -> ir.Value:
         """Broadcast ``g`` to the shape of ``x``."""
@@ -83,8 +83,9 @@ class Emitter(Ops):
         narrow = facts.dims(x)
         if facts.same_shape(wide, narrow):
             return self.annotate(g, x)
-        assert narrow is not None, f"rank of '{x.name}' is unknown"
-        assert wide is not None, f"rank of the gradient of '{x.name}' is unknown"
+        if narrow is None or wide is None:
+            assert not keep, f"rank of '{x.name}' is unknown"
+            return self._unbroadcast_unknown(g, x)
         extra = len(wide) - len(narrow)
         if extra > 0:
             g = self.sum(g, range(extra))
@@ -98,6 +99,16 @@ class Emitter(Ops):
         else:
             g = self.sum(g, [k for k, (a, b) in enumerate(pairs) if a == 1 and b != 1], keepdims=True)
         return self.annotate(g, x)
+
+    def _unbroadcast_unknown(self, g: ir.Value, x: ir.Value) -> ir.Value:
+        """Sum over broadcast axes where not even their number is known before running."""
+        sx, sg = self.Shape(x), self.Shape(g)
+        missing = self.Sub(self.Shape(sg), self.Shape(sx))
+        ones = self.ConstantOfShape(missing, value=ir.tensor(np.ones(1, np.int64)))
+        shrunk = self.Not(self.Equal(self.Concat(ones, sx, axis=0), sg))
+        axes = self.Reshape(self.NonZero(shrunk), [-1])
+        summed = self.ReduceSum(g, axes, keepdims=1, noop_with_empty_axes=1)
+        return self.annotate(cast("ir.Value", self.Reshape(summed, sx)), x)
 
     def sum(self, x: ir.Value, axes: Sequence[int], keepdims: bool = False) -> ir.Value:
         """Sum over axes (none: ``x`` itself)."""
@@ -181,6 +192,8 @@ class Emitter(Ops):
         order = [axis, *(k for k in range(rank) if k != axis)]
         zero = ir.tensor(np.zeros(1, (g.dtype or ir.DataType.FLOAT).numpy()))
         base = self.ConstantOfShape(self.Gather(shape, order), value=zero)
+        if index.dtype != ir.DataType.INT64:
+            index = self.Cast(index, to=int(ir.DataType.INT64))
         summed = self.ScatterND(base, self.Unsqueeze(index, [-1]), updates, reduction="add")
         return self.move_axis(summed, rank, 0, axis)
 

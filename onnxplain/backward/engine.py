@@ -122,8 +122,10 @@ def _step(
         return
     rule = lookup(node)
     if rule is None:
+        reason = node.metadata_props.get(facts.REASON_KEY)
+        why = f" ({reason})" if reason else ""
         raise UnsupportedOperatorError(
-            f"{facts.node_label(node)} has no gradient here, and lies between the output and the input; "
+            f"{facts.node_label(node)} has no gradient here{why}, and lies between the output and the input; "
             "run 'onnxplain inspect' to see what stops an explanation, explain an inner value behind it "
             "(wrt=...), or register one with onnxplain.backward.registry.gradient"
         )

@@ -11,18 +11,16 @@ from onnx_ir.passes import common
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
 from onnxplain.backward.composite import PRESETS, Composite
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import backward
+from onnxplain.backward.engine import backward, path
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph import facts
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.normalize import Normalized
 
-__all__ = ["Combine", "Program", "Question", "build"]
+__all__ = ["Combine", "Names", "Program", "Question", "build", "check", "explained_value"]
 
 #: What becomes of the walk's result.
 Combine = Literal["raw", "abs", "times_value"]
-
-SCORE, TARGET = "score", "target"
 
 
 @dataclass(frozen=True)
@@ -64,24 +62,24 @@ class Program:
     Attributes
     ----------
     model
-        Inputs: those of the model that are needed (and cut values), then ``target``.  Outputs:
+        Inputs: those of the model that are needed (and cut values), then :attr:`target`.  Outputs:
         :attr:`prediction`, :attr:`score` (N,), then :attr:`attributions`.
     inputs
         Names of the inputs besides the target.
+    target
+        Name of the target's input ("target", unless the model uses that name itself).
     prediction, score, attributions
         Names of outputs.
-    explained
-        Name of the value inside the graph that was explained.
     rule_table
         Rows (node, operator, rule); empty for plain gradients.
     """
 
     model: ir.Model
     inputs: tuple[str, ...]
+    target: str
     prediction: str
     score: str
     attributions: tuple[str, ...]
-    explained: str
     rule_table: tuple[tuple[str, str, str], ...]
 
 
@@ -98,27 +96,30 @@ def build(source: Normalized, question: Question) -> Program:
     model = source.model.clone()
     graph = model.graph
     output = _output(graph, question.output)
-    logits = None if question.through_softmax else before_softmax(output)
-    scored = output if logits is None else logits
+    scored, closing = _scored(output, question)
     wrt = [_value(graph, name) for name in question.wrt]
+    names = Names(graph)
     if question.cut:
+        _refuse_nested(graph, wrt)
         wrt = [v if v.is_graph_input() else _cut(graph, v) for v in wrt]
-    op = Emitter(graph, source.opset, scope="onnxplain")
+    target = names.free("target")
+    op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
     with op.arithmetic():
-        scores = scored if logits is None else op.reshape_like(scored, output)
-        score, seed = _pick(op, graph, scores, question)
-        if logits is not None and scores is not scored:
+        scores = op.reshape_like(scored, output) if closing else scored
+        score, seed = _pick(op, graph, scores, question, target)
+        if scores is not scored:
             seed = op.reshape_like(seed, scored)
     table = question.composite.resolve(graph, [scored], wrt) if question.composite.name != "gradient" else None
     found = backward(op, {scored: seed}, wrt, table.functions if table is not None else None)
     with op.arithmetic():
         results = [_combined(op, found[v], v, question.combine) for v in wrt]
-    names = [f"attribution/{name}" for name in question.wrt]
-    outputs = [output, _named(op, score, SCORE)]
-    outputs += [_named(op, r, n, like=v) for r, n, v in zip(results, names, wrt, strict=True)]
+    score = _named(op, score, names.free("score"))
+    made = [
+        _named(op, r, names.free(f"attribution/{n}"), like=v)
+        for r, n, v in zip(results, question.wrt, wrt, strict=True)
+    ]
     graph.outputs.clear()
-    graph.outputs.extend(outputs)
-    explained = str(scored.name)
+    graph.outputs.extend([output, score, *made])
     common.RemoveUnusedNodesPass()(model)
     model.graph.name = "explained"
     if question.cut:
@@ -126,13 +127,77 @@ def build(source: Normalized, question: Question) -> Program:
             graph.inputs.remove(value)
     return Program(
         model,
-        tuple(str(v.name) for v in graph.inputs if v.name != TARGET),
+        tuple(str(v.name) for v in graph.inputs if v.name != target),
+        target,
         str(output.name),
-        SCORE,
-        tuple(names),
-        explained,
+        str(score.name),
+        tuple(str(v.name) for v in made),
         () if table is None else table.rows,
     )
+
+
+def check(source: Normalized, question: Question) -> None:
+    """Raise what :func:`build` would raise for operators and rules, without knowing the target.
+
+    Raises
+    ------
+    DataInputError, TargetError
+        If an input, inner value or output has an unknown name.
+    UnsupportedOperatorError, UnsupportedRuleError
+        If the walk back is not possible.
+    """
+    graph = source.model.graph
+    scored, _ = _scored(_output(graph, question.output), question)
+    wrt = [_value(graph, name) for name in question.wrt]
+    if question.cut:
+        _refuse_nested(graph, wrt)
+    question.composite.resolve(graph, [scored], wrt)
+
+
+def explained_value(source: Normalized, question: Question) -> str:
+    """Return the name of the value inside the graph that is explained for an output."""
+    return str(_scored(_output(source.model.graph, question.output), question)[0].name)
+
+
+def _scored(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
+    """Return the value whose entries are the scores, and whether it stands before a closing Softmax."""
+    logits = None if question.through_softmax else before_softmax(output)
+    return (output, False) if logits is None else (logits, True)
+
+
+class Names:
+    """Names that a model does not use yet (it may be one that this package wrote)."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        values = [*graph.inputs, *graph.initializers.values(), *(o for n in graph for o in n.outputs)]
+        self._taken = {str(v.name) for v in values} | {str(n.name) for n in graph}
+
+    def free(self, name: str) -> str:
+        """Return a name like this one that is free, and take it."""
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
+
+    def scope(self, name: str) -> str:
+        """Return a prefix like this one that no name has."""
+        while any(taken.startswith(f"{name}/") for taken in self._taken):
+            name += "_"
+        return name
+
+
+def _refuse_nested(graph: ir.Graph, wrt: list[ir.Value]) -> None:
+    """Refuse to vary two values on their own of which one is computed from the other."""
+    if all(v.is_graph_input() for v in wrt):
+        return
+    for value in wrt:
+        _, reached = path(graph, [], [value])
+        for other in wrt:
+            if other is not value and other in reached:
+                raise DataInputError(
+                    f"'{other.name}' is computed from '{value.name}', so they cannot be explained in one call; "
+                    "explain them one after the other"
+                )
 
 
 def _output(graph: ir.Graph, name: str) -> ir.Value:
@@ -179,7 +244,9 @@ def _combined(op: Emitter, result: ir.Value, value: ir.Value, combine: Combine) 
     return made
 
 
-def _pick(op: Emitter, graph: ir.Graph, y: ir.Value, question: Question) -> tuple[ir.Value, ir.Value]:
+def _pick(
+    op: Emitter, graph: ir.Graph, y: ir.Value, question: Question, target_name: str
+) -> tuple[ir.Value, ir.Value]:
     """Return the scores that the target names, (N,), and the seed of the walk, shaped like ``y``."""
     rank, k = facts.rank(y), question.target_axes
     if rank is None:
@@ -194,7 +261,7 @@ def _pick(op: Emitter, graph: ir.Graph, y: ir.Value, question: Question) -> tupl
             f"(per sample), not {k}"
         )
     target = ir.Value(
-        name=TARGET,
+        name=target_name,
         type=ir.TensorType(ir.DataType.INT64),
         shape=ir.Shape(["batch"] if k == 1 else ["batch", k]),
     )

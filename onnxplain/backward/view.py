@@ -9,6 +9,7 @@ from typing import cast
 
 import onnx_ir as ir
 
+from onnxplain._types import Array
 from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
 
@@ -65,6 +66,15 @@ class NodeView:
     def optional(self, index: builtins.int) -> ir.Value | None:
         """Return an input, or None if the node leaves it out."""
         return self.inputs[index] if index < len(self.inputs) else None
+
+    def known(self, index: builtins.int, what: builtins.str) -> Array:
+        """Return the content of an input that the gradient must know before running."""
+        found = facts.constant(self.input(index))
+        if found is None:
+            raise UnsupportedOperatorError(
+                f"{self.label}: {what} must be constant for its gradient; export the model with it as a constant"
+            )
+        return found
 
     def with_inputs(self, *inputs: ir.Value | None, outputs: Sequence[ir.Value] | None = None) -> NodeView:
         """Return the same node with other inputs (and outputs)."""

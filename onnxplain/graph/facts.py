@@ -12,6 +12,7 @@ from onnxplain._types import Array
 
 __all__ = [
     "GRADIENT_KEY",
+    "REASON_KEY",
     "Dim",
     "attr",
     "broadcast_dims",
@@ -32,6 +33,9 @@ Dim: TypeAlias = "int | str | None"
 #: Metadata key by which a node that a pass wrote names its gradient, instead of that of its operator
 #: ("straight_through": as if it were the identity; "stop": none).
 GRADIENT_KEY = "onnxplain.gradient"
+
+#: Metadata key by which a pass says why it could not write a node out.
+REASON_KEY = "onnxplain.reason"
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 INTEGERS = frozenset(

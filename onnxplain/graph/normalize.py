@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from onnxplain.errors import InvalidModelError
-from onnxplain.graph import passes
+from onnxplain.graph import facts, passes
 from onnxplain.graph.stubs import weights_as_inputs
 
 __all__ = ["Normalized", "check", "infer_shapes", "normalize"]
@@ -61,8 +61,10 @@ def normalize(
     """
     notes: list[str] = []
     _merge_default_domain(model.graph.opset_imports)
+    _forget_negative_dims(model.graph)
     before = model.graph.opset_imports.get("", passes.MIN_OPSET)
     model.ir_version = max(model.ir_version, 8)
+    passes.claim_contrib(model)
     for step in (
         common.RemoveInitializersFromInputsPass(),
         common.TopologicalSortPass(),
@@ -79,6 +81,11 @@ def normalize(
     if float32 and passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
         notes.append("computed in float32 (the model is stored in a half-precision type)")
     infer_shapes(model)
+    if passes.DecomposeContrib()(model).modified:
+        infer_shapes(model)
+    if passes.Dequantize()(model).modified:
+        notes.append("quantised operators computed in floating point; gradients pass straight through rounding")
+        infer_shapes(model)
     if expand is not None:
         model, _ = passes.expand_functions(model, expand)
         model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
@@ -127,3 +134,11 @@ def _merge_default_domain(imports: dict[str, int]) -> None:
     if "ai.onnx" in imports:
         version = imports.pop("ai.onnx")
         imports.setdefault("", version)
+
+
+def _forget_negative_dims(graph: ir.Graph) -> None:
+    """Read lengths below 0, which some exporters write for "unknown", as unknown."""
+    for value in (*graph.inputs, *graph.outputs, *(o for node in graph for o in node.outputs)):
+        dims = facts.dims(value)
+        if dims is not None and any(isinstance(d, int) and d < 0 for d in dims):
+            value.shape = ir.Shape([None if isinstance(d, int) and d < 0 else d for d in dims])

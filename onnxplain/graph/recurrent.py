@@ -189,10 +189,10 @@ def _layout(
 ) -> list[ir.Value]:
     steps, batch, hidden = dims
     n = len(ys)
-    joined = [op.Concat(*(op.Unsqueeze(y, [1]) for y in ys), axis=1)]
+    joined = [op.Concat(*(_shaped(op.Unsqueeze(y, [1]), steps, 1, batch, hidden) for y in ys), axis=1)]
     joined[0].shape = ir.Shape([steps, n, batch, hidden])
     for k in range(len(ends[0])):
-        state = op.Concat(*(op.Unsqueeze(e[k], [0]) for e in ends), axis=0)
+        state = op.Concat(*(_shaped(op.Unsqueeze(e[k], [0]), 1, batch, hidden) for e in ends), axis=0)
         state.shape = ir.Shape([n, batch, hidden])
         joined.append(state)
     if batch_first:
@@ -207,11 +207,11 @@ def _iterate(
     n = len(first)
     if isinstance(steps, int) and 0 < steps <= UNROLLED:
         states, outputs = first, []
-        for t in range(steps):
-            x_t = _shaped(op.Gather(gates, np.array(t), axis=0), cell.batch, RECURRENT[cell.node.op_type] * cell.hidden)
-            m_t = None if mask is None else _shaped(op.Gather(mask, np.array(t), axis=0), cell.batch, 1)
+        width = RECURRENT[cell.node.op_type] * cell.hidden
+        masks = [None] * steps if mask is None else _unstack(op, mask, steps, cell.batch, 1)
+        for x_t, m_t in zip(_unstack(op, gates, steps, cell.batch, width), masks, strict=True):
             y_t, states = _masked_step(op, cell, x_t, m_t, states)
-            outputs.append(op.Unsqueeze(y_t, [0]))
+            outputs.append(_shaped(op.Unsqueeze(y_t, [0]), 1, cell.batch, cell.hidden))
         y = op.Concat(*outputs, axis=0) if steps > 1 else outputs[0]
     else:
         scope = op.fresh("step")
@@ -253,6 +253,13 @@ def _shaped(value: ir.Value, *shape: facts.Dim) -> ir.Value:
     return value
 
 
+def _unstack(op: Ops, x: ir.Value, steps: int, *shape: facts.Dim) -> list[ir.Value]:
+    parts = [x] if steps == 1 else op.Split(x, [1] * steps, axis=0, _outputs=steps)
+    for part in parts:
+        part.shape = ir.Shape([1, *shape])
+    return [_shaped(op.Squeeze(part, [0]), *shape) for part in parts]
+
+
 def _pick(op: Ops, value: ir.Value, direction: int) -> ir.Value:
     """Cut one direction out of a weight."""
     known = facts.dims(value)
@@ -284,8 +291,9 @@ def _cell(
         if node.op_type == "GRU" and facts.attr(node, "linear_before_reset", 0):
             early, own = op.Split(r_bias, [2 * hidden, hidden], axis=0, _outputs=2)
             _shaped(own, hidden)
-            r_bias = op.Concat(early, np.zeros(hidden, (b.dtype or ir.DataType.FLOAT).numpy()), axis=0)
-        offset = _shaped(op.Add(w_bias, r_bias), n * hidden)
+            none = np.zeros(hidden, (b.dtype or ir.DataType.FLOAT).numpy())
+            r_bias = op.Concat(_shaped(early, 2 * hidden), none, axis=0)
+        offset = op.Add(w_bias, _shaped(r_bias, n * hidden))
     peepholes: tuple[ir.Value, ...] = ()
     if p is not None:
         peepholes = tuple(
@@ -341,4 +349,4 @@ def _activation(node: ir.Node, name: str, alphas: Iterator[float], betas: Iterat
     default_alpha, default_beta, write = found
     alpha = 0.0 if default_alpha is None else next(alphas, default_alpha)
     beta = 0.0 if default_beta is None else next(betas, default_beta)
-    return lambda op, x: write(op, x, alpha, beta)
+    return lambda op, x: op.annotate(write(op, x, alpha, beta), x)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-__all__ = ["restore_weights", "weights_as_inputs"]
+__all__ = ["SMALL_BYTES", "restore_weights", "weights_as_inputs"]
 
-_SMALL_BYTES = 4096
+#: Tensors up to this size go along.
+SMALL_BYTES = 4096
 
 
 @contextlib.contextmanager
@@ -27,7 +28,7 @@ def weights_as_inputs(model: ir.Model) -> Iterator[dict[str, ir.TensorProtocol]]
     taken: dict[str, ir.TensorProtocol] = {}
     values: list[ir.Value] = []
     for name, value in list(graph.initializers.items()):
-        if value.const_value is not None and value.const_value.nbytes > _SMALL_BYTES:
+        if value.const_value is not None and value.const_value.nbytes > SMALL_BYTES:
             taken[name] = value.const_value
             value.const_value = None
             graph.initializers.pop(name)

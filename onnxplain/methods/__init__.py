@@ -64,4 +64,7 @@ def method(name: str | Method, **parameters: Any) -> Method:
         if key not in known:
             takes = ", ".join(known) or "none"
             raise MethodError(f"method '{kind.name}' has no parameter '{key}'; it takes: {takes}")
-    return kind(**parameters)
+    try:
+        return kind(**parameters)
+    except TypeError as error:
+        raise MethodError(f"method '{kind.name}' does not accept {parameters}: {error}") from error

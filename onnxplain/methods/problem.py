@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.composite import PRESETS, Composite
-from onnxplain.backward.program import TARGET, Combine, Program, Question
+from onnxplain.backward.program import Combine, Program, Question
 from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.session import Executable
 
@@ -68,7 +68,7 @@ class Call:
     progress: bool = False
     rule_tables: list[tuple[tuple[str, str, str], ...]] = field(default_factory=list)
 
-    def feeds(self, features: Arrays, rows: IntArray) -> Arrays:
+    def feeds(self, features: Arrays, rows: IntArray, target_name: str) -> Arrays:
         """Lay rows out as the model wants its inputs."""
         fed: Arrays = {}
         for name, array in features.items():
@@ -79,7 +79,7 @@ class Call:
             fed[name] = array if axis is None else np.take(array, rows, axis=axis)
         if self.question.target_axes:
             target = self.target[rows]
-            fed[TARGET] = target[:, 0] if self.question.target_axes == 1 else target
+            fed[target_name] = target[:, 0] if self.question.target_axes == 1 else target
         return fed
 
 
@@ -167,7 +167,7 @@ class Problem:
         if call.exact_batch is not None and n < call.exact_batch:
             index = np.minimum(np.arange(call.exact_batch), n - 1)
             features, rows = {k: v[index] for k, v in features.items()}, rows[index]
-        made = executable.run(call.feeds(features, rows), [program.score, *program.attributions])
+        made = executable.run(call.feeds(features, rows, program.target), [program.score, *program.attributions])
         values: Arrays = {}
         for name, output in zip(call.question.wrt, program.attributions, strict=True):
             axis = call.axes[name]

@@ -100,7 +100,7 @@ def _panel(ax: Axes, heat: FloatArray, lines: FloatArray, limit: float, cmap: st
     length = heat.size
     finite = lines[np.isfinite(lines)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    room = 0.08 * (high - low) or 0.5
+    room = 0.08 * (high - low) or 0.08 * abs(high) or 0.5
     low, high = low - room, high + room
     ax.imshow(
         paint(_strongest(heat), limit, cmap)[None],

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from onnxplain._types import Arrays
-from onnxplain.backward.program import Program, Question, build
+from onnxplain.backward.program import Program, Question, build, check
 from onnxplain.graph import passes
 from onnxplain.graph.normalize import Normalized
 from onnxplain.runtime.session import Executable
@@ -39,6 +39,7 @@ class Programs:
         self._flipped: dict[int, tuple[object, ir.TensorProtocol]] = {}
         self._programs: dict[Question, tuple[Program, Executable]] = {}
         self._fronts: dict[tuple[str, ...], Executable] = {}
+        self._checked: set[Question] = set()
         self._lock = threading.RLock()
 
     def program(self, question: Question) -> tuple[Program, Executable]:
@@ -51,6 +52,13 @@ class Programs:
                 held = made, Executable(made.model, self.weights, self.device, self.threads)
                 self._programs[question] = held
             return held
+
+    def check(self, question: Question) -> None:
+        """Raise what would stop a question, whatever the target, without building anything."""
+        with self._lock:
+            if question not in self._checked:
+                check(self.source, question)
+                self._checked.add(question)
 
     def values(self, names: tuple[str, ...], feeds: Arrays) -> Arrays:
         """Compute inner values (the embeddings of tokens, say) from the model's inputs."""
@@ -66,6 +74,7 @@ def lower(model: ir.Model, device: str, flipped: dict[int, tuple[object, ir.Tens
     """Apply the passes that suit a device to a finished program."""
     if device == "cpu":
         passes.FlipTransposedConvs(flipped)(model)
+        passes.MaskByHardSigmoid()(model)
 
 
 def _front(source: ir.Model, names: tuple[str, ...]) -> ir.Model:

@@ -143,12 +143,15 @@ def shrink(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 @gradient("Clip", Category.ELEMENTWISE)
 def clip(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """Pass g strictly inside the bounds; a bound may be absent."""
+    """Pass g strictly inside the bounds; a bound may be absent.
+
+    The output tells as well as the input, and leaves Conv and Clip free to be fused.
+    """
     low, high = node.optional(1), node.optional(2)
 
     def entry() -> Any:
-        out = g if low is None else op.keep_where(op.Greater(node.x, low), g)
-        return out if high is None else op.keep_where(op.Less(node.x, high), out)
+        out = g if low is None else op.keep_where(op.Greater(node.y, low), g)
+        return out if high is None else op.keep_where(op.Less(node.y, high), out)
 
     return (entry,)
 

@@ -8,7 +8,7 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import backward
+from onnxplain.backward.engine import backward, path
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
@@ -48,7 +48,9 @@ def differentiate(
         outputs = made if isinstance(made, tuple) else (made,)
         seeds = {o: g for o, g in zip(outputs, gradients, strict=False) if g is not None}
         copy = copies[k]
-        return None if copy is None else backward(op, seeds, [copy])[copy]
+        if copy is None or not path(op.graph, seeds, [copy])[0]:
+            return None
+        return backward(op, seeds, [copy])[copy]
 
     return [(lambda k=k: entry(k)) for k in range(len(inputs))]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.ops.windows import Windows
@@ -85,54 +86,39 @@ def conv_transpose(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """dX is the convolution of g; dW correlates g with X."""
     w = Windows.of(node, _kernel(node))
     group = node.int("group", 1)
-    pads = _transpose_pads(node, w)
-    attrs = {"strides": w.strides, "dilations": w.dilations, "group": group}
+    axes = list(range(2, 2 + w.n))
+
+    def covering() -> Any:  # undo the cropping that a transposed convolution's pads are
+        pads = _transpose_pads(op, node, w)
+        return g if not isinstance(pads, ir.Value) and not any(pads) else op.Pad(g, pads, None, axes)
 
     def dx() -> Any:
-        part = op.Conv(_cover(op, g, pads), node.input(1), **attrs)
-        sizes = op.Shape(node.x, start=2)
+        part = op.Conv(covering(), node.input(1), strides=w.strides, dilations=w.dilations, group=group)
         exact = not any(node.ints("output_padding", (0,))) and "output_shape" not in node.source.attributes
-        return part if exact else op.Slice(part, [0] * w.n, sizes, list(range(2, 2 + w.n)))
+        return part if exact else op.Slice(part, [0] * w.n, op.Shape(node.x, start=2), axes)
 
     def dw() -> Any:
-        spare = op.Pad(_cover(op, g, pads), [0] * w.n + [s + r for s, r in zip(w.strides, w.reach, strict=True)],
-                       None, list(range(2, 2 + w.n)))  # fmt: skip
-        return correlate(op, spare, node.x, w, group, node.rank())
+        spare = [s + r for s, r in zip(w.strides, w.reach, strict=True)]
+        return correlate(op, op.Pad(covering(), [0] * w.n + spare, None, axes), node.x, w, group, node.rank())
 
     return dx, dw, lambda: _bias(op, node, g)
 
 
-def _cover(op: Emitter, g: Any, pads: list[int]) -> Any:
-    """Undo the cropping that a transposed convolution's pads are."""
-    n = len(pads) // 2
-    return op.Pad(g, pads, None, list(range(2, 2 + n))) if any(pads) else g
-
-
-def _transpose_pads(node: NodeView, w: Windows) -> list[int]:
+def _transpose_pads(op: Emitter, node: NodeView, w: Windows) -> Sequence[int] | ir.Value:
     """Pads of a ConvTranspose, where automatic or given through the output's shape."""
-    auto = node.str("auto_pad", "NOTSET")
-    output_shape = node.optional_ints("output_shape")
-    if output_shape is None and auto == "NOTSET":
-        return list(node.ints("pads", (0,) * 2 * w.n))
-    if output_shape is None and auto == "VALID":
-        return [0] * 2 * w.n
+    auto, wanted = node.str("auto_pad", "NOTSET"), node.optional_ints("output_shape")
+    if wanted is None and auto in ("NOTSET", "VALID"):
+        return node.ints("pads", (0,) * 2 * w.n) if auto == "NOTSET" else (0,) * 2 * w.n
     padding = node.ints("output_padding", (0,) * w.n)
-    before, after = [], []
+    small, large = [], []
     for k in range(w.n):
-        if output_shape is not None:
-            size = facts.static_dim(node.x, k + 2)
-            if size is None:
-                raise UnsupportedOperatorError(
-                    f"{node.label}: with output_shape, its gradient needs a static input size; export with pads instead"
-                )
-            wanted = output_shape[len(output_shape) - w.n + k]
-            total = w.strides[k] * (size - 1) + padding[k] + w.reach[k] - wanted
-        else:  # SAME: the output is stride times the input
-            total = padding[k] + w.reach[k] - w.strides[k]
-        total = max(total, 0)
-        small = total // 2
-        before.append(small if auto != "SAME_LOWER" else total - small)
-        after.append(total - before[-1])
-    if output_shape is not None and auto == "NOTSET":  # the standard puts the odd one first here
-        before, after = after, before
-    return [*before, *after]
+        fixed = padding[k] + w.reach[k] - w.strides[k]
+        total = op.const([fixed])  # SAME: the output is stride times the input
+        if wanted is not None:
+            rest = fixed - wanted[len(wanted) - w.n + k]
+            total = op.Add(op.Mul(op.dim(node.x, k + 2), w.strides[k]), rest)
+        total = op.Max(total, 0)
+        small.append(op.Div(total, 2))
+        large.append(op.Sub(total, small[k]))
+    # the standard puts the odd one behind for SAME_UPPER only
+    return op.concat([*small, *large] if auto == "SAME_UPPER" else [*large, *small])

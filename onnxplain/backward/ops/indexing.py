@@ -11,7 +11,6 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
-from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
 
 
@@ -19,16 +18,12 @@ from onnxplain.graph import facts
 def slice_(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Put the cut back between zeros; with steps other than 1, scatter."""
     rank = node.rank()
-    axes_value, steps_value = node.optional(3), node.optional(4)
-    axes, steps = facts.constant(axes_value), facts.constant(steps_value)
-    starts = facts.constant(node.input(1))
-    if axes_value is not None and axes is None:
-        raise UnsupportedOperatorError(f"{node.label}: the axes to slice must be constant for its gradient")
-    if axes is None:
-        known = facts.static_shape(node.input(1))
-        axes = np.arange(known[0] if known else rank)
+    steps_value, starts = node.optional(4), facts.constant(node.input(1))
+    steps = facts.constant(steps_value)
+    count = facts.static_dim(node.input(1), 0)
+    axes = np.arange(count or rank) if node.optional(3) is None else node.known(3, "the axes")
     positions = [int(a) % rank for a in axes]
-    plain = (steps_value is None or steps is not None and (steps == 1).all()) and (
+    plain = (steps_value is None or (steps is not None and (steps == 1).all())) and (
         starts is not None and (starts >= 0).all()
     )
 
@@ -112,40 +107,6 @@ def gather_nd(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     return entry, None
 
 
-def _refuse_reduction(node: NodeView) -> str:
-    reduction = node.str("reduction", "none")
-    if reduction not in ("none", "add"):
-        raise UnsupportedOperatorError(
-            f"{node.label}: no gradient for reduction='{reduction}' (only 'none' and 'add')"
-        )
-    return reduction
-
-
-@gradient("ScatterElements", Category.STRUCTURAL)
-def scatter_elements(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """What was overwritten gets nothing; what was written gets g from where it went."""
-    axis, index, added = node.axis("axis", 0), node.input(1), _refuse_reduction(node) == "add"
-
-    def data() -> Any:
-        if added:
-            return g
-        nothing = op.zeros_like(node.input(2))
-        return op.ScatterElements(g, index, nothing, axis=axis)
-
-    return data, None, lambda: op.GatherElements(g, index, axis=axis)
-
-
-@gradient("ScatterND", Category.STRUCTURAL)
-def scatter_nd(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """What was overwritten gets nothing; what was written gets g from where it went."""
-    index, added = node.input(1), _refuse_reduction(node) == "add"
-
-    def data() -> Any:
-        return g if added else op.ScatterND(g, index, op.zeros_like(node.input(2)))
-
-    return data, None, lambda: op.GatherND(g, index)
-
-
 @gradient("Trilu", Category.STRUCTURAL)
 def trilu(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Keep the same triangle."""
@@ -172,3 +133,38 @@ def topk(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
         lambda: op.ScatterElements(op.zeros_like(node.x), places, values, axis=axis, reduction="add"),
         None,
     )
+
+
+@gradient("CumProd", Category.ELEMENTWISE)
+def cumprod(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Each output's gradient, times the other factors of its product (quadratic, but zeros do no harm)."""
+    x, rank = node.x, node.rank()
+    axis = int(node.known(1, "the axis").reshape(())) % rank
+    turned, exclusive = node.int("reverse", 0), node.int("exclusive", 0)
+
+    def entry() -> Any:
+        places = op.indices(op.dim(x, axis))
+        own, other = op.Unsqueeze(places, [1]), op.Unsqueeze(places, [0])
+        behind = op.Greater(own, other) if turned else op.Less(own, other)  # (own, other)
+        reached = behind if exclusive else op.Or(behind, op.Equal(own, other))
+
+        def wide(v: Any) -> Any:  # (..., own, other), the axes behind ``axis`` in front of both
+            return op.Unsqueeze(op.move_axis(v, rank, axis, rank - 1), [rank - 1])
+
+        others = op.Where(behind, wide(x), 1.0)
+        others = op.CumProd(others, np.array(rank), exclusive=exclusive, reverse=turned)
+        after = op.sum(op.Where(reached, wide(g) * others, 0.0), [rank])
+        before = op.CumProd(x, node.input(1), exclusive=1, reverse=turned)
+        return before * op.move_axis(after, rank, rank - 1, axis)
+
+    return (entry,)
+
+
+@gradient("Compress", Category.STRUCTURAL)
+def compress(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Put each kept slice back in its place (without an axis, each element)."""
+    x, kept = node.x, op.Reshape(op.NonZero(node.input(1)), [-1])
+    if "axis" in node.source.attributes:
+        return (lambda: op.scatter_add(op.shape_of(x), node.rank(), node.axis("axis", 0), kept, g),)
+    size = op.Reshape(op.Size(x), [1])
+    return (lambda: op.reshape_like(op.scatter_add(size, 1, 0, kept, g), x),)

@@ -10,7 +10,6 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient, linear
 from onnxplain.backward.view import NodeView
-from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
 
 
@@ -85,25 +84,21 @@ def gemm(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     return left, right, offset
 
 
-@linear("Einsum")
-def einsum(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """The gradient of an einsum is an einsum: swap the operand with the output."""
-    equation = node.str("equation", "").replace(" ", "")
-    terms, out = equation.split("->") if "->" in equation else (equation, None)
-    inputs = terms.split(",")
-    if "..." in equation or out is None or any(len(set(t)) < len(t) for t in inputs):
-        raise UnsupportedOperatorError(
-            f"{node.label}: the gradient of '{equation}' is not supported (ellipsis, implicit output or repeated "
-            "letters); write the equation out before exporting"
-        )
+@gradient("Det", Category.ELEMENTWISE)
+def det(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """The cofactors, as determinants of the minors: right for singular matrices too, meant for small ones."""
+    x, rank = node.x, node.rank()
+    if facts.static_dim(x, rank - 1) == 1:
+        return (lambda: op.reshape_like(g, x),)
 
-    def entry(k: int) -> Any:
-        others = [(inputs[j], node.input(j)) for j in range(len(inputs)) if j != k]
-        have = set(out).union(*(t for t, _ in others))
-        reachable = "".join(c for c in inputs[k] if c in have)
-        left = ",".join([out, *(t for t, _ in others)])
-        part = op.Einsum(g, *(v for _, v in others), equation=f"{left}->{reachable}")
-        lost = [i for i, c in enumerate(inputs[k]) if c not in have]
-        return op.expand_like(op.Unsqueeze(part, lost), node.input(k)) if lost else part
+    def entry() -> Any:
+        places = op.indices(op.dim(x, rank - 1))
+        row, rest = op.Unsqueeze(places, [1]), op.Unsqueeze(op.Slice(places, [0], [-1], [0]), [0])
+        others = op.Add(rest, op.Cast(op.GreaterOrEqual(rest, row), to=7))  # (n, n - 1): all but its own
+        minors = op.Gather(op.Gather(x, others, axis=-2), others, axis=-1)  # (..., i, n - 1, j, n - 1)
+        minors = op.transpose(minors, [*range(rank - 1), rank, rank - 1, rank + 1])
+        odd = op.Mod(op.Add(row, op.Unsqueeze(places, [0])), 2)
+        signs = 1 - 2 * op.cast_like(odd, x)
+        return op.Unsqueeze(g, [-2, -1]) * signs * op.Det(minors)
 
-    return [(lambda k=k: entry(k)) for k in range(len(inputs))]
+    return (entry,)

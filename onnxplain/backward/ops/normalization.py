@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import onnx_ir as ir
+
 from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.ops.composition import differentiate
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
-from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
 
 
 @gradient("Softmax", Category.NORMALIZATION)
 def softmax(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """y (g - sum g y)."""
-    axis, y = node.axis("axis", -1), node.y
+    axis = node.axis("axis", -1)
 
     def entry() -> Any:
+        y = op.Where(op.IsNaN(node.y), 0.0, node.y) if _guarded(node.y) else node.y
         gy = g * y
         return gy - y * op.sum(gy, [axis], keepdims=True)
 
     return (entry,)
+
+
+def _guarded(y: ir.Value) -> bool:
+    """Tell whether the model replaces rows that are masked altogether, where softmax is NaN."""
+    users = [use.node for use in y.uses()]
+    return any(u.op_type == "Where" or (u.op_type == "Cast" and _guarded(u.outputs[0])) for u in users)
 
 
 @gradient("LogSoftmax", Category.NORMALIZATION)
@@ -31,20 +40,18 @@ def log_softmax(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     return (lambda: g - op.Exp(node.y) * op.sum(g, [axis], keepdims=True),)
 
 
-@gradient("BatchNormalization", Category.LINEAR)
-def batch_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """At inference an affine map per channel."""
+@gradient("BatchNormalization", Category.LINEAR, all_outputs=True)
+def batch_normalization(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
+    """At inference an affine map per channel; in training mode the batch's own statistics vary too."""
     if node.int("training_mode", 0):
-        raise UnsupportedOperatorError(f"{node.label} is in training mode; export the model in evaluation mode")
+        return differentiate(op, node.inputs, gradients, lambda *inputs: _training(op, node, *inputs))
+    g = gradients[0]
     x, scale, _, mean, var = (node.input(k) for k in range(5))
-    rank = node.rank()
-    rest = [0, *range(2, rank)]
-    wide = list(range(1, rank - 1))
+    rest, wide = _channel_axes(node)
+    inverse = op.Reciprocal(op.Sqrt(var + node.float("epsilon", 1e-5)))
 
     def per_channel(v: Any) -> Any:
         return op.Unsqueeze(v, wide) if wide else v
-
-    inverse = op.Reciprocal(op.Sqrt(var + node.float("epsilon", 1e-5)))
 
     def centred() -> Any:
         return op.sum(g * (x - per_channel(mean)), rest)
@@ -56,6 +63,23 @@ def batch_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
         lambda: -(op.sum(g, rest) * scale * inverse),
         lambda: centred() * scale * (inverse * inverse * inverse) * -0.5,
     )
+
+
+def _channel_axes(node: NodeView) -> tuple[list[int], list[int]]:
+    """Return the axes other than the channels', and those that follow it, counted without the batch."""
+    rank = node.rank()
+    return [0, *range(2, rank)], list(range(1, rank - 1))
+
+
+def _training(op: Emitter, node: NodeView, x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> tuple[Any, ...]:
+    rest, wide = _channel_axes(node)
+    momentum = node.float("momentum", 0.9)
+    centred = x - op.mean(x, rest)
+    spread = op.mean(centred * centred, rest)
+    scale, bias = (op.Unsqueeze(v, wide) if wide else v for v in (scale, bias))
+    y = centred / op.Sqrt(spread + node.float("epsilon", 1e-5)) * scale + bias
+    now = op.ReduceMean(x, rest, keepdims=0), op.Reshape(spread, [-1])
+    return y, *(old * momentum + new * (1 - momentum) for old, new in zip((mean, var), now, strict=True))
 
 
 def standardize(op: Emitter, x: Any, g: Any, axes: list[int], epsilon: float) -> tuple[Any, Any]:
@@ -99,33 +123,20 @@ def instance_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entr
 
 @gradient("GroupNormalization", Category.NORMALIZATION)
 def group_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """Standardise groups of channels, then scale and shift each channel (or, in opset 18, each group)."""
+    """Standardise groups of channels, then scale and shift each channel (in opset 18: each group)."""
     rank, groups = node.rank(), node.int("num_groups", 1)
-    channels, given = facts.static_dim(node.x, 1), facts.static_dim(node.input(1), 0)
-    if channels is None or given is None:
-        raise UnsupportedOperatorError(f"{node.label}: its gradient needs a static number of channels")
-    wide = list(range(1, rank - 1))
-    per_group = given != channels  # opset 18 scales groups, opset 21 channels
-    grouped = op.concat([op.Shape(node.x, end=1), groups, channels // groups, op.Shape(node.x, start=2)])
-    rest = [0, *range(2, rank)]
-
-    def channelwise(v: Any) -> Any:
-        if per_group:
-            v = op.Reshape(op.Expand(op.Unsqueeze(v, [1]), [groups, channels // groups]), [-1])
-        return op.Unsqueeze(v, wide)
-
-    def summed(v: Any) -> Any:
-        v = op.sum(v, rest)
-        return op.sum(op.Reshape(v, [groups, -1]), [1]) if per_group else v
-
-    g_in = op.Reshape(g * channelwise(node.input(1)), grouped)
+    grouped = op.concat([op.Shape(node.x, start=0, end=1), groups, -1, op.Shape(node.x, start=2)])
+    per_group = op.opset < 21
+    scale = op.Reshape(node.input(1), [groups, -1, *[1] * (rank - 2)])  # (G, 1 or C / G, 1...)
+    rest = [0, *range(2 if per_group else 3, rank + 1)]
+    g5 = op.Reshape(g, grouped)
     n, dx = standardize(
-        op, op.Reshape(node.x, grouped), g_in, list(range(2, rank + 1)), node.float("epsilon", 1e-5)
+        op, op.Reshape(node.x, grouped), g5 * scale, list(range(2, rank + 1)), node.float("epsilon", 1e-5)
     )
     return (
         lambda: op.reshape_like(dx(), node.x),
-        lambda: summed(g * op.reshape_like(n, node.x)),
-        lambda: summed(g),
+        lambda: op.Reshape(op.sum(g5 * n, rest), [-1]),
+        lambda: op.Reshape(op.sum(g5, rest), [-1]),
     )
 
 

@@ -98,14 +98,3 @@ def global_lp_pool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
         return op.Mul(local, g if p == 1 else op.Div(g, _power(op, safe, p - 1)))
 
     return (entry,)
-
-
-@gradient("MaxUnpool", Category.STRUCTURAL)
-def max_unpool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """Pick g up where the values were put."""
-    return (
-        lambda: op.reshape_like(
-            op.Gather(op.Reshape(g, [-1]), op.Reshape(node.input(1), [-1])), node.x
-        ),
-        None,
-    )

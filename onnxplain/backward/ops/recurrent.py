@@ -12,7 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.registry import Category, collective
+from onnxplain.backward.registry import Category, Entry, collective, gradient
 from onnxplain.backward.subgraph import inner_gradients, total
 from onnxplain.backward.view import NodeView
 from onnxplain.graph.recurrent import RECURRENT, write_recurrent
@@ -36,3 +36,10 @@ def recurrent(
 
 for _name in RECURRENT:
     collective(_name, Category.RECURRENT)(recurrent)
+
+
+@gradient("ReverseSequence", Category.STRUCTURAL)
+def reverse_sequence(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Reverse again."""
+    axes = {"batch_axis": node.int("batch_axis", 1), "time_axis": node.int("time_axis", 0)}
+    return lambda: op.ReverseSequence(g, node.input(1), **axes), None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import onnx_ir as ir
+
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
@@ -76,18 +79,15 @@ def max_unpool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 @gradient("Col2Im", Category.LINEAR)
 def col2im(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Cut the image into blocks again: a convolution whose filters each pick one place of the block."""
-    n, block = node.rank(0), node.known(2)
-    return (lambda: _blocks(op, node, g, [int(b) for b in block]),) if n else ()
+    block = [int(k) for k in node.known(2, "the block's shape")]
+    size, n = int(np.prod(block)), len(block)
+    dtype = g.dtype or ir.DataType.FLOAT
+    attrs = {"strides": node.ints("strides", [1] * n), "dilations": node.ints("dilations", [1] * n)}
 
+    def entry() -> Any:
+        images = op.Reshape(g, op.concat([-1, 1, op.Shape(g, start=2)]))
+        places = np.eye(size, dtype=dtype.numpy()).reshape(size, 1, *block)
+        parts = op.Conv(images, places, pads=node.ints("pads", [0] * 2 * n), **attrs)
+        return op.Reshape(parts, op.shape_of(node.x))
 
-def _blocks(op: Emitter, node: NodeView, g: Any, block: list[int]) -> Any:
-    size, axes = 1, [1] * len(block)
-    for b in block:
-        size *= b
-    images = op.Reshape(g, op.concat([-1, 1, op.Shape(g, start=2)]))
-    pick = op.Reshape(op.const(_eye(size), node.x.dtype), [size, 1, *block])
-    pads = node.ints("pads", [0] * 2 * len(block))
-    parts = op.Conv(
-        images, pick, strides=node.ints("strides", axes), dilations=node.ints("dilations", axes), pads=pads
-    )
-    return op.Reshape(parts, op.shape_of(node.x))
+    return (entry,)

@@ -24,11 +24,11 @@ def transform(op: Emitter, x: Any, axis: int, *, inverse: int = 0, onesided: int
 def dft(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Adjoint of ``F``: ``n F^-1`` (of ``F^-1``: ``F / n``), on as many elements as were transformed."""
     x, rank, inverse = node.x, node.rank(), node.int("inverse", 0)
-    if inverse and node.int("onesided", 0):
-        raise UnsupportedOperatorError(f"{node.label}: no gradient for a one-sided inverse; mirror the input instead")
     axis = _axis(node) % rank
     given = node.optional(1)
     length = op.dim(x, axis) if given is None else op.Reshape(given, [1])
+    if inverse and node.int("onesided", 0):
+        return (lambda: _real_inverse(op, node, g, axis),)
 
     def entry() -> Any:
         whole = _fit(op, g, axis, length) if node.int("onesided", 0) else g
@@ -41,6 +41,15 @@ def dft(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
         return back if known == 2 else op.Slice(back, [0], op.dim(x, rank - 1), [rank - 1])
 
     return (entry,)
+
+
+def _real_inverse(op: Emitter, node: NodeView, g: Any, axis: int) -> Any:
+    """Adjoint of the transform of half a spectrum to a real signal: all but the two ends count twice."""
+    n, size, rank = op.dim(node.y, axis), op.dim(node.x, axis), node.rank()
+    half = _fit(op, transform(op, g, axis, onesided=1), axis, size)
+    place = op.Reshape(op.indices(size), [-1, *[1] * (rank - 1 - axis)])
+    end = op.Or(op.Equal(place, 0), op.Equal(op.Mul(place, 2), n))
+    return op.Where(end, half, half * 2.0) / op.cast_like(n, half)
 
 
 def _axis(node: NodeView) -> int:

@@ -13,12 +13,13 @@ nondifferentiable(
 nondifferentiable("ArgMax", "ArgMin", "NonZero", "NonMaxSuppression", reason="its output is an index")
 nondifferentiable("Shape", "Size", reason="its output is a shape")
 nondifferentiable(
-    "ConstantOfShape", "EyeLike", "Range", "OneHot", "Constant", "RandomNormalLike", "RandomUniformLike",
+    "ConstantOfShape", "EyeLike", "Range", "OneHot", "Constant", "BlackmanWindow", "HammingWindow", "HannWindow",
+    "MelWeightMatrix", "RandomNormalLike", "RandomUniformLike",
     "Bernoulli", "Multinomial", "RandomNormal", "RandomUniform",
     reason="its output does not depend on the values of its inputs, or not smoothly",
 )  # fmt: skip
 nondifferentiable(
-    "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", reason="it works on the bits of integers"
+    "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "BitCast", reason="it works on bits"
 )
 nondifferentiable(
     "StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch", "TfIdfVectorizer",

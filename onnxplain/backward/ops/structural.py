@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
-from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
 
 
@@ -26,7 +27,7 @@ for _name in ("Reshape", "Flatten", "Squeeze", "Unsqueeze"):
 @gradient("Transpose", Category.STRUCTURAL)
 def transpose(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Apply the inverse permutation."""
-    perm = node.ints("perm", tuple(reversed(range(node.rank()))))
+    perm = node.optional_ints("perm") or tuple(reversed(range(node.rank())))
     return (lambda: op.transpose(g, [int(k) for k in np.argsort(perm)]),)
 
 
@@ -51,18 +52,9 @@ def concat(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     axis = node.axis("axis", 0)
 
     def entry(k: int) -> Any:
-        start: Any = 0
-        for part in node.inputs[:k]:
-            assert part is not None
-            known = facts.static_dim(part, axis)
-            start = start + known if isinstance(start, int) and known is not None else op.Add(
-                start if not isinstance(start, int) else op.const([start]), op.dim(part, axis)
-            )
-        length = facts.static_dim(node.input(k), axis)
-        if isinstance(start, int) and length is not None:
-            return op.slice(g, axis, start, start + length)
-        begin = op.const([start]) if isinstance(start, int) else start
-        return op.slice(g, axis, begin, op.Add(begin, op.dim(node.input(k), axis)))
+        lengths = [op.dim(node.input(j), axis) for j in range(k + 1)]  # sums of constants are computed at once
+        begin = functools.reduce(op.Add, lengths[:k], op.const([0]))
+        return op.slice(g, axis, begin, op.Add(begin, lengths[k]))
 
     return [(lambda k=k: entry(k)) for k in range(len(node.inputs))]
 
@@ -79,20 +71,16 @@ def split(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
 def pad(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Cut a constant border off; the other modes copy values, and the copies are added up."""
     mode, pads, rank = node.str("mode", "constant"), node.input(1), node.rank()
-    axes_value = node.optional(3)
-    axes = facts.constant(axes_value)
-    if axes_value is not None and axes is None:
-        raise UnsupportedOperatorError(f"{node.label}: the axes to pad must be constant for its gradient")
-    positions = [int(a) % rank for a in axes] if axes is not None else list(range(rank))
+    axes = range(rank) if node.optional(3) is None else node.known(3, "the axes")
+    positions = [int(a) % rank for a in axes]
     if mode == "constant":
-        fill = node.optional(2)
-
-        def border() -> Any:  # where the fill is a computed value, it gets what the border gets
-            assert fill is not None
-            inside = op.Pad(op.Pad(g, op.Neg(pads), None, axes_value), pads, None, axes_value)
-            return op.reshape_like(op.Sub(op.ReduceSum(g, keepdims=0), op.ReduceSum(inside, keepdims=0)), fill)
-
-        return lambda: op.Pad(g, op.Neg(pads), None, axes_value), None, border
+        inside = _unpad(op, node, g, pads, positions)
+        fill = node.optional(2)  # a computed fill gets what the border gets
+        return (
+            inside,
+            None,
+            lambda: op.reshape_like(op.ReduceSum(g, keepdims=0) - op.ReduceSum(inside(), keepdims=0), fill),
+        )
 
     def entry() -> Any:
         out = g
@@ -105,6 +93,23 @@ def pad(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
         return out
 
     return (entry,)
+
+
+def _unpad(op: Emitter, node: NodeView, g: Any, pads: ir.Value, axes: list[int]) -> Callable[[], Any]:
+    """Cut where pads were added, and put zeros where they were negative."""
+    known, n = facts.constant(pads), len(axes)
+
+    def entry() -> Any:
+        out = g
+        if known is None or (known < 0).any():
+            out = op.Pad(out, op.Max(op.Neg(pads), 0), None, axes)
+        if known is not None and (known <= 0).all():
+            return out
+        begin = op.Max(op.Slice(pads, [0], [n], [0]), 0)
+        lengths = op.concat([op.dim(node.x, a) for a in axes])
+        return op.Slice(out, begin, op.Add(begin, lengths), axes)
+
+    return entry
 
 
 @gradient("DepthToSpace", Category.STRUCTURAL)
@@ -126,4 +131,5 @@ def depth_to_space(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 @gradient("SpaceToDepth", Category.STRUCTURAL)
 def space_to_depth(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Move channels back into pixels."""
-    return (lambda: op.DepthToSpace(g, blocksize=node.int("blocksize", 1), mode="DCR"),)
+    mode = node.str("mode", "DCR")
+    return (lambda: op.DepthToSpace(g, blocksize=node.int("blocksize", 1), mode=mode),)

@@ -53,6 +53,14 @@ class Group:
     factor: float
     branches: tuple[Branch, ...]
 
+    @property
+    def non_negative(self) -> bool:
+        """Whether all contributions are >= 0, whatever the operands are."""
+        return all(
+            b.input == b.weight and b.input in ("positive", "negative") and b.bias in ("positive", "zero")
+            for b in self.branches
+        )
+
 
 @dataclass(frozen=True)
 class LRPRule:
@@ -127,7 +135,7 @@ class LRPRule:
                     continue
                 outputs = [op.clone(v.source, v.inputs)[0] for v in views]
                 z = outputs[0] if len(outputs) == 1 else op.Sum(*outputs)
-                share = op.Div(relevance, stabilise(op, z, self.epsilon))
+                share = op.Div(relevance, stabilise(op, z, self.epsilon, non_negative=group.non_negative))
                 for view in views:
                     back = _written(propagate(op, view, share)[data])
                     part = op.Mul(view.input(data), back)
@@ -156,8 +164,10 @@ def zplus(value: float = 1e-6) -> LRPRule:
     return LRPRule("zplus", (Group(1.0, branches),), value)
 
 
-def stabilise(op: Emitter, z: Any, value: float) -> Any:
+def stabilise(op: Emitter, z: Any, value: float, *, non_negative: bool = False) -> Any:
     """Return ``z + eps sign(z)`` with ``sign(0) = +1``."""
+    if non_negative:
+        return op.Add(z, _like(op, z, value))
     return op.Add(z, op.Where(op.Less(z, 0.0), _like(op, z, -value), _like(op, z, value)))
 
 
@@ -176,15 +186,21 @@ def _view(op: Emitter, node: NodeView, data: int, branch: Branch, positive: bool
     inputs = list(node.inputs)
     inputs[data] = node.input(data) if positive else _part(op, node.input(data), branch.input)
     weight = 1 - data
-    inputs[weight] = _part(op, node.input(weight), branch.weight)
+    inputs[weight] = _part(op, node.input(weight), _turned(branch.weight, node.float("alpha", 1.0)))
     bias = _WEIGHTED[node.op_type]
     if bias is not None and len(inputs) > bias and inputs[bias] is not None:
         value = inputs[bias]
         assert value is not None
-        inputs[bias] = None if branch.bias == "zero" else _part(op, value, branch.bias)
+        inputs[bias] = None if branch.bias == "zero" else _part(op, value, _turned(branch.bias, node.float("beta", 1.0)))
     while inputs and inputs[-1] is None:
         inputs.pop()
     return node.with_inputs(*inputs)
+
+
+def _turned(part: Part, factor: float) -> Part:
+    """Return the part of an operand that is this part of its product with a factor (Gemm's alpha and beta)."""
+    opposite: dict[Part, Part] = {"positive": "negative", "negative": "positive"}
+    return opposite.get(part, part) if factor < 0 else part
 
 
 def _part(op: Emitter, value: ir.Value, part: Part) -> Any:

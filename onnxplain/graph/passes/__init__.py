@@ -1,24 +1,31 @@
 """Graph passes, one per file: each returns the model and whether it changed it."""
 
+from onnxplain.graph.passes.decompose_contrib import DecomposeContrib, claim_contrib
 from onnxplain.graph.passes.decompose_recurrent import DecomposeRecurrent
+from onnxplain.graph.passes.dequantize import Dequantize
 from onnxplain.graph.passes.drop_inference_noops import DropInferenceNoOps
 from onnxplain.graph.passes.expand_functions import expand_functions, has_body
 from onnxplain.graph.passes.flip_transposed_convs import FlipTransposedConvs
 from onnxplain.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxplain.graph.passes.fold_constants import FoldConstants
 from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
+from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
 from onnxplain.graph.passes.retype import Retype
 
 __all__ = [
     "MIN_OPSET",
+    "DecomposeContrib",
     "DecomposeRecurrent",
+    "Dequantize",
     "DropInferenceNoOps",
     "FlipTransposedConvs",
     "FoldBatchNorm",
     "FoldConstants",
     "InlineConstantIf",
+    "MaskByHardSigmoid",
     "Retype",
+    "claim_contrib",
     "expand_functions",
     "has_body",
     "raise_opset",

@@ -59,6 +59,8 @@ def expand_functions(model: ir.Model, wanted: Callable[[ir.Node], bool]) -> tupl
             body = _body(node, opset, f"{node.op_type}_{k}")
             model.functions[body.identifier()] = body
             node.domain, node.op_type = body.domain, body.name
+            for j, output in enumerate(node.outputs):
+                output.name = output.name or f"{body.name}/unused_{j}"
             model.graph.opset_imports[_DOMAIN] = 1
         model = common.InlinePass()(model).model
         model.graph.opset_imports.pop(_DOMAIN)
@@ -90,8 +92,12 @@ def _body(node: ir.Node, opset: int, name: str) -> ir.Function:
             "run onnx.shape_inference on the model, or export it again with static shapes"
         )
     proto.domain, proto.name = _DOMAIN, name
+    for imported in proto.opset_import:
+        if imported.domain in ("", "ai.onnx"):  # a body holds until the standard gives a newer one
+            imported.version = opset
     computed = {o for n in proto.node for o in n.output} | set(proto.input)
-    found = [o if o in computed else proto.output[0] for o in proto.output]  # outputs left out by the node
+    # What the node leaves out, its body does not make: another value stands in for it.
+    found = [o if o in computed else proto.output[0] for o in proto.output[: len(node.outputs)]]
     proto.ClearField("output")
     proto.output.extend(found)
     return ir.from_proto(proto)

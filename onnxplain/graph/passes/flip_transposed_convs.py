@@ -1,7 +1,7 @@
 """Write stride-1 transposed convolutions as plain ones, which onnxruntime's CPU kernels run faster.
 
 Cases: ConvTranspose with constant weight, stride 1 in every axis, no output padding, explicit pads that fit
-the kernel.  ``convT(g, W) = conv(g, flip(W)^T)`` with pads ``d (k - 1) - p``.
+the kernel, and an output not much larger than its input (a kernel as wide as the image stays as it is).  ``convT(g, W) = conv(g, flip(W)^T)`` with pads ``d (k - 1) - p``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from onnxplain._types import Array
 from onnxplain.graph import facts
 
 __all__ = ["FlipTransposedConvs"]
+
+_MOST_GROWTH = 2.0
+_SMALL_REACH = 16
 
 
 class FlipTransposedConvs(ir.passes.InPlacePass):
@@ -54,6 +57,8 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         new_pads = [r - p for r, p in zip(reach, pads, strict=True)]
         if min(new_pads, default=0) < 0:
             return False
+        if _grows(node, reach):
+            return False
         group = facts.attr(node, "group", 1)
         assert isinstance(group, int)
         name = f"{weight.name}/flipped_{group}"
@@ -77,6 +82,24 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
             made = ir.tensor(_flip(tensor.numpy(), group), name=name)
             held = self.cache[id(tensor)] = (tensor, made)
         return held[1]
+
+
+def _grows(node: ir.Node, reach: list[int]) -> bool:
+    """Whether the output has so many more pixels than the input that the transposed form does less work.
+
+    The transposed form works per input pixel, the plain one per output pixel.
+    """
+    source, made = node.inputs[0], node.outputs[0]
+    assert source is not None
+    ratio = 1.0
+    for axis in range(len(reach) // 2):
+        before = facts.static_dim(source, axis + 2) if source.shape is not None else None
+        after = facts.static_dim(made, axis + 2) if made.shape is not None else None
+        if before and after:
+            ratio *= after / before
+        elif reach[axis] > _SMALL_REACH:
+            return True
+    return ratio > _MOST_GROWTH
 
 
 def _flip(weight: Array, group: int) -> Array:

@@ -2,6 +2,9 @@
 
 Exporters write an If for every ``squeeze`` of an axis that might not have length 1; once shapes are known and
 constants folded, most of these conditions are constant.
+
+Cases: the condition is constant; or the branches give values with different numbers of axes, and what follows
+(LSTM, Conv...) can run with only one of them.
 """
 
 from __future__ import annotations
@@ -12,6 +15,10 @@ from onnxplain.graph import facts
 from onnxplain.graph.inline import finish_body, paste
 
 __all__ = ["InlineConstantIf"]
+
+
+_ALIKE = frozenset("Abs Cast Exp Identity LeakyRelu Neg Relu Sigmoid Sqrt Tanh".split())  # rank out = rank in
+_DEPTH = 16
 
 
 class InlineConstantIf(ir.passes.InPlacePass):
@@ -38,10 +45,9 @@ class InlineConstantIf(ir.passes.InPlacePass):
 
     @staticmethod
     def _inline(graph: ir.Graph, node: ir.Node) -> bool:
-        condition = facts.constant(node.inputs[0])
-        if condition is None:
+        name = _branch(node)
+        if name is None:
             return False
-        name = "then_branch" if bool(condition.item()) else "else_branch"
         made = paste(graph, node.attributes[name].as_graph(), [], before=node)
         for k, (old, new) in enumerate(zip(node.outputs, made, strict=True)):
             if old.is_graph_output() or new.graph is not graph:
@@ -56,3 +62,51 @@ class InlineConstantIf(ir.passes.InPlacePass):
             ir.convenience.replace_all_uses_with(old, new_value, replace_graph_outputs=True)
         graph.remove(node, safe=True)
         return True
+
+
+def _branch(node: ir.Node) -> str | None:
+    """Name the branch that an If takes, if that is known."""
+    condition = facts.constant(node.inputs[0])
+    if condition is not None:
+        return "then_branch" if bool(condition.item()) else "else_branch"
+    for k, output in enumerate(node.outputs):
+        needed = _needed_rank(output)
+        if needed is None:
+            continue
+        ranks = {
+            name: facts.rank(node.attributes[name].as_graph().outputs[k]) for name in ("then_branch", "else_branch")
+        }
+        if None not in ranks.values() and list(ranks.values()).count(needed) == 1:
+            return next(name for name, rank in ranks.items() if rank == needed)
+    return None
+
+
+def _needed_rank(value: ir.Value, depth: int = _DEPTH) -> int | None:
+    """Return the only number of axes with which a value's users can run, if they say."""
+    if not depth:
+        return None
+    for user, index in value.uses():
+        found = _rank_for(user, index, depth)
+        if found is not None:
+            return found
+    return None
+
+
+def _rank_for(user: ir.Node, index: int, depth: int) -> int | None:
+    if user.domain not in ("", "ai.onnx"):
+        return None
+    if user.op_type in ("LSTM", "GRU", "RNN") and index in (0, 1, 2, 5, 6):
+        return 3
+    if user.op_type in ("Conv", "ConvTranspose") and index == 0 and user.inputs[1] is not None:
+        return facts.rank(user.inputs[1])
+    if user.op_type == "Gemm" and index < 2:
+        return 2
+    if index == 0 and user.op_type == "Transpose":
+        perm = facts.attr(user, "perm")
+        return len(perm) if isinstance(perm, tuple) else None
+    if index == 0 and user.op_type in ("Squeeze", "Unsqueeze") and len(user.inputs) > 1:
+        axes, after = facts.constant(user.inputs[1]), _needed_rank(user.outputs[0], depth - 1)
+        if axes is None or after is None:
+            return None
+        return after + (axes.size if user.op_type == "Squeeze" else -axes.size)
+    return _needed_rank(user.outputs[0], depth - 1) if user.op_type in _ALIKE else None

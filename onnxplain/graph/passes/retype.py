@@ -12,6 +12,7 @@ import onnx_ir as ir
 __all__ = ["Retype"]
 
 _TYPE_ATTRIBUTES = frozenset({"to", "dtype", "stash_type", "output_dtype"})
+_STASHING = frozenset({"GroupNormalization", "LayerNormalization", "RMSNormalization"})
 
 
 class Retype(ir.passes.InPlacePass):
@@ -38,8 +39,7 @@ class Retype(ir.passes.InPlacePass):
         for node in model.graph.all_nodes():
             for output in node.outputs:
                 modified |= self._value(output)
-            if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
-                modified |= self._spell_out(node)
+            modified |= self._spell_out(node)
             for name, attribute in list(node.attributes.items()):
                 if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in self.sources:
                     node.attributes[name] = ir.AttrTensor(name, self._tensor(attribute.as_tensor()))
@@ -51,11 +51,16 @@ class Retype(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
     def _spell_out(self, node: ir.Node) -> bool:
-        """ConstantOfShape makes float32 zeros where nothing else is said."""
-        if ir.DataType.FLOAT not in self.sources:
+        """Write the attributes down that mean float32 where they are absent."""
+        if ir.DataType.FLOAT not in self.sources or node.domain not in ("", "ai.onnx"):
             return False
-        node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1, self.target.numpy())))
-        return True
+        if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
+            node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1, self.target.numpy())))
+            return True
+        if node.op_type in _STASHING and "stash_type" not in node.attributes:
+            node.attributes["stash_type"] = ir.AttrInt64("stash_type", int(self.target))
+            return True
+        return False
 
     def _tensor(self, tensor: ir.TensorProtocol) -> ir.TensorProtocol:
         return ir.tensor(tensor.numpy().astype(self.target.numpy()), name=tensor.name)

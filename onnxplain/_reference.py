@@ -1,0 +1,207 @@
+"""ONNX's reference evaluator, made fit for checking gradients in float64.
+
+A few of its operators compute in float32, are wrong in cases that gradients need, or take seconds where
+NumPy takes milliseconds; the classes here replace them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+from onnx.reference.ops import op_grid_sample as grid_sample
+
+from onnxplain._types import Array, Arrays
+
+__all__ = ["CORRECTED", "Evaluator"]
+
+
+class _Standard(OpRun):
+    op_domain = ""
+
+
+class Erf(_Standard):
+    """Computed in float32 there."""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (np.vectorize(math.erf, otypes=[np.float64])(x).astype(x.dtype),)
+
+
+class Gelu(_Standard):
+    """Its body has float32 constants."""
+
+    def _run(self, x: Array, approximate: str | None = None) -> tuple[Array]:
+        if approximate == "tanh":
+            inner = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+        else:
+            inner = np.vectorize(math.erf, otypes=[np.float64])(x / math.sqrt(2))
+        return ((0.5 * x * (1 + inner)).astype(x.dtype),)
+
+
+class GridSample(grid_sample.GridSample):  # type: ignore[misc]
+    """Computes coordinates in float32 there."""
+
+    op_domain = ""
+
+    def _gs_denormalize_coordinates(self, n: Array, dims: Sequence[int], align_corners: bool) -> Array:
+        lengths = np.asarray(dims, np.float64)
+        n = np.asarray(n, np.float64)
+        return (n + 1) / 2 * (lengths - 1) if align_corners else ((n + 1) * lengths - 1) / 2
+
+
+class MeanVarianceNormalization(_Standard):
+    """Its body has float32 constants."""
+
+    def _run(self, x: Array, axes: Sequence[int] | None = None) -> tuple[Array]:
+        over = tuple(axes or (0, 2, 3))
+        mean, deviation = x.mean(over, keepdims=True), x.std(over, keepdims=True)
+        return ((x - mean) / (deviation + 1e-9),)
+
+
+class _Pool(_Standard):
+    """Cuts an image into windows, all at once."""
+
+    def windows(self, x: Array, fill: float, attrs: dict[str, Any]) -> Array:
+        """Return the elements of each window, (N, C, outputs..., elements), ``fill`` outside the image."""
+        kernel = attrs["kernel_shape"]
+        n = len(kernel)
+        dilations, strides = attrs["dilations"] or [1] * n, attrs["strides"] or [1] * n
+        pads, auto = attrs["pads"] or [0] * 2 * n, attrs["auto_pad"]
+        border, cuts, reach = [], [], []
+        for k, size in enumerate(x.shape[2:]):
+            wide = dilations[k] * (kernel[k] - 1) + 1
+            before, after = (pads[k], pads[n + k]) if auto in (None, "NOTSET") else (0, 0)
+            made = (size + before + after - wide) / strides[k] + 1
+            made = math.ceil(made) if attrs["ceil_mode"] else math.floor(made)
+            if attrs["ceil_mode"] and (made - 1) * strides[k] >= size + before:
+                made -= 1  # a window must not start behind the image
+            if auto in ("SAME_UPPER", "SAME_LOWER"):
+                made = math.ceil(size / strides[k])
+                total = max((made - 1) * strides[k] + wide - size, 0)
+                before = total // 2 if auto == "SAME_UPPER" else (total + 1) // 2
+            border.append((before, max((made - 1) * strides[k] + wide - size - before, 0)))
+            cuts.append(slice(0, (made - 1) * strides[k] + 1, strides[k]))
+            reach.append(wide)
+        padded = np.pad(x, [(0, 0), (0, 0), *border], constant_values=fill)
+        axes = tuple(range(2, 2 + n))
+        view = np.lib.stride_tricks.sliding_window_view(padded, tuple(reach), axes)
+        view = view[(slice(None), slice(None), *cuts, *(slice(None, None, d) for d in dilations))]
+        return view.reshape(*view.shape[: 2 + n], -1)
+
+
+class MaxPool(_Pool):
+    """Indices (and some pads) are wrong there where all strides are 1."""
+
+    def _run(self, x: Array, **attrs: Any) -> tuple[Array, ...]:
+        n = x.ndim - 2
+        values = self.windows(x, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, attrs)
+        best = values.argmax(-1)[..., None]
+        y = np.take_along_axis(values, best, -1)[..., 0]
+        if len(self.output) == 1:
+            return (y,)
+        order = "F" if attrs["storage_order"] else "C"
+        image = np.arange(x[0, 0].size, dtype=np.int64).reshape(x.shape[2:], order=order)
+        places = np.broadcast_to(self.windows(image[None, None], -1, attrs), values.shape)
+        images = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * n)
+        return y, np.take_along_axis(places, best, -1)[..., 0] + images * image.size
+
+
+class AveragePool(_Pool):
+    """Slow there."""
+
+    def _run(self, x: Array, **attrs: Any) -> tuple[Array]:
+        pads, n = attrs["pads"] or [0] * 2 * (x.ndim - 2), x.ndim - 2
+        explicit = attrs["auto_pad"] in (None, "NOTSET")
+        inside = np.ones((1, 1, *x.shape[2:]), x.dtype)
+        if not attrs["count_include_pad"]:
+            counted = self.windows(inside, 0.0, attrs)
+        elif explicit:  # pads count, what ceil_mode adds behind them does not
+            border = [(0, 0), (0, 0), *((pads[k], pads[n + k]) for k in range(n))]
+            counted = self.windows(np.pad(inside, border, constant_values=1), 0.0, {**attrs, "pads": None})
+        else:
+            counted = self.windows(inside, 1.0, attrs)
+        values = self.windows(x, 0.0, attrs)
+        counts = counted.sum(-1)[tuple(slice(0, s) for s in (1, 1, *values.shape[2:-1]))]
+        return ((values.sum(-1) / counts).astype(x.dtype),)
+
+
+class LpPool(_Pool):
+    """Slow there."""
+
+    def _run(self, x: Array, p: int = 2, **attrs: Any) -> tuple[Array]:
+        powers = np.abs(self.windows(x, 0.0, attrs)) ** p
+        return ((powers.sum(-1) ** (1.0 / p)).astype(x.dtype),)
+
+
+class DeformConv(_Standard):
+    """Reads between pixels in float32 there."""
+
+    def _run(
+        self,
+        x: Array,
+        w: Array,
+        offset: Array,
+        bias: Array | None = None,
+        mask: Array | None = None,
+        dilations: Sequence[int] | None = None,
+        group: int | None = None,
+        kernel_shape: Sequence[int] | None = None,
+        offset_group: int | None = None,
+        pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[Array]:
+        (N, C), (O, I, *kernel) = x.shape[:2], w.shape
+        dilations, strides, pads = dilations or [1, 1], strides or [1, 1], pads or [0] * 4
+        groups, out = offset_group or 1, offset.shape[2:]
+        offset = offset.reshape(N, groups, *kernel, 2, *out)
+        weights = np.ones_like(offset[:, :, :, :, 0]) if mask is None else mask.reshape(N, groups, *kernel, *out)
+        y = np.zeros((N, O, *out))
+        for b, c in itertools.product(range(N), range(C)):
+            g = c // (C // groups)
+            own = range(c // I * (O // (group or 1)), (c // I + 1) * (O // (group or 1)))
+            for i, j, r, s in itertools.product(*map(range, (*kernel, *out))):
+                v = r * strides[0] - pads[0] + i * dilations[0] + offset[b, g, i, j, 0, r, s]
+                u = s * strides[1] - pads[1] + j * dilations[1] + offset[b, g, i, j, 1, r, s]
+                near = 0.0
+                for p, q in itertools.product(range(2), range(2)):
+                    row, column = math.floor(v) + p, math.floor(u) + q
+                    if 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
+                        near += (1 - abs(v - row)) * (1 - abs(u - column)) * x[b, c, row, column]
+                for o in own:
+                    y[b, o, r, s] += w[o, c % I, i, j] * weights[b, g, i, j, r, s] * near
+        return ((y if bias is None else y + bias.reshape(1, -1, 1, 1)).astype(x.dtype),)
+
+
+#: What replaces operators of the reference evaluator.
+CORRECTED = [AveragePool, DeformConv, Erf, Gelu, GridSample, LpPool, MaxPool, MeanVarianceNormalization]
+
+
+class Evaluator:
+    """Run a model on the reference evaluator, quietly.
+
+    Parameters
+    ----------
+    model
+        Model to run.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        proto = ir.to_proto(model)
+        assert isinstance(proto, onnx.ModelProto)
+        self.names = [o.name for o in proto.graph.output]
+        self.session = ReferenceEvaluator(proto, new_ops=CORRECTED)  # type: ignore[no-untyped-call]
+
+    def __call__(self, feeds: Arrays) -> Arrays:
+        """Return the outputs by name; feeds that the model does not take are ignored."""
+        wanted = {k: v for k, v in feeds.items() if k in self.session.input_names}
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return dict(zip(self.names, self.session.run(None, wanted), strict=True))

@@ -1,0 +1,59 @@
+"""Write the masks of rectifiers so that onnxruntime's CPU kernels keep them in their blocked layout.
+
+Cases: ``Where(Greater(y, c), g, 0)`` and ``Where(Less(y, c), g, 0)`` with a constant scalar c, float32, four
+axes (what 2-D convolutions make).  The mask becomes ``HardSigmoid(y)`` with a slope so steep that it is 0 or
+1, and selecting a multiplication: ``g * HardSigmoid(y)``.  onnxruntime runs both on all threads, and on the
+blocked values between convolutions as they are; Where runs on one thread, and needs the values laid out anew.
+
+The slope is a power of two, so ``slope * y - slope * c`` has the exact sign of ``y - c``.  Not covered, and
+harmless: y within 2^-127 of c = 0 (denormal numbers) may be let through in part; an infinite g where the mask is 0 gives
+NaN instead of 0.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxplain.graph import facts
+
+__all__ = ["MaskByHardSigmoid"]
+
+_AT_ZERO, _ELSEWHERE = 2.0**127, 2.0**100
+_LARGEST = 2.0**24  # beyond, slope * c leaves float32
+_RANK = 4
+
+
+class MaskByHardSigmoid(ir.passes.InPlacePass):
+    """Lower for the CPU; CUDA runs Where at the memory's speed."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+        modified = False
+        for node in list(model.graph):
+            if node.op_type == "Where" and node.domain in ("", "ai.onnx"):
+                modified |= self._lower(model.graph, node)
+        return ir.passes.PassResult(model, modified)
+
+    @staticmethod
+    def _lower(graph: ir.Graph, where: ir.Node) -> bool:
+        condition, kept, other = where.inputs
+        test = condition.producer() if condition is not None else None
+        zero = facts.constant(other)
+        if test is None or kept is None or zero is None or zero.size != 1 or zero.item() != 0:
+            return False
+        y, bound = test.inputs[0], facts.constant(test.inputs[1]) if len(test.inputs) > 1 else None
+        if y is None or bound is None or bound.size != 1 or test.op_type not in ("Greater", "Less"):
+            return False
+        c = float(bound.item())
+        if y.dtype != ir.DataType.FLOAT or facts.rank(y) != _RANK or facts.rank(kept) != _RANK or abs(c) > _LARGEST:
+            return False
+        slope = (_AT_ZERO if c == 0 else _ELSEWHERE) * (1 if test.op_type == "Greater" else -1)
+        name = where.outputs[0].name
+        mask = ir.node("HardSigmoid", [y], {"alpha": slope, "beta": -slope * c}, name=f"{name}/mask")
+        made = ir.node("Mul", [kept, mask.outputs[0]], name=where.name)
+        mask.outputs[0].name, mask.outputs[0].type, mask.outputs[0].shape = f"{name}/mask", y.type, y.shape
+        new, old = made.outputs[0], where.outputs[0]
+        new.name, new.type, new.shape = old.name, old.type, old.shape
+        ir.convenience.replace_nodes_and_values(graph, where, [where], [mask, made], [old], [new])
+        if not test.outputs[0].uses() and not test.outputs[0].is_graph_output():
+            graph.remove(test, safe=True)
+        return True

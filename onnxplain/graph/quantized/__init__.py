@@ -1,0 +1,1 @@
+"""What quantised operators mean in floating-point numbers."""

@@ -1,0 +1,39 @@
+"""The demo writes what it promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnxplain.demo import run_demo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_demo(tmp_path: Path) -> None:
+    report = run_demo(tmp_path / "new" / "folder")
+    html = report.read_text(encoding="utf-8")
+    pictures = sorted(path.name for path in report.parent.glob("*.png"))
+    assert pictures == [
+        "digit-0-sample-0.png",
+        "digit-3-sample-3.png",
+        "digit-4-sample-4.png",
+        "digit-5-sample-11.png",
+        "digit-7-sample-10.png",
+        "digit-8-sample-8.png",
+    ]
+    assert html.count("<section") == 6
+    assert "A 7, almost taken for a 2" in html
+    assert "A 5, taken for a 6" in html
+    assert html.count("<figure>") == 6 * 6 + 2 * 6
+    for method in (
+        "Saliency",
+        "SmoothGrad",
+        "InputXGradient",
+        "IntegratedGradients",
+        "GuidedBackprop",
+        "LRP",
+    ):
+        assert f'<b title="{method}(' in html
+    assert "Which rule went to which node: LRP(" in html
+    assert "before the closing Softmax" in html
