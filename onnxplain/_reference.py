@@ -10,7 +10,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_grid_sample as grid_sample
 
+from onnxplain._reference_conv import Conv, ConvTranspose
 from onnxplain._types import Array, Arrays
 
 __all__ = ["CORRECTED", "Evaluator"]
@@ -46,7 +47,7 @@ class Gelu(_Standard):
         return ((0.5 * x * (1 + inner)).astype(x.dtype),)
 
 
-class GridSample(grid_sample.GridSample):  # type: ignore[misc]
+class GridSample(grid_sample.GridSample):
     """Computes coordinates in float32 there."""
 
     op_domain = ""
@@ -93,7 +94,8 @@ class _Pool(_Standard):
         padded = np.pad(x, [(0, 0), (0, 0), *border], constant_values=fill)
         axes = tuple(range(2, 2 + n))
         view = np.lib.stride_tricks.sliding_window_view(padded, tuple(reach), axes)
-        view = view[(slice(None), slice(None), *cuts, *(slice(None, None, d) for d in dilations))]
+        picked = (slice(None), slice(None), *cuts, *(slice(None, None, d) for d in dilations))
+        view = view[picked]
         return view.reshape(*view.shape[: 2 + n], -1)
 
 
@@ -107,8 +109,8 @@ class MaxPool(_Pool):
         y = np.take_along_axis(values, best, -1)[..., 0]
         if len(self.output) == 1:
             return (y,)
-        order = "F" if attrs["storage_order"] else "C"
-        image = np.arange(x[0, 0].size, dtype=np.int64).reshape(x.shape[2:], order=order)
+        order: Literal["F", "C"] = "F" if attrs["storage_order"] else "C"
+        image = np.reshape(np.arange(x[0, 0].size, dtype=np.int64), x.shape[2:], order=order)
         places = np.broadcast_to(self.windows(image[None, None], -1, attrs), values.shape)
         images = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * n)
         return y, np.take_along_axis(places, best, -1)[..., 0] + images * image.size
@@ -141,6 +143,43 @@ class LpPool(_Pool):
         return ((powers.sum(-1) ** (1.0 / p)).astype(x.dtype),)
 
 
+class GlobalLpPool(_Standard):
+    """Missing there."""
+
+    def _run(self, x: Array, p: int = 2) -> tuple[Array]:
+        powers = (np.abs(x) ** p).sum(tuple(range(2, x.ndim)), keepdims=True)
+        return ((powers ** (1.0 / p)).astype(x.dtype),)
+
+
+class MaxRoiPool(_Standard):
+    """Missing there."""
+
+    def _run(
+        self, x: Array, rois: Array, pooled_shape: Sequence[int] = (), spatial_scale: float = 1.0
+    ) -> tuple[Array]:
+        y = np.zeros((len(rois), x.shape[1], *pooled_shape), x.dtype)
+        for r, roi in enumerate(rois):
+            image = x[int(roi[0])]
+            left, top, right, bottom = (math.floor(v * spatial_scale + 0.5) for v in roi[1:])
+            for i, j in np.ndindex(*pooled_shape):
+                cuts = []
+                bins = ((i, top, bottom, pooled_shape[0]), (j, left, right, pooled_shape[1]))
+                for k, first, last, count in bins:
+                    step = max(last - first + 1, 1) / count
+                    ends = first + math.floor(k * step), first + math.ceil((k + 1) * step)
+                    cuts.append(slice(max(ends[0], 0), max(ends[1], 0)))
+                window = image[:, cuts[0], cuts[1]].reshape(x.shape[1], -1)
+                y[r, :, i, j] = window.max(1) if window.size else 0
+        return (y,)
+
+
+class Mean(_Standard):
+    """Adds in place there, so that nothing broadcasts."""
+
+    def _run(self, *inputs: Array) -> tuple[Array]:
+        return ((sum(inputs[1:], inputs[0]) / len(inputs)).astype(inputs[0].dtype),)
+
+
 class DeformConv(_Standard):
     """Reads between pixels in float32 there."""
 
@@ -158,15 +197,19 @@ class DeformConv(_Standard):
         pads: Sequence[int] | None = None,
         strides: Sequence[int] | None = None,
     ) -> tuple[Array]:
-        (N, C), (O, I, *kernel) = x.shape[:2], w.shape
+        n, channels, filters, depth = *x.shape[:2], *w.shape[:2]
+        kernel = w.shape[2:]
         dilations, strides, pads = dilations or [1, 1], strides or [1, 1], pads or [0] * 4
         groups, out = offset_group or 1, offset.shape[2:]
-        offset = offset.reshape(N, groups, *kernel, 2, *out)
-        weights = np.ones_like(offset[:, :, :, :, 0]) if mask is None else mask.reshape(N, groups, *kernel, *out)
-        y = np.zeros((N, O, *out))
-        for b, c in itertools.product(range(N), range(C)):
-            g = c // (C // groups)
-            own = range(c // I * (O // (group or 1)), (c // I + 1) * (O // (group or 1)))
+        offset = offset.reshape(n, groups, *kernel, 2, *out)
+        weights = np.ones_like(offset[:, :, :, :, 0])
+        if mask is not None:
+            weights = mask.reshape(n, groups, *kernel, *out)
+        y = np.zeros((n, filters, *out))
+        share = filters // (group or 1)
+        for b, c in itertools.product(range(n), range(channels)):
+            g = c // (channels // groups)
+            own = range(c // depth * share, (c // depth + 1) * share)
             for i, j, r, s in itertools.product(*map(range, (*kernel, *out))):
                 v = r * strides[0] - pads[0] + i * dilations[0] + offset[b, g, i, j, 0, r, s]
                 u = s * strides[1] - pads[1] + j * dilations[1] + offset[b, g, i, j, 1, r, s]
@@ -176,12 +219,26 @@ class DeformConv(_Standard):
                     if 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
                         near += (1 - abs(v - row)) * (1 - abs(u - column)) * x[b, c, row, column]
                 for o in own:
-                    y[b, o, r, s] += w[o, c % I, i, j] * weights[b, g, i, j, r, s] * near
+                    y[b, o, r, s] += w[o, c % depth, i, j] * weights[b, g, i, j, r, s] * near
         return ((y if bias is None else y + bias.reshape(1, -1, 1, 1)).astype(x.dtype),)
 
 
 #: What replaces operators of the reference evaluator.
-CORRECTED = [AveragePool, DeformConv, Erf, Gelu, GridSample, LpPool, MaxPool, MeanVarianceNormalization]
+CORRECTED = [
+    AveragePool,
+    Conv,
+    ConvTranspose,
+    DeformConv,
+    Erf,
+    Gelu,
+    GlobalLpPool,
+    GridSample,
+    LpPool,
+    MaxPool,
+    MaxRoiPool,
+    Mean,
+    MeanVarianceNormalization,
+]
 
 
 class Evaluator:
@@ -197,7 +254,7 @@ class Evaluator:
         proto = ir.to_proto(model)
         assert isinstance(proto, onnx.ModelProto)
         self.names = [o.name for o in proto.graph.output]
-        self.session = ReferenceEvaluator(proto, new_ops=CORRECTED)  # type: ignore[no-untyped-call]
+        self.session = ReferenceEvaluator(proto, new_ops=CORRECTED)
 
     def __call__(self, feeds: Arrays) -> Arrays:
         """Return the outputs by name; feeds that the model does not take are ignored."""

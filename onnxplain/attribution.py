@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -122,7 +123,7 @@ class Attribution:
         for kind, item in self.extras.items():
             for name, array in item.items() if isinstance(item, Mapping) else [("", item)]:
                 arrays[f"extras/{kind}/{name}"] = np.asarray(array)
-        with open(path, "wb") as file:
+        with Path(path).open("wb") as file:
             np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
 
     @classmethod
@@ -135,11 +136,13 @@ class Attribution:
             If the file is something else.
         """
         try:
-            held = np.load(path, allow_pickle=False)
-            if isinstance(held, np.ndarray):
-                raise ValueError("it holds one array")
-            with held:
-                return cls._from_content({k: held[k] for k in held.files})
+            with Path(path).open("rb") as file:  # closed even if it is a broken archive
+                held = np.load(file, allow_pickle=False)
+                if isinstance(held, np.ndarray):
+                    raise ValueError("it holds one array")
+                with held:
+                    content = {k: held[k] for k in held.files}
+            return cls._from_content(content)
         except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise DataInputError(
                 f"'{path}' is no saved attribution ({error}); give a file written by Attribution.save"

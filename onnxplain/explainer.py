@@ -27,7 +27,8 @@ from onnxplain.inputs import (
     choose_output,
     find_layout,
 )
-from onnxplain.methods import Method, OnePass, method as make_method
+from onnxplain.methods import Method, OnePass
+from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
@@ -235,7 +236,10 @@ class Explainer:
             return made[0][0]
         out: Arrays = {}
         for name in names:
-            parts = [values[name][:n] if values[name].shape[:1] == (layout.exact,) else values[name] for values, n in made]
+            parts = [
+                values[name][:n] if values[name].shape[:1] == (layout.exact,) else values[name]
+                for values, n in made
+            ]
             out[name] = np.concatenate(parts) if parts[0].ndim else parts[0]
         return out
 
@@ -254,8 +258,8 @@ class Explainer:
                 if entry not in arrays and array.shape[:1] != (layout.n,):
                     if layout.n != 1:
                         raise DataInputError(
-                            f"inner value '{entry}' has shape {array.shape} for {layout.n} samples, so its first axis "
-                            "is not the batch; explain one sample at a time"
+                            f"inner value '{entry}' has shape {array.shape} for {layout.n} samples, so its "
+                            "first axis is not the batch; explain one sample at a time"
                         )
                     axis = None
                 axes[entry] = axis
@@ -278,7 +282,9 @@ class Explainer:
         unknown = [k for k in by_name if k not in [i.name for i in infos]]
         if unknown:
             names = ", ".join(i.name for i in infos)
-            raise DataInputError(f"baseline for '{unknown[0]}', which is not explained; explained are {names}")
+            raise DataInputError(
+                f"baseline for '{unknown[0]}', which is not explained; explained are {names}"
+            )
         out: Arrays = {}
         for info in infos:
             start = by_name.get(info.name)
@@ -308,9 +314,7 @@ class Explainer:
         }
         return self._memory.batch_size(shapes, self.memory_budget)
 
-    def _back(
-        self, info: InputInfo, values: Arrays, arrays: Arrays, axes: dict[str, int | None]
-    ) -> Array:
+    def _back(self, info: InputInfo, values: Arrays, arrays: Arrays, axes: dict[str, int | None]) -> Array:
         """Bring attributions into the input's shape; those of embeddings are summed over their axes."""
         total: Any = 0
         for entry in info.entries:
@@ -334,7 +338,9 @@ class Explainer:
         if exact is not None:
             how = "one by one" if exact == 1 else f"in batches of exactly {exact}"
             notes.append(f"the model has a fixed batch size, so samples are run {how}")
-        notes += [f"input '{i.name}' holds tokens and is explained at its embedding" for i in infos if i.token]
+        notes += [
+            f"input '{i.name}' holds tokens and is explained at its embedding" for i in infos if i.token
+        ]
         return tuple(notes)
 
 

@@ -20,7 +20,8 @@ from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
 from onnxplain.inputs import choose_explained, choose_output
-from onnxplain.methods import Method, OnePass, method as make_method
+from onnxplain.methods import Method, OnePass
+from onnxplain.methods import method as make_method
 from onnxplain.runtime.programs import lower
 
 __all__ = ["Exported", "export"]
@@ -92,8 +93,8 @@ def export(
     chosen = make_method(method, **parameters)
     if not isinstance(chosen, OnePass):
         raise MethodError(
-            f"method '{chosen.name}' needs many passes and cannot be one graph; export saliency, input_x_gradient, "
-            "guided_backprop, deconvolution or lrp"
+            f"method '{chosen.name}' needs many passes and cannot be one graph; export saliency, "
+            "input_x_gradient, guided_backprop, deconvolution or lrp"
         )
     normal = normalize(load(model), expand=needs_body)
     graph = normal.model.graph
@@ -109,10 +110,11 @@ def export(
         through_softmax=through_softmax,
         combine=chosen.combination(),
     )
-    program = build(normal, question)
+    originals = [o.name for o in outputs]
+    program = build(normal, question, keep=originals)
     made = program.model
     attributions = dict(zip(question.wrt, program.attributions, strict=True))
-    _finish_outputs(made, [o.name for o in outputs], infos, attributions, normal.opset)
+    _finish_outputs(made, originals, infos, attributions, normal.opset)
     lower(made, device)
     made.producer_name = "onnxplain"
     made.metadata_props["onnxplain.method"] = repr(chosen)
@@ -138,7 +140,9 @@ def _target_axes(output: interface.OutputInfo, inputs: Sequence[interface.InputI
     """Return the length of a target index; outputs whose first axis is not the batch are indexed in full."""
     dims = output.shape
     if dims is None:
-        raise TargetError(f"the rank of output '{output.name}' is unknown; run onnx.shape_inference on the model first")
+        raise TargetError(
+            f"the rank of output '{output.name}' is unknown; run onnx.shape_inference on the model first"
+        )
     batches = {i.shape[0] for i in inputs if i.shape}
     if not dims or (isinstance(dims[0], int) and dims[0] not in batches):
         return 0 if all(d == 1 for d in dims) else len(dims)
@@ -157,7 +161,7 @@ def _finish_outputs(
     by_name = {v.name: v for node in graph for v in node.outputs} | {v.name: v for v in graph.inputs}
     names = Names(graph)
     op = Emitter(graph, opset, scope=names.scope("onnxplain/outputs"))
-    outputs = [by_name[name] for name in originals if name in by_name]
+    outputs = [by_name[name] for name in originals]
     for info in infos:
         parts = [by_name[attributions[entry]] for entry in info.entries]
         if info.entries == (info.name,):

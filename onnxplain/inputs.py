@@ -42,7 +42,8 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo]) -> Arrays:
     if not isinstance(given, Mapping):
         if len(inputs) != 1:
             raise DataInputError(
-                f"the model has {len(inputs)} inputs ({', '.join(names)}); give a dict of arrays by input name"
+                f"the model has {len(inputs)} inputs ({', '.join(names)}); give a dict of arrays by input "
+                "name"
             )
         given = {names[0]: given}
     unknown = [k for k in given if k not in names]
@@ -113,14 +114,18 @@ def choose_output(outputs: Sequence[OutputInfo], name: str | None) -> str:
     if name is None:
         if not floats:
             raise TargetError(
-                "no output of the model is made of floats, so there is no score to explain; export the model with "
-                "its scores (logits or probabilities) as an output"
+                "no output of the model is made of floats, so there is no score to explain; export the "
+                "model with its scores (logits or probabilities) as an output"
             )
         return floats[0]
     if name not in [o.name for o in outputs]:
         raise TargetError(f"the model has no output '{name}'; it has {', '.join(o.name for o in outputs)}")
     if name not in floats:
-        instead = f"explain one of {', '.join(floats)}" if floats else "export the model with its scores as an output"
+        instead = (
+            f"explain one of {', '.join(floats)}"
+            if floats
+            else "export the model with its scores as an output"
+        )
         raise TargetError(f"output '{name}' is not made of floats; {instead}")
     return name
 
@@ -147,8 +152,8 @@ def choose_explained(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | Non
         info = by_name.get(name, InputInfo(name, None, None, "float", (name,)))
         if not info.entries:
             raise DataInputError(
-                f"input '{name}' is not float and reaches no embedding, so it has no gradient; explain another "
-                "input, or use a perturbation method"
+                f"input '{name}' is not float and reaches no embedding, so it has no gradient; explain "
+                "another input, or use a perturbation method"
             )
         result.append(info)
     return result
@@ -229,8 +234,8 @@ def find_layout(
     if arrays[main].ndim == 0 or (isinstance(symbol, int) and _has_no_batch(symbol, outputs)):
         if isinstance(symbol, int) and len(arrays[main]) != symbol:
             raise DataInputError(
-                f"input '{main}' must have shape {_shape(by_name[main])}, not {arrays[main].shape}: this model takes "
-                "one sample, without a batch axis"
+                f"input '{main}' must have shape {_shape(by_name[main])}, not {arrays[main].shape}: this "
+                "model takes one sample, without a batch axis"
             )
         return Layout(1, dict.fromkeys(arrays, None), None)
     n = arrays[main].shape[0]
@@ -243,8 +248,8 @@ def find_layout(
             axes[name] = axis = dims.index(symbol)
             if array.shape[axis] != n:
                 raise DataInputError(
-                    f"input '{main}' has {n} samples, but input '{name}' has {array.shape[axis]} (axis {axis} of "
-                    f"{array.shape}); give both the same number"
+                    f"input '{main}' has {n} samples, but input '{name}' has {array.shape[axis]} (axis "
+                    f"{axis} of {array.shape}); give both the same number"
                 )
         elif isinstance(symbol, int):
             axes[name] = next((k for k, d in enumerate(dims) if d == symbol and array.shape[k] == n), None)
@@ -292,8 +297,8 @@ def check_baseline(start: object, name: str, feature: Array, axis: int | None) -
         return np.array(np.broadcast_to(array, feature.shape), feature.dtype)
     except ValueError:
         raise DataInputError(
-            f"the baseline of '{name}' has shape {array.shape}, which does not broadcast to {feature.shape}; give a "
-            "number, or an array of one sample's shape"
+            f"the baseline of '{name}' has shape {array.shape}, which does not broadcast to "
+            f"{feature.shape}; give a number, or an array of one sample's shape"
         ) from None
 
 
@@ -339,8 +344,8 @@ def check_target(
     batched = len(shape) > 0 and shape[0] == n
     if not batched and n != 1:
         raise TargetError(
-            f"output '{output}' has shape {shape} for {n} samples, so its first axis is not the batch; explain one "
-            "sample at a time"
+            f"output '{output}' has shape {shape} for {n} samples, so its first axis is not the batch; "
+            "explain one sample at a time"
         )
     each = shape[1:] if batched else shape
     size = int(np.prod(each, dtype=np.int64))
@@ -348,8 +353,8 @@ def check_target(
         if size == 1:
             return np.zeros((n, 0), np.int64), each
         raise TargetError(
-            f"output '{output}' has {size} scores per sample {each}; say which one with target= (an index, or "
-            "'predicted' for the highest)"
+            f"output '{output}' has {size} scores per sample {each}; say which one with target= (an index, "
+            "or 'predicted' for the highest)"
         )
     if isinstance(target, str):
         if target != "predicted":
@@ -364,7 +369,8 @@ def check_target(
         if low < -length or high >= length:
             bad = high if high >= length else low
             raise TargetError(
-                f"target {bad} is out of range: axis {axis + 1} of output '{output}' has {length} entries (0 to {length - 1})"
+                f"target {bad} is out of range: axis {axis + 1} of output '{output}' has {length} entries "
+                f"(0 to {length - 1})"
             )
         found[:, axis] %= length
     return found, each

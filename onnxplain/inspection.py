@@ -11,7 +11,7 @@ from onnxplain.backward import engine
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.composite import PRESETS
 from onnxplain.backward.registry import lookup
-from onnxplain.errors import OnnxplainError
+from onnxplain.errors import OnnxplainError, TargetError
 from onnxplain.graph import facts, interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
@@ -79,10 +79,14 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
     ------
     ModelNotFoundError, InvalidModelError, ExternalDataError
         If the model cannot be read.
+    TargetError
+        If it has no output of that name.
     """
     normal = normalize(load(model), expand=needs_body)
     graph = normal.model.graph
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
+    if output is not None and output not in [o.name for o in outputs]:
+        raise TargetError(f"the model has no output '{output}'; it has {', '.join(o.name for o in outputs)}")
     notes = list(normal.notes)
     problems: list[str] = []
     floats = [v for v in graph.outputs if v.dtype is not None and facts.is_float(v)]
@@ -98,9 +102,8 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
         nodes, _ = engine.path(graph, chosen, wrt)
         if not nodes:
             problems.append(f"output '{chosen[0].name}' does not depend differentiably on the inputs")
-        for node in nodes:
-            if lookup(node) is None:
-                problems.append(f"{facts.node_label(node)} lies on the path and has no gradient")
+        unknown = [node for node in nodes if lookup(node) is None]
+        problems += [f"{facts.node_label(node)} lies on the path and has no gradient" for node in unknown]
         if not problems:
             try:
                 table = PRESETS["epsilon_plus"].resolve(graph, chosen, wrt)
@@ -118,7 +121,7 @@ def _operators(graph: ir.Graph, rules: dict[str, str]) -> tuple[OperatorRow, ...
         row = lookup(example[op_type, domain])
         if row is None:
             gradient = "missing"
-        elif row.vjp is not None:
+        elif row.vjp is not None or row.collective is not None:
             gradient = "rule"
         else:
             gradient = f"none: {row.reason}" if row.reason else "zero"

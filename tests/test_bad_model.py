@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 
 import numpy as np
@@ -45,7 +44,9 @@ def test_missing_file(tmp_path) -> None:
 
 
 def test_folder(tmp_path) -> None:
-    refused(errors.ModelNotFoundError, tmp_path, str(tmp_path), "is a folder", "give the path of the .onnx file")
+    refused(
+        errors.ModelNotFoundError, tmp_path, str(tmp_path), "is a folder", "give the path of the .onnx file"
+    )
 
 
 def zipped() -> bytes:
@@ -196,10 +197,12 @@ def test_no_opset(models) -> None:
     refused(errors.InvalidModelError, model, "opset version", "onnx.checker")
 
 
-def test_unreadable_file(models, tmp_path) -> None:
+def test_unreadable_file(models, tmp_path, monkeypatch) -> None:
     path = tmp_path / "model.onnx"
     onnx.save(models.mlp(), path)
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read every file")
-    refused(errors.ModelNotFoundError, path, "model.onnx", "permissions")
+
+    def deny(_: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "read_bytes", deny)
+    refused(errors.ModelNotFoundError, path, "model.onnx", "Permission denied", "check its permissions")

@@ -90,9 +90,7 @@ class Composite:
     rules: tuple[tuple[Match, Rule], ...]
     seed: str = "score"
 
-    def resolve(
-        self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]
-    ) -> RuleTable:
+    def resolve(self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]) -> RuleTable:
         """Assign a rule to every node between ``outputs`` and ``wrt``.
 
         Raises

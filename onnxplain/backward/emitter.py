@@ -55,7 +55,9 @@ class Emitter(Ops):
             target = self.const(np.array([d if isinstance(d, int) else -1 for d in shape], np.int64))
             return self.annotate(cast("ir.Value", self.Reshape(g, target)), x)
         full = shape is not None and all(isinstance(d, int) and d > 0 for d in shape)
-        made = self.Reshape(g, self.shape_of(x), allowzero=None if full else 1)  # an empty axis is no copied one
+        made = self.Reshape(
+            g, self.shape_of(x), allowzero=None if full else 1
+        )  # an empty axis is no copied one
         return self.annotate(cast("ir.Value", made), x)
 
     def expand_like(self, g: ir.Value, x: ir.Value) -> ir.Value:
@@ -157,9 +159,7 @@ class Emitter(Ops):
     def concat(self, parts: Sequence[ir.Value | int | Sequence[int]]) -> ir.Value:
         """Join int64 vectors; numbers and lists are constants."""
         values = [
-            p
-            if isinstance(p, ir.Value)
-            else self.const(np.atleast_1d(np.asarray(p, np.int64)))
+            p if isinstance(p, ir.Value) else self.const(np.atleast_1d(np.asarray(p, np.int64)))
             for p in parts
         ]
         return values[0] if len(values) == 1 else cast("ir.Value", self.Concat(*values, axis=0))

@@ -132,8 +132,8 @@ def _step(
     view = NodeView.of(node)
     if rule.collective is not None and modified is None:
         needed = [v for v in dict.fromkeys(used_values(node)) if v in reached and facts.is_float(v)]
-        for value, part in rule.collective(op, view, needed, *gradients).items():
-            parts.setdefault(value, []).append(op.annotate(part, value))
+        for used, part in rule.collective(op, view, needed, *gradients).items():
+            parts.setdefault(used, []).append(op.annotate(part, used))
         return
     function = modified or rule.vjp
     assert function is not None
@@ -147,11 +147,10 @@ def _step(
     for value, entry in zip(node.inputs, entries, strict=False):
         if value is None or value not in reached or entry is None or not facts.is_float(value):
             continue
-        part = entry if isinstance(entry, ir.Value) else entry()
-        if part is None:
-            continue
-        part = op.unbroadcast(part, value, wide) if rule.broadcasts else op.annotate(part, value)
-        parts.setdefault(value, []).append(part)
+        made: ir.Value | None = entry if isinstance(entry, ir.Value) else entry()
+        if made is not None:
+            made = op.unbroadcast(made, value, wide) if rule.broadcasts else op.annotate(made, value)
+            parts.setdefault(value, []).append(made)
 
 
 def _total(

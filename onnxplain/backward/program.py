@@ -1,7 +1,8 @@
-"""The graph that answers a question: prediction, score, and what the walk back gives at the values asked for."""
+"""The graph that answers a question: prediction, score, and what the walk back gives."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,8 +84,17 @@ class Program:
     rule_table: tuple[tuple[str, str, str], ...]
 
 
-def build(source: Normalized, question: Question) -> Program:
+def build(source: Normalized, question: Question, keep: Sequence[str] = ()) -> Program:
     """Write the program for a question.
+
+    Parameters
+    ----------
+    source
+        The model.
+    question
+        What to compute.
+    keep
+        Names of other outputs of the model that stay, as last outputs.
 
     Raises
     ------
@@ -109,7 +119,9 @@ def build(source: Normalized, question: Question) -> Program:
         score, seed = _pick(op, graph, scores, question, target)
         if scores is not scored:
             seed = op.reshape_like(seed, scored)
-    table = question.composite.resolve(graph, [scored], wrt) if question.composite.name != "gradient" else None
+    table = (
+        question.composite.resolve(graph, [scored], wrt) if question.composite.name != "gradient" else None
+    )
     found = backward(op, {scored: seed}, wrt, table.functions if table is not None else None)
     with op.arithmetic():
         results = [_combined(op, found[v], v, question.combine) for v in wrt]
@@ -118,8 +130,9 @@ def build(source: Normalized, question: Question) -> Program:
         _named(op, r, names.free(f"attribution/{n}"), like=v)
         for r, n, v in zip(results, question.wrt, wrt, strict=True)
     ]
+    others = [_output(graph, name) for name in keep if name != question.output]
     graph.outputs.clear()
-    graph.outputs.extend([output, score, *made])
+    graph.outputs.extend([output, score, *made, *others])
     common.RemoveUnusedNodesPass()(model)
     model.graph.name = "explained"
     if question.cut:
@@ -195,8 +208,8 @@ def _refuse_nested(graph: ir.Graph, wrt: list[ir.Value]) -> None:
         for other in wrt:
             if other is not value and other in reached:
                 raise DataInputError(
-                    f"'{other.name}' is computed from '{value.name}', so they cannot be explained in one call; "
-                    "explain them one after the other"
+                    f"'{other.name}' is computed from '{value.name}', so they cannot be explained in one "
+                    "call; explain them one after the other"
                 )
 
 
@@ -217,8 +230,8 @@ def _value(graph: ir.Graph, name: str) -> ir.Value:
             if value.name == name:
                 return value
     raise DataInputError(
-        f"the model has no input or inner value '{name}'; 'onnxplain inspect' lists the inputs, a viewer such as "
-        "netron the inner values"
+        f"the model has no input or inner value '{name}'; 'onnxplain inspect' lists the inputs, a viewer "
+        "such as netron the inner values"
     )
 
 
@@ -239,7 +252,9 @@ def _named(op: Emitter, value: ir.Value, name: str, like: ir.Value | None = None
 
 
 def _combined(op: Emitter, result: ir.Value, value: ir.Value, combine: Combine) -> ir.Value:
-    made = op.Abs(result) if combine == "abs" else op.Mul(result, value) if combine == "times_value" else result
+    made = (
+        op.Abs(result) if combine == "abs" else op.Mul(result, value) if combine == "times_value" else result
+    )
     assert isinstance(made, ir.Value)
     return made
 
@@ -274,5 +289,3 @@ def _pick(
     score.type, score.shape = ir.TensorType(y.dtype or ir.DataType.FLOAT), ir.Shape([None])
     start = score if question.composite.seed == "score" else op.full_like(score, 1.0)
     return score, op.annotate(op.ScatterND(op.zeros_like(y), index, start), y)
-
-

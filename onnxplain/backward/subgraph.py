@@ -9,8 +9,10 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward, path
 from onnxplain.graph import facts
+from onnxplain.graph.inline import paste
+from onnxplain.graph.writer import infer_known
 
-__all__ = ["inner_gradients", "inside", "total"]
+__all__ = ["inner_gradients", "inside", "paste_known", "total"]
 
 
 def inside(op: Emitter, label: str) -> Emitter:
@@ -18,6 +20,15 @@ def inside(op: Emitter, label: str) -> Emitter:
     scope = op.fresh(label)
     graph = ir.Graph([], [], nodes=[], name=scope, opset_imports=dict(op.graph.opset_imports))
     return Emitter(graph, op.opset, scope)
+
+
+def paste_known(op: Emitter, body: ir.Graph, inputs: Sequence[ir.Value]) -> list[ir.Value]:
+    """Copy a body into the emitter's graph and infer the shapes it leaves open; returns its outputs there."""
+    outputs = paste(op.graph, body, inputs)
+    for node in op.graph:
+        if any(o.shape is None for o in node.outputs):
+            infer_known(node, op.opset)
+    return outputs
 
 
 def inner_gradients(

@@ -72,7 +72,7 @@ class NodeView:
         found = facts.constant(self.input(index))
         if found is None:
             raise UnsupportedOperatorError(
-                f"{self.label}: {what} must be constant for its gradient; export the model with it as a constant"
+                f"{self.label}: {what} must be constant for its gradient; export the model with it fixed"
             )
         return found
 

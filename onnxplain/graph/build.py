@@ -18,7 +18,7 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.evaluate import evaluate, is_pure
-from onnxplain.graph.infer import infer_dtype, infer_dims
+from onnxplain.graph.infer import infer_dims, infer_dtype
 
 __all__ = ["Operand", "Ops"]
 
@@ -59,7 +59,7 @@ class Ops:
     def arithmetic(self) -> Iterator[None]:
         """Let ``a * b`` on graph values write into this graph, for the length of a ``with`` block."""
         with _ARITHMETIC:
-            before = ir.set_value_magic_handler(self)  # type: ignore[arg-type]
+            before = ir.set_value_magic_handler(self)
             try:
                 yield
             finally:
@@ -105,7 +105,7 @@ class Ops:
             input.
         attrs
             Attributes; None ones are left out. ``_outputs`` (default 1) is the number of outputs,
-            ``_domain`` the operator's domain, ``_fold=False`` writes the node even if its operands are constant.
+            ``_domain`` the operator's domain, ``_fold=False`` writes the node even on constant operands.
         """
         attrs = {k: v for k, v in (attrs or {}).items() if v is not None}
         n_outputs = int(attrs.pop("_outputs", 1))

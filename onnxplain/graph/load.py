@@ -63,7 +63,9 @@ def load(source: ModelSource) -> ir.Model:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ModelNotFoundError(f"'{path}' cannot be read ({error.strerror}); check its permissions") from error
+            raise ModelNotFoundError(
+                f"'{path}' cannot be read ({error.strerror}); check its permissions"
+            ) from error
         return _from_proto(_parse(content, f"'{path}'"), path.resolve().parent, f"'{path}'")
     raise TypeError(
         f"a model is a path, bytes, an onnx.ModelProto or an onnx_ir.Model, not {type(source).__name__}"
@@ -86,10 +88,13 @@ def _parse(content: bytes, what: str) -> onnx.ModelProto:
 def _from_proto(proto: onnx.ModelProto, folder: Path | None, what: str) -> ir.Model:
     if not proto.graph.node or not proto.graph.output:
         raise InvalidModelError(
-            f"{what} holds no ONNX graph with nodes and outputs; is it a training checkpoint or another format?"
+            f"{what} holds no ONNX graph with nodes and outputs; is it a training checkpoint or another "
+            "format?"
         )
-    if not any(o.domain in ("", "ai.onnx") for o in proto.opset_import):
-        if any(n.domain in ("", "ai.onnx") for n in proto.graph.node):
+    standard = ("", "ai.onnx")
+    if not any(o.domain in standard for o in proto.opset_import):
+        used = any(n.domain in standard for n in proto.graph.node)
+        if used:
             raise InvalidModelError(f"{what} does not say its opset version; run onnx.checker on it")
     _check_tensors(proto.graph, folder, what)
     try:
@@ -131,10 +136,10 @@ def _check_tensors(graph: onnx.GraphProto, folder: Path | None, what: str) -> No
 def _bytes(tensor: onnx.TensorProto) -> int:
     """Return how many bytes a tensor's shape and dtype need."""
     try:
-        bits = ir.DataType(tensor.data_type).bitwidth
+        bits = int(ir.DataType(tensor.data_type).bitwidth)
     except (TypeError, ValueError):  # text, or a dtype that the library does not know
         return len(tensor.raw_data)
-    return -(-math.prod(tensor.dims) * bits // 8)
+    return -(-math.prod(map(int, tensor.dims)) * bits // 8)
 
 
 def _check_external(tensor: onnx.TensorProto, folder: Path | None, what: str) -> None:
@@ -143,14 +148,14 @@ def _check_external(tensor: onnx.TensorProto, folder: Path | None, what: str) ->
     weight = f"weight '{tensor.name}' of {what}"
     if folder is None:
         raise ExternalDataError(
-            f"{weight} lies in the file '{location}', which cannot be found from bytes; load the model by its path, "
-            "or read the data in with onnx.load"
+            f"{weight} lies in the file '{location}', which cannot be found from bytes; load the model by "
+            "its path, or read the data in with onnx.load"
         )
     path = (folder / location).resolve()
     if not location or Path(location).is_absolute() or not path.is_relative_to(folder):
         raise ExternalDataError(
-            f"{weight} points to '{location}', outside the model's folder; this is refused: put the weight file "
-            "beside the model and save it again"
+            f"{weight} points to '{location}', outside the model's folder; this is refused: put the weight "
+            "file beside the model and save it again"
         )
     if not path.is_file():
         raise ExternalDataError(
@@ -164,8 +169,8 @@ def _check_external(tensor: onnx.TensorProto, folder: Path | None, what: str) ->
         place[key] = int(text or place[key])
     if place["length"] != _bytes(tensor):
         raise ExternalDataError(
-            f"{weight} has the length {place['length']} in '{location}', but its shape {tuple(tensor.dims)} needs "
-            f"{_bytes(tensor)} bytes; export it again"
+            f"{weight} has the length {place['length']} in '{location}', but its shape "
+            f"{tuple(tensor.dims)} needs {_bytes(tensor)} bytes; export it again"
         )
     if path.stat().st_size < place["offset"] + place["length"]:
         raise ExternalDataError(f"'{location}' ends before {weight} does; copy or download it again")
@@ -196,7 +201,8 @@ def _check_sources(graph: ir.Graph, what: str) -> None:
         for value in node.inputs:
             if value is not None and value.producer() is None and value not in known:
                 raise InvalidModelError(
-                    f"{what}: node '{node.name or node.op_type}' uses '{value.name}', which nothing makes; export it again"
+                    f"{what}: node '{node.name or node.op_type}' uses '{value.name}', which nothing makes; "
+                    "export it again"
                 )
     for output in graph.outputs:
         if output.producer() is None and output not in known:
@@ -204,4 +210,6 @@ def _check_sources(graph: ir.Graph, what: str) -> None:
     try:
         graph.sort()
     except ValueError as error:
-        raise InvalidModelError(f"{what}: its nodes wait for each other in a circle; export it again") from error
+        raise InvalidModelError(
+            f"{what}: its nodes wait for each other in a circle; export it again"
+        ) from error

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN in standard operators: a matrix product for all steps, and a Scan for what is recurrent."""
+"""LSTM, GRU and RNN in standard operators: one matrix product for all steps, a Scan for what is recurrent."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ _LAST = -(1 << 62)
 
 Activation: TypeAlias = "Callable[[Any, Any], Any]"  # of the writer and the value
 
+Rounding: TypeAlias = "Callable[[Any, Any], Any]"  # of the writer and the value
+
 #: By lower-case name: default alpha and beta (None: has no such parameter), and how to write it.
 _ACTIVATIONS: dict[str, tuple[float | None, float | None, Callable[[Any, Any, float, float], Any]]] = {
     "sigmoid": (None, None, lambda op, x, a, b: op.Sigmoid(x)),
@@ -54,6 +56,7 @@ class _Cell:
     recurrence: ir.Value  # R transposed, (hidden, gates * hidden)
     recurrence_bias: ir.Value | None  # of the GRU's candidate, where it cannot be added before
     peepholes: tuple[ir.Value, ...]  # i, o, f
+    rounding: Rounding | None = None
 
     def act(self, op: Ops, which: int, x: ir.Value) -> ir.Value:
         """Clip and apply an activation."""
@@ -64,6 +67,8 @@ class _Cell:
 
     def product(self, op: Ops, h: ir.Value, matrix: ir.Value, width: int) -> ir.Value:
         """Multiply by a recurrence matrix."""
+        if self.rounding is not None:
+            h = op.annotate(self.rounding(op, h), h)
         return _shaped(op.MatMul(h, matrix), self.batch, width * self.hidden)
 
     def split(self, op: Ops, x: ir.Value, parts: int) -> list[ir.Value]:
@@ -73,7 +78,11 @@ class _Cell:
 
     def step(self, op: Ops, x: ir.Value, states: Sequence[ir.Value]) -> list[ir.Value]:
         """Return the next states."""
-        return _STEPS[self.node.op_type](self, op, x, states)
+        return _STEPS[_kind(self.node)](self, op, x, states)
+
+
+def _kind(node: ir.Node) -> str:
+    return node.op_type.removeprefix("DynamicQuantize")
 
 
 def _lstm(cell: _Cell, op: Ops, x: ir.Value, states: Sequence[ir.Value]) -> list[ir.Value]:
@@ -122,7 +131,9 @@ _STEPS: dict[str, Callable[[_Cell, Ops, ir.Value, Sequence[ir.Value]], list[ir.V
 }
 
 
-def write_recurrent(op: Ops, node: ir.Node, inputs: Sequence[ir.Value | None]) -> list[ir.Value]:
+def write_recurrent(
+    op: Ops, node: ir.Node, inputs: Sequence[ir.Value | None], rounding: Rounding | None = None
+) -> list[ir.Value]:
     """Write a recurrent node in standard operators.
 
     Parameters
@@ -133,6 +144,8 @@ def write_recurrent(op: Ops, node: ir.Node, inputs: Sequence[ir.Value | None]) -
         LSTM, GRU or RNN; its attributes are read.
     inputs
         Its inputs, or stand-ins for them.
+    rounding
+        What is done to whatever is multiplied by a weight (the fake quantisation of DynamicQuantizeLSTM).
 
     Returns
     -------
@@ -144,7 +157,8 @@ def write_recurrent(op: Ops, node: ir.Node, inputs: Sequence[ir.Value | None]) -
     UnsupportedOperatorError
         If the hidden size is unknown or an activation is.
     """
-    x, w, r, b, lens, *start = [*inputs, *[None] * (8 - len(inputs))]
+    padded: list[Any] = [*inputs, *[None] * (8 - len(inputs))]
+    x, w, r, b, lens, *start = padded
     assert x is not None
     assert w is not None
     assert r is not None
@@ -153,27 +167,32 @@ def write_recurrent(op: Ops, node: ir.Node, inputs: Sequence[ir.Value | None]) -
         raise UnsupportedOperatorError(
             f"{facts.node_label(node)}: its hidden size is unknown; export the model with hidden_size set"
         )
-    n_states = 2 if node.op_type == "LSTM" else 1
+    n_states = 2 if _kind(node) == "LSTM" else 1
     batch_first = bool(facts.attr(node, "layout", 0))
     if batch_first:
         x = op.Transpose(x, perm=[1, 0, 2])
-        start = [v if v is None or k >= n_states else op.Transpose(v, perm=[1, 0, 2]) for k, v in enumerate(start)]
+        start = [
+            v if v is None or k >= n_states else op.Transpose(v, perm=[1, 0, 2]) for k, v in enumerate(start)
+        ]
     shape = facts.dims(x) or (None, None, None)
     batch = shape[1] if shape[1] is not None else op.fresh("batch")
     steps = shape[0] if shape[0] is not None else op.fresh("steps")
     direction = str(facts.attr(node, "direction", "forward"))
     n_directions = 2 if direction == "bidirectional" else 1
     activations = _activations(node, n_directions)
+    if rounding is not None:
+        x = op.annotate(rounding(op, x), x)
     if lens is not None:
         lens = op.Cast(lens, to=int(ir.DataType.INT64))
     ys: list[ir.Value] = []
     ends: list[list[ir.Value]] = []
     for d in range(n_directions):
         cell, offset = _cell(op, node, d, hidden, batch, activations[d], r, b, start[2])
+        cell.rounding = rounding
         turned = direction == "reverse" or d == 1
         x_d = _turn(op, x, lens) if turned else x
         gates = op.MatMul(x_d, op.Transpose(_pick(op, w, d), perm=[1, 0]))
-        gates.shape = ir.Shape([steps, batch, RECURRENT[node.op_type] * hidden])
+        gates.shape = ir.Shape([steps, batch, RECURRENT[_kind(node)] * hidden])
         if offset is not None:
             gates = op.Add(gates, offset)
         first = [_first(op, x, start[k], d, hidden, batch) for k in range(n_states)]
@@ -207,7 +226,7 @@ def _iterate(
     n = len(first)
     if isinstance(steps, int) and 0 < steps <= UNROLLED:
         states, outputs = first, []
-        width = RECURRENT[cell.node.op_type] * cell.hidden
+        width = RECURRENT[_kind(cell.node)] * cell.hidden
         masks = [None] * steps if mask is None else _unstack(op, mask, steps, cell.batch, 1)
         for x_t, m_t in zip(_unstack(op, gates, steps, cell.batch, width), masks, strict=True):
             y_t, states = _masked_step(op, cell, x_t, m_t, states)
@@ -217,8 +236,11 @@ def _iterate(
         scope = op.fresh("step")
         graph = ir.Graph([], [], nodes=[], name=scope, opset_imports=dict(op.graph.opset_imports))
         inner = Ops(graph, op.opset, scope)
-        formals = [_formal(graph, f"{scope}/state_{k}", v.dtype, (cell.batch, cell.hidden)) for k, v in enumerate(first)]
-        width = RECURRENT[cell.node.op_type] * cell.hidden
+        formals = [
+            _formal(graph, f"{scope}/state_{k}", v.dtype, (cell.batch, cell.hidden))
+            for k, v in enumerate(first)
+        ]
+        width = RECURRENT[_kind(cell.node)] * cell.hidden
         x_t = _formal(graph, f"{scope}/x", gates.dtype, (cell.batch, width))
         m_t = None if mask is None else _formal(graph, f"{scope}/mask", ir.DataType.BOOL, (cell.batch, 1))
         y_t, states = _masked_step(inner, cell, x_t, m_t, formals)
@@ -281,14 +303,14 @@ def _cell(
     p: ir.Value | None,
 ) -> tuple[_Cell, ir.Value | None]:
     """Prepare one direction's weights; the second value is the bias that all steps share."""
-    n = RECURRENT[node.op_type]
+    n = RECURRENT[_kind(node)]
     matrix = op.Transpose(_pick(op, r, d), perm=[1, 0])
     matrix.shape = ir.Shape([hidden, n * hidden])
     offset = own = None
     if b is not None:
         both = op.Split(_pick(op, b, d), [n * hidden] * 2, axis=0, _outputs=2)
         w_bias, r_bias = (_shaped(v, n * hidden) for v in both)
-        if node.op_type == "GRU" and facts.attr(node, "linear_before_reset", 0):
+        if _kind(node) == "GRU" and facts.attr(node, "linear_before_reset", 0):
             early, own = op.Split(r_bias, [2 * hidden, hidden], axis=0, _outputs=2)
             _shaped(own, hidden)
             none = np.zeros(hidden, (b.dtype or ir.DataType.FLOAT).numpy())
@@ -330,10 +352,12 @@ def _mask(op: Ops, x: ir.Value, lens: ir.Value) -> ir.Value:
 
 
 def _activations(node: ir.Node, n_directions: int) -> list[list[Activation]]:
-    defaults = _DEFAULTS[node.op_type]
+    defaults = _DEFAULTS[_kind(node)]
     names = facts.attr(node, "activations", defaults * n_directions)
     assert isinstance(names, tuple)
-    alphas, betas = (iter(cast("Sequence[float]", facts.attr(node, f"activation_{k}", ()))) for k in ("alpha", "beta"))
+    alphas, betas = (
+        iter(cast("Sequence[float]", facts.attr(node, f"activation_{k}", ()))) for k in ("alpha", "beta")
+    )
     made = [_activation(node, str(name), alphas, betas) for name in names]
     width = len(defaults)
     return [made[d * width : (d + 1) * width] for d in range(n_directions)]

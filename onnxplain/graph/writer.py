@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnxplain.graph.build import Ops
 from onnxplain.graph.infer import infer_node
 
-__all__ = ["NotDecomposedError", "Writer"]
+__all__ = ["NotDecomposedError", "Writer", "infer_known"]
 
 
 class NotDecomposedError(Exception):
@@ -27,13 +27,14 @@ class Writer(Ops):
         first = made if isinstance(made, ir.Value) else made[0]
         node = first.producer()
         if node is not None and first.shape is None:
-            self.infer(node)
+            infer_known(node, self.opset)
         return made
 
-    def infer(self, node: ir.Node) -> None:
-        """Fill in dtypes and shapes of a standard node's outputs, where its inputs' are known."""
-        if node.domain in ("", "ai.onnx") and not any(
-            a.type == ir.AttributeType.GRAPH for a in node.attributes.values()
-        ):
-            with contextlib.suppress(onnx.shape_inference.InferenceError, onnx.defs.SchemaError):
-                infer_node(node, self.opset)
+
+def infer_known(node: ir.Node, opset: int) -> None:
+    """Fill in dtypes and shapes of a standard node's outputs, as far as its inputs' are known."""
+    if node.domain in ("", "ai.onnx") and not any(
+        a.type == ir.AttributeType.GRAPH for a in node.attributes.values()
+    ):
+        with contextlib.suppress(onnx.shape_inference.InferenceError, onnx.defs.SchemaError):
+            infer_node(node, opset)

@@ -99,4 +99,3 @@ class IntegratedGradients(Method):
             values[k] = scaled.astype(x.dtype)
         reference = ends.score - starts.score if self.multiply_by_inputs else None
         return Found(values, ends.score, reference)
-

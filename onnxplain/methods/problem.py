@@ -158,7 +158,8 @@ class Problem:
 
     def bar(self, steps: Iterable[Any], total: int, what: str) -> Iterable[Any]:
         """Show progress over steps, if the caller wants it."""
-        return tqdm(steps, total=total, desc=what, disable=not self.call.progress, leave=False)
+        bar: Iterable[Any] = tqdm(steps, total=total, desc=what, disable=not self.call.progress, leave=False)
+        return bar
 
     def _run(self, program: Program, executable: Executable, block: slice) -> Walk:
         call = self.call
@@ -167,7 +168,9 @@ class Problem:
         if call.exact_batch is not None and n < call.exact_batch:
             index = np.minimum(np.arange(call.exact_batch), n - 1)
             features, rows = {k: v[index] for k, v in features.items()}, rows[index]
-        made = executable.run(call.feeds(features, rows, program.target), [program.score, *program.attributions])
+        made = executable.run(
+            call.feeds(features, rows, program.target), [program.score, *program.attributions]
+        )
         values: Arrays = {}
         for name, output in zip(call.question.wrt, program.attributions, strict=True):
             axis = call.axes[name]

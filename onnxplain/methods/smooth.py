@@ -17,6 +17,9 @@ from onnxplain.methods.problem import Problem
 __all__ = ["SmoothGrad"]
 
 
+_SIGNED = Saliency(abs=False)
+
+
 @dataclass(frozen=True)
 class SmoothGrad(Method):
     """SmoothGrad (Smilkov et al. 2017), and its relatives.
@@ -54,7 +57,7 @@ class SmoothGrad(Method):
     """
 
     name: ClassVar[str] = "smooth_grad"
-    method: Method = Saliency(abs=False)
+    method: Method = _SIGNED
     n_samples: int = 25
     stdevs: float | None = None
     noise_level: float = 0.15
@@ -65,7 +68,9 @@ class SmoothGrad(Method):
         if self.n_samples < 1:
             raise MethodError(f"n_samples is {self.n_samples}; give at least 1")
         if self.nt_type not in ("smoothgrad", "smoothgrad_sq", "vargrad"):
-            raise MethodError(f"nt_type '{self.nt_type}' is unknown; use smoothgrad, smoothgrad_sq or vargrad")
+            raise MethodError(
+                f"nt_type '{self.nt_type}' is unknown; use smoothgrad, smoothgrad_sq or vargrad"
+            )
         if (self.stdevs is not None and self.stdevs < 0) or self.noise_level < 0:
             raise MethodError("the noise's standard deviation cannot be negative")
 
@@ -78,11 +83,12 @@ class SmoothGrad(Method):
         for start in problem.bar(jobs, len(jobs), "smooth grad"):
             copies = min(at_once, self.n_samples - start)
             noisy = {
-                k: self._noisy(v, start, copies, stream) for stream, (k, v) in enumerate(problem.features.items())
+                k: self._noisy(v, start, copies, stream)
+                for stream, (k, v) in enumerate(problem.features.items())
             }
             found = self.method.attribute(problem.at(noisy, repeats=copies))
-            for k, values in found.values.items():
-                split = values.reshape(copies, problem.n, *values.shape[1:]).astype(np.float64)
+            for k, one in found.values.items():
+                split = one.reshape(copies, problem.n, *one.shape[1:]).astype(np.float64)
                 first[k] += split.sum(0)
                 second[k] += (split**2).sum(0)
         values: Arrays = {}
@@ -97,7 +103,7 @@ class SmoothGrad(Method):
         return Found(values, problem.walk().score, None, {"standard_error": errors})
 
     def _noisy(self, x: FloatArray, first: int, copies: int, stream: int) -> Array:
-        """Copies of x with noise; a sample's noise does not depend on its place in the batch."""
+        """Make noisy copies of x; a sample's noise does not depend on its place in the batch."""
         out: Array = np.empty((copies, *x.shape), x.dtype)
         for row, sample in enumerate(x):
             spread = float(sample.max() - sample.min()) if sample.size else 0.0

@@ -30,8 +30,8 @@ def resolve(device: str) -> Literal["cpu", "cuda"]:
         raise RuntimeUnavailableError(f"device '{device}' is unknown; use 'auto', 'cpu' or 'cuda'")
     if _PROVIDERS[device] not in available:
         raise RuntimeUnavailableError(
-            f"this onnxruntime has no {_PROVIDERS[device]}; install onnxruntime-gpu in place of onnxruntime, or use "
-            "device='cpu'"
+            f"this onnxruntime has no {_PROVIDERS[device]}; install onnxruntime-gpu in place of "
+            "onnxruntime, or use device='cpu'"
         )
     return "cuda" if device == "cuda" else "cpu"
 

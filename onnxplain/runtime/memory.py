@@ -54,7 +54,7 @@ class MemoryModel:
                 if facts.static_shape(value) is None:
                     value.shape = None
         infer_shapes(model)
-        total = 0
+        total = 0.0  # 4-bit types take half a byte
         for node in model.graph:
             for value in node.outputs:
                 shape = facts.static_shape(value)
@@ -62,4 +62,3 @@ class MemoryModel:
                     total += 2 * math.prod(shape) * (value.dtype.itemsize if value.dtype is not None else 4)
         inputs = sum(4 * math.prod(s) for s in shapes.values())
         return max(int(total), inputs, 1)
-

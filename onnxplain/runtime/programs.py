@@ -15,7 +15,7 @@ from onnxplain.graph.normalize import Normalized
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["Programs"]
+__all__ = ["Programs", "front", "lower"]
 
 
 class Programs:
@@ -31,7 +31,9 @@ class Programs:
         Threads within an operator.
     """
 
-    def __init__(self, source: Normalized, device: Literal["cpu", "cuda"], threads: int | None = None) -> None:
+    def __init__(
+        self, source: Normalized, device: Literal["cpu", "cuda"], threads: int | None = None
+    ) -> None:
         self.source = source
         self.device = device
         self.threads = threads
@@ -63,21 +65,24 @@ class Programs:
     def values(self, names: tuple[str, ...], feeds: Arrays) -> Arrays:
         """Compute inner values (the embeddings of tokens, say) from the model's inputs."""
         with self._lock:
-            front = self._fronts.get(names)
-            if front is None:
-                front = Executable(_front(self.source.model, names), self.weights, self.device, self.threads)
-                self._fronts[names] = front
-        return front.run(feeds)
+            held = self._fronts.get(names)
+            if held is None:
+                held = Executable(front(self.source.model, names), self.weights, self.device, self.threads)
+                self._fronts[names] = held
+        return held.run(feeds)
 
 
-def lower(model: ir.Model, device: str, flipped: dict[int, tuple[object, ir.TensorProtocol]] | None = None) -> None:
+def lower(
+    model: ir.Model, device: str, flipped: dict[int, tuple[object, ir.TensorProtocol]] | None = None
+) -> None:
     """Apply the passes that suit a device to a finished program."""
     if device == "cpu":
         passes.FlipTransposedConvs(flipped)(model)
         passes.MaskByHardSigmoid()(model)
 
 
-def _front(source: ir.Model, names: tuple[str, ...]) -> ir.Model:
+def front(source: ir.Model, names: tuple[str, ...]) -> ir.Model:
+    """Return the part of a model that computes some of its values from its inputs."""
     model = source.clone()
     graph = model.graph
     by_name = {v.name: v for node in graph for v in node.outputs}

@@ -52,8 +52,8 @@ class Executable:
         except Exception as error:  # onnxruntime raises many kinds
             reason = str(error).split("\n")[0]
             raise InvalidModelError(
-                f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain model loads "
-                "in onnxruntime.InferenceSession"
+                f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain "
+                "model loads in onnxruntime.InferenceSession"
             ) from error
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())

@@ -15,17 +15,23 @@ __all__ = ["WeightStore"]
 
 _SMALL_BYTES = 1024
 _LOCATION = "onnxplain.weights"
+_SHARED = frozenset(
+    ["bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+     "uint64"]
+)  # fmt: skip
 
 
 class WeightStore:
     """Holds weights as onnxruntime values and hands them to sessions by name.
 
     A program is serialised without its large weights; they are given to the session at its creation, from
-    here.  (onnxruntime may still lay a weight out anew for its kernels, once per session.)
+    here.  Weights of equal content are one.  (onnxruntime may still lay a weight out anew for its kernels,
+    once per session.)
     """
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[ir.TensorProtocol, Array, ort.OrtValue]] = {}
+        self._alike: dict[tuple[str, tuple[int, ...], bytes], list[tuple[Array, ort.OrtValue]]] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -51,7 +57,7 @@ class WeightStore:
             shared[name] = held
             value.const_value = ir.ExternalTensor(
                 location=_LOCATION, offset=0, length=tensor.nbytes, dtype=tensor.dtype,
-                shape=ir.Shape(tensor.shape), name=name,
+                shape=ir.Shape(tensor.numpy().shape), name=name,
             )  # fmt: skip
         proto = ir.to_proto(model)
         assert isinstance(proto, onnx.ModelProto)
@@ -59,11 +65,24 @@ class WeightStore:
 
     def _hold(self, tensor: ir.TensorProtocol) -> ort.OrtValue | None:
         with self._lock:
-            held = self._held.get(id(tensor))
-            if held is None:
-                array = np.ascontiguousarray(tensor.numpy())
-                if array.dtype.kind not in "fiub" or array.dtype.isbuiltin != 1:
-                    return None  # exotic types (bfloat16, int4) travel inside the model
-                held = (tensor, array, ort.OrtValue.ortvalue_from_numpy(array))
-                self._held[id(tensor)] = held
-            return held[2]
+            known = self._held.get(id(tensor))
+            if known is not None:
+                return known[2]
+            array = tensor.numpy()
+            if array.dtype.name not in _SHARED:
+                return None  # exotic types (bfloat16, int4) travel inside the model
+            array = np.ascontiguousarray(array, array.dtype.name)  # onnx_ir marks the byte order
+            alike = self._alike.setdefault(_glance(array), [])
+            for other, value in alike:
+                if np.array_equal(other, array):
+                    return value  # made anew for this program (a transposed weight, say): let it go
+            value = ort.OrtValue.ortvalue_from_numpy(array)
+            alike.append((array, value))
+            self._held[id(tensor)] = tensor, array, value
+            return value
+
+
+def _glance(array: Array) -> tuple[str, tuple[int, ...], bytes]:
+    """Return what equal arrays have in common and others hardly: dtype, shape, a few of the numbers."""
+    flat = array.ravel()
+    return array.dtype.name, array.shape, flat[:: max(1, flat.size // 64)].tobytes()

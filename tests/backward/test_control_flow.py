@@ -63,8 +63,8 @@ IF = f"""{HEAD}
 m (float[N, 3] x, float[3] w, bool c) => (float[N, 3] y, float[N, 3] z) {{
   h = Tanh(x)
   y, z = If(c) <
-    then_branch = then_graph () => (float[N, 3] a, float[N, 3] b) {{ a = Mul(h, w) b = Exp(x) }},
-    else_branch = else_graph () => (float[N, 3] d, float[N, 3] e) {{ t = Sin(h) d = Mul(t, t) e = Identity(h) }}>
+    then_branch = one () => (float[N, 3] a, float[N, 3] b) {{ a = Mul(h, w) b = Exp(x) }},
+    else_branch = two () => (float[N, 3] d, float[N, 3] e) {{ t = Sin(h) d = Mul(t, t) e = Identity(h) }}>
 }}"""
 
 
@@ -95,7 +95,8 @@ def test_nested_if(condition: bool, inner: bool) -> None:
 
 LOOP = f"""{HEAD}
 m (float[N] x, float[N] w, float[M, N] t, int64 n, bool c) => (float[N] y, float[K, N] s) {{
-  y, s = Loop(n, c, x) <body = one (int64 i, bool go, float[N] h) => (bool more, float[N] out, float[N] scan) {{
+  y, s = Loop(n, c, x) <
+    body = one (int64 i, bool go, float[N] h) => (bool more, float[N] out, float[N] scan) {{
     u = Gather<axis = 0>(t, i)
     hw = Mul(h, w)
     v = Add(hw, u)
@@ -169,7 +170,8 @@ def test_if_inside_a_loop() -> None:
 def scan_text(attributes: str = "", t: str = "T, N", s: str = "T, N") -> str:
     return f"""{HEAD}
     m (float[N] x, float[{t}] t, float[N] w) => (float[N] y, float[{s}] s) {{
-      y, s = Scan<num_scan_inputs = 1 {attributes}, body = one (float[N] h, float[N] u) => (float[N] out, float[N] v) {{
+      y, s = Scan<num_scan_inputs = 1 {attributes},
+        body = one (float[N] h, float[N] u) => (float[N] out, float[N] v) {{
         hw = Mul(h, w)
         a = Add(hw, u)
         out = Tanh(a)

@@ -1,4 +1,4 @@
-"""Quantised models: predictions as by onnxruntime's integer kernels, gradients of the real numbers behind them."""
+"""Quantised models: predictions as by the integer kernels, gradients of the real numbers behind them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def graph_model(
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for k, v in inputs.items()],
+        [
+            helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
+            for k, v in inputs.items()
+        ],
         [helper.make_tensor_value_info(output, dtype, None)],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
     )
@@ -118,7 +121,13 @@ def test_qlinear_conv(per_channel: bool, group: int) -> None:
         n("MaxPool", "c", "p", kernel_shape=[2, 2]),
         n("DequantizeLinear", "p ys yz", "y"),
     ]
-    constants = {"xs": F(0.03), "xz": U8(120), "w": w, "ws": ws, "wz": np.zeros(6, I8) if per_channel else I8(0)}
+    constants = {
+        "xs": F(0.03),
+        "xz": U8(120),
+        "w": w,
+        "ws": ws,
+        "wz": np.zeros(6, I8) if per_channel else I8(0),
+    }
     constants |= {"ys": F(0.05), "yz": U8(128), "b": rng.integers(-300, 300, 6).astype(I32)}
     made = compare(graph_model(nodes, constants, {"x": x}, "y"), {"x": x}, steps=0.0)
     assert np.abs(gradient(made, {"x": x}, np.ones(run(made, {"x": x})[0].shape, F))).sum() > 1
@@ -158,7 +167,12 @@ def test_dynamic_quantisation_as_transformers_have_it() -> None:
         n("Mul", "f ratio", "m"),
         n("Add", "m b", "y"),
     ]
-    constants = {"w": w, "wz": np.arange(6).astype(I8), "ws": rng.uniform(0.01, 0.03, 6).astype(F), "b": np.ones(6, F)}
+    constants = {
+        "w": w,
+        "wz": np.arange(6).astype(I8),
+        "ws": rng.uniform(0.01, 0.03, 6).astype(F),
+        "b": np.ones(6, F),
+    }
     made = compare(graph_model(nodes, constants, {"x": x}, "y"), {"x": x})
     seed = rng.standard_normal((2, 5, 6)).astype(F)
     expected = seed @ ((w - np.arange(6)) * constants["ws"]).T
@@ -179,29 +193,21 @@ def test_conv_integer() -> None:
     plain = [n("Conv", "x w", "y", pads=[1, 1, 1, 1])]
     other = normal(with_shape(graph_model(plain, {"w": w.astype(F) - 128}, {"x": x}, "y"), 4))
     seed = rng.standard_normal((1, 4, 6, 6)).astype(F)
-    np.testing.assert_allclose(gradient(made, {"x": x}, seed), gradient(other, {"x": x}, seed), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        gradient(made, {"x": x}, seed), gradient(other, {"x": x}, seed), rtol=1e-4, atol=1e-2
+    )
 
 
-QLINEAR: dict[str, list[onnx.NodeProto]] = {
-    "add": [helper.make_node("QLinearAdd", "q xs xz k ks kz ys yz".split(), ["c"], domain="com.microsoft")],
-    "mul": [helper.make_node("QLinearMul", "q xs xz k ks kz ys yz".split(), ["c"], domain="com.microsoft")],
-    "sigmoid": [helper.make_node("QLinearSigmoid", "q xs xz ps pz".split(), ["c"], domain="com.microsoft")],
-    "leaky relu": [
-        helper.make_node("QLinearLeakyRelu", "q xs xz ys yz".split(), ["c"], domain="com.microsoft", alpha=0.2)
-    ],
-    "average pool": [
-        helper.make_node(
-            "QLinearAveragePool", "q xs xz ys yz".split(), ["c"], domain="com.microsoft", kernel_shape=[2, 2],
-            strides=[2, 2],
-        )
-    ],
-    "global average pool": [
-        helper.make_node("QLinearGlobalAveragePool", "q xs xz ys yz".split(), ["c"], domain="com.microsoft")
-    ],
-    "concat": [
-        helper.make_node("QLinearConcat", "ys yz q xs xz k ks kz".split(), ["c"], domain="com.microsoft", axis=1)
-    ],
-}  # fmt: skip
+UNARY, BINARY = "q xs xz ys yz", "q xs xz k ks kz ys yz"
+QLINEAR: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "add": ("QLinearAdd", BINARY, {}),
+    "mul": ("QLinearMul", BINARY, {}),
+    "sigmoid": ("QLinearSigmoid", "q xs xz ps pz", {}),
+    "leaky relu": ("QLinearLeakyRelu", UNARY, {"alpha": 0.2}),
+    "average pool": ("QLinearAveragePool", UNARY, {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    "global average pool": ("QLinearGlobalAveragePool", UNARY, {}),
+    "concat": ("QLinearConcat", "ys yz q xs xz k ks kz", {"axis": 1}),
+}
 
 
 @pytest.mark.parametrize("name", sorted(QLINEAR))
@@ -209,14 +215,22 @@ def test_contributed_qlinear_operators(name: str) -> None:
     """A kernel may use a table or fixed point: a difference of one step is allowed there."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=(1, 3, 4, 4)).astype(F)
-    nodes = [n("QuantizeLinear", "x xs xz", "q"), *QLINEAR[name]]
+    op, names, attrs = QLINEAR[name]
+    nodes = [n("QuantizeLinear", "x xs xz", "q"), n(op, names, "c", domain="com.microsoft", **attrs)]
     scales = "ps pz" if name == "sigmoid" else "ys yz"
     nodes.append(n("DequantizeLinear", f"c {scales}", "y"))
-    constants = {"xs": F(0.03), "xz": U8(120), "k": rng.integers(0, 255, (1, 3, 4, 4)).astype(U8), "ks": F(0.02)}
+    constants = {
+        "xs": F(0.03),
+        "xz": U8(120),
+        "k": rng.integers(0, 255, (1, 3, 4, 4)).astype(U8),
+        "ks": F(0.02),
+    }
     constants |= {"kz": U8(100), "ys": F(0.06), "yz": U8(128), "ps": F(1 / 256), "pz": U8(0)}
     used = {i for node in nodes for i in node.input}
     constants = {k: v for k, v in constants.items() if k in used}
-    made = compare(graph_model(nodes, constants, {"x": x}, "y"), {"x": x}, steps=0.0601 if scales != "ps pz" else 0.004)
+    made = compare(
+        graph_model(nodes, constants, {"x": x}, "y"), {"x": x}, steps=0.0601 if scales != "ps pz" else 0.004
+    )
     shape = run(made, {"x": x})[0].shape
     assert np.abs(gradient(made, {"x": x}, np.ones(shape, F))).sum() > 0
 
@@ -224,12 +238,42 @@ def test_contributed_qlinear_operators(name: str) -> None:
 def test_dynamic_quantize_matmul() -> None:
     rng = np.random.default_rng(6)
     x, w = rng.normal(size=(2, 5, 8)).astype(F), rng.integers(-100, 100, (8, 6)).astype(I8)
-    node = helper.make_node("DynamicQuantizeMatMul", ["x", "w", "ws", "wz", "b"], ["y"], domain="com.microsoft")
+    node = helper.make_node(
+        "DynamicQuantizeMatMul", ["x", "w", "ws", "wz", "b"], ["y"], domain="com.microsoft"
+    )
     constants = {"w": w, "ws": F(0.02), "wz": I8(3), "b": rng.standard_normal(6).astype(F)}
     made = compare(graph_model([node], constants, {"x": x}, "y"), {"x": x})
     seed = rng.standard_normal((2, 5, 6)).astype(F)
     expected = seed @ ((w - 3.0) * 0.02).T
     np.testing.assert_allclose(gradient(made, {"x": x}, seed), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_dynamic_quantize_lstm(direction: str, per_channel: bool) -> None:
+    rng = np.random.default_rng(8)
+    d, size, hidden = 2 if direction == "bidirectional" else 1, 3, 4
+    x = rng.normal(size=(6, 1, size)).astype(F)
+    scales = (d, 4 * hidden) if per_channel else (d,)
+    constants = {
+        "w": rng.integers(-100, 100, (d, size, 4 * hidden)).astype(I8),
+        "r": rng.integers(-100, 100, (d, hidden, 4 * hidden)).astype(I8),
+        "b": rng.standard_normal((d, 8 * hidden)).astype(F),
+        "ws": rng.uniform(0.005, 0.02, scales).astype(F),
+        "wz": np.zeros(scales, I8),
+        "rs": rng.uniform(0.005, 0.02, scales).astype(F),
+        "rz": np.zeros(scales, I8),
+    }
+    names = ["x", "w", "r", "b", "", "", "", "", "ws", "wz", "rs", "rz"]
+    attrs = {"hidden_size": hidden, "direction": direction}
+    node = helper.make_node("DynamicQuantizeLSTM", names, ["y"], domain="com.microsoft", **attrs)
+    made = compare(graph_model([node], constants, {"x": x}, "y"), {"x": x})
+    plain = {k: constants[k].astype(F).swapaxes(1, 2) for k in "wr"}
+    plain = {k: v * constants[f"{k}s"].reshape(d, -1, 1) for k, v in plain.items()} | {"b": constants["b"]}
+    other = normal(with_shape(graph_model([n("LSTM", "x w r b", "y", **attrs)], plain, {"x": x}, "y"), 4))
+    seed = rng.standard_normal((6, d, 1, hidden)).astype(F)
+    a, b = (gradient(m, {"x": x}, seed) for m in (made, other))
+    np.testing.assert_allclose(a, b, rtol=0.05, atol=0.02)
 
 
 def test_quantised_weights_alone_become_floats() -> None:

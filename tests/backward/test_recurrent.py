@@ -20,7 +20,7 @@ from onnxplain.testing import GradientProblem
 if TYPE_CHECKING:
     from onnxplain._types import Arrays
 
-I, H, B = 3, 4, 2
+N_IN, H, B = 3, 4, 2
 
 
 def session(model: ir.Model) -> ort.InferenceSession:
@@ -51,8 +51,8 @@ def recurrent(
     gates, d = RECURRENT[kind], 2 if attributes.get("direction") == "bidirectional" else 1
     batch_first = bool(attributes.get("layout", 0))
     shapes: dict[str, tuple[int, ...]] = {
-        "X": (B, steps, I) if batch_first else (steps, B, I),
-        "W": (d, gates * H, I),
+        "X": (B, steps, N_IN) if batch_first else (steps, B, N_IN),
+        "W": (d, gates * H, N_IN),
         "R": (d, gates * H, H),
         "B": (d, 2 * gates * H) if bias else (),
         "lens": (B,) if lens else (),
@@ -69,7 +69,7 @@ def recurrent(
     outputs = ["Y", "Y_h", "Y_c"] if kind == "LSTM" else ["Y", "Y_h"]
     node = helper.make_node(kind, names, outputs, name="cell", hidden_size=H, **attributes)
     held = {"W", "R", "B", "P"} if weights == "constant" else set()
-    dims = {"X": ["B", "T", I] if batch_first else ["T", "B", I]}
+    dims = {"X": ["B", "T", N_IN] if batch_first else ["T", "B", N_IN]}
     graph = helper.make_graph(
         [node],
         "g",
@@ -88,7 +88,7 @@ def recurrent(
 
 
 def error(model: onnx.ModelProto, feeds: Arrays) -> float:
-    """Relative error of a directional derivative in float64; the forward kernel has no float64, so is written out."""
+    """Relative error of a directional derivative in float64, which the kernel lacks: it is written out."""
     problem = GradientProblem.of(model)
     for graph in (problem.forward.model, problem.adjoint):
         passes.DecomposeRecurrent()(graph)
@@ -137,8 +137,18 @@ SPECIAL: dict[str, tuple[str, dict[str, Any]]] = {
         {"linear_before_reset": 1, "direction": "bidirectional", "start": True, "weights": "inputs"},
     ),
     "linear before reset, no bias": ("GRU", {"linear_before_reset": 1, "bias": False}),
-    "activations": ("LSTM", {"activations": ["HardSigmoid", "ScaledTanh", "Softsign"], "activation_alpha": [0.3, 1.2], "activation_beta": [0.4, 0.8]}),
-    "two sets": ("GRU", {"direction": "bidirectional", "activations": ["Sigmoid", "Softsign", "Sigmoid", "Tanh"]}),
+    "activations": (
+        "LSTM",
+        {
+            "activations": ["HardSigmoid", "ScaledTanh", "Softsign"],
+            "activation_alpha": [0.3, 1.2],
+            "activation_beta": [0.4, 0.8],
+        },
+    ),
+    "two sets": (
+        "GRU",
+        {"direction": "bidirectional", "activations": ["Sigmoid", "Softsign", "Sigmoid", "Tanh"]},
+    ),
     "affine": ("RNN", {"activations": ["Affine"], "activation_alpha": [0.5], "activation_beta": [0.1]}),
     "relu": ("RNN", {"activations": ["Relu"]}),
     "elu": ("RNN", {"activations": ["Elu"], "activation_alpha": [0.7]}),
@@ -174,7 +184,9 @@ def test_batch_first(kind: str) -> None:
     passes.DecomposeRecurrent()(first)
     turned = {k: np.swapaxes(v, 0, 1) if v.ndim == 3 else v for k, v in feeds.items()}
     for k, (a, b) in enumerate(zip(run(first, feeds), run(plain, turned), strict=True)):
-        np.testing.assert_allclose(a, b.transpose(2, 0, 1, 3) if k == 0 else b.swapaxes(0, 1), rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(
+            a, b.transpose(2, 0, 1, 3) if k == 0 else b.swapaxes(0, 1), rtol=2e-5, atol=2e-6
+        )
     assert error(model, feeds) < 1e-6
 
 
@@ -194,9 +206,15 @@ def test_float32_on_the_kernel() -> None:
     passes.DecomposeRecurrent()(double.adjoint)
     single = GradientProblem.of(model, dtype="float32")
     rng = np.random.default_rng(0)
-    seeds = {SEED_PREFIX + k: rng.standard_normal(s).astype(np.float32) for k, s in {"Y": (5, 2, B, H), "Y_h": (2, B, H), "Y_c": (2, B, H)}.items()}
+    seeds = {
+        SEED_PREFIX + k: rng.standard_normal(s).astype(np.float32)
+        for k, s in {"Y": (5, 2, B, H), "Y_h": (2, B, H), "Y_c": (2, B, H)}.items()
+    }
     a = run(single.adjoint, feeds | seeds)
-    b = run(double.adjoint, {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in (feeds | seeds).items()})
+    b = run(
+        double.adjoint,
+        {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in (feeds | seeds).items()},
+    )
     assert any(n.op_type == "LSTM" for n in single.adjoint.graph)
     for x, y in zip(a, b, strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
@@ -204,5 +222,5 @@ def test_float32_on_the_kernel() -> None:
 
 def test_an_unknown_activation_is_refused_with_the_way_out() -> None:
     model, _ = recurrent("RNN", activations=["Cubic"])
-    with pytest.raises(UnsupportedOperatorError, match="RNN node 'cell'.*'Cubic'.*export"):
+    with pytest.raises(UnsupportedOperatorError, match=r"RNN node 'cell'.*'Cubic'.*export"):
         GradientProblem.of(model)

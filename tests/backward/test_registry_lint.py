@@ -19,7 +19,9 @@ YES = onnx.defs.OpSchema.DifferentiationCategory.Differentiable
 def marked() -> list[onnx.defs.OpSchema]:
     """Operators of the standard with an input marked differentiable."""
     schemas = [s for s in onnx.defs.get_all_schemas() if s.domain == ""]
-    return sorted((s for s in schemas if any(i.differentiation_category == YES for i in s.inputs)), key=lambda s: s.name)
+    return sorted(
+        (s for s in schemas if any(i.differentiation_category == YES for i in s.inputs)), key=lambda s: s.name
+    )
 
 
 def has_gradient(schema: onnx.defs.OpSchema) -> bool:

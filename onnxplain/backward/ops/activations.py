@@ -177,7 +177,9 @@ def identity(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 @gradient("Dropout", Category.ELEMENTWISE)
 def dropout(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """At inference the identity; in training mode the mask and the scale of the forward pass."""
-    if len(node.inputs) < 3 or node.inputs[2] is None or facts.constant(node.inputs[2]) is False:
+    training = node.optional(2)
+    off = facts.constant(training)
+    if training is None or (off is not None and not off):
         return (g,)
     if len(node.outputs) > 1:
         kept = 1 - op.Where(node.input(2), node.optional(1), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,14 +32,14 @@ def mul(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 @gradient("Div", Category.BILINEAR, broadcasts=True)
 def div(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """d(a/b) = da / b - y db / b."""
+    """By d(a/b) = da / b - y db / b."""
     b = node.input(1)
     return lambda: g / b, lambda: -(g * node.y / b)
 
 
 @gradient("Pow", Category.ELEMENTWISE, broadcasts=True)
 def power(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """b a^(b-1), and y ln a (0 where a <= 0, where the exponent cannot vary)."""
+    """Weigh by b a^(b-1), and by y ln a (0 where a <= 0, where the exponent cannot vary)."""
     a, b = node.x, node.input(1)
 
     def exponent() -> Any:
@@ -55,7 +56,7 @@ def power(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 @gradient("Mod", Category.ELEMENTWISE, broadcasts=True)
 def mod(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """a mod b = a - b floor(a/b) (or trunc, with fmod): 1, and -quotient."""
+    """As a mod b = a - b floor(a/b) (or trunc, with fmod): 1, and -quotient."""
     a, b = node.x, node.input(1)
     return g, lambda: g * (node.y - a) / b
 
@@ -77,9 +78,9 @@ def extremum(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """To the operand that equals the result; shared evenly on a tie."""
     if len(node.inputs) == 1:
         return (g,)
-    wins = [op.Cast(op.Equal(node.input(k), node.y), to=int(node.y.dtype or 1)) for k in range(len(node.inputs))]
+    wins = [op.cast_like(op.Equal(node.input(k), node.y), node.y) for k in range(len(node.inputs))]
     share = g / op.Sum(*wins)
-    return [(lambda w=w: share * w) for w in wins]
+    return [functools.partial(op.Mul, share, w) for w in wins]
 
 
 gradient("Max", Category.ELEMENTWISE, broadcasts=True)(extremum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def differentiate(
             return None
         return backward(op, seeds, [copy])[copy]
 
-    return [(lambda k=k: entry(k)) for k in range(len(inputs))]
+    return [functools.partial(entry, k) for k in range(len(inputs))]
 
 
 def composed(op_type: str, category: Category) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -16,11 +16,11 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, collective
-from onnxplain.backward.subgraph import inner_gradients, inside, total
+from onnxplain.backward.subgraph import inner_gradients, inside, paste_known, total
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
-from onnxplain.graph.inline import finish_body, paste
+from onnxplain.graph.inline import finish_body
 
 _LAST = -(1 << 62)
 
@@ -47,10 +47,22 @@ def _formal(body: Emitter, name: str, dtype: ir.DataType | None, rank: int | Non
     return value
 
 
-def _formal_like(body: Emitter, name: str, like: ir.Value) -> ir.Value:
+def _formal_like(body: Emitter, name: str, like: ir.Value, start: ir.Value | None = None) -> ir.Value:
+    """Add an input to a body, shaped as what it stands for; of its start only the number of axes is sure."""
     value = _formal(body, name, like.dtype)
+    rank = None if start is None else facts.rank(start)
     if like.shape is not None:
         value.shape = like.shape.copy()
+    elif rank is not None:
+        value.shape = ir.Shape([None] * rank)
+    return value
+
+
+def _formal_slice(body: Emitter, name: str, like: ir.Value, whole: ir.Value) -> ir.Value:
+    """Add an input that takes the slices of a value along its first axis."""
+    value, dims = _formal_like(body, name, like), facts.dims(whole)
+    if value.shape is None and dims is not None:
+        value.shape = ir.Shape(dims[1:])
     return value
 
 
@@ -63,12 +75,14 @@ def _gather_up(op: Emitter, pairs: Sequence[tuple[ir.Value | None, ir.Value]]) -
 
 
 @collective("If", Category.CONTROL_FLOW)
-def if_(op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients: Any) -> Mapping[ir.Value, ir.Value]:
+def if_(
+    op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients: Any
+) -> Mapping[ir.Value, ir.Value]:
     """Walk back through the branch that the condition picks."""
     branches: dict[str, ir.Graph] = {}
     for name in ("then_branch", "else_branch"):
         body = inside(op, name)
-        outputs = paste(body.graph, _body(node, name), [])
+        outputs = paste_known(body, _body(node, name), [])
         found = inner_gradients(body, zip(outputs, gradients, strict=True), needed)
         branches[name] = finish_body(body.graph, found, body.scope)
     if not needed:
@@ -86,37 +100,36 @@ class _Saved:
 
     def at(self, op: Emitter, index: ir.Value) -> ir.Value:
         """Return the state of one iteration."""
-        if self.stacked:
-            state = op.Gather(self.values, index, axis=0)
-        else:
-            state = op.SequenceAt(self.values, index)
-        value = state if isinstance(state, ir.Value) else state[0]
+        pick = op.Gather if self.stacked else op.SequenceAt
+        value: ir.Value = pick(self.values, index)
         value.type = ir.TensorType(self.like.dtype or ir.DataType.FLOAT)
         return op.annotate(value, self.like)
 
 
 @collective("Loop", Category.CONTROL_FLOW)
-def loop(op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients: Any) -> Mapping[ir.Value, ir.Value]:
+def loop(
+    op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients: Any
+) -> Mapping[ir.Value, ir.Value]:
     """Save the states by running the loop once more, then walk back from the last iteration that ran."""
     body = _body(node)
     n = len(node.inputs) - 2
     for value in (*body.inputs, *body.outputs):
         if isinstance(value.type, (ir.SequenceType, ir.OptionalType)):
             raise UnsupportedOperatorError(
-                f"{node.label}: its state '{value.name}' is a sequence, for which there is no gradient; let the "
-                "loop return a scan output instead, or explain an inner value behind it (wrt=...)"
+                f"{node.label}: its state '{value.name}' is a sequence, for which there is no gradient; let "
+                "the loop return a scan output instead, or explain an inner value behind it (wrt=...)"
             )
     saved, trips = _run_again(op, node, body, n)
     inner = inside(op, "reversed")
     step = _formal(inner, "step", ir.DataType.INT64, 0)
     _formal(inner, "go_on", ir.DataType.BOOL, 0)
     floats = [k for k in range(n) if facts.is_float(body.outputs[1 + k])]
-    d_states = {k: _formal_like(inner, f"d_state_{k}", body.outputs[1 + k]) for k in floats}
+    d_states = {k: _formal_like(inner, f"d_state_{k}", saved[k].like) for k in floats}
     captured = [v for v in needed if _is_captured(v, body)]
     sums = [_formal_like(inner, f"d_captured_{k}", v) for k, v in enumerate(captured)]
     index = inner.Sub(inner.Sub(trips, inner.const(np.int64(1))), step)
     states = [s.at(inner, index) for s in saved]
-    outputs = paste(inner.graph, body, [index, inner.const(np.array(True)), *states])
+    outputs = paste_known(inner, body, [index, inner.const(np.array(True)), *states])
     seeds: list[tuple[ir.Value, ir.Value | None]] = [(outputs[1 + k], d_states[k]) for k in floats]
     for output, g in zip(outputs[1 + n :], gradients[n:], strict=True):
         if g is not None:
@@ -152,7 +165,7 @@ def _run_again(op: Emitter, node: NodeView, body: ir.Graph, n: int) -> tuple[lis
     stacked = [facts.same_shape(facts.dims(v), facts.dims(body.outputs[1 + k])) for k, v in enumerate(first)]
     inner = inside(op, "saving")
     index, go_on = _formal(inner, "step", ir.DataType.INT64, 0), _formal(inner, "go_on", ir.DataType.BOOL, 0)
-    states = [_formal_like(inner, f"state_{k}", body.outputs[1 + k]) for k in range(n)]
+    states = [_formal_like(inner, f"state_{k}", body.outputs[1 + k], first[k]) for k in range(n)]
     lists, longer = [], []
     for k, state in enumerate(states):
         if stacked[k]:
@@ -161,7 +174,7 @@ def _run_again(op: Emitter, node: NodeView, body: ir.Graph, n: int) -> tuple[lis
         held = ir.Value(name=f"{inner.scope}/list_{k}", type=ir.SequenceType(dtype))
         lists.append(held)
         inner.graph.inputs.append(held)
-    outputs = paste(inner.graph, body, [index, go_on, *states])
+    outputs = paste_known(inner, body, [index, go_on, *states])
     grown = iter(lists)
     for k, state in enumerate(states):
         if not stacked[k]:
@@ -193,29 +206,31 @@ def _run_again(op: Emitter, node: NodeView, body: ir.Graph, n: int) -> tuple[lis
 
 
 @collective("Scan", Category.CONTROL_FLOW)
-def scan(op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients: Any) -> Mapping[ir.Value, ir.Value]:
+def scan(
+    op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients: Any
+) -> Mapping[ir.Value, ir.Value]:
     """Save the states by running the scan once more, then scan back over states, inputs and gradients."""
     body = _body(node)
     n_in = node.int("num_scan_inputs", 0)
     n = len(node.inputs) - n_in
-    xs = [
-        _aligned(op, node, node.input(n + k), k, "scan_input", body.inputs[n + k]) for k in range(n_in)
-    ]
+    xs = [_aligned(op, node, node.input(n + k), k, "scan_input", body.inputs[n + k]) for k in range(n_in)]
     saved = _scan_again(op, node, body, n, xs)
     inner = inside(op, "reversed")
     floats = [k for k in range(n) if facts.is_float(body.outputs[k])]
     captured = [v for v in needed if _is_captured(v, body)]
-    d_states = {k: _formal_like(inner, f"d_state_{k}", body.outputs[k]) for k in floats}
+    d_states = {k: _formal_like(inner, f"d_state_{k}", body.outputs[k], node.inputs[k]) for k in floats}
     sums = [_formal_like(inner, f"d_captured_{k}", v) for k, v in enumerate(captured)]
-    states = [_formal_like(inner, f"state_{k}", body.outputs[k]) for k in range(n)]
-    slices = [_formal_like(inner, f"slice_{k}", body.inputs[n + k]) for k in range(n_in)]
+    states = [_formal_like(inner, f"state_{k}", body.outputs[k], node.inputs[k]) for k in range(n)]
+    slices = [_formal_slice(inner, f"slice_{k}", body.inputs[n + k], xs[k]) for k in range(n_in)]
     asked = [(k, g) for k, g in enumerate(gradients[n:]) if g is not None]
     d_slices = [_formal_like(inner, f"d_scan_{k}", body.outputs[n + k]) for k, _ in asked]
-    outputs = paste(inner.graph, body, [*states, *slices])
+    outputs = paste_known(inner, body, [*states, *slices])
     seeds: list[tuple[ir.Value, ir.Value | None]] = [(outputs[k], d_states[k]) for k in floats]
     seeds += [(outputs[n + k], d) for (k, _), d in zip(asked, d_slices, strict=True)]
     wanted = [k for k in range(n_in) if node.inputs[n + k] in needed]
-    found = inner_gradients(inner, seeds, [*(states[k] for k in floats), *captured, *(slices[k] for k in wanted)])
+    found = inner_gradients(
+        inner, seeds, [*(states[k] for k in floats), *captured, *(slices[k] for k in wanted)]
+    )
     a, b = len(floats), len(floats) + len(captured)
     more = [inner.annotate(inner.Add(s, p), s) for s, p in zip(sums, found[a:b], strict=True)]
     finish_body(inner.graph, [*found[:a], *more, *found[b:]], inner.scope)
@@ -227,7 +242,8 @@ def scan(op: Emitter, node: NodeView, needed: Sequence[ir.Value], /, *gradients:
         op, "Scan", [*start, *flipped], b + len(wanted), body=inner.graph, num_scan_inputs=len(flipped)
     )
     back = [
-        _misaligned(op, node, _flip(op, d), k, body.inputs[n + k]) for k, d in zip(wanted, ends[b:], strict=True)
+        _misaligned(op, node, _flip(op, d), k, body.inputs[n + k])
+        for k, d in zip(wanted, ends[b:], strict=True)
     ]
     targets = [*(node.inputs[k] for k in floats), *captured, *(node.inputs[n + k] for k in wanted)]
     return _gather_up(op, list(zip(targets, [*ends[:b], *back], strict=True)))
@@ -240,9 +256,9 @@ def _scan_again(
     if n == 0:
         return []
     inner = inside(op, "saving")
-    states = [_formal_like(inner, f"state_{k}", body.outputs[k]) for k in range(n)]
-    slices = [_formal_like(inner, f"slice_{k}", v) for k, v in enumerate(body.inputs[n:])]
-    outputs = paste(inner.graph, body, [*states, *slices])
+    states = [_formal_like(inner, f"state_{k}", body.outputs[k], node.inputs[k]) for k in range(n)]
+    slices = [_formal_slice(inner, f"slice_{k}", v, xs[k]) for k, v in enumerate(body.inputs[n:])]
+    outputs = paste_known(inner, body, [*states, *slices])
     finish_body(inner.graph, [*outputs[:n], *states], inner.scope)
     made = _results(op, "Scan", [*node.inputs[:n], *xs], 2 * n, body=inner.graph, num_scan_inputs=len(xs))
     for value, state in zip(made[n:], states, strict=True):

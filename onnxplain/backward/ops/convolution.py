@@ -30,9 +30,13 @@ def _bias(op: Emitter, node: NodeView, g: Any) -> Any:
 
 @linear("Conv", wrt=(0, 1))
 def conv(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """dX is the transposed convolution of g; dW correlates X with g."""
+    """Transpose the convolution for dX; correlate X with g for dW."""
     windows = Windows.of(node, _kernel(node))
-    return lambda: _conv_dx(op, node, windows, g), lambda: _conv_dw(op, node, windows, g), lambda: _bias(op, node, g)
+    return (
+        lambda: _conv_dx(op, node, windows, g),
+        lambda: _conv_dw(op, node, windows, g),
+        lambda: _bias(op, node, g),
+    )
 
 
 def _conv_dx(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:
@@ -51,8 +55,8 @@ def _conv_dx(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:
                 g, node.input(1), pads=pads, output_padding=extra if any(extra) else None, **attrs
             )
     elif len(numbers) == w.n and set(w.strides) == {1} and not w.is_same:
-        pads = node.ints("pads", (0,) * 2 * w.n) if node.str("auto_pad", "NOTSET") == "NOTSET" else None
-        return op.ConvTranspose(g, node.input(1), pads=pads, **attrs)
+        given = node.ints("pads", (0,) * 2 * w.n) if node.str("auto_pad", "NOTSET") == "NOTSET" else None
+        return op.ConvTranspose(g, node.input(1), pads=given, **attrs)
     return w.fit(op, op.ConvTranspose(g, node.input(1), **attrs))
 
 
@@ -60,10 +64,8 @@ def _conv_dw(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:
     """Correlate: the batch plays the part of the channels, strides and dilations change places."""
     group = node.int("group", 1)
     x = node.x
-    begin = w.begin(op)
-    axes = list(range(2, 2 + w.n))
-    pads = op.concat([op.concat(begin), np.array(w.reach) * 0 + np.array(w.strides) + np.array(w.reach)])
-    padded = op.Pad(x, pads, None, axes)
+    pads = op.concat([op.concat(w.begin(op)), np.array(w.strides) + np.array(w.reach)])
+    padded = op.Pad(x, pads, None, list(range(2, 2 + w.n)))
     return correlate(op, padded, g, w, group, node.rank())
 
 
@@ -74,7 +76,7 @@ def correlate(op: Emitter, x: Any, g: Any, w: Windows, group: int, rank: int) ->
     if group > 1:  # (G I, N, ...) -> (I, G N, ...)
         split = op.Reshape(x_t, op.concat([group, -1, op.Shape(x_t, start=1)]))
         swapped = op.transpose(split, [1, 0, *range(2, rank + 1)])
-        x_t = op.Reshape(swapped, op.concat([op.Shape(swapped, start=0, end=1), -1, op.Shape(swapped, start=3)]))
+        x_t = op.Reshape(swapped, op.concat([op.Shape(swapped, end=1), -1, op.Shape(swapped, start=3)]))
     g_t = op.transpose(g, [1, 0, *spatial])
     out = op.Conv(x_t, g_t, strides=w.dilations, dilations=w.strides, group=group)
     out = op.Slice(out, [0] * w.n, list(w.kernel), spatial)
@@ -83,7 +85,7 @@ def correlate(op: Emitter, x: Any, g: Any, w: Windows, group: int, rank: int) ->
 
 @linear("ConvTranspose", wrt=(0, 1))
 def conv_transpose(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """dX is the convolution of g; dW correlates g with X."""
+    """Convolve g for dX; correlate g with X for dW."""
     w = Windows.of(node, _kernel(node))
     group = node.int("group", 1)
     axes = list(range(2, 2 + w.n))
@@ -105,7 +107,7 @@ def conv_transpose(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 
 def _transpose_pads(op: Emitter, node: NodeView, w: Windows) -> Sequence[int] | ir.Value:
-    """Pads of a ConvTranspose, where automatic or given through the output's shape."""
+    """Return the pads, where automatic or given through the output's shape too."""
     auto, wanted = node.str("auto_pad", "NOTSET"), node.optional_ints("output_shape")
     if wanted is None and auto in ("NOTSET", "VALID"):
         return node.ints("pads", (0,) * 2 * w.n) if auto == "NOTSET" else (0,) * 2 * w.n

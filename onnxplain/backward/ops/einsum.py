@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +24,7 @@ def spelled_out(equation: str, ranks: Sequence[int]) -> tuple[list[str], str, st
     left, arrow, out = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     free = [c for c in string.ascii_letters if c not in equation]
-    hidden = [max(r - len(t.replace("...", "")), 0) if "..." in t else 0 for t, r in zip(terms, ranks, strict=True)]
+    hidden = [r - len(t.replace("...", "")) if "..." in t else 0 for t, r in zip(terms, ranks, strict=True)]
     dots = "".join(free[: max(hidden)])
     if not arrow:
         once = sorted(c for c in set(left) - set(",.") if left.count(c) == 1)
@@ -34,7 +35,7 @@ def spelled_out(equation: str, ranks: Sequence[int]) -> tuple[list[str], str, st
 
 @linear("Einsum")
 def einsum(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """Contract g with the other operands; a repeated letter is a diagonal, a letter of its own is stretched."""
+    """Contract g with the other operands; a repeated letter is a diagonal, a lonely one is stretched."""
     count = len(node.inputs)
     terms, out, dots = spelled_out(node.str("equation", ""), [node.rank(k) for k in range(count)])
 
@@ -63,7 +64,7 @@ def einsum(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
             part = op.unbroadcast(part, x, wide)
         return op.annotate(op.Expand(part, op.shape_of(x)), x) if lost else part
 
-    return [(lambda k=k: entry(k)) for k in range(count)]
+    return [functools.partial(entry, k) for k in range(count)]
 
 
 def _eye(op: Emitter, x: Any, axis: int) -> Any:

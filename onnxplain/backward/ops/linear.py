@@ -15,7 +15,7 @@ from onnxplain.graph import facts
 
 @gradient("MatMul", Category.LINEAR, wrt=(0, 1))
 def matmul(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """g B^T and A^T g, with NumPy's rules for vectors and batches."""
+    """Multiply g B^T and A^T g, with NumPy's rules for vectors and batches."""
     a, b = node.x, node.input(1)
     ra, rb = node.rank(0), node.rank(1)
     if ra == 1:
@@ -43,7 +43,9 @@ def _swap(op: Emitter, x: ir.Value, rank: int) -> ir.Value:
     return op.transpose(x, [*range(rank - 2), rank - 1, rank - 2])
 
 
-def _back(op: Emitter, part: ir.Value, x: ir.Value, other: ir.Value, which: int, summed: bool = False) -> ir.Value:
+def _back(
+    op: Emitter, part: ir.Value, x: ir.Value, other: ir.Value, which: int, summed: bool = False
+) -> ir.Value:
     """Remove the axis given to a vector, and sum over the batch axes along which x was broadcast."""
     if facts.rank(x) == 1:
         part = op.Squeeze(part, [-2 if which == 0 else -1])
@@ -86,7 +88,7 @@ def gemm(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 @gradient("Det", Category.ELEMENTWISE)
 def det(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """The cofactors, as determinants of the minors: right for singular matrices too, meant for small ones."""
+    """Multiply by the cofactors, determinants of the minors (right where singular too; for small ones)."""
     x, rank = node.x, node.rank()
     if facts.static_dim(x, rank - 1) == 1:
         return (lambda: op.reshape_like(g, x),)

@@ -16,7 +16,7 @@ from onnxplain.graph import facts
 
 @gradient("Softmax", Category.NORMALIZATION)
 def softmax(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """y (g - sum g y)."""
+    """Y (g - sum g y)."""
     axis = node.axis("axis", -1)
 
     def entry() -> Any:
@@ -35,7 +35,7 @@ def _guarded(y: ir.Value) -> bool:
 
 @gradient("LogSoftmax", Category.NORMALIZATION)
 def log_softmax(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """g - softmax(x) sum g."""
+    """G - softmax(x) sum g."""
     axis = node.axis("axis", -1)
     return (lambda: g - op.Exp(node.y) * op.sum(g, [axis], keepdims=True),)
 
@@ -71,7 +71,9 @@ def _channel_axes(node: NodeView) -> tuple[list[int], list[int]]:
     return [0, *range(2, rank)], list(range(1, rank - 1))
 
 
-def _training(op: Emitter, node: NodeView, x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> tuple[Any, ...]:
+def _training(
+    op: Emitter, node: NodeView, x: Any, scale: Any, bias: Any, mean: Any, var: Any
+) -> tuple[Any, ...]:
     rest, wide = _channel_axes(node)
     momentum = node.float("momentum", 0.9)
     centred = x - op.mean(x, rest)
@@ -172,7 +174,7 @@ def mean_variance_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence
 
 @gradient("LpNormalization", Category.NORMALIZATION)
 def lp_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """x / |x|_p for p = 1, 2."""
+    """X / |x|_p for p = 1, 2."""
     axis, p, x = node.axis("axis", -1), node.int("p", 2), node.x
 
     def entry() -> Any:
@@ -185,7 +187,7 @@ def lp_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 @gradient("LRN", Category.NORMALIZATION)
 def lrn(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """x d^-beta with d = bias + alpha/size sum of squares over neighbouring channels."""
+    """X d^-beta with d = bias + alpha/size sum of squares over neighbouring channels."""
     size, rank = node.int("size", 1), node.rank()
     alpha, beta, bias = node.float("alpha", 1e-4), node.float("beta", 0.75), node.float("bias", 1.0)
     before, after = (size - 1) // 2, size - 1 - (size - 1) // 2
@@ -193,9 +195,7 @@ def lrn(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     def window(v: Any, first: int, last: int) -> Any:
         flat = op.Reshape(v, op.concat([op.Shape(v, end=2), -1]))
         rows = op.Unsqueeze(op.transpose(flat, [0, 2, 1]), [1])
-        mean = op.AveragePool(
-            rows, kernel_shape=[1, size], pads=[0, first, 0, last], count_include_pad=1
-        )
+        mean = op.AveragePool(rows, kernel_shape=[1, size], pads=[0, first, 0, last], count_include_pad=1)
         back = op.transpose(op.Squeeze(mean, [1]), [0, 2, 1])
         return op.Reshape(back, op.Shape(v)) if rank != 3 else back
 

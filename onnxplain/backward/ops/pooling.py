@@ -94,7 +94,9 @@ def global_lp_pool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     safe = op.Where(op.Equal(node.y, 0.0), 1.0, node.y)
 
     def entry() -> Any:
-        local = op.Mul(_power(op, op.Abs(node.x), p - 1) if p > 1 else op.full_like(node.x, 1.0), op.Sign(node.x))
+        local = op.Mul(
+            _power(op, op.Abs(node.x), p - 1) if p > 1 else op.full_like(node.x, 1.0), op.Sign(node.x)
+        )
         return op.Mul(local, g if p == 1 else op.Div(g, _power(op, safe, p - 1)))
 
     return (entry,)

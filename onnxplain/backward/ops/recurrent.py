@@ -1,7 +1,7 @@
 """LSTM, GRU and RNN: backpropagation through time.
 
-The gradient is written from the decomposition of :mod:`onnxplain.graph.recurrent`: its Scan is run once to save
-the states, and once from the last step to the first.  The fused operator of the prediction stays as it is.
+The gradient is written from the decomposition of :mod:`onnxplain.graph.recurrent`: its Scan is run once to
+save the states, and once from the last step to the first.  The fused operator of the prediction stays.
 """
 
 from __future__ import annotations

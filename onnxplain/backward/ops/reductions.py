@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import onnx_ir as ir
 
@@ -22,8 +22,8 @@ def stretched(op: Emitter, node: NodeView, value: ir.Value) -> ir.Value:
     if axes is None or (constant is not None and not constant.size):
         if node.int("noop_with_empty_axes", 0):
             return value
-        return op.Reshape(value, [1] * node.rank())
-    return op.Unsqueeze(value, axes)
+        return cast("ir.Value", op.Reshape(value, [1] * node.rank()))
+    return cast("ir.Value", op.Unsqueeze(value, axes))
 
 
 def reduction(
@@ -41,7 +41,6 @@ def reduction(
             return op.expand_like(wide if local is None else wide * local, node.x)
 
         return (entry,)
-
 
 
 def _count(op: Emitter, node: NodeView) -> Any:

@@ -90,7 +90,9 @@ def _axis_matrix(op: Emitter, node: NodeView, axis: int, axes: list[int]) -> Any
         pair = op.Gather(roi, [k, k + len(axes)])
         zeros, ones = np.zeros(1, np.float32), np.ones(1, np.float32)
         a, b = op.Gather(pair, [0]), op.Gather(pair, [1])
-        roi = op.Concat(op.Concat(zeros, zeros, a, zeros, axis=0), op.Concat(ones, ones, b, ones, axis=0), axis=0)
+        roi = op.Concat(
+            op.Concat(zeros, zeros, a, zeros, axis=0), op.Concat(ones, ones, b, ones, axis=0), axis=0
+        )
     else:
         roi = None
     scales = node.optional(2)

@@ -39,7 +39,13 @@ def taps(op: Emitter, at: Any, mode: str) -> tuple[Any, Any]:
 
 
 def sample(
-    op: Emitter, x: Any, sizes: list[Any], coordinates: list[Any], mode: str, padding: str = "zeros", align: bool = True
+    op: Emitter,
+    x: Any,
+    sizes: list[Any],
+    coordinates: list[Any],
+    mode: str,
+    padding: str = "zeros",
+    align: bool = True,
 ) -> Any:
     """Interpolate ``x`` (B, C, *sizes) at coordinates in pixels, one (B, P) per axis, to (B, C, P)."""
     n = len(sizes)
@@ -75,7 +81,9 @@ def sample(
 def grid_sample(op: Emitter, node: NodeView, x: Any, grid: Any) -> Any:
     """Read x (N, C, ...) at the places that the grid (N, ..., n) names in [-1, 1]."""
     n = node.rank() - 2
-    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(node.str("mode", "linear"), node.str("mode", "linear"))
+    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(
+        node.str("mode", "linear"), node.str("mode", "linear")
+    )
     align = bool(node.int("align_corners", 0))
     places = op.Reshape(grid, op.concat([op.Shape(grid, start=0, end=1), -1, n]))
     sizes = [op.dim(x, k + 2) for k in range(n)]
@@ -94,13 +102,15 @@ def deform_conv(
 ) -> Any:
     """Convolve what is read at the kernel's places plus the offsets."""
     n = node.rank() - 2
-    kernel = node.optional_ints("kernel_shape") or tuple(
-        facts.static_dim(w, k + 2) or 0 for k in range(n)
-    )
+    kernel = node.optional_ints("kernel_shape") or tuple(facts.static_dim(w, k + 2) or 0 for k in range(n))
     if 0 in kernel:
         raise UnsupportedOperatorError(f"{node.label}: its gradient needs a kernel size known before running")
     ones = (1,) * n
-    strides, dilations, pads = node.ints("strides", ones), node.ints("dilations", ones), node.ints("pads", (0,) * 2 * n)
+    strides, dilations, pads = (
+        node.ints("strides", ones),
+        node.ints("dilations", ones),
+        node.ints("pads", (0,) * 2 * n),
+    )
     group, offset_group = node.int("group", 1), node.int("offset_group", 1)
     taps_ = int(np.prod(kernel))
     made = [op.dim(node.y, k + 2) for k in range(n)]
@@ -117,7 +127,9 @@ def deform_conv(
         place = op.Add(op.Reshape(op.Mul(op.indices(made[k]), strides[k]), window), tap.reshape(shape))
         shift = op.Gather(offsets, op.const(np.int64(k)), axis=2)
         at.append(op.Reshape(op.cast_like(place, x) + shift, op.concat([op.Mul(batch, offset_group), -1])))
-    images = op.Reshape(x, op.concat([op.Mul(batch, offset_group), op.Div(channels, offset_group), op.Shape(x, start=2)]))
+    images = op.Reshape(
+        x, op.concat([op.Mul(batch, offset_group), op.Div(channels, offset_group), op.Shape(x, start=2)])
+    )
     columns = sample(op, images, [op.dim(x, k + 2) for k in range(n)], at, "linear")
     if mask is not None:
         columns = columns * op.Reshape(mask, op.concat([op.Mul(batch, offset_group), 1, -1]))

@@ -1,4 +1,4 @@
-"""Operators that write values at places: what was overwritten gets nothing, what was written gets g from there."""
+"""Operators that write at places: what was overwritten gets nothing, what was written gets g from there."""
 
 from __future__ import annotations
 

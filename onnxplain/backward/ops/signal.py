@@ -53,7 +53,7 @@ def _real_inverse(op: Emitter, node: NodeView, g: Any, axis: int) -> Any:
 
 
 def _axis(node: NodeView) -> int:
-    """An attribute until opset 19 (default 1), an input since (default -2)."""
+    """Read what is an attribute until opset 19 (default 1), an input since (default -2)."""
     if "axis" in node.source.attributes:
         return node.int("axis", 1)
     value = node.optional(2)

@@ -13,8 +13,8 @@ nondifferentiable(
 nondifferentiable("ArgMax", "ArgMin", "NonZero", "NonMaxSuppression", reason="its output is an index")
 nondifferentiable("Shape", "Size", reason="its output is a shape")
 nondifferentiable(
-    "ConstantOfShape", "EyeLike", "Range", "OneHot", "Constant", "BlackmanWindow", "HammingWindow", "HannWindow",
-    "MelWeightMatrix", "RandomNormalLike", "RandomUniformLike",
+    "ConstantOfShape", "EyeLike", "Range", "OneHot", "Constant", "BlackmanWindow", "HammingWindow",
+    "HannWindow", "MelWeightMatrix", "RandomNormalLike", "RandomUniformLike",
     "Bernoulli", "Multinomial", "RandomNormal", "RandomUniform",
     reason="its output does not depend on the values of its inputs, or not smoothly",
 )  # fmt: skip

@@ -52,11 +52,13 @@ def concat(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     axis = node.axis("axis", 0)
 
     def entry(k: int) -> Any:
-        lengths = [op.dim(node.input(j), axis) for j in range(k + 1)]  # sums of constants are computed at once
+        lengths = [
+            op.dim(node.input(j), axis) for j in range(k + 1)
+        ]  # sums of constants are computed at once
         begin = functools.reduce(op.Add, lengths[:k], op.const([0]))
         return op.slice(g, axis, begin, op.Add(begin, lengths[k]))
 
-    return [(lambda k=k: entry(k)) for k in range(len(node.inputs))]
+    return [functools.partial(entry, k) for k in range(len(node.inputs))]
 
 
 @gradient("Split", Category.STRUCTURAL, all_outputs=True)
@@ -75,12 +77,12 @@ def pad(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     positions = [int(a) % rank for a in axes]
     if mode == "constant":
         inside = _unpad(op, node, g, pads, positions)
-        fill = node.optional(2)  # a computed fill gets what the border gets
-        return (
-            inside,
-            None,
-            lambda: op.reshape_like(op.ReduceSum(g, keepdims=0) - op.ReduceSum(inside(), keepdims=0), fill),
-        )
+
+        def border() -> Any:  # a computed fill gets what the border gets
+            sums = [op.ReduceSum(v, keepdims=0) for v in (g, inside())]
+            return op.reshape_like(sums[0] - sums[1], node.input(2))
+
+        return inside, None, border
 
     def entry() -> Any:
         out = g

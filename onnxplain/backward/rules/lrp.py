@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -93,8 +94,8 @@ class LRPRule:
         label = facts.node_label(binding.node)
         if rule.category not in (Category.LINEAR, Category.SUM, Category.BILINEAR):
             raise UnsupportedRuleError(
-                f"LRP rule '{self.name}' needs a linear layer, which {label} is not; give it another rule in the "
-                "composite, or use integrated_gradients"
+                f"LRP rule '{self.name}' needs a linear layer, which {label} is not; give it another rule "
+                "in the composite, or use integrated_gradients"
             )
         plain = self.groups == epsilon().groups
         weighted = rule.category is Category.LINEAR and binding.node.op_type in _WEIGHTED
@@ -102,8 +103,8 @@ class LRPRule:
             return lambda op, node, *g: self._as_it_is(op, node, g[0], binding.active)
         if len(binding.active) != 1:
             raise UnsupportedRuleError(
-                f"LRP rule '{self.name}' needs a layer with weights, but both operands of {label} depend on the "
-                "input; give it the rule 'epsilon' in the composite"
+                f"LRP rule '{self.name}' needs a layer with weights, but both operands of {label} depend "
+                "on the input; give it the rule 'epsilon' in the composite"
             )
         return lambda op, node, *g: self._modified(op, node, g[0], binding.active[0])
 
@@ -121,7 +122,7 @@ class LRPRule:
             part = _written(entries[k])
             return None if part is None else op.Mul(node.input(k), part)
 
-        return [(lambda k=k: entry(k)) if k in active else None for k in range(len(entries))]
+        return [partial(entry, k) if k in active else None for k in range(len(entries))]
 
     def _modified(self, op: Emitter, node: NodeView, relevance: Any, data: int) -> Sequence[Entry]:
         x = node.input(data)
@@ -191,14 +192,16 @@ def _view(op: Emitter, node: NodeView, data: int, branch: Branch, positive: bool
     if bias is not None and len(inputs) > bias and inputs[bias] is not None:
         value = inputs[bias]
         assert value is not None
-        inputs[bias] = None if branch.bias == "zero" else _part(op, value, _turned(branch.bias, node.float("beta", 1.0)))
+        inputs[bias] = (
+            None if branch.bias == "zero" else _part(op, value, _turned(branch.bias, node.float("beta", 1.0)))
+        )
     while inputs and inputs[-1] is None:
         inputs.pop()
     return node.with_inputs(*inputs)
 
 
 def _turned(part: Part, factor: float) -> Part:
-    """Return the part of an operand that is this part of its product with a factor (Gemm's alpha and beta)."""
+    """Return which part of an operand is this part of its product with a factor (Gemm's alpha, beta)."""
     opposite: dict[Part, Part] = {"positive": "negative", "negative": "positive"}
     return opposite.get(part, part) if factor < 0 else part
 

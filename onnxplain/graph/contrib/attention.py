@@ -22,7 +22,7 @@ def heads(op: Writer, x: Any, count: int) -> Any:
 
 
 def attend(op: Writer, q: Any, k: Any, v: Any, biases: Sequence[Any], scale: float, size: Any) -> Any:
-    """Return ``softmax(scale q k^T + biases) v`` with the heads joined again; a scale of 0 means 1 / sqrt(size)."""
+    """Return ``softmax(scale q k^T + biases) v``, the heads joined again; scale 0 means 1 / sqrt(size)."""
     if not scale:
         if size is None:
             raise NotDecomposedError("the size of its heads is unknown")
@@ -137,12 +137,13 @@ def multi_head_attention(op: Writer, node: ir.Node) -> Sequence[ir.Value | None]
     return [attend(op, q, k, v, biases, number(node, "scale", 0.0), None if size is None else size // n)]
 
 
-def rotate(op: Writer, x: Any, cos: Any, sin: Any, interleaved: bool, part: int, size: int) -> Any:
-    """Turn pairs of features of x (batch, heads, length, size) by angles (batch or 1, 1, length, part / 2).
+def rotate(op: Writer, x: Any, angles: Sequence[Any], interleaved: bool, part: int, size: int) -> Any:
+    """Turn pairs of features of x (batch, heads, length, size) by angles.
 
-    A pair is two neighbours (interleaved), or one feature of each half; features from ``part`` on stay.
+    A pair is two neighbours (interleaved), or one feature of each half; features from ``part`` on stay.  The
+    angles are given by their cosine and sine, (batch or 1, 1, length, part / 2).
     """
-    rest = None
+    (cos, sin), rest = angles, None
     if part < size:
         x, rest = op.Split(x, [part, size - part], axis=3, _outputs=2)
     half = part // 2
@@ -179,7 +180,7 @@ def rotary_embedding(op: Writer, node: ir.Node) -> Sequence[ir.Value | None]:
         steps = op.Add(_count(op, op.Shape(wide, start=2, end=3)), positions)
         positions = op.Unsqueeze(steps, [0])
     angles = [op.Unsqueeze(op.Gather(table, positions, axis=0), [1]) for table in (cos, sin)]
-    turned = rotate(op, wide, *angles, bool(whole(node, "interleaved", 0)), part, size)
+    turned = rotate(op, wide, angles, bool(whole(node, "interleaved", 0)), part, size)
     if rank == 4:
         return [turned]
     return [op.Reshape(op.Transpose(turned, perm=[0, 2, 1, 3]), [0, 0, -1])]

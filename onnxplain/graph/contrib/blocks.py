@@ -15,10 +15,14 @@ from onnxplain.graph.writer import NotDecomposedError, Writer
 
 @contrib("MatMulNBits")
 def matmul_n_bits(op: Writer, node: ir.Node) -> Sequence[ir.Value | None]:
-    """``A W + bias``, W stored by blocks along its rows."""
+    """Multiply by weights stored in blocks along their rows, and add a bias."""
     a, packed, scales, zeros, order, bias = inputs(node, 6)
     arrays = [facts.constant(v) for v in (packed, scales, zeros, order)]
-    if arrays[0] is None or arrays[1] is None or any(v is not None and k is None for v, k in zip((zeros, order), arrays[2:], strict=True)):
+    if (
+        arrays[0] is None
+        or arrays[1] is None
+        or any(v is not None and k is None for v, k in zip((zeros, order), arrays[2:], strict=True))
+    ):
         raise NotDecomposedError("its weights are computed, not stored")
     k, n, bits = whole(node, "K", 0), whole(node, "N", 0), whole(node, "bits", 4)
     if bits not in (2, 4, 8):
@@ -30,7 +34,14 @@ def matmul_n_bits(op: Writer, node: ir.Node) -> Sequence[ir.Value | None]:
 
 
 def unpack(
-    packed: Array, scales: Array, zeros: Array | None, k: int, n: int, bits: int, block: int, order: Array | None
+    packed: Array,
+    scales: Array,
+    zeros: Array | None,
+    k: int,
+    n: int,
+    bits: int,
+    block: int,
+    order: Array | None,
 ) -> Array:
     """Return the (n, k) matrix that blocks of small integers stand for.
 
@@ -39,8 +50,8 @@ def unpack(
     packed
         uint8 (n, blocks, block * bits / 8), lowest bits first.
     scales, zeros
-        One number per block; zeros packed like the weights along each row, or as floats, None for the middle of
-        the range.
+        One number per block; zeros packed like the weights along each row, or as floats, None for the
+        middle of the range.
     k, n, bits, block
         Sizes.
     order

@@ -37,10 +37,12 @@ def group_query_attention(op: Writer, node: ir.Node) -> Sequence[ir.Value | None
             raise NotDecomposedError("the shape of its table of angles is unknown")
         steps = op.Range(np.array(0), op.Squeeze(op.Shape(q, start=2, end=3), [0]), np.array(1))
         angles = [op.Unsqueeze(op.Gather(table, steps, axis=0), [0, 1]) for table in (cos, sin)]
-        q, k = (rotate(op, x, *angles, bool(whole(node, "rotary_interleaved", 0)), 2 * half, size) for x in (q, k))
+        q, k = (
+            rotate(op, x, angles, bool(whole(node, "rotary_interleaved", 0)), 2 * half, size) for x in (q, k)
+        )
     bias = causal(op, q, k, whole(node, "local_window_size", -1))
-    wide = [_repeated(op, x, n // shared, size) for x in (k, v)]
-    return [attend(op, q, *wide, [bias], number(node, "scale", 0.0), size), k, v]
+    keys, values = (_repeated(op, x, n // shared, size) for x in (k, v))
+    return [attend(op, q, keys, values, [bias], number(node, "scale", 0.0), size), k, v]
 
 
 def _repeated(op: Writer, x: Any, times: int, size: int) -> Any:
@@ -49,7 +51,10 @@ def _repeated(op: Writer, x: Any, times: int, size: int) -> Any:
         return x
     shape = op.Shape(x)
     copies = op.Expand(op.Unsqueeze(x, [2]), op.Concat(*_ones(op, shape, times), axis=0))
-    return op.Reshape(copies, op.Concat(op.Slice(shape, [0], [1], [0]), [-1], op.Slice(shape, [2], [3], [0]), [size], axis=0))
+    return op.Reshape(
+        copies,
+        op.Concat(op.Slice(shape, [0], [1], [0]), [-1], op.Slice(shape, [2], [3], [0]), [size], axis=0),
+    )
 
 
 def _ones(op: Writer, shape: Any, times: int) -> list[Any]:

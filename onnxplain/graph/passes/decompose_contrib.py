@@ -1,7 +1,8 @@
 """Write operators of onnxruntime's own domain out in operators of the standard.
 
-Models that were optimised for onnxruntime hold them.  What is written computes the same, and its gradient is
-that of the standard operators.  A variant that is not covered stays, and is named if its gradient is asked for.
+Models that were optimised for onnxruntime hold them.  What is written computes the same, and its gradient
+is that of the standard operators.  A variant that is not covered stays, and is named if its gradient is
+asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.contrib import CONTRIB
-from onnxplain.graph.writer import NotDecomposedError, Writer
+from onnxplain.graph.writer import NotDecomposedError, Writer, infer_known
 
 __all__ = ["DOMAIN", "DecomposeContrib", "claim_contrib"]
 
@@ -43,7 +44,7 @@ class DecomposeContrib(ir.passes.InPlacePass):
                 if node.domain == DOMAIN and node.op_type in CONTRIB:
                     modified |= _replace(op, node)
                 elif any(o.shape is None for o in node.outputs):
-                    op.infer(node)  # so that what follows a node that was replaced knows its shapes
+                    infer_known(node, opset)  # so that what follows a node that was replaced knows its shapes
         return ir.passes.PassResult(model, modified)
 
 

@@ -1,8 +1,8 @@
 """Compute quantised operators in floating-point numbers.
 
 An integer has no gradient; the real number that it stands for has one.  So the graph that is explained holds
-quantised tensors as floats: the same integers, with rounding and saturation written out.  Predictions stay the
-same, up to float32's rounding of long sums.  Constant integer weights become constant floats.
+quantised tensors as floats: the same integers, with rounding and saturation written out.  Predictions stay
+the same, up to float32's rounding of long sums.  Constant integer weights become constant floats.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from onnxplain.graph.writer import NotDecomposedError
 __all__ = ["Dequantize"]
 
 _DATA_FIRST = frozenset(
-    """DepthToSpace Expand Flatten Gather GatherElements GatherND Identity MaxPool ReduceMax ReduceMin Reshape Slice
-    SpaceToDepth Split Squeeze Tile Transpose Unsqueeze""".split()
+    (
+        *("DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "MaxPool"),
+        *("ReduceMax", "ReduceMin", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"),
+        *("Transpose", "Unsqueeze"),
+    )
 )
 #: Operators that move or add up quantised values, and which of their inputs hold such values.
 _MOVERS: dict[str, tuple[int, ...] | None] = {
@@ -103,7 +106,9 @@ def _move(op: QuantizedWriter, node: ir.Node) -> list[ir.Value] | None:
         return None
     places = _MOVERS[node.op_type]
     held = [k for k, v in enumerate(node.inputs) if places is None or k in places]
-    if not any(v in op.floats and not facts.is_float(v) for v in (node.inputs[k] for k in held) if v is not None):
+    if not any(
+        v in op.floats and not facts.is_float(v) for v in (node.inputs[k] for k in held) if v is not None
+    ):
         return None
     if len(node.outputs) > 1 and node.op_type != "Split":
         return None
@@ -116,7 +121,9 @@ def _move(op: QuantizedWriter, node: ir.Node) -> list[ir.Value] | None:
     return list(made.outputs)
 
 
-def _hand_over(graph: ir.Graph, op: QuantizedWriter, node: ir.Node, old: ir.Value, replaced: list[ir.Node]) -> None:
+def _hand_over(
+    graph: ir.Graph, op: QuantizedWriter, node: ir.Node, old: ir.Value, replaced: list[ir.Node]
+) -> None:
     """Give users that were not rewritten what they had: floats as such, integers by a Cast."""
     new, gone = op.floats[old], set(replaced)
     outside = [(user, k) for user, k in old.uses() if user not in gone]

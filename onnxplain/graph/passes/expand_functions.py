@@ -7,6 +7,7 @@ has no rule for such an operator can work on the body instead.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -24,7 +25,7 @@ _DOMAIN = "onnxplain.body"
 def has_body(op_type: str, domain: str, opset: int) -> bool:
     """Tell whether the standard defines an operator by a body of simpler ones."""
     try:
-        schema = onnx.defs.get_schema(op_type, opset, "" if domain == "ai.onnx" else domain)
+        schema: Any = onnx.defs.get_schema(op_type, opset, "" if domain == "ai.onnx" else domain)
     except onnx.defs.SchemaError:
         return False
     return bool(schema.has_function or schema.has_context_dependent_function)
@@ -71,7 +72,7 @@ def expand_functions(model: ir.Model, wanted: Callable[[ir.Node], bool]) -> tupl
 
 def _body(node: ir.Node, opset: int, name: str) -> ir.Function:
     """Build the body that the standard gives a node, which may depend on its attributes and input types."""
-    schema = onnx.defs.get_schema(node.op_type, opset, "")
+    schema: Any = onnx.defs.get_schema(node.op_type, opset, "")
     proto = onnx.FunctionProto()
     if schema.has_function:
         version = max(v for v in schema.function_opset_versions if v <= opset)
@@ -100,7 +101,7 @@ def _body(node: ir.Node, opset: int, name: str) -> ir.Function:
     found = [o if o in computed else proto.output[0] for o in proto.output[: len(node.outputs)]]
     proto.ClearField("output")
     proto.output.extend(found)
-    return ir.from_proto(proto)
+    return ir.serde.deserialize_function(proto)
 
 
 def _type(value: ir.Value | None) -> onnx.TypeProto:

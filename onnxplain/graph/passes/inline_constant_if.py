@@ -17,7 +17,8 @@ from onnxplain.graph.inline import finish_body, paste
 __all__ = ["InlineConstantIf"]
 
 
-_ALIKE = frozenset("Abs Cast Exp Identity LeakyRelu Neg Relu Sigmoid Sqrt Tanh".split())  # rank out = rank in
+#: Their output has as many axes as their input.
+_ALIKE = frozenset(("Abs", "Cast", "Exp", "Identity", "LeakyRelu", "Neg", "Relu", "Sigmoid", "Sqrt", "Tanh"))
 _DEPTH = 16
 
 
@@ -74,7 +75,8 @@ def _branch(node: ir.Node) -> str | None:
         if needed is None:
             continue
         ranks = {
-            name: facts.rank(node.attributes[name].as_graph().outputs[k]) for name in ("then_branch", "else_branch")
+            name: facts.rank(node.attributes[name].as_graph().outputs[k])
+            for name in ("then_branch", "else_branch")
         }
         if None not in ranks.values() and list(ranks.values()).count(needed) == 1:
             return next(name for name, rank in ranks.items() if rank == needed)

@@ -12,7 +12,8 @@ import onnx_ir as ir
 __all__ = ["Retype"]
 
 _TYPE_ATTRIBUTES = frozenset({"to", "dtype", "stash_type", "output_dtype"})
-_STASHING = frozenset({"GroupNormalization", "LayerNormalization", "RMSNormalization"})
+# Their bodies cast to this type; LayerNormalization allows no other, and kernels ignore it.
+_STASHING = frozenset({"GroupNormalization", "RMSNormalization"})
 
 
 class Retype(ir.passes.InPlacePass):
@@ -41,13 +42,16 @@ class Retype(ir.passes.InPlacePass):
                 modified |= self._value(output)
             modified |= self._spell_out(node)
             for name, attribute in list(node.attributes.items()):
+                if name == "stash_type" and node.op_type not in _STASHING:
+                    continue
                 if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in self.sources:
                     node.attributes[name] = ir.AttrTensor(name, self._tensor(attribute.as_tensor()))
                     modified = True
-                elif name in _TYPE_ATTRIBUTES and attribute.type == ir.AttributeType.INT:
-                    if ir.DataType(attribute.as_int()) in self.sources:
-                        node.attributes[name] = ir.AttrInt64(name, int(self.target))
-                        modified = True
+                elif attribute.type == ir.AttributeType.INT and name in _TYPE_ATTRIBUTES:
+                    if ir.DataType(attribute.as_int()) not in self.sources:
+                        continue
+                    node.attributes[name] = ir.AttrInt64(name, int(self.target))
+                    modified = True
         return ir.passes.PassResult(model, modified)
 
     def _spell_out(self, node: ir.Node) -> bool:

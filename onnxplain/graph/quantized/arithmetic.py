@@ -1,9 +1,9 @@
 """Quantising and dequantising, written in floating-point operators.
 
 A quantised tensor is held as floats that happen to be integers, so that whatever moves it (Reshape, Concat,
-MaxPool...) works on it unchanged.  Rounding passes gradients straight through; saturation does not, except where
-the range was measured on the very values (DynamicQuantizeLinear).  The gradient is that of the real numbers which
-the integers stand for.
+MaxPool...) works on it unchanged.  Rounding passes gradients straight through; saturation does not, except
+where the range was measured on the very values (DynamicQuantizeLinear).  The gradient is that of the real
+numbers which the integers stand for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.facts import GRADIENT_KEY
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
-__all__ = ["RANGES", "QuantizedWriter"]
+__all__ = ["RANGES", "QuantizedWriter", "fake_quantized", "measured"]
 
 #: Smallest and largest number of each type that values are quantised to.
 RANGES = {
@@ -29,6 +29,37 @@ RANGES = {
     ir.DataType.UINT4: (0, 15),
     ir.DataType.INT4: (-8, 7),
 }
+
+
+def marked(value: Any, gradient: str) -> Any:
+    """Let the node that makes a value name its gradient itself."""
+    node = value.producer()
+    if node is not None:
+        node.metadata_props[GRADIENT_KEY] = gradient
+    return value
+
+
+def measured(op: Any, x: Any) -> tuple[Any, Any, Any]:
+    """Quantise to uint8 by the range of the values, through which no gradient flows.
+
+    Returns
+    -------
+    tuple of ir.Value
+        The integers (as floats), the scale and the zero point.
+    """
+    low = op.Min(marked(op.ReduceMin(x, keepdims=0), "stop"), 0.0)
+    high = op.Max(marked(op.ReduceMax(x, keepdims=0), "stop"), 0.0)
+    width = op.Sub(high, low)
+    scale = op.Where(op.Equal(width, 0.0), 1.0, op.Div(width, 255.0))
+    zero_point = op.Round(op.Clip(op.Div(op.Neg(low), scale), 0.0, 255.0))
+    shifted = op.Add(marked(op.Round(op.Div(x, scale)), "straight_through"), zero_point)
+    return marked(op.Clip(shifted, 0.0, 255.0), "straight_through"), scale, zero_point
+
+
+def fake_quantized(op: Any, x: Any) -> Any:
+    """Quantise by the range of the values, and come back to real numbers."""
+    quantized, scale, zero_point = measured(op, x)
+    return op.Mul(op.Sub(quantized, zero_point), scale)
 
 
 class QuantizedWriter(Writer):
@@ -48,14 +79,6 @@ class QuantizedWriter(Writer):
         self.floats: dict[ir.Value, ir.Value] = {}
         self._weights: dict[tuple[ir.Value, bytes], ir.Value] = {}
 
-    def marked(self, gradient: str, op_type: str, *inputs: Any, **attrs: Any) -> ir.Value:
-        """Write a node that names its gradient itself."""
-        made = cast("ir.Value", self.emit(op_type, inputs, attrs))
-        node = made.producer()
-        if node is not None:
-            node.metadata_props[GRADIENT_KEY] = gradient
-        return made
-
     def float_of(self, value: ir.Value) -> ir.Value:
         """Return a value as floats."""
         held = self.floats.get(value)
@@ -70,7 +93,7 @@ class QuantizedWriter(Writer):
         return made
 
     def weight(self, value: ir.Value, zero_point: Array | None) -> ir.Value:
-        """Return a constant as floats, its zero point (which broadcasts) taken off; made once for all uses."""
+        """Return a constant as floats, its zero point (which broadcasts) taken off; it is made only once."""
         key = (value, b"" if zero_point is None else zero_point.tobytes() + str(zero_point.shape).encode())
         if key not in self._weights:
             content = facts.constant(value)
@@ -130,14 +153,14 @@ class QuantizedWriter(Writer):
         dtype: ir.DataType,
         axis: int | None = None,
     ) -> ir.Value:
-        """Return the integers that stand for real numbers (already divided by the scale, if None is given)."""
+        """Return the integers that stand for real numbers (divided by the scale before, if it is None)."""
         if dtype not in RANGES:
             raise NotDecomposedError(f"it quantises to {dtype.name.lower()}; use integers of 4, 8 or 16 bits")
         low, high = RANGES[dtype]
         if scale is not None:
             x = self.Div(x, scale if axis is None else self.along(scale, axis, x))
-        q = self.marked("straight_through", "Round", x)
+        q = marked(self.Round(x), "straight_through")
         shift = self.zero_point(zero_point)
         if shift is not None:
             q = self.Add(q, shift if axis is None else self.along(shift, axis, x))
-        return self.marked("saturating", "Clip", q, float(low), float(high))
+        return cast("ir.Value", marked(self.Clip(q, float(low), float(high)), "saturating"))

@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.quantized.arithmetic import RANGES, QuantizedWriter
+from onnxplain.graph.quantized.arithmetic import RANGES, QuantizedWriter, fake_quantized, measured
+from onnxplain.graph.recurrent import write_recurrent
 from onnxplain.graph.writer import NotDecomposedError
 
 __all__ = ["QUANTIZED"]
@@ -70,17 +71,7 @@ def dequantize_linear(op: QuantizedWriter, node: ir.Node) -> Sequence[ir.Value]:
 @_writes("DynamicQuantizeLinear")
 def dynamic_quantize_linear(op: QuantizedWriter, node: ir.Node) -> Sequence[ir.Value]:
     """Measure the range (through which no gradient flows), then quantise to uint8."""
-    return _measured(op, op.float_of(_inputs(node, 1)[0]))
-
-
-def _measured(op: QuantizedWriter, x: ir.Value) -> list[ir.Value]:
-    low = op.Min(op.marked("stop", "ReduceMin", x, keepdims=0), 0.0)
-    high = op.Max(op.marked("stop", "ReduceMax", x, keepdims=0), 0.0)
-    width = op.Sub(high, low)
-    scale = op.Where(op.Equal(width, 0.0), 1.0, op.Div(width, 255.0))
-    zero_point = op.Round(op.Clip(op.Div(op.Neg(low), scale), 0.0, 255.0))
-    shifted = op.Add(op.marked("straight_through", "Round", op.Div(x, scale)), zero_point)
-    return [op.marked("straight_through", "Clip", shifted, 0.0, 255.0), scale, zero_point]
+    return measured(op, op.float_of(_inputs(node, 1)[0]))
 
 
 def _product(op: QuantizedWriter, a: ir.Value, b: ir.Value, a_zero: Any, b_zero: Any) -> ir.Value:
@@ -91,7 +82,7 @@ def _product(op: QuantizedWriter, a: ir.Value, b: ir.Value, a_zero: Any, b_zero:
 
 @_writes("MatMulInteger")
 def matmul_integer(op: QuantizedWriter, node: ir.Node) -> Sequence[ir.Value]:
-    """``(A - a0) (B - b0)``."""
+    """Multiply the centred matrices."""
     a, b, a_zero, b_zero = _inputs(node, 4)
     return [_product(op, a, b, a_zero, b_zero)]
 
@@ -203,7 +194,28 @@ def matmul_integer_to_float(op: QuantizedWriter, node: ir.Node) -> Sequence[ir.V
 def dynamic_quantize_matmul(op: QuantizedWriter, node: ir.Node) -> Sequence[ir.Value]:
     """Quantise A by its own range, multiply, and scale back."""
     a, b, b_scale, b_zero, bias = _inputs(node, 5)
-    quantized, a_scale, a_zero = _measured(op, op.float_of(a))
+    quantized, a_scale, a_zero = measured(op, op.float_of(a))
     made = op.MatMul(op.Sub(quantized, a_zero), op.centred(b, b_zero, -1))
     made = op.Mul(made, op.Mul(a_scale, b_scale))
     return [made if bias is None else op.Add(made, bias)]
+
+
+@_writes("DynamicQuantizeLSTM", domain=_MS)
+def dynamic_quantize_lstm(op: QuantizedWriter, node: ir.Node) -> Sequence[ir.Value]:
+    """Quantise the input, and at each step the state, by their own range."""
+    x, w, r, b, lens, h, c, p, w_scale, w_zero, r_scale, r_zero = _inputs(node, 12)
+    weights = [_stacked(op, *v) for v in ((w, w_scale, w_zero), (r, r_scale, r_zero))]
+    return write_recurrent(op, node, [x, *weights, b, lens, h, c, p], fake_quantized)
+
+
+def _stacked(op: QuantizedWriter, weight: ir.Value, scale: ir.Value, zero: ir.Value | None) -> ir.Value:
+    """Turn weights (directions, in, out) round as LSTM has them; scales go by direction or by output."""
+    arrays = [facts.constant(v) for v in (weight, scale, zero)]
+    if arrays[0] is None or arrays[1] is None or (zero is not None and arrays[2] is None):
+        raise NotDecomposedError("its weights are computed, not stored")
+    values, factor, shift = (np.zeros(1) if a is None else a.astype(np.float64) for a in arrays)
+    factor, shift = (v.reshape(v.shape[0], 1, -1) for v in (factor, shift))
+    real = ((values - shift) * factor).swapaxes(1, 2)
+    return op.initializer(
+        np.ascontiguousarray(real).astype(op.dtype.numpy()), op.fresh(f"{weight.name}/float")
+    )

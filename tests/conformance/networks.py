@@ -1,0 +1,259 @@
+"""Small PyTorch networks with seeded random weights, and their ONNX export; imported only where torch is."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import sys
+import types
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+
+class Add(nn.Module):
+    """A sum as a module."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+
+class Vgg(nn.Module):
+    """(N, 3, 16, 16) to (N, 5): convolutions, max pooling, dense layers; all with biases."""
+
+    shape = (3, 16, 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.flatten = nn.Flatten()
+        self.classifier = nn.Sequential(nn.Linear(256, 32), nn.ReLU(), nn.Linear(32, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.flatten(self.features(x)))
+
+
+class Block(nn.Module):
+    """Two convolutions beside a shortcut."""
+
+    def __init__(self, into: int, out: int, stride: int, add: type[nn.Module]) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.relu1 = nn.Conv2d(into, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()
+        self.conv2, self.bn2, self.relu2 = nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()
+        side = [nn.Conv2d(into, out, 1, stride, bias=False), nn.BatchNorm2d(out)]
+        self.side = nn.Sequential(*side) if stride > 1 or into != out else nn.Identity()
+        self.add = add()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        return self.relu2(self.add(y, self.side(x)))
+
+
+class ResNet(nn.Module):
+    """(N, 3, 17, 17) to (N, 5): residual blocks with batch normalisation, odd sizes, global average."""
+
+    shape = (3, 17, 17)
+
+    def __init__(self, add: type[nn.Module] = Add) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 5, 2, 2, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.blocks = nn.Sequential(Block(8, 8, 1, add), Block(8, 16, 2, add))
+        self.end = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.end(self.blocks(self.pool(self.stem(x))))
+
+
+class Transformer(nn.Module):
+    """(N, 6, 16) to (N, 5): one encoder layer with four heads and GELU."""
+
+    shape = (6, 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(16, 4, 32, activation="gelu", batch_first=True)
+        self.end = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.end(self.layer(x).mean(1))
+
+
+class Text(nn.Module):
+    """Token ids (N, 9) to (N, 5): embedding, convolution over the words, the best place of each filter."""
+
+    shape = (9,)
+    words = 30
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(self.words, 8)
+        self.conv = nn.Conv1d(8, 12, 3, padding=1)
+        self.end = nn.Linear(12, 5)
+
+    def after_embedding(self, x: torch.Tensor) -> torch.Tensor:
+        return self.end(torch.relu(self.conv(x.transpose(1, 2))).amax(2))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.after_embedding(self.embedding(ids))
+
+
+class Mobile(nn.Module):
+    """(N, 3, 16, 16) to (N, 5): depthwise-separable convolutions, hard swish, squeeze and excitation."""
+
+    shape = (3, 16, 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.Hardswish())
+        self.wide = nn.Sequential(
+            nn.Conv2d(8, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(),
+            nn.Conv2d(16, 16, 5, 2, 2, groups=16, bias=False), nn.BatchNorm2d(16), nn.Hardswish(),
+        )  # fmt: skip
+        self.squeeze = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1), nn.Hardsigmoid()
+        )
+        self.narrow = nn.Sequential(nn.Conv2d(16, 8, 1, bias=False), nn.BatchNorm2d(8))
+        self.end = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.wide(self.stem(x))
+        return self.end(self.narrow(x * self.squeeze(x)).mean((2, 3)))
+
+
+class UNet(nn.Module):
+    """(N, 3, 16, 16) to maps (N, 2, 16, 16): a transposed convolution, two ways of upsampling, a skip."""
+
+    shape = (3, 16, 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down1, self.down2 = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 8, 3, padding=1)
+        self.pool = nn.MaxPool2d(2)
+        self.up1 = nn.ConvTranspose2d(8, 6, 3, 2, 1, output_padding=1)
+        self.up2 = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+        self.up3 = nn.Upsample(scale_factor=2, mode="nearest")
+        self.end = nn.Conv2d(6 + 8 + 8, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = torch.relu(self.down1(x))
+        b = torch.relu(self.down2(self.pool(a)))
+        return self.end(torch.cat([torch.relu(self.up1(b)) + a, self.up2(b), self.up3(b)], 1))
+
+
+NETWORKS: dict[str, Any] = {
+    "vgg": Vgg, "resnet": ResNet, "transformer": Transformer, "text": Text, "mobile": Mobile, "unet": UNet,
+}  # fmt: skip
+
+
+def network(name: str, seed: int = 0, **options: Any) -> nn.Module:
+    """A network for inference, with random weights and statistics."""
+    torch.manual_seed(seed)
+    net = NETWORKS[name](**options).eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, 0, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+    return net.requires_grad_(False)
+
+
+def sample(net: nn.Module, n: int = 3, seed: int = 1) -> Any:
+    """Inputs, (n, ...): normal numbers, or token ids."""
+    rng = np.random.default_rng(seed)
+    shape: Any = (n, *net.shape)
+    if isinstance(net, Text):
+        return rng.integers(0, net.words, shape)
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def export(net: nn.Module, x: Any, opset: int = 17) -> onnx.ModelProto:
+    """The network as ONNX, from ``x`` to ``y``, the batch axis symbolic."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    content = io.BytesIO()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # a fused operator that cannot be exported
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                net, (torch.from_numpy(x),), content, input_names=["x"], output_names=["y"], dynamo=False,
+                dynamic_axes={"x": {0: "N"}, "y": {0: "N"}}, opset_version=opset,
+            )  # fmt: skip
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return onnx.load_from_string(content.getvalue())
+
+
+def autograd(net: nn.Module, x: Any, targets: Any) -> Any:
+    """The gradient of each row's target score: (n,) classes, or (n, k) index tuples."""
+    leaf = torch.from_numpy(x).requires_grad_()
+    y = net(leaf)
+    index = np.asarray(targets).reshape(len(x), -1)
+    rows = torch.arange(len(x))
+    picked = y[(rows, *(torch.from_numpy(index[:, k].copy()) for k in range(index.shape[1])))]
+    return torch.autograd.grad(picked.sum(), leaf)[0].numpy()
+
+
+def relative(found: Any, wanted: Any) -> float:
+    """The largest difference over the largest value."""
+    found, wanted = (a.detach().numpy() if isinstance(a, torch.Tensor) else a for a in (found, wanted))
+    assert found.shape == wanted.shape
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+
+
+def import_zennit() -> Any:
+    """Import zennit, with a stand-in for torchvision (it needs its names alone) where that does not load."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, AttributeError):
+        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        for name in ("torchvision", "torchvision.models", "torchvision.models.resnet"):
+            sys.modules[name] = types.ModuleType(name)
+        resnet: Any = sys.modules["torchvision.models.resnet"]
+        resnet.Bottleneck, resnet.BasicBlock = type("Bottleneck", (), {}), type("BasicBlock", (), {})
+    import zennit.canonizers
+    import zennit.composites
+    import zennit.layer
+
+    return zennit
+
+
+def zennit_sum(zennit: Any) -> type[nn.Module]:
+    """A sum of two as the layer that zennit's composites give the rule Norm: relevance in proportion."""
+
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sum = zennit.layer.Sum()
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return self.sum(torch.stack([x, y], dim=-1))
+
+    return Sum
+
+
+def zennit_walk(zennit: Any, net: nn.Module, composite: str, x: Any, targets: Any, *, relevance: bool) -> Any:
+    """What zennit attributes, one row at a time; relevance starts from the score, gradients from one."""
+    canonizers = [zennit.canonizers.SequentialMergeBatchNorm()]
+    made = zennit.composites.COMPOSITES[composite](canonizers=canonizers)
+    net = copy.deepcopy(net)
+    rows = []
+    with made.context(net) as hooked:
+        for row, target in zip(torch.from_numpy(x), targets, strict=True):
+            leaf = row[None].requires_grad_()
+            y = hooked(leaf)
+            seed = torch.zeros_like(y)
+            seed[0, target] = y[0, target].detach() if relevance else 1.0
+            rows.append(torch.autograd.grad(y, leaf, seed)[0].numpy())
+    return np.concatenate(rows)
