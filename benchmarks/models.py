@@ -43,7 +43,13 @@ class Writer:
         return output
 
     def conv(
-        self, x: str, name: str, shape: tuple[int, int, int], stride: int = 1, group: int = 1, bias: bool = False
+        self,
+        x: str,
+        name: str,
+        shape: tuple[int, int, int],
+        stride: int = 1,
+        group: int = 1,
+        bias: bool = False,
     ) -> str:
         """Append a square convolution, (out, in, kernel), padded by half the kernel."""
         out, into, k = shape
@@ -63,7 +69,9 @@ class Writer:
             "running_mean": self._normal(0.05, channels),
             "running_var": self.rng.uniform(0.8, 1.2, channels).astype(np.float32),
         }
-        return self.node("BatchNormalization", [x, *(self.weight(f"{name}.{k}", a) for k, a in arrays.items())])
+        return self.node(
+            "BatchNormalization", [x, *(self.weight(f"{name}.{k}", a) for k, a in arrays.items())]
+        )
 
     def dense(self, x: str, name: str, out: int, into: int) -> str:
         """Append a fully connected layer."""

@@ -2,8 +2,8 @@
 
     python benchmarks/one_pass.py [--models resnet50 vgg16] [--threads 2] [--repeats 7] [--json FILE]
 
-Batch 1, 224 x 224, random weights.  All columns explain the same function: PyTorch's twins load the weights of
-the ONNX graph, and the line "agrees with autograd" says how well.  Without PyTorch its rows are left out.
+Batch 1, 224 x 224, random weights.  All rows explain the same function: PyTorch's twins load the weights of
+the ONNX graph, and the lines "agrees with" say how well.  Without PyTorch its rows are left out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def ours(model: onnx.ModelProto, x: Any, threads: int, folder: Path) -> dict[str
         path = folder / "explained.onnx"
         ox.export(model, path, **parameters)
         made = session(str(path), threads)
-        jobs[f"onnxplain {name}"] = lambda s=made: s.run(["attribution/input"], {"input": x, "target": target})[0]
+        jobs[f"onnxplain {name}"] = lambda s=made: s.run(
+            ["attribution/input"], {"input": x, "target": target}
+        )[0]
     explainer = ox.Explainer(model, device="cpu", threads=threads)
     jobs["onnxplain gradient, Explainer call"] = lambda: explainer(x, TARGET, "saliency", abs=False).values
     return jobs
@@ -82,8 +84,11 @@ def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, 
         methods = {"Saliency": attr.Saliency, "GuidedBackprop": attr.GuidedBackprop}
         if name == "vgg16":  # Captum's LRP has no rule for the sums of residual blocks
             methods["LRP (epsilon)"] = attr.LRP
-        for label, method in methods.items():
-            jobs[f"Captum {label}"] = lambda m=method(net): m.attribute(image.clone().requires_grad_(), target=TARGET)
+        made = {label: method(net) for label, method in methods.items()}
+        for label, peer in made.items():
+            jobs[f"Captum {label}"] = lambda p=peer: p.attribute(
+                image.clone().requires_grad_(), target=TARGET
+            )
     if has("zennit"):
         zennit = import_zennit()
         other = twin(name, model, add=zennit_sum()) if name == "resnet50" else net
@@ -126,7 +131,10 @@ def main() -> None:
         except ModuleNotFoundError as error:
             print(f"{error.name} is not installed: its rows are left out")
         rows = table(f"{name}, {args.threads} threads", interleaved(jobs, args.repeats), FORWARD)
-        pairs = {"onnxplain gradient": "torch forward + autograd", "onnxplain LRP epsilon_plus": "zennit EpsilonPlus"}
+        pairs = {
+            "onnxplain gradient": "torch forward + autograd",
+            "onnxplain LRP epsilon_plus": "zennit EpsilonPlus",
+        }
         for mine, theirs in pairs.items():
             if theirs in jobs:
                 off = rows[mine]["difference"] = difference(jobs[mine](), jobs[theirs]())

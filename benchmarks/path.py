@@ -1,6 +1,6 @@
 """Integrated gradients beside Captum's, with the same points on the path.
 
-    python benchmarks/path.py [--models mobilenet_v2 resnet50] [--steps 50] [--batch 8] [--threads 2] [--json FILE]
+    python benchmarks/path.py [--models mobilenet_v2 resnet50] [--steps 50] [--batch 8] [--threads 2]
 
 Both take the same quadrature (Gauss-Legendre) and the same internal batch; the black image is the baseline.
 """
@@ -37,10 +37,10 @@ def main() -> None:
         x = np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)
         plain = session(model.SerializeToString(), args.threads)
         explainer = ox.Explainer(model, device="cpu", threads=args.threads)
-        method = ox.IntegratedGradients(n_steps=args.steps)
+        options: dict[str, Any] = {"n_steps": args.steps, "internal_batch_size": args.batch}
         jobs = {
             UNIT: lambda s=plain, x=x: s.run(None, {"input": x}),
-            OURS: lambda e=explainer, x=x: e(x, TARGET, method, internal_batch_size=args.batch).values,
+            OURS: lambda e=explainer, x=x, o=options: e(x, TARGET, "ig", **o).values,
         }
         try:
             import torch
@@ -49,8 +49,7 @@ def main() -> None:
 
             torch.set_num_threads(args.threads)
             peer, image = IntegratedGradients(twin(name, model)), torch.from_numpy(x)
-            options = {"n_steps": args.steps, "internal_batch_size": args.batch, "target": TARGET}
-            jobs[CAPTUM] = lambda p=peer, i=image, o=options: p.attribute(i, **o).numpy()
+            jobs[CAPTUM] = lambda p=peer, i=image, o=options: p.attribute(i, target=TARGET, **o).numpy()
         except ModuleNotFoundError as error:
             print(f"{error.name} is not installed: its rows are left out")
         title = f"{name}, {args.steps} steps, internal batch {args.batch}, {args.threads} threads"
@@ -58,7 +57,9 @@ def main() -> None:
         if CAPTUM in jobs:
             off = results[name][OURS]["difference"] = difference(jobs[OURS](), jobs[CAPTUM]())
             print(f"they agree to {off:.1e}")
-    write_json(args.json, {"threads": args.threads, "steps": args.steps, "batch": args.batch, "models": results})
+    write_json(
+        args.json, {"threads": args.threads, "steps": args.steps, "batch": args.batch, "models": results}
+    )
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ def main() -> None:
         best = measure(model, args.repeats)
         nodes = len(model.graph.node)
         own = 1e6 * sum(best[s] for s in stages[1:4]) / nodes
-        print(f"{name:16}{nodes:7}" + "".join(f"{1e3 * best[s]:15.1f}" for s in stages) + f"{own:15.1f}", flush=True)
+        columns = "".join(f"{1e3 * best[s]:15.1f}" for s in stages)
+        print(f"{name:16}{nodes:7}{columns}{own:15.1f}", flush=True)
         results[name] = {"nodes": nodes, "us_per_node": own, **best}
     write_json(args.json, results)
 

@@ -127,7 +127,8 @@ class MobileNetV2(nn.Module):
                 layers.append(InvertedResidual(into, out, first if k == 0 else 1, expansion))
                 into = out
         self.features = nn.Sequential(*layers, _layer(into, 1280, 1))
-        self.pool, self.flatten, self.classifier = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000)
+        self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        self.classifier = nn.Linear(1280, 1000)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the scores."""
@@ -155,7 +156,7 @@ def has(module: str) -> bool:
 
 
 def import_zennit() -> Any:
-    """Import zennit, which imports torchvision for its canonizers: a stand-in serves where that does not load."""
+    """Import zennit, with a stand-in for torchvision (it needs its names alone) where that does not load."""
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError, AttributeError):
@@ -174,7 +175,7 @@ def import_zennit() -> Any:
 
 
 def zennit_sum() -> type[nn.Module]:
-    """Return a sum of two that zennit's composites know: they split its relevance proportionally, as we do."""
+    """Return a sum of two as a layer that zennit splits in proportion, as we do."""
     zennit = import_zennit()
 
     class Sum(nn.Module):

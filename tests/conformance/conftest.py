@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def torch_networks() -> ModuleType:
     """The module ``networks.py``; skips where torch is missing."""
     pytest.importorskip("torch", reason="needs PyTorch: pip install 'onnxplain[conformance]'")
-    spec = importlib.util.spec_from_file_location("conformance_networks", Path(__file__).with_name("networks.py"))
+    path = Path(__file__).with_name("networks.py")
+    spec = importlib.util.spec_from_file_location("conformance_networks", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

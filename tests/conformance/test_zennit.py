@@ -1,9 +1,9 @@
 """Our composites beside zennit's.
 
-A residual sum is where the two may part: zennit hands the full relevance to both branches of a plain ``x + y``,
-as a gradient does.  Written as ``zennit.layer.Sum`` it gets the rule ``Norm``, which splits in proportion to
-the branches, and that is what we always do.  Batch normalisations are merged there by a canonizer, here by a
-graph pass.
+A residual sum is where the two may part: zennit hands the full relevance to both branches of a plain
+``x + y``, as a gradient does.  Written as ``zennit.layer.Sum`` it gets the rule ``Norm``, which splits in
+proportion to the branches, and that is what we always do.  Batch normalisations are merged there by a
+canonizer, here by a graph pass.
 """
 
 from __future__ import annotations

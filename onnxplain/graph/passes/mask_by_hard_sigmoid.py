@@ -5,9 +5,9 @@ axes (what 2-D convolutions make).  The mask becomes ``HardSigmoid(y)`` with a s
 1, and selecting a multiplication: ``g * HardSigmoid(y)``.  onnxruntime runs both on all threads, and on the
 blocked values between convolutions as they are; Where runs on one thread, and needs the values laid out anew.
 
-The slope is a power of two, so ``slope * y - slope * c`` has the exact sign of ``y - c``.  Not covered, and
-harmless: y within 2^-127 of c = 0 (denormal numbers) may be let through in part; an infinite g where the mask is 0 gives
-NaN instead of 0.
+The slope is a power of two, so ``slope * y - slope * c`` has the exact sign of ``y - c``.  Two differences
+remain: for c = 0, y below 2^-127 (a denormal number) is let through in part; and an infinite g where the mask
+is 0 gives NaN instead of 0.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ class MaskByHardSigmoid(ir.passes.InPlacePass):
         if y is None or bound is None or bound.size != 1 or test.op_type not in ("Greater", "Less"):
             return False
         c = float(bound.item())
-        if y.dtype != ir.DataType.FLOAT or facts.rank(y) != _RANK or facts.rank(kept) != _RANK or abs(c) > _LARGEST:
+        if (
+            y.dtype != ir.DataType.FLOAT
+            or not abs(c) <= _LARGEST
+            or {facts.rank(y), facts.rank(kept)} != {_RANK}
+        ):
             return False
         slope = (_AT_ZERO if c == 0 else _ELSEWHERE) * (1 if test.op_type == "Greater" else -1)
         name = where.outputs[0].name
