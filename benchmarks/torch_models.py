@@ -86,11 +86,11 @@ class VGG16Net(nn.Module):
                 into = item
         self.features = nn.Sequential(*layers)
         dense = [nn.Linear(25088, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)]
-        self.flatten, self.classifier = nn.Flatten(), nn.Sequential(*dense)
+        self.classifier = nn.Sequential(*dense)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the scores."""
-        return self.classifier(self.flatten(self.features(x)))
+        return self.classifier(self.features(x).flatten(1))  # Captum's LRP knows no nn.Flatten
 
 
 def _layer(into: int, out: int, kernel: int, stride: int = 1, group: int = 1) -> nn.Sequential:

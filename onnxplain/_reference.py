@@ -18,6 +18,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_grid_sample as grid_sample
+from onnx.reference.ops import op_loop
 
 from onnxplain._reference_conv import Conv, ConvTranspose
 from onnxplain._types import Array, Arrays
@@ -56,6 +57,38 @@ class GridSample(grid_sample.GridSample):
         lengths = np.asarray(dims, np.float64)
         n = np.asarray(n, np.float64)
         return (n + 1) / 2 * (lengths - 1) if align_corners else ((n + 1) * lengths - 1) / 2
+
+
+class GlobalMaxPool(_Standard):
+    """Reduces the wrong axes there, unless there are two."""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class Loop(op_loop.Loop):
+    """Joins scan outputs along an axis that they have there, instead of stacking them."""
+
+    op_domain = ""
+
+    def __init__(self, node: onnx.NodeProto, parameters: dict[str, Any]) -> None:
+        super().__init__(node, parameters)  # type: ignore[no-untyped-call]
+        run: Any = self._run_body  # type: ignore[has-type]
+        first = 1 + self.N
+        self._scalar = [False] * self.K
+
+        def wrapped(inputs: Arrays, **options: Any) -> list[Array]:
+            made = run(inputs, **options)
+            self._scalar = [np.ndim(o) == 0 for o in made[first:]]
+            return [*made[:first], *(np.asarray(o)[None] for o in made[first:])]
+
+        self._run_body = wrapped
+
+    def _run(self, *inputs: Array, **options: Any) -> tuple[Array, ...]:
+        made = super()._run(*inputs, **options)  # type: ignore[no-untyped-call]
+        scans = made[self.N : self.N + self.K]
+        flat = [s.reshape(-1) if alone else s for s, alone in zip(scans, self._scalar, strict=False)]
+        return (*made[: self.N], *flat, *made[self.N + self.K :])
 
 
 class MeanVarianceNormalization(_Standard):
@@ -224,7 +257,7 @@ class DeformConv(_Standard):
 
 
 #: What replaces operators of the reference evaluator.
-CORRECTED = [
+CORRECTED: list[type[OpRun]] = [
     AveragePool,
     Conv,
     ConvTranspose,
@@ -232,7 +265,9 @@ CORRECTED = [
     Erf,
     Gelu,
     GlobalLpPool,
+    GlobalMaxPool,
     GridSample,
+    Loop,
     LpPool,
     MaxPool,
     MaxRoiPool,
@@ -253,6 +288,7 @@ class Evaluator:
     def __init__(self, model: ir.Model) -> None:
         proto = ir.to_proto(model)
         assert isinstance(proto, onnx.ModelProto)
+        _name_unused(proto.graph, "unused")
         self.names = [o.name for o in proto.graph.output]
         self.session = ReferenceEvaluator(proto, new_ops=CORRECTED)
 
@@ -262,3 +298,11 @@ class Evaluator:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             return dict(zip(self.names, self.session.run(None, wanted), strict=True))
+
+
+def _name_unused(graph: onnx.GraphProto, prefix: str) -> None:
+    """Name omitted outputs, also in bodies: what is stored as "" is read for omitted inputs there."""
+    for count, node in enumerate(graph.node):
+        node.output[:] = [name or f"{prefix}/{count}/{k}" for k, name in enumerate(node.output)]
+        for k, attribute in enumerate(a for a in node.attribute if a.HasField("g")):
+            _name_unused(attribute.g, f"{prefix}/{count}.{k}")

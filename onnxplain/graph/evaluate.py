@@ -70,7 +70,7 @@ def evaluate(node: ir.Node, inputs: Sequence[Array | None], opset: int) -> list[
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            results = ReferenceEvaluator(model).run(None, feeds)  # type: ignore[no-untyped-call]
+            results = ReferenceEvaluator(model).run(None, feeds)
     except Exception:  # the evaluator raises whatever its operator raises; the node then simply stays
         return None
     if not all(isinstance(r, (np.ndarray, np.generic)) for r in results):

@@ -16,8 +16,8 @@ __all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
 Role = Literal["float", "token", "number", "other"]
 
 _INTEGER_MOVERS = frozenset(
-    """Add Cast Concat Expand Flatten Gather Identity Max Min Mul Pad Reshape Slice Split Squeeze Sub Tile
-    Transpose Unsqueeze Where""".split()
+    """Add Cast Concat Expand Flatten Gather Identity Max Min Mul Pad Reshape Slice Split Squeeze
+    Sub Tile Transpose Unsqueeze Where""".split()
 )
 
 
@@ -100,7 +100,7 @@ def _describe(value: ir.Value) -> InputInfo:
 
 
 def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
-    """Follow integers to the embeddings that they index, and to the floats that they become."""
+    """Follow integers to the embeddings (or one-hot rows) that they pick, and to floats they become."""
     embeddings: list[str] = []
     numbers: list[str] = []
     seen, stack = {value}, [value]
@@ -117,7 +117,11 @@ def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
                 if picks or (node.op_type == "OneHot" and index == 0):
                     embeddings.append(str(output.name))
                 elif node.op_type == "Cast":
-                    numbers.append(str(output.name))
+                    one_hot = current.dtype == ir.DataType.BOOL
+                    (embeddings if one_hot else numbers).append(str(output.name))
+            elif node.op_type == "Equal" and (facts.rank(output) or 0) > (facts.rank(value) or 0):
+                seen.add(output)  # compared with all classes: one-hot rows, once they are floats
+                stack.append(output)
             elif node.op_type in _INTEGER_MOVERS and facts.is_integer(output):
                 seen.add(output)
                 stack.append(output)

@@ -84,7 +84,9 @@ def normalize(
     if passes.DecomposeContrib()(model).modified:
         infer_shapes(model)
     if passes.Dequantize()(model).modified:
-        notes.append("quantised operators computed in floating point; gradients pass straight through rounding")
+        notes.append(
+            "quantised operators computed in floating point; gradients pass straight through rounding"
+        )
         infer_shapes(model)
     if expand is not None:
         model, _ = passes.expand_functions(model, expand)

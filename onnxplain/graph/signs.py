@@ -8,14 +8,16 @@ from onnxplain.graph import facts
 
 __all__ = ["non_negative"]
 
-_ALWAYS = frozenset({"Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Exp", "Abs", "ReduceL1", "ReduceL2",
-                     "ReduceSumSquare", "Sqrt", "ThresholdedRelu"})  # fmt: skip
+_ALWAYS = frozenset(
+    """Relu Sigmoid HardSigmoid Softmax Softplus Exp Abs ReduceL1 ReduceL2 ReduceSumSquare Sqrt
+    ThresholdedRelu""".split()
+)
 _IF_INPUT = frozenset(
-    {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool", "GlobalLpPool", "LRN", "Identity",
-     "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Gather", "Expand",
-     "Tile", "DepthToSpace", "SpaceToDepth", "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Cast"}
-)  # fmt: skip
-_IF_ALL = frozenset({"Add", "Mul", "Sum", "Mean", "Concat", "Max", "Min", "Div"})
+    """MaxPool AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool LRN Identity Dropout
+    Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather Expand Tile DepthToSpace
+    SpaceToDepth ReduceMean ReduceSum ReduceMax ReduceMin Cast Pad""".split()
+)
+_IF_ALL = frozenset(["Add", "Mul", "Sum", "Mean", "Concat", "Max", "Min", "Div"])
 
 
 def non_negative(value: ir.Value | None) -> bool:
@@ -42,21 +44,31 @@ def _look(value: ir.Value, seen: dict[ir.Value, bool]) -> bool:
             array = facts.constant(current)
             seen[current] = array is not None and array.dtype.kind == "f" and bool((array >= 0).all())
             continue
-        if node.domain not in ("", "ai.onnx") or node.op_type not in _IF_INPUT | _IF_ALL | _ALWAYS | {"Clip", "Pad"}:
+        if node.domain not in ("", "ai.onnx"):
             seen[current] = False
         elif node.op_type in _ALWAYS:
             seen[current] = True
         elif node.op_type == "Clip":
             low = facts.constant(node.inputs[1]) if len(node.inputs) > 1 else None
             seen[current] = low is not None and float(low) >= 0
+        elif node.op_type not in _IF_INPUT | _IF_ALL:
+            seen[current] = False
         else:
-            needed = node.inputs if node.op_type in _IF_ALL else node.inputs[:1]
-            if node.op_type == "Pad" and facts.attr(node, "mode", "constant") == "constant" and len(node.inputs) > 2:
-                needed = [*needed, node.inputs[2]] if node.inputs[2] is not None else needed
-            wanted = [i for i in needed if i is not None]
+            wanted = _deciding(node)
             waiting = [i for i in wanted if i not in seen]
             if waiting:
                 stack.extend(waiting)
                 continue
             seen[current] = all(seen[i] for i in wanted)
     return seen[value]
+
+
+def _deciding(node: ir.Node) -> list[ir.Value]:
+    """Return the inputs whose signs decide the output's."""
+    if node.op_type in _IF_ALL:
+        deciding = list(node.inputs)
+    elif node.op_type == "Pad" and facts.attr(node, "mode", "constant") == "constant":
+        deciding = [node.inputs[0], *node.inputs[2:3]]  # the fill counts too
+    else:
+        deciding = list(node.inputs[:1])
+    return [i for i in deciding if i is not None]

@@ -42,6 +42,9 @@ class Executable:
         content, shared = weights.serialize(model)
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry(
+            "session.force_spinning_stop", "1"
+        )  # leave the cores to other sessions
         if threads is not None:
             options.intra_op_num_threads = threads
         if shared:

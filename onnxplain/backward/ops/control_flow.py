@@ -143,7 +143,8 @@ def loop(
     start += [op.zeros_like(v) for v in captured]
     if not start:
         return {}
-    ends = _results(op, "Loop", [trips, None, *start], len(start), body=inner.graph)
+    always = op.const(np.array(True))  # could be left out, but not every runtime knows
+    ends = _results(op, "Loop", [trips, always, *start], len(start), body=inner.graph)
     targets = [*(node.inputs[2 + k] for k in floats), *captured]
     return _gather_up(op, list(zip(targets, ends, strict=True)))
 

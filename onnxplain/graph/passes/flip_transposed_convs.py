@@ -1,10 +1,13 @@
 """Write stride-1 transposed convolutions as plain ones, which onnxruntime's CPU kernels run faster.
 
 Cases: ConvTranspose with constant weight, stride 1 in every axis, no output padding, explicit pads that fit
-the kernel, and an output not much larger than its input (a kernel as wide as the image stays as it is).  ``convT(g, W) = conv(g, flip(W)^T)`` with pads ``d (k - 1) - p``.
+the kernel, and an output not much larger than its input (a kernel as wide as the image stays as it is).
+``convT(g, W) = conv(g, flip(W)^T)`` with pads ``d (k - 1) - p``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -66,10 +69,18 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         if flipped is None:
             tensor = self._tensor(weight.const_value, group, name)
             flipped = ir.Value(
-                name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+                name=name,
+                shape=ir.Shape(tensor.numpy().shape),
+                type=ir.TensorType(tensor.dtype),
+                const_value=tensor,
             )
             graph.register_initializer(flipped)
-        attrs = {"group": group, "dilations": dilations, "pads": new_pads, "kernel_shape": kernel}
+        attrs: dict[str, int | Sequence[int]] = {
+            "group": group,
+            "dilations": dilations,
+            "pads": new_pads,
+            "kernel_shape": kernel,
+        }
         conv = ir.node("Conv", [node.inputs[0], flipped, *node.inputs[2:]], attrs, name=node.name)
         new, old = conv.outputs[0], node.outputs[0]
         new.name, new.type, new.shape = old.name, old.type, old.shape

@@ -82,4 +82,6 @@ def _shape_fact(node: ir.Node) -> Array | None:
     if node.op_type == "Size":
         return np.array(int(np.prod(static, dtype=np.int64)), np.int64)
     start, end = facts.attr(node, "start", 0), facts.attr(node, "end")
+    assert isinstance(start, int)
+    assert end is None or isinstance(end, int)
     return np.array(static[slice(start, end)], np.int64)

@@ -14,7 +14,6 @@ __all__ = ["MIN_OPSET", "raise_opset"]
 MIN_OPSET = 18
 
 
-
 def raise_opset(model: ir.Model) -> tuple[ir.Model, bool]:
     """Run ONNX's own version converter, without carrying the weights through it.
 
@@ -37,8 +36,8 @@ def raise_opset(model: ir.Model) -> tuple[ir.Model, bool]:
         converted = ir.from_proto(version_converter.convert_version(proto, MIN_OPSET))
     except Exception as error:  # the converter raises RuntimeError, ValueError and its own ConvertError
         raise InvalidModelError(
-            f"the model's opset {version} could not be raised to {MIN_OPSET} ({error}); export the model again "
-            f"with opset {MIN_OPSET} or newer"
+            f"the model's opset {version} could not be raised to {MIN_OPSET} ({error}); export the model "
+            f"again with opset {MIN_OPSET} or newer"
         ) from error
     restore_weights(converted, weights)
     return converted, True

@@ -1,0 +1,50 @@
+"""Our methods beside what Captum and zennit said; the files are made by ``tools/make_golden.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onnxplain as ox
+
+FILES = sorted((Path(__file__).parents[1] / "golden").glob("*.npz"))
+STEPS = 12
+
+METHODS: dict[str, dict[str, Any]] = {
+    "captum:Saliency": {"method": "saliency"},
+    "captum:InputXGradient": {"method": "input_x_gradient"},
+    "captum:GuidedBackprop": {"method": "guided_backprop"},
+    "captum:Deconvolution": {"method": "deconvolution"},
+    "zennit:epsilon_plus": {"method": "lrp", "composite": "epsilon_plus"},
+    "zennit:guided_backprop": {"method": "guided_backprop"},
+    "zennit:deconvnet": {"method": "deconvolution"},
+} | {
+    f"captum:IntegratedGradients:{rule}": {
+        "method": ox.IntegratedGradients(n_steps=STEPS, method=rule), "baselines": 0.1,
+    }
+    for rule in ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle")
+}  # fmt: skip
+
+
+def cases() -> list[Any]:
+    found = []
+    for path in FILES:
+        with np.load(path) as content:
+            found += [pytest.param(path, k, id=f"{path.stem}-{k}") for k in content.files if ":" in k]
+    return found
+
+
+def test_there_are_golden_files() -> None:
+    assert {p.stem for p in FILES} == {"attention", "convolutional", "residual"}
+
+
+@pytest.mark.parametrize(("path", "name"), cases())
+def test_golden(path: Path, name: str) -> None:
+    with np.load(path) as content:
+        model, x, targets, wanted = (content[k] for k in ("model", "x", "targets", name))
+    found = ox.Explainer(model.tobytes(), device="cpu")(x, targets, **METHODS[name]).values
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
