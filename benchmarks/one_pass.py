@@ -91,7 +91,7 @@ def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, 
             )
     if has("zennit"):
         zennit = import_zennit()
-        other = twin(name, model, add=zennit_sum()) if name == "resnet50" else net
+        other = twin(name, model, add=zennit_sum()) if name != "vgg16" else net
         canonizers = [zennit.canonizers.SequentialMergeBatchNorm()]
         composite = zennit.composites.EpsilonPlus(canonizers=canonizers)
 

@@ -101,30 +101,30 @@ def _layer(into: int, out: int, kernel: int, stride: int = 1, group: int = 1) ->
 class InvertedResidual(nn.Module):
     """MobileNetV2's block."""
 
-    def __init__(self, into: int, out: int, stride: int, expansion: int) -> None:
+    def __init__(self, into: int, out: int, stride: int, expansion: int, add: type[nn.Module]) -> None:
         super().__init__()
         wide = into * expansion
         self.expand = nn.Identity() if expansion == 1 else _layer(into, wide, 1)
         self.depthwise = _layer(wide, wide, 3, stride, wide)
         self.project = nn.Sequential(nn.Conv2d(wide, out, 1, bias=False), nn.BatchNorm2d(out))
-        self.residual = stride == 1 and into == out
+        self.add = add() if stride == 1 and into == out else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run the block."""
         y = self.project(self.depthwise(self.expand(x)))
-        return x + y if self.residual else y
+        return y if self.add is None else self.add(x, y)
 
 
 class MobileNetV2(nn.Module):
     """MobileNetV2."""
 
-    def __init__(self) -> None:
+    def __init__(self, add: type[nn.Module] = Add) -> None:
         super().__init__()
         layers: list[nn.Module] = [_layer(3, 32, 3, 2)]
         into = 32
         for expansion, out, repeats, first in MOBILENET_V2:
             for k in range(repeats):
-                layers.append(InvertedResidual(into, out, first if k == 0 else 1, expansion))
+                layers.append(InvertedResidual(into, out, first if k == 0 else 1, expansion, add))
                 into = out
         self.features = nn.Sequential(*layers, _layer(into, 1280, 1))
         self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()

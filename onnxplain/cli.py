@@ -1,4 +1,4 @@
-"""The command line: ``onnxplain explain``, ``inspect``, ``export`` and ``demo``.
+"""The command line: ``onnxplain explain``, ``inspect``, ``export``, ``coverage`` and ``demo``.
 
 What goes wrong is told in one line on standard error, ``error: ...``, with exit code 2; ``--debug``
 shows the traceback.
@@ -268,6 +268,14 @@ def export(
     given.check_folder(out, str(out))
     ox.export(model, out, method=chosen, output=output_name)
     _speaker(quiet)("wrote", str(out))
+
+
+@app.command("coverage")
+def show_coverage(debug: Debug = False) -> None:
+    """List all operators: which have a gradient, how, and if not, why."""
+    from onnxplain.coverage import as_text, coverage
+
+    print(as_text(coverage()))
 
 
 @app.command()

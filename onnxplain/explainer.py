@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxplain._types import Array, ArrayLike, Arrays
+from onnxplain._types import Array, ArrayLike, Arrays, IntArray
 from onnxplain.attribution import Attribution
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import Question, explained_value
@@ -164,9 +164,13 @@ class Explainer:
         layout = self._layout(arrays, infos)
         if internal_batch_size is not None and internal_batch_size < 1:
             raise MethodError(f"internal_batch_size is {internal_batch_size}; give at least 1")
-        question = self._question(chosen, name, infos, layout, target, through_softmax)
-        predictions = self._values(tuple(o.name for o in self.outputs), arrays, layout)[name]
-        found_target, _ = check_target(target, layout.n, predictions.shape, predictions, name)
+        question, early = self._question(chosen, name, infos, layout, target, through_softmax)
+        predictions: Array | None = None
+        if early is not None and isinstance(chosen, OnePass) and not isinstance(target, str):
+            found_target = early  # the one walk brings the predictions along
+        else:
+            predictions = self._values(tuple(o.name for o in self.outputs), arrays, layout)[name]
+            found_target, _ = check_target(target, layout.n, predictions.shape, predictions, name)
         question = replace(question, target_axes=found_target.shape[1])
         features, entry_axes = self._features(arrays, infos, layout)
         starts = self._baselines(baselines, infos, arrays, features, layout)
@@ -176,9 +180,10 @@ class Explainer:
             found_target,
             {k: v for k, v in arrays.items() if k not in features},
             {**layout.axes, **entry_axes},
-            layout.exact or self._batch_size(internal_batch_size, arrays, layout, features),
+            layout.exact or self._batch_size(internal_batch_size, arrays, layout, features, name),
             layout.exact,
             progress,
+            with_predictions=predictions is None,
         )
         found = chosen.attribute(Problem(call, features, np.arange(layout.n), starts))
         values = {i.name: self._back(i, found.values, arrays, call.axes) for i in infos}
@@ -191,7 +196,7 @@ class Explainer:
             },
             target=found_target,
             score=found.score,
-            predictions=predictions,
+            predictions=np.asarray(found.predictions if predictions is None else predictions),
             delta=None if found.reference is None else np.asarray(total - found.reference),
             reference=found.reference,
             method=repr(chosen),
@@ -203,7 +208,7 @@ class Explainer:
 
     def _layout(self, arrays: Arrays, infos: Sequence[InputInfo]) -> Layout:
         main = next((i.name for i in infos if i.name in arrays), self.inputs[0].name)
-        return find_layout(arrays, self.inputs, self.outputs, main)
+        return find_layout(arrays, self.inputs, self.outputs, main, [i.name for i in infos])
 
     def _question(
         self,
@@ -213,8 +218,8 @@ class Explainer:
         layout: Layout,
         target: Any,
         through_softmax: bool,
-    ) -> Question:
-        """Return what to ask, and refuse what cannot be asked before anything runs."""
+    ) -> tuple[Question, IntArray | None]:
+        """Return what to ask, and the target if it is certain; refuse what cannot be asked before a run."""
         entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
         question = Question(output, entries, through_softmax=through_softmax)
         first = question
@@ -224,10 +229,11 @@ class Explainer:
         info = next(o for o in self.outputs if o.name == output)
         main = next((i for i in (*infos, *self.inputs) if i.shape), None)
         shape = layout.output_shape(info, main.shape[0] if main is not None and main.shape else None)
-        if shape is not None:
-            early, _ = check_target(target, layout.n, shape, None, output)
-            self._programs.program(replace(first, target_axes=early.shape[1]))
-        return question
+        if shape is None:
+            return question, None
+        early, _ = check_target(target, layout.n, shape, None, output)
+        self._programs.program(replace(first, target_axes=early.shape[1]))
+        return question, early
 
     def _values(self, names: tuple[str, ...], arrays: Arrays, layout: Layout) -> Arrays:
         """Compute outputs or inner values; where the batch is fixed, in pieces."""
@@ -302,8 +308,13 @@ class Explainer:
                 out[entry] = check_baseline(start, entry, features[entry], layout.axes.get(entry, 0))
         return out
 
-    def _batch_size(self, wanted: int | None, arrays: Arrays, layout: Layout, features: Arrays) -> int:
+    def _batch_size(
+        self, wanted: int | None, arrays: Arrays, layout: Layout, features: Arrays, output: str
+    ) -> int:
         axes = layout.axes
+        shape = next(o.shape for o in self.outputs if o.name == output)
+        if shape is not None and (not shape or isinstance(shape[0], int)):
+            return 1  # the output has no batch axis, so rows would be mixed up
         loose = [k for k, v in arrays.items() if axes[k] is None and v.ndim and k not in features]
         if any(axes.get(k, 0) is None for k in features) or (loose and layout.n == 1):
             return 1

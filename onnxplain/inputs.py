@@ -203,14 +203,20 @@ class Layout:
         shape = output.shape
         if not shape or not all(isinstance(d, int) for d in shape[1:]):
             return None
+        if len(shape) == 1 and not isinstance(shape[0], int):
+            return None  # exporters also name the only axis of a few scores after the batch
         sizes = tuple(d for d in shape[1:] if isinstance(d, int))
-        if shape[0] == batch and batch is not None and self.axes:
+        if shape[0] == batch and batch is not None and any(a is not None for a in self.axes.values()):
             return (self.n, *sizes)
         return (shape[0], *sizes) if isinstance(shape[0], int) else None
 
 
 def find_layout(
-    arrays: Arrays, inputs: Sequence[InputInfo], outputs: Sequence[OutputInfo], main: str
+    arrays: Arrays,
+    inputs: Sequence[InputInfo],
+    outputs: Sequence[OutputInfo],
+    main: str,
+    explained: Sequence[str],
 ) -> Layout:
     """Find each input's batch axis, from names of axes, or else from their lengths.
 
@@ -222,6 +228,8 @@ def find_layout(
         What the model says of them.
     main
         The input whose first axis is the batch.
+    explained
+        Names of the inputs that are explained; they all need a batch axis, or else there is no batch.
 
     Raises
     ------
@@ -256,6 +264,8 @@ def find_layout(
         else:
             free = [k for k, d in enumerate(dims) if not isinstance(d, int) and array.shape[k] == n]
             axes[name] = free[0] if free else None
+    if n > 1 and any(k in arrays and axes[k] is None and arrays[k].ndim for k in explained):
+        return Layout(1, dict.fromkeys(arrays, None), None)  # the first axis is a sequence, say: one sample
     return Layout(n, axes, symbol if isinstance(symbol, int) and symbol > 0 else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -10,13 +11,14 @@ import onnx_ir as ir
 from onnxplain.backward import engine
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.composite import PRESETS
+from onnxplain.backward.program import Question, build
 from onnxplain.backward.registry import lookup
 from onnxplain.errors import OnnxplainError, TargetError
 from onnxplain.graph import facts, interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource, load
-from onnxplain.graph.normalize import normalize
+from onnxplain.graph.normalize import Normalized, normalize
 
 __all__ = ["Inspection", "OperatorRow", "inspect"]
 
@@ -101,9 +103,11 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
     if chosen and wrt:
         nodes, _ = engine.path(graph, chosen, wrt)
         if not nodes:
-            problems.append(f"output '{chosen[0].name}' does not depend differentiably on the inputs")
+            problems.append(engine.no_path(graph, chosen, wrt))
         unknown = [node for node in nodes if lookup(node) is None]
-        problems += [f"{facts.node_label(node)} lies on the path and has no gradient" for node in unknown]
+        problems += [f"{engine.no_rule(node)}, and lies on the path" for node in unknown]
+        if not problems:
+            problems += _stopped_while_writing(normal, wrt, output)
         if not problems:
             try:
                 table = PRESETS["epsilon_plus"].resolve(graph, chosen, wrt)
@@ -111,6 +115,16 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
             except OnnxplainError as error:
                 notes.append(f"LRP with epsilon_plus does not work: {error}")
     return Inspection(inputs, outputs, _operators(graph, rules), tuple(problems), tuple(notes))
+
+
+def _stopped_while_writing(normal: Normalized, wrt: Sequence[ir.Value], output: str | None) -> list[str]:
+    """Write the gradient's program once and throw it away: some variants are refused only then."""
+    floats = [str(v.name) for v in normal.model.graph.outputs if v.dtype and facts.is_float(v)]
+    try:
+        build(normal, Question(output or floats[0], tuple(str(v.name) for v in wrt), target_axes=0))
+    except OnnxplainError as error:
+        return [str(error)]
+    return []
 
 
 def _operators(graph: ir.Graph, rules: dict[str, str]) -> tuple[OperatorRow, ...]:

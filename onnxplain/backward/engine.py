@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.registry import BackwardFunction, Category, lookup
+from onnxplain.backward.registry import BackwardFunction, Category, OperatorRule, lookup
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
 from onnxplain.graph import facts
 
-__all__ = ["backward", "path"]
+__all__ = ["backward", "no_path", "no_rule", "path"]
 
 _STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
 
@@ -97,7 +97,7 @@ def backward(
     """
     nodes, reached = path(op.graph, seeds, wrt)
     if not nodes and not any(s in wrt for s in seeds):
-        raise NotExplainableError(_no_path(op.graph, seeds, wrt))
+        raise NotExplainableError(no_path(op.graph, seeds, wrt))
     parts: dict[ir.Value, list[ir.Value]] = {value: [seed] for value, seed in seeds.items()}
     asked = set(wrt)
     scope = op.scope
@@ -122,10 +122,8 @@ def _step(
         return
     rule = lookup(node)
     if rule is None:
-        reason = node.metadata_props.get(facts.REASON_KEY)
-        why = f" ({reason})" if reason else ""
         raise UnsupportedOperatorError(
-            f"{facts.node_label(node)} has no gradient here{why}, and lies between the output and the input; "
+            f"{no_rule(node)}, and lies between the output and the input; "
             "run 'onnxplain inspect' to see what stops an explanation, explain an inner value behind it "
             "(wrt=...), or register one with onnxplain.backward.registry.gradient"
         )
@@ -166,12 +164,45 @@ def _total(
     return total
 
 
-def _no_path(graph: ir.Graph, seeds: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> str:
-    outputs = ", ".join(f"'{s.name}'" for s in seeds)
-    inputs = ", ".join(f"'{v.name}'" for v in wrt)
-    stops = sorted({n.op_type for n in graph if (r := lookup(n)) is not None and r.category in _STOPS})
-    why = f" (these operators let none through: {', '.join(stops)})" if stops else ""
+def no_rule(node: ir.Node) -> str:
+    """Say that a node has no gradient, and why if that is known."""
+    reason = node.metadata_props.get(facts.REASON_KEY)
+    return f"{facts.node_label(node)} has no gradient here{f' ({reason})' if reason else ''}"
+
+
+def no_path(graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> str:
+    """Say that outputs do not depend differentiably on values, what stops gradients on the way, and why."""
+    seeds, sources = list(outputs), list(wrt)
+    stops = {n.op_type: r.reason for n in _between(graph, seeds, sources) if (r := _stop(n)) is not None}
+    told = sorted(f"{op_type}: {reason}" if reason else op_type for op_type, reason in stops.items())
+    why = f" (these operators let none through: {'; '.join(told)})" if told else ""
     return (
-        f"output {outputs} does not depend differentiably on {inputs}{why}; name another output or input, "
-        "or use a perturbation method"
+        f"output {_quoted(seeds)} does not depend differentiably on {_quoted(sources)}{why}; "
+        "name another output or input, or explain it with a perturbation method, which needs only predictions"
     )
+
+
+def _quoted(values: Iterable[ir.Value]) -> str:
+    return ", ".join(f"'{v.name}'" for v in values)
+
+
+def _stop(node: ir.Node) -> OperatorRule | None:
+    rule = lookup(node)
+    return rule if rule is not None and rule.category in _STOPS else None
+
+
+def _between(graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> list[ir.Node]:
+    """Return the nodes between ``wrt`` and ``outputs``, whether gradients flow through them or not."""
+    reached = set(wrt)
+    forward = []
+    for node in graph:
+        if any(i in reached for i in used_values(node)):
+            reached.update(node.outputs)
+            forward.append(node)
+    needed = set(outputs)
+    kept = []
+    for node in reversed(forward):
+        if any(o in needed for o in node.outputs):
+            needed.update(used_values(node))
+            kept.append(node)
+    return kept

@@ -113,4 +113,5 @@ class NodeView:
 
     def axis(self, name: builtins.str, default: builtins.int) -> builtins.int:
         """Return an axis attribute, counted from the front."""
-        return self.int(name, default) % max(self.rank(), 1)
+        found = self.int(name, default)
+        return found if found >= 0 else found % max(self.rank(), 1)

@@ -117,7 +117,7 @@ def infer_node(node: ir.Node, opset: int) -> None:
         ir.serde.serialize_value_into(info, value)
         types[value.name] = info.type
         content = facts.constant(value)
-        if content is not None and content.size <= 64:
+        if content is not None and content.size <= 64 and value.dtype != ir.DataType.STRING:
             data[value.name] = onnx.numpy_helper.from_array(content, value.name)
     schema = onnx.defs.get_schema(node.op_type, opset, "")
     imports = [onnx.helper.make_opsetid("", opset)]

@@ -81,7 +81,7 @@ def normalize(
     if float32 and passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
         notes.append("computed in float32 (the model is stored in a half-precision type)")
     infer_shapes(model)
-    if passes.DecomposeContrib()(model).modified:
+    if passes.Decompose()(model).modified:
         infer_shapes(model)
     if passes.Dequantize()(model).modified:
         notes.append(

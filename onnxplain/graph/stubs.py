@@ -37,8 +37,8 @@ def weights_as_inputs(model: ir.Model) -> Iterator[dict[str, ir.TensorProtocol]]
     try:
         yield taken
     finally:
-        if values:
-            del graph.inputs[len(graph.inputs) - len(values) :]
+        for _ in values:
+            graph.inputs.pop()  # not a slice: only pop lets a value know that it is no input any more
         for value in values:
             assert value.name is not None
             value.const_value = taken[value.name]

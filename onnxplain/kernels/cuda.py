@@ -27,6 +27,7 @@ __all__ = [
     "noise",
     "relu_mask",
     "stabilised_divide",
+    "synchronize",
 ]
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
@@ -231,6 +232,17 @@ def _binary(
     _expect("out", out, shape)
     launch = getattr(_launchers(), name)
     launch(a.data_ptr(), b.data_ptr(), out.data_ptr(), prod(shape), p, q, dtype, stream)
+
+
+def synchronize() -> None:
+    """Wait until all work on the device is done.
+
+    Raises
+    ------
+    RuntimeError
+        If there are no CUDA kernels, or earlier work failed.
+    """
+    _launchers().synchronize()
 
 
 def _launchers() -> ModuleType:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from onnxplain._types import Arrays, FloatArray
+from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.program import Combine
 from onnxplain.methods.problem import Problem
@@ -29,12 +29,15 @@ class Found:
         (n,): what the attributions of each row must sum to, or None if nothing is promised.
     extras
         Whatever else the method knows (standard errors, say).
+    predictions
+        The model's output, if the method's one walk brought it along.
     """
 
     values: Arrays
     score: FloatArray
     reference: FloatArray | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
+    predictions: Array | None = None
 
 
 class Method(abc.ABC):
@@ -63,4 +66,5 @@ class OnePass(Method):
         """Walk back once."""
         rules = self.rules()
         walk = problem.walk(rules, self.combination())
-        return Found(walk.values, walk.score, walk.score if rules.seed == "score" else None)
+        reference = walk.score if rules.seed == "score" else None
+        return Found(walk.values, walk.score, reference, predictions=walk.predictions)

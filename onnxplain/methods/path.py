@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from onnxplain._types import Arrays, FloatArray
 from onnxplain.errors import MethodError
 from onnxplain.kernels import path as kernels
+from onnxplain.methods import device_path
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.problem import Problem
 
@@ -83,19 +85,37 @@ class IntegratedGradients(Method):
         totals: Arrays = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
         rows = list(problem.blocks(problem.batch_size))
         per_run = max(1, problem.batch_size // (rows[0].stop - rows[0].start))
-        jobs = [(b, s) for b in rows for s in range(0, self.n_steps, per_run)]
-        for block, first in problem.bar(jobs, len(jobs), "integrated gradients"):
-            part = problem.take(block)
-            steps = slice(first, first + per_run)
-            points: Arrays = {
-                k: kernels.interpolate(part.baselines[k], x, alphas[steps]) for k, x in part.features.items()
-            }
-            walk = part.at(points, repeats=len(alphas[steps])).walk()
-            for k, gradient in walk.values.items():
-                kernels.accumulate(totals[k][block], gradient, weights[steps])
+        if device_path.usable(problem):
+            for block in problem.bar(rows, len(rows), "integrated gradients"):
+                part = device_path.sum_along_path(problem.take(block), alphas, weights, per_run)
+                for k, total in part.items():
+                    totals[k][block] = total
+        else:
+            _sum_on_host(problem, totals, rows, per_run, alphas, weights)
         values: Arrays = {}
         for k, x in problem.features.items():
             scaled = totals[k] * (x - problem.baselines[k]) if self.multiply_by_inputs else totals[k]
             values[k] = scaled.astype(x.dtype)
         reference = ends.score - starts.score if self.multiply_by_inputs else None
         return Found(values, ends.score, reference)
+
+
+def _sum_on_host(
+    problem: Problem,
+    totals: Arrays,
+    rows: Sequence[slice],
+    per_run: int,
+    alphas: FloatArray,
+    weights: FloatArray,
+) -> None:
+    """Add ``sum_s w_s dS/dx`` along the path to the totals."""
+    jobs = [(b, s) for b in rows for s in range(0, len(alphas), per_run)]
+    for block, first in problem.bar(jobs, len(jobs), "integrated gradients"):
+        part = problem.take(block)
+        steps = slice(first, first + per_run)
+        points: Arrays = {
+            k: kernels.interpolate(part.baselines[k], x, alphas[steps]) for k, x in part.features.items()
+        }
+        walk = part.at(points, repeats=len(alphas[steps])).walk()
+        for k, gradient in walk.values.items():
+            kernels.accumulate(totals[k][block], gradient, weights[steps])

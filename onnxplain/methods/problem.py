@@ -28,10 +28,13 @@ class Walk:
         By feature, (n, ...): gradient or relevance.
     score
         (n,): the explained score.
+    predictions
+        The model's output, if the call wants it from the walk.
     """
 
     values: Arrays
     score: FloatArray
+    predictions: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Call:
         Rows that the model demands at once (a fixed batch), or None.
     progress
         Whether to show a bar.
+    with_predictions
+        Whether walks bring the predictions along (one run then answers all).
     """
 
     programs: Programs
@@ -66,6 +71,7 @@ class Call:
     batch_size: int
     exact_batch: int | None = None
     progress: bool = False
+    with_predictions: bool = False
     rule_tables: list[tuple[tuple[str, str, str], ...]] = field(default_factory=list)
 
     def feeds(self, features: Arrays, rows: IntArray, target_name: str) -> Arrays:
@@ -154,7 +160,12 @@ class Problem:
             name: np.concatenate([p.values[name] for p in parts]) if len(parts) > 1 else parts[0].values[name]
             for name in self.features
         }
-        return Walk(values, np.concatenate([p.score for p in parts]))
+        predictions = [p.predictions for p in parts if p.predictions is not None]
+        return Walk(
+            values,
+            np.concatenate([p.score for p in parts]),
+            None if not predictions else predictions[0] if len(parts) == 1 else np.concatenate(predictions),
+        )
 
     def bar(self, steps: Iterable[Any], total: int, what: str) -> Iterable[Any]:
         """Show progress over steps, if the caller wants it."""
@@ -168,12 +179,18 @@ class Problem:
         if call.exact_batch is not None and n < call.exact_batch:
             index = np.minimum(np.arange(call.exact_batch), n - 1)
             features, rows = {k: v[index] for k, v in features.items()}, rows[index]
-        made = executable.run(
-            call.feeds(features, rows, program.target), [program.score, *program.attributions]
-        )
+        wanted = [
+            program.score,
+            *program.attributions,
+            *([program.prediction] if call.with_predictions else []),
+        ]
+        made = executable.run(call.feeds(features, rows, program.target), wanted)
         values: Arrays = {}
         for name, output in zip(call.question.wrt, program.attributions, strict=True):
             axis = call.axes[name]
             array: Array = made[output]
             values[name] = array[None] if axis is None else np.moveaxis(array, axis, 0)[:n]
-        return Walk(values, made[program.score][:n])
+        predictions = made.get(program.prediction)
+        if predictions is not None and call.exact_batch is not None:
+            predictions = predictions[:n]
+        return Walk(values, made[program.score][:n], predictions)

@@ -60,6 +60,7 @@ class Executable:
             ) from error
         self.inputs = tuple(i.name for i in self._session.get_inputs())
         self.outputs = tuple(o.name for o in self._session.get_outputs())
+        self._texts = {o.name for o in self._session.get_outputs() if o.type == "tensor(string)"}
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
         """Run once.
@@ -76,6 +77,8 @@ class Executable:
         dict of arrays on the host, by output name.
         """
         names = list(outputs or self.outputs)
+        if not self._texts.isdisjoint(names):  # onnxruntime cannot bind text: it would crash
+            return dict(zip(names, self._session.run(names, feeds), strict=True))
         binding = self._bind(feeds)
         for name in names:
             binding.bind_output(name, "cpu")

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from onnxplain.graph import passes
+from onnxplain.graph import passes, stubs
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import infer_shapes, normalize
 
@@ -267,3 +267,19 @@ def test_normal_form_keeps_the_symbolic_batch(models) -> None:
     model = normalize(load(models.conv())).model
     dims = [str(v.shape[0]) for node in model.graph for v in node.outputs]
     assert set(dims) == {"N"}
+
+
+def test_batchnorm_is_folded_into_weights_of_every_size(models) -> None:
+    """Large weights travel past ONNX's C++ tools as stubs, and must be constants again afterwards."""
+    weight = models.random(32, 16, 3, 3)
+    assert weight.nbytes > 4 * stubs.SMALL_BYTES
+    ones = np.ones(32, np.float32)
+    model = models.make(
+        "m (float[N, 16, 8, 8] x) => (float[N, 32, 6, 6] y) "
+        "{ a = Conv(x, w) y = BatchNormalization(a, s, b, mean, var) }",
+        w=weight, s=2 * ones, b=ones, mean=ones, var=3 * ones,
+    )  # fmt: skip
+    found = normalize(load(model)).model
+    assert [n.op_type for n in found.graph] == ["Conv"]
+    assert [v.name for v in found.graph.inputs] == ["x"]
+    assert not any(v.is_graph_input() for v in found.graph.initializers.values())

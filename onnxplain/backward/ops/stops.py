@@ -25,3 +25,17 @@ nondifferentiable(
     "StringNormalizer", "StringConcat", "StringSplit", "RegexFullMatch", "TfIdfVectorizer",
     reason="its input is text",
 )  # fmt: skip
+
+_CLASSIC = "ai.onnx.ml"
+zero("Binarizer", domain=_CLASSIC)
+nondifferentiable(
+    "TreeEnsemble", "TreeEnsembleRegressor", "TreeEnsembleClassifier",
+    reason="trees are constant between their thresholds",
+    domain=_CLASSIC,
+)  # fmt: skip
+nondifferentiable(
+    "LabelEncoder", "OneHotEncoder", "CategoryMapper", "DictVectorizer",
+    reason="it looks up categories",
+    domain=_CLASSIC,
+)  # fmt: skip
+nondifferentiable("CastMap", "ZipMap", reason="a map from keys to numbers is no tensor", domain=_CLASSIC)

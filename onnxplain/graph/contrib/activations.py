@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from onnxplain.graph.contrib.table import contrib, inputs, number
+from onnxplain.graph.decomposition import contrib, inputs, number
 from onnxplain.graph.writer import Writer
 
 

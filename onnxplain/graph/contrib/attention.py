@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.contrib.table import contrib, inputs, number, whole
+from onnxplain.graph.decomposition import contrib, inputs, number, whole
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
 __all__ = ["attend", "causal", "heads", "rotate"]

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array
 from onnxplain.graph import facts
-from onnxplain.graph.contrib.table import contrib, inputs, whole
+from onnxplain.graph.decomposition import contrib, inputs, whole
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
 

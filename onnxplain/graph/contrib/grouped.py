@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.contrib.attention import attend, causal, heads, rotate
-from onnxplain.graph.contrib.table import contrib, inputs, number, whole
+from onnxplain.graph.decomposition import contrib, inputs, number, whole
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
 

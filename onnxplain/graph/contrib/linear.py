@@ -8,7 +8,7 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.contrib.table import contrib, inputs, number, whole
+from onnxplain.graph.decomposition import contrib, inputs, number, whole
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
 _WINDOW = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain.graph.contrib.table import contrib, inputs, number, whole
+from onnxplain.graph.decomposition import contrib, inputs, number, whole
 from onnxplain.graph.writer import Writer
 
 

@@ -1,6 +1,6 @@
 """Graph passes, one per file: each returns the model and whether it changed it."""
 
-from onnxplain.graph.passes.decompose_contrib import DecomposeContrib, claim_contrib
+from onnxplain.graph.passes.decompose import Decompose, claim_contrib
 from onnxplain.graph.passes.decompose_recurrent import DecomposeRecurrent
 from onnxplain.graph.passes.dequantize import Dequantize
 from onnxplain.graph.passes.drop_inference_noops import DropInferenceNoOps
@@ -15,7 +15,7 @@ from onnxplain.graph.passes.retype import Retype
 
 __all__ = [
     "MIN_OPSET",
-    "DecomposeContrib",
+    "Decompose",
     "DecomposeRecurrent",
     "Dequantize",
     "DropInferenceNoOps",

@@ -1,21 +1,22 @@
-"""Write operators of onnxruntime's own domain out in operators of the standard.
+"""Write operators of other domains (onnxruntime's own, classical machine learning) out in the standard's.
 
-Models that were optimised for onnxruntime hold them.  What is written computes the same, and its gradient
-is that of the standard operators.  A variant that is not covered stays, and is named if its gradient is
-asked for.
+What is written computes the same, and its gradient is that of the standard operators.  A variant that is not
+covered stays, and is named if its gradient is asked for.
 """
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxplain.graph import facts
-from onnxplain.graph.contrib import CONTRIB
+from onnxplain.graph import (
+    classic,  # noqa: F401  (fills the table)
+    contrib,  # noqa: F401
+    facts,
+)
+from onnxplain.graph.decomposition import CONTRIB, DECOMPOSITIONS
 from onnxplain.graph.writer import NotDecomposedError, Writer, infer_known
 
-__all__ = ["DOMAIN", "DecomposeContrib", "claim_contrib"]
-
-DOMAIN = "com.microsoft"
+__all__ = ["Decompose", "claim_contrib"]
 
 #: onnxruntime registers these in the standard's domain, where the standard does not have them.
 _MISPLACED = frozenset({"SimplifiedLayerNormalization"})
@@ -25,23 +26,24 @@ def claim_contrib(model: ir.Model) -> None:
     """Move operators that are onnxruntime's, but use the standard's domain, to onnxruntime's."""
     for node in model.graph.all_nodes():
         if node.op_type in _MISPLACED and node.domain in ("", "ai.onnx"):
-            node.domain = DOMAIN
-            model.graph.opset_imports.setdefault(DOMAIN, 1)
+            node.domain = CONTRIB
+            model.graph.opset_imports.setdefault(CONTRIB, 1)
 
 
-class DecomposeContrib(ir.passes.InPlacePass):
+class Decompose(ir.passes.InPlacePass):
     """Replace the nodes of the table, in all graphs."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
         opset = model.graph.opset_imports.get("", 18)
         graphs = (model.graph, *model.graph.subgraphs())
-        if not any(n.domain == DOMAIN and n.op_type in CONTRIB for g in graphs for n in g):
+        if not any((n.domain, n.op_type) in DECOMPOSITIONS for g in graphs for n in g):
             return ir.passes.PassResult(model, False)
+        model.graph.opset_imports.setdefault("", opset)
         modified = False
         for graph in graphs:
             op = Writer(graph, opset)
             for node in list(graph):
-                if node.domain == DOMAIN and node.op_type in CONTRIB:
+                if (node.domain, node.op_type) in DECOMPOSITIONS:
                     modified |= _replace(op, node)
                 elif any(o.shape is None for o in node.outputs):
                     infer_known(node, opset)  # so that what follows a node that was replaced knows its shapes
@@ -51,7 +53,7 @@ class DecomposeContrib(ir.passes.InPlacePass):
 def _replace(op: Writer, node: ir.Node) -> bool:
     op.before, op.scope = node, f"{node.name or node.outputs[0].name}/{node.op_type}"
     try:
-        made = CONTRIB[node.op_type](op, node)
+        made = DECOMPOSITIONS[node.domain, node.op_type](op, node)
         for k, output in enumerate(node.outputs):
             used = output.uses() or output.is_graph_output()
             if used and (k >= len(made) or made[k] is None):

@@ -1,0 +1,37 @@
+"""Methods on a GPU against the same methods on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+import onnxplain as ox
+from onnxplain import kernels
+from onnxplain.data import digits_model_path, digits_samples
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        kernels.cuda_device_count() == 0 or "CUDAExecutionProvider" not in ort.get_available_providers(),
+        reason="no GPU, or an onnxruntime without CUDA",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", list(ox.METHODS))
+def test_the_gpu_gives_what_the_cpu_gives(name):
+    images, labels = digits_samples()
+    on_cpu = ox.Explainer(digits_model_path(), device="cpu")(images, labels, name)
+    on_gpu = ox.Explainer(digits_model_path(), device="cuda")(images, labels, name)
+    scale = np.abs(on_cpu.values).max()
+    np.testing.assert_allclose(on_gpu.values, on_cpu.values, atol=2e-3 * scale)
+    np.testing.assert_allclose(on_gpu.score, on_cpu.score, rtol=1e-3)
+
+
+def test_the_path_stays_on_the_device(monkeypatch):
+    from onnxplain.methods import path
+
+    monkeypatch.setattr(path, "_sum_on_host", lambda *_: pytest.fail("gradients came back to the host"))
+    images, labels = digits_samples()
+    ox.Explainer(digits_model_path(), device="cuda")(images, labels, "integrated_gradients", n_steps=7)

@@ -1,0 +1,116 @@
+"""Explain every trained model of the catalogue and write ``docs/models.md``.
+
+Run ``python tools/fetch_models.py`` first; then ``python tools/make_models_doc.py`` (some minutes).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import real_check
+import real_inputs
+
+import onnxplain as ox
+from onnxplain.inputs import check_inputs, find_layout
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HEAD = """# Trained models, explained
+
+Made by `tools/make_models_doc.py` from the models that `tools/fetch_models.py` fetches, each with a real
+input.
+
+* **gradient**: relative error of a directional derivative of the explained score against central
+  differences, both in float64, on the very program that the explainer runs. Token inputs are varied at
+  their embedding, classifiers are explained before their Softmax. A dash: the reference evaluator cannot
+  run the model in float64 in the time given.
+* **IG**: |delta| of integrated gradients with 50 Gauss-Legendre steps from a zero baseline, relative to
+  the score difference. Networks of ReLUs have gradients that jump along the path, so more steps help
+  little by little; a saturated score (a probability of 1) concentrates the whole change in a short
+  stretch of the path.
+* **LRP**: |delta| of `epsilon_plus` relative to the score. The rules keep what biases absorb: z+ counts
+  the positive biases among the contributions, and with many layers most of the relevance can end in
+  them. On networks without biases conservation is exact (a test). A word instead of a number is the
+  operator for which the composite has no rule.
+
+| model | input | nodes | gradient | IG | LRP |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def target_of(model: Any, explainer: ox.Explainer) -> Any:
+    """Return the model's target as the explainer takes it."""
+    shape = explainer.predict(model.feeds)[model.output].shape
+    explained = [i.name for i in explainer.inputs if i.explained]
+    arrays = check_inputs(model.feeds, explainer.inputs)
+    batch = find_layout(arrays, explainer.inputs, explainer.outputs, explained[0], explained).n
+    batched = bool(shape) and shape[0] == batch
+    index = model.target[1:] if batched else model.target
+    if int(np.prod(shape[1:] if batched else shape)) == 1:
+        return None
+    return [tuple(index)] * batch if batched else tuple(index)
+
+
+def percent(result: ox.Attribution) -> str:
+    """Return the largest relative delta of a batch."""
+    relative = result.relative_delta
+    return "" if relative is None else f"{float(np.max(relative)):.2%}"
+
+
+def gradient(model: Any) -> str:
+    """Return the error of the gradient, or a dash."""
+    step = 1e-6 if model.name == "magika" else 1e-9
+    try:
+        return f"{real_check.check(model, step=step, jitter=1e-3).relative_error:.0e}"
+    except (MemoryError, RuntimeError, ValueError, NotImplementedError):
+        return "-"
+
+
+def row(name: str, quick: frozenset[str]) -> str:
+    """Explain one model and return its line of the table."""
+    model = real_inputs.load(name)
+    shapes = ", ".join(f"`{k}` {'x'.join(map(str, v.shape)) or 'scalar'}" for k, v in model.feeds.items())
+    found = ox.inspect(model.path, output=model.output)
+    nodes = sum(r.count for r in found.operators)
+    if found.problems:
+        return f"| {name} | {shapes} | {nodes} | refused: {found.problems[0]} | | |"
+    explainer = ox.Explainer(model.path)
+    target = target_of(model, explainer)
+    options = {"target": target, "output": model.output}
+    path = percent(explainer(model.feeds, method="integrated_gradients", **options))
+    try:
+        relevance = percent(explainer(model.feeds, method="lrp", **options))
+    except ox.errors.UnsupportedRuleError as error:
+        relevance = str(error).split(" node ")[0].split()[-1]
+    checked = "-" if name in quick else gradient(model)
+    return f"| {name} | {shapes} | {nodes} | {checked} | {path} | {relevance} |"
+
+
+def main() -> int:
+    """Write the document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="only these models, printed")
+    parser.add_argument(
+        "--skip-gradient",
+        nargs="*",
+        default=["u2netp", "silero_sequence", "dnsmos", "ocr_det"],
+        help="models whose float64 check takes too long",
+    )
+    given = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    lines = []
+    for name in given.names or real_inputs.NAMES:
+        lines.append(row(name, frozenset(given.skip_gradient)))
+        print(lines[-1], flush=True)
+    if not given.names:
+        (ROOT / "docs" / "models.md").write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
