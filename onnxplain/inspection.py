@@ -94,7 +94,8 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
     floats = [v for v in graph.outputs if v.dtype is not None and facts.is_float(v)]
     chosen = [before_softmax(v) or v for v in floats if output is None or v.name == output][:1]
     if not chosen:
-        problems.append("no output is made of floats, so there is no score to explain")
+        which = "no output is" if output is None else f"output '{output}' is not"
+        problems.append(f"{which} made of floats, so there is no score to explain")
     names = {e for i in inputs if i.explained for e in i.entries}
     wrt = [v for v in (*graph.inputs, *(o for n in graph for o in n.outputs)) if v.name in names]
     if not wrt:
