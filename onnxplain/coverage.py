@@ -27,7 +27,7 @@ _ELSEWHERE = {
     (CLASSIC, "ZipMap"): "none: its output is a map; the scores in it are read as a tensor",
 }
 _NEWEST = onnx.defs.onnx_opset_version()
-_SEQUENCES = "none: sequences are not differentiated"
+_SEQUENCES = "none: sequences are rewritten as tensors where that is the same, or refused"
 _NONE = {
     **dict.fromkeys(
         (

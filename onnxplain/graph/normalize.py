@@ -101,11 +101,12 @@ def normalize(
 
 
 def _settle(model: ir.Model) -> None:
-    """Fold constants and take the branches that they decide, until nothing changes any more."""
+    """Fold constants, take the branches that they decide and unpack sequences, until nothing changes."""
     for _ in range(_MOST_ROUNDS):
         folded = passes.FoldConstants()(model).modified
         inlined = passes.InlineConstantIf()(model).modified
-        if not folded and not inlined:
+        unpacked = passes.SequencesToTensors()(model).modified
+        if not folded and not inlined and not unpacked:
             return
         infer_shapes(model)
 

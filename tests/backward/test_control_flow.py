@@ -203,7 +203,11 @@ def test_loop_over_sequences_is_refused_with_the_way_out() -> None:
       yes = Constant<value = bool {{1}}>()
       e = SequenceEmpty<dtype = 1>()
       s = Loop(n, yes, e) <body = one (int64 i, bool go, seq(float[N]) h) => (bool more, seq(float[N]) out) {{
-        out = SequenceInsert(h, x)
+        one = Constant<value_ints = [1]>()
+        zero = Constant<value_ints = [0]>()
+        end = Add(i, one)
+        ragged = Slice(x, zero, end)
+        out = SequenceInsert(h, ragged)
         more = Identity(go)
       }}>
       y = ConcatFromSequence<axis = 0>(s)

@@ -12,6 +12,7 @@ from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
 from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
 from onnxplain.graph.passes.retype import Retype
+from onnxplain.graph.passes.sequences_to_tensors import SequencesToTensors
 
 __all__ = [
     "MIN_OPSET",
@@ -25,6 +26,7 @@ __all__ = [
     "InlineConstantIf",
     "MaskByHardSigmoid",
     "Retype",
+    "SequencesToTensors",
     "claim_contrib",
     "expand_functions",
     "has_body",
