@@ -19,14 +19,13 @@ from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
 from onnxplain.inputs import (
-    Layout,
     check_baseline,
     check_inputs,
     check_target,
     choose_explained,
     choose_output,
-    find_layout,
 )
+from onnxplain.layout import Layout, find_layout
 from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem

@@ -16,7 +16,8 @@ import real_check
 import real_inputs
 
 import onnxplain as ox
-from onnxplain.inputs import check_inputs, find_layout
+from onnxplain.inputs import check_inputs
+from onnxplain.layout import find_layout
 
 ROOT = Path(__file__).resolve().parents[1]
 

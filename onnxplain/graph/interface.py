@@ -50,6 +50,11 @@ class InputInfo:
         """Whether it is explained at an embedding."""
         return self.role == "token"
 
+    @property
+    def spelled(self) -> str:
+        """The shape as messages write it, ``?`` for unknown axes."""
+        return "(" + ", ".join("?" if d is None else str(d) for d in self.shape or ()) + ")"
+
 
 @dataclass(frozen=True)
 class OutputInfo:
