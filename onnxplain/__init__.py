@@ -16,19 +16,24 @@ if _find_spec("onnxruntime") is None:  # both packages, for CPU and for GPU, ins
 from onnxplain import errors
 from onnxplain.attribution import Attribution
 from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.rules.catalogue import make_rule as rule
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
 from onnxplain.inspection import inspect
 from onnxplain.methods import (
     LRP,
     METHODS,
+    AttentionRollout,
+    BetaSmooth,
     Deconvolution,
+    ExcitationBackprop,
     GuidedBackprop,
     InputXGradient,
     IntegratedGradients,
     Method,
     Saliency,
     SmoothGrad,
+    VisualBackProp,
     method,
 )
 
@@ -37,9 +42,12 @@ __version__ = "0.1.0"
 __all__ = [
     "LRP",
     "METHODS",
+    "AttentionRollout",
     "Attribution",
+    "BetaSmooth",
     "Composite",
     "Deconvolution",
+    "ExcitationBackprop",
     "Explainer",
     "GuidedBackprop",
     "InputXGradient",
@@ -48,9 +56,11 @@ __all__ = [
     "Method",
     "Saliency",
     "SmoothGrad",
+    "VisualBackProp",
     "errors",
     "explain",
     "export",
     "inspect",
     "method",
+    "rule",
 ]

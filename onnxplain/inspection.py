@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnxplain.backward import engine
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.composite import PRESETS
+from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Question, build
 from onnxplain.backward.registry import lookup
 from onnxplain.errors import OnnxplainError, TargetError
@@ -111,7 +111,7 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
             problems += _stopped_while_writing(normal, wrt, output)
         if not problems:
             try:
-                table = PRESETS["epsilon_plus"].resolve(graph, chosen, wrt)
+                table = preset("epsilon_plus").resolve(graph, chosen, wrt)
                 rules = {op_type: rule for _, op_type, rule in table}
             except OnnxplainError as error:
                 notes.append(f"LRP with epsilon_plus does not work: {error}")

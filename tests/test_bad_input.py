@@ -178,7 +178,7 @@ def test_no_way_from_output_to_input(models, monkeypatch) -> None:
 
 def test_lrp_rule_that_does_not_fit(models, monkeypatch) -> None:
     monkeypatch.setattr(Executable, "run", refuse_to_run)
-    rules = ox.Composite("mine", ((ox.Match(ops=("Relu",)), ox.LRP("epsilon").rules().rules[2][1]),))
+    rules = ox.Composite("mine", ((ox.Match(ops=("Relu",)), ox.rule("epsilon")),))
     model = models.make("m (float[N, 3] x) => (float[N, 3] y) { y = Relu(x) }")
     explainer = ox.Explainer(model)
     x = np.ones((1, 3), np.float32)

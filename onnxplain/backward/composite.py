@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
 from onnxplain.backward import engine
+from onnxplain.backward.emitter import Chooser
+from onnxplain.backward.places import WHOLE, Place, Span, active_inputs, find_places
 from onnxplain.backward.registry import BackwardFunction, Category, lookup
-from onnxplain.backward.rules import guided, lrp
-from onnxplain.backward.rules.base import GRADIENT, Binding, Pass, Rule
-from onnxplain.errors import MethodError, UnsupportedOperatorError, UnsupportedRuleError
+from onnxplain.backward.rules.base import Binding, Rule
+from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError
 from onnxplain.graph import facts
+from onnxplain.graph.gates import signal
+from onnxplain.graph.regions import regions
 
-__all__ = ["PRESETS", "Composite", "Match", "RuleTable", "preset"]
+__all__ = ["Composite", "Match", "RuleTable"]
 
 
 @dataclass(frozen=True)
@@ -30,20 +33,44 @@ class Match:
         Categories of operators.
     name
         Shell pattern for the node's name.
+    layer
+        Whether the node is a linear layer with weights (Conv, ConvTranspose, Gemm, MatMul, Einsum).
+    first, last
+        Whether it is a layer without another layer before it, or after it.
+    depth
+        Where it stands, from 0 (first layers) to 1 (last layers): ``low <= depth < high``, and 1 belongs to
+        an interval that ends there.
+    predicate
+        Anything else: takes a :class:`~onnxplain.backward.places.Place`.
     """
 
     ops: tuple[str, ...] = ()
     categories: tuple[Category, ...] = ()
     name: str = "*"
+    layer: bool | None = None
+    first: bool | None = None
+    last: bool | None = None
+    depth: tuple[float, float] | None = None
+    predicate: Callable[[Place], bool] | None = None
 
-    def __call__(self, node: ir.Node) -> bool:
+    def __call__(self, place: Place) -> bool:
         """Tell whether a node matches."""
-        rule = lookup(node)
-        if self.ops and node.op_type not in self.ops:
+        if self.ops and place.node.op_type not in self.ops:
             return False
-        if self.categories and (rule is None or rule.category not in self.categories):
+        if self.categories and place.category not in self.categories:
             return False
-        return fnmatch.fnmatchcase(node.name or "", self.name)
+        for wanted, found in zip(
+            (self.layer, self.first, self.last), (place.layer, place.first, place.last), strict=True
+        ):
+            if wanted is not None and wanted != found:
+                return False
+        if self.depth is not None:
+            low, high = self.depth
+            if not (low <= place.depth < high or place.depth == high == 1.0):
+                return False
+        if self.predicate is not None and not self.predicate(place):
+            return False
+        return fnmatch.fnmatchcase(place.node.name or "", self.name)
 
 
 @dataclass(frozen=True)
@@ -53,20 +80,31 @@ class RuleTable:
     Attributes
     ----------
     rows
-        (node name, operator, rule name), in forward order.
+        (node name, operator, rule name), in forward order; the nodes of bodies follow the node they are of.
     functions
         What the engine runs in place of gradients.
+    choosers
+        How rules are chosen inside the bodies of control flow and recurrent nodes.
     """
 
     rows: tuple[tuple[str, str, str], ...]
-    functions: dict[ir.Node, BackwardFunction]
+    functions: Mapping[ir.Node, BackwardFunction]
+    choosers: Mapping[ir.Node, Chooser] = field(default_factory=dict)
+
+    def function(self, node: ir.Node) -> BackwardFunction | None:
+        """Return what to run in place of a node's gradient; None for the gradient itself."""
+        return self.functions.get(node)
+
+    def inside(self, node: ir.Node) -> Chooser | None:
+        """Return how to choose rules inside a node's bodies."""
+        return self.choosers.get(node)
 
     def __iter__(self) -> Iterator[tuple[str, str, str]]:
         """Iterate over the rows."""
         return iter(self.rows)
 
     def __str__(self) -> str:
-        """Print as a table."""
+        """Format as a table."""
         widths = [max((len(r[k]) for r in self.rows), default=0) for k in range(3)]
         return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in self.rows)
 
@@ -84,14 +122,42 @@ class Composite:
     seed
         What the walk starts from at the explained score: ``"one"`` (gradients) or ``"score"`` (relevance,
         so that the attributions sum to the score).
+    regions
+        Whether a piece of several nodes that is one function of each element (an activation that the
+        exporter wrote out, such as ``x * sigmoid(x)``) takes one rule, as one elementwise operator would.
+    preparation
+        What is done to the graph before: names of :data:`onnxplain.backward.preparation.PREPARATIONS`.
+    reference
+        Whether the rules compare with the activations at a reference input.
+    needs
+        Operators of which at least one must be on the way, for the composite to make sense.
     """
 
     name: str
     rules: tuple[tuple[Match, Rule], ...]
     seed: str = "score"
+    regions: bool = True
+    preparation: tuple[str, ...] = ()
+    reference: bool = False
+    needs: tuple[str, ...] = ()
 
-    def resolve(self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]) -> RuleTable:
-        """Assign a rule to every node between ``outputs`` and ``wrt``.
+    def resolve(
+        self,
+        graph: ir.Graph,
+        outputs: Sequence[ir.Value],
+        wrt: Sequence[ir.Value],
+        span: Span = WHOLE,
+    ) -> RuleTable:
+        """Assign a rule to every node between ``outputs`` and ``wrt``, and to those of their bodies.
+
+        Parameters
+        ----------
+        graph
+            The graph.
+        outputs, wrt
+            Where the walk starts, and where it ends.
+        span
+            Which part of the model the graph is, where it is a body.
 
         Raises
         ------
@@ -101,82 +167,133 @@ class Composite:
             If no rule matches a node, or a rule cannot be bound to it.
         """
         nodes, reached = engine.path(graph, outputs, wrt)
+        for node in nodes:
+            _must_be_known(node)
+        if self.needs and span == WHOLE and not any(n.op_type in self.needs for n in nodes):
+            raise UnsupportedRuleError(
+                f"composite '{self.name}' is for networks with {' or '.join(self.needs)}, and there is none "
+                "between the output and the input; use a gradient method (saliency, integrated_gradients)"
+            )
+        pieces = regions(nodes, reached) if self.regions else {}
+        nodes = _without_interiors(nodes, outputs, reached, pieces)
+        places = find_places(nodes, reached, pieces, span)
+        chosen = {node: self._choose(places[node]) for node in nodes if not _has_bodies(node)}
+        silent = _silent_where_zero(nodes, chosen, pieces, outputs)
         rows: list[tuple[str, str, str]] = []
         functions: dict[ir.Node, BackwardFunction] = {}
+        choosers: dict[ir.Node, Chooser] = {}
         for node in nodes:
-            rule = self._choose(node)
-            row = lookup(node)
-            assert row is not None
-            speaks_of = range(len(node.inputs)) if row.category is Category.SUM else row.wrt
-            active = tuple(k for k in speaks_of if k < len(node.inputs) and node.inputs[k] in reached)
-            function = rule.bind(Binding(node, active))
+            if _has_bodies(node):
+                choosers[node] = self._chooser(places[node].span)
+                rows.append((node.name or "", node.op_type, "inside"))
+                rows += self._body_rows(node, reached, places[node].span)
+                continue
+            rule = chosen[node]
+            binding = Binding(
+                node,
+                active_inputs(node, reached),
+                pieces.get(node),
+                signal(node, reached),
+                _is_rectified(node, chosen, silent, outputs),
+            )
+            function = rule.bind(binding)
             if function is not None:
                 functions[node] = function
             rows.append((node.name or "", node.op_type, rule.name))
-        return RuleTable(tuple(rows), functions)
+        return RuleTable(tuple(rows), functions, choosers)
 
-    def _choose(self, node: ir.Node) -> Rule:
-        if lookup(node) is None:
-            raise UnsupportedOperatorError(
-                f"{facts.node_label(node)} lies between the output and the input and is unknown here; "
-                "run 'onnxplain inspect' to see what stops an explanation"
-            )
+    def _choose(self, place: Place) -> Rule:
         for match, rule in self.rules:
-            if match(node):
+            if match(place):
                 return rule
         raise UnsupportedRuleError(
-            f"composite '{self.name}' has no rule for {facts.node_label(node)}; use a gradient method "
+            f"composite '{self.name}' has no rule for {facts.node_label(place.node)}; use a gradient method "
             "(saliency, integrated_gradients), or pass a Composite that names a rule for it"
         )
 
+    def _chooser(self, span: Span) -> Chooser:
+        return lambda graph, outputs, wrt: self.resolve(graph, outputs, wrt, span)
 
-_CONVS = Match(ops=("Conv", "ConvTranspose"))
-_MOVERS = Match(categories=(Category.STRUCTURAL,))
-_LINEAR = Match(categories=(Category.LINEAR, Category.SUM))
-_BILINEAR = Match(categories=(Category.BILINEAR,), ops=("Mul", "Div"))
-_WINNERS = Match(
-    ops=("MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin", "Max", "Min", "TopK"),
-)
-_ELEMENTWISE = Match(categories=(Category.ELEMENTWISE,))
+    def _body_rows(self, node: ir.Node, reached: set[ir.Value], span: Span) -> list[tuple[str, str, str]]:
+        """Resolve the bodies of a node, so that what stands in the way is told before anything is written."""
+        rows: list[tuple[str, str, str]] = []
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                body = attribute.as_graph()
+                ends = [v for v in (*body.inputs, *reached) if facts.is_float(v)]
+                outputs = [v for v in body.outputs if facts.is_float(v)]
+                rows += self.resolve(body, outputs, ends, span).rows
+        return rows
 
 
-def _layered(name: str, first: Sequence[tuple[Match, Rule]], dense: Rule) -> Composite:
-    """Build what all layer-wise composites share: what happens beside the layers with weights."""
-    shared: tuple[tuple[Match, Rule], ...] = (
-        (_MOVERS, GRADIENT),
-        (_WINNERS, GRADIENT),
-        (_LINEAR, dense),
-        (_BILINEAR, Pass()),
-        (_ELEMENTWISE, Pass()),
+def _must_be_known(node: ir.Node) -> None:
+    if lookup(node) is None:
+        raise UnsupportedOperatorError(
+            f"{facts.node_label(node)} lies between the output and the input and is unknown here; "
+            "run 'onnxplain inspect' to see what stops an explanation"
+        )
+
+
+def _has_bodies(node: ir.Node) -> bool:
+    row = lookup(node)
+    return row is not None and row.collective is not None
+
+
+def _without_interiors(
+    nodes: Sequence[ir.Node],
+    outputs: Sequence[ir.Value],
+    reached: set[ir.Value],
+    pieces: Mapping[ir.Node, ir.Value],
+) -> list[ir.Node]:
+    """Leave out the nodes inside pieces that are walked through as one."""
+    needed = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if any(o in needed for o in node.outputs):
+            kept.append(node)
+            ends = [pieces[node]] if node in pieces else engine.used_values(node)
+            needed.update(v for v in ends if v in reached)
+    kept.reverse()
+    return kept
+
+
+def _silent_where_zero(
+    nodes: Sequence[ir.Node],
+    chosen: Mapping[ir.Node, Rule],
+    pieces: Mapping[ir.Node, ir.Value],
+    outputs: Sequence[ir.Value],
+) -> set[ir.Value]:
+    """Find the values that get no relevance where they are 0: all rules above give in proportion to them."""
+    loud: set[ir.Value] = set()
+    for node in reversed(nodes):
+        rule = chosen.get(node)
+        ends = [pieces[node]] if node in pieces else engine.used_values(node)
+        row = lookup(node)
+        moves = (
+            row is not None
+            and rule is not None
+            and rule.name == "gradient"
+            and (row.category is Category.STRUCTURAL or node.op_type in ("MaxPool", "GlobalMaxPool"))
+            and not any(o in loud for o in node.outputs)
+        )
+        if not moves and not getattr(rule, "proportional", False):
+            loud.update(ends)
+    values = {o for node in nodes for o in node.outputs} - loud
+    return values - set(outputs)
+
+
+def _is_rectified(
+    node: ir.Node,
+    chosen: Mapping[ir.Node, Rule],
+    silent: set[ir.Value],
+    outputs: Sequence[ir.Value],
+) -> bool:
+    """Tell whether a node gets relevance only where its output is positive."""
+    value = node.outputs[0]
+    if value in outputs:
+        return False
+    users = [use.node for use in value.uses() if use.node in chosen]
+    return bool(users) and all(
+        u.op_type == "Relu" and chosen[u].name in ("pass", "gradient") and u.outputs[0] in silent
+        for u in users
     )
-    return Composite(name, (*first, *shared))
-
-
-def _guided(name: str, rule: Rule) -> Composite:
-    rectifiers = Match(ops=guided.RECTIFIERS)
-    return Composite(name, ((rectifiers, rule), (Match(), GRADIENT)), seed="one")
-
-
-PRESETS: dict[str, Composite] = {
-    "gradient": Composite("gradient", ((Match(), GRADIENT),), seed="one"),
-    "epsilon": _layered("epsilon", (), lrp.epsilon()),
-    "zplus": _layered("zplus", ((Match(ops=("Conv", "ConvTranspose", "Gemm")), lrp.zplus()),), lrp.epsilon()),
-    "epsilon_plus": _layered("epsilon_plus", ((_CONVS, lrp.zplus()),), lrp.epsilon()),
-    "guided_backprop": _guided("guided_backprop", guided.Guided()),
-    "deconvnet": _guided("deconvnet", guided.Deconvolution()),
-}
-
-
-def preset(name: str | Composite) -> Composite:
-    """Return a composite by name.
-
-    Raises
-    ------
-    MethodError
-        If there is none of that name.
-    """
-    if isinstance(name, Composite):
-        return name
-    if name not in PRESETS:
-        raise MethodError(f"there is no composite '{name}'; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]

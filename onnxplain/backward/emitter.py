@@ -5,8 +5,9 @@ Each idiom uses what is known before running and writes runtime shape arithmetic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -14,11 +15,50 @@ import onnx_ir as ir
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
 
-__all__ = ["Emitter"]
+__all__ = ["Chooser", "Emitter", "Pair", "Rules"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a walk with two multipliers carries: for the positive and the negative part of a difference."""
+
+    positive: ir.Value
+    negative: ir.Value
+
+    def half(self, which: int) -> ir.Value:
+        """Return the positive (0) or the negative (1) half."""
+        return self.negative if which else self.positive
+
+
+class Rules(Protocol):
+    """What replaces gradients during one walk through one graph."""
+
+    def function(self, node: ir.Node) -> Any:
+        """Return what to run in place of a node's gradient; None for the gradient itself."""
+
+    def inside(self, node: ir.Node) -> Chooser | None:
+        """Return how to choose rules inside a node's bodies; None for gradients."""
+
+
+#: Chooses rules for a walk through a body: of its graph, where the walk starts, and where it ends.
+Chooser: TypeAlias = "Callable[[ir.Graph, Sequence[ir.Value], Sequence[ir.Value]], Rules]"
 
 
 class Emitter(Ops):
-    """:class:`~onnxplain.graph.build.Ops` with shape idioms."""
+    """:class:`~onnxplain.graph.build.Ops` with shape idioms, and what a walk's rules need to know.
+
+    Attributes
+    ----------
+    inner_rules
+        How to choose rules inside the bodies of the node being walked through (None: gradients).
+    memo
+        What rules have written and may use again, by what it is.
+    """
+
+    def __init__(self, graph: ir.Graph, opset: int, scope: str = "onnxplain") -> None:
+        super().__init__(graph, opset, scope)
+        self.inner_rules: Chooser | None = None
+        self.memo: dict[Any, Any] = {}
 
     def shape_of(self, x: ir.Value) -> ir.Value:
         """Return the shape of a value, int64 (rank,), constant where it is known."""

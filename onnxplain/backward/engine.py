@@ -9,10 +9,11 @@ for an operator without a rule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import onnx_ir as ir
 
-from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.emitter import Emitter, Pair, Rules
 from onnxplain.backward.registry import BackwardFunction, Category, OperatorRule, lookup
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
@@ -68,8 +69,8 @@ def backward(
     op: Emitter,
     seeds: Mapping[ir.Value, ir.Value],
     wrt: Sequence[ir.Value],
-    rules: Mapping[ir.Node, BackwardFunction] | None = None,
-) -> dict[ir.Value, ir.Value]:
+    rules: Rules | None = None,
+) -> dict[ir.Value, Any]:
     """Write the backward pass.
 
     Parameters
@@ -81,12 +82,13 @@ def backward(
     wrt
         The values asked for: inputs, or anything inside the graph.
     rules
-        What replaces the gradient, by node; the other nodes use their gradient.
+        What replaces the gradients of nodes (None: nothing).
 
     Returns
     -------
     dict
-        For each value of ``wrt`` its gradient (or relevance), zeros where the outputs do not depend on it.
+        For each value of ``wrt`` its gradient (or relevance), zeros where the outputs do not depend on it;
+        a :class:`~onnxplain.backward.emitter.Pair` where a rule walks with two.
 
     Raises
     ------
@@ -98,13 +100,13 @@ def backward(
     nodes, reached = path(op.graph, seeds, wrt)
     if not nodes and not any(s in wrt for s in seeds):
         raise NotExplainableError(no_path(op.graph, seeds, wrt))
-    parts: dict[ir.Value, list[ir.Value]] = {value: [seed] for value, seed in seeds.items()}
+    parts: dict[ir.Value, list[Any]] = {value: [seed] for value, seed in seeds.items()}
     asked = set(wrt)
     scope = op.scope
     with op.arithmetic():
         for node in reversed(nodes):
             op.scope = f"{scope}/{node.name}"
-            _step(op, node, parts, reached, asked, (rules or {}).get(node))
+            _step(op, node, parts, reached, asked, rules)
         op.scope = scope
         return {v: _total(op, v, parts, keep=True) or op.zeros_like(v) for v in wrt}
 
@@ -112,11 +114,12 @@ def backward(
 def _step(
     op: Emitter,
     node: ir.Node,
-    parts: dict[ir.Value, list[ir.Value]],
+    parts: dict[ir.Value, list[Any]],
     reached: set[ir.Value],
     asked: set[ir.Value],
-    modified: BackwardFunction | None,
+    rules: Rules | None,
 ) -> None:
+    """Hand what has arrived at a node's outputs on to its inputs."""
     gradients = [_total(op, o, parts, keep=o in asked) for o in node.outputs]
     if all(g is None for g in gradients):
         return
@@ -127,41 +130,74 @@ def _step(
             "run 'onnxplain inspect' to see what stops an explanation, explain an inner value behind it "
             "(wrt=...), or register one with onnxplain.backward.registry.gradient"
         )
+    modified = rules.function(node) if rules is not None else None
+    op.inner_rules = rules.inside(node) if rules is not None else None
+    if not any(isinstance(g, Pair) for g in gradients) or getattr(modified, "takes_pairs", False):
+        made = _entries(op, node, rule, modified, gradients, reached)
+    else:
+        halves = [[g.half(k) if isinstance(g, Pair) else g for g in gradients] for k in (0, 1)]
+        both = [_entries(op, node, rule, modified, half, reached) for half in halves]
+        made = [(v, Pair(p, n)) for (v, p), (_, n) in zip(*both, strict=True)]
+    for value, part in made:
+        parts.setdefault(value, []).append(part)
+
+
+def _entries(
+    op: Emitter,
+    node: ir.Node,
+    rule: OperatorRule,
+    modified: BackwardFunction | None,
+    gradients: Sequence[Any],
+    reached: set[ir.Value],
+) -> list[tuple[ir.Value, Any]]:
+    """Run a rule, and return what it says of each value that somebody needs."""
     view = NodeView.of(node)
     if rule.collective is not None and modified is None:
         needed = [v for v in dict.fromkeys(used_values(node)) if v in reached and facts.is_float(v)]
-        for used, part in rule.collective(op, view, needed, *gradients).items():
-            parts.setdefault(used, []).append(op.annotate(part, used))
-        return
+        found = rule.collective(op, view, needed, *gradients)
+        return [(used, op.annotate(part, used)) for used, part in found.items()]
     function = modified or rule.vjp
     assert function is not None
-    if rule.all_outputs:
-        entries = function(op, view, *gradients)
-    elif gradients[0] is None:
-        return
-    else:
-        entries = function(op, view, gradients[0])
+    if not rule.all_outputs and gradients[0] is None:
+        return []
+    entries = function(op, view, *(gradients if rule.all_outputs else gradients[:1]))
+    if isinstance(entries, Mapping):  # straight to values further back
+        return [(v, _fit(op, rule, v, part, facts.dims(v))) for v, part in entries.items()]
     wide = facts.dims(node.outputs[0])
+    made: list[tuple[ir.Value, Any]] = []
     for value, entry in zip(node.inputs, entries, strict=False):
         if value is None or value not in reached or entry is None or not facts.is_float(value):
             continue
-        made: ir.Value | None = entry if isinstance(entry, ir.Value) else entry()
-        if made is not None:
-            made = op.unbroadcast(made, value, wide) if rule.broadcasts else op.annotate(made, value)
-            parts.setdefault(value, []).append(made)
+        part = entry if isinstance(entry, (ir.Value, Pair)) else entry()
+        if part is not None:
+            made.append((value, _fit(op, rule, value, part, wide)))
+    return made
 
 
-def _total(
-    op: Emitter, value: ir.Value, parts: dict[ir.Value, list[ir.Value]], keep: bool
-) -> ir.Value | None:
+def _fit(op: Emitter, rule: OperatorRule, value: ir.Value, part: Any, wide: Any) -> Any:
+    """Bring an entry into the shape of its value."""
+    if isinstance(part, Pair):
+        return Pair(*(_fit(op, rule, value, part.half(k), wide) for k in (0, 1)))
+    return op.unbroadcast(part, value, wide) if rule.broadcasts else op.annotate(part, value)
+
+
+def _total(op: Emitter, value: ir.Value, parts: dict[ir.Value, list[Any]], keep: bool) -> Any:
     """Add up what has arrived at a value."""
     found = parts.get(value) if keep else parts.pop(value, None)
     if not found:
         return None
-    total = found[0] if len(found) == 1 else op.annotate(op.Sum(*found), value)
+    if any(isinstance(p, Pair) for p in found):
+        halves = [[p.half(k) if isinstance(p, Pair) else p for p in found] for k in (0, 1)]
+        total: Any = Pair(*(_sum(op, value, half) for half in halves))
+    else:
+        total = _sum(op, value, found)
     if keep:
         parts[value] = [total]
     return total
+
+
+def _sum(op: Emitter, value: ir.Value, found: Sequence[ir.Value]) -> ir.Value:
+    return found[0] if len(found) == 1 else op.annotate(op.Sum(*found), value)
 
 
 def no_rule(node: ir.Node) -> str:

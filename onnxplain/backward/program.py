@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
-from onnxplain.backward.composite import PRESETS, Composite
+from onnxplain.backward.composite import Composite
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward, path
+from onnxplain.backward.preparation import prepare
+from onnxplain.backward.presets import preset
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph import facts
 from onnxplain.graph.heads import before_softmax
@@ -49,7 +51,7 @@ class Question:
 
     output: str
     wrt: tuple[str, ...]
-    composite: Composite = PRESETS["gradient"]
+    composite: Composite = field(default_factory=lambda: preset("gradient"))
     target_axes: int = 1
     cut: bool = True
     through_softmax: bool = False
@@ -103,7 +105,7 @@ def build(source: Normalized, question: Question, keep: Sequence[str] = ()) -> P
     NotExplainableError, UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
-    model = source.model.clone()
+    model = prepare(source.model.clone(), question.composite.preparation, in_place=True)
     graph = model.graph
     output = _output(graph, question.output)
     scored, closing = _scored(output, question)
@@ -122,7 +124,7 @@ def build(source: Normalized, question: Question, keep: Sequence[str] = ()) -> P
     table = (
         question.composite.resolve(graph, [scored], wrt) if question.composite.name != "gradient" else None
     )
-    found = backward(op, {scored: seed}, wrt, table.functions if table is not None else None)
+    found = backward(op, {scored: seed}, wrt, table)
     with op.arithmetic():
         results = [_combined(op, found[v], v, question.combine) for v in wrt]
     score = _named(op, score, names.free("score"))
@@ -159,7 +161,7 @@ def check(source: Normalized, question: Question) -> None:
     UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
-    graph = source.model.graph
+    graph = prepare(source.model, question.composite.preparation).graph
     scored, _ = _scored(_output(graph, question.output), question)
     wrt = [_value(graph, name) for name in question.wrt]
     if question.cut:

@@ -67,8 +67,13 @@ Entry: TypeAlias = "ir.Value | Callable[[], ir.Value | None] | None"
 class BackwardFunction(Protocol):
     """Signature of gradients and modified rules."""
 
-    def __call__(self, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
-        """Return one entry per input, given the gradient of each output (None where there is none)."""
+    def __call__(
+        self, op: Emitter, node: NodeView, /, *gradients: Any
+    ) -> Sequence[Entry] | Mapping[ir.Value, Any]:
+        """Return one entry per input, given the gradient of each output (None where there is none).
+
+        A modified rule may return entries by value instead, for values that are not inputs of the node.
+        """
 
 
 class CollectiveFunction(Protocol):

@@ -16,10 +16,15 @@ __all__ = ["inner_gradients", "inside", "paste_known", "total"]
 
 
 def inside(op: Emitter, label: str) -> Emitter:
-    """Return an emitter for a new, empty body, whose names clash with none of the outer graph."""
+    """Return an emitter for a new, empty body, whose names clash with none of the outer graph.
+
+    The walk inside goes by the same rules as the walk outside.
+    """
     scope = op.fresh(label)
     graph = ir.Graph([], [], nodes=[], name=scope, opset_imports=dict(op.graph.opset_imports))
-    return Emitter(graph, op.opset, scope)
+    inner = Emitter(graph, op.opset, scope)
+    inner.inner_rules = op.inner_rules
+    return inner
 
 
 def paste_known(op: Emitter, body: ir.Graph, inputs: Sequence[ir.Value]) -> list[ir.Value]:
@@ -54,7 +59,8 @@ def inner_gradients(
     if not nodes and not any(v in wrt for v in merged):
         return [op.zeros_like(v) for v in wrt]
     scope = op.scope
-    found = backward(op, merged, wrt)
+    rules = op.inner_rules(op.graph, list(merged), wrt) if op.inner_rules is not None else None
+    found = backward(op, merged, wrt, rules)
     op.scope = scope
     return [found[v] for v in wrt]
 

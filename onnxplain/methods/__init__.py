@@ -6,16 +6,21 @@ import dataclasses
 from typing import Any
 
 from onnxplain.errors import MethodError
+from onnxplain.methods.attention import AttentionRollout
 from onnxplain.methods.base import Found, Method, OnePass
-from onnxplain.methods.gradients import Deconvolution, GuidedBackprop, InputXGradient, Saliency
+from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
 from onnxplain.methods.path import IntegratedGradients
-from onnxplain.methods.relevance import LRP
+from onnxplain.methods.relevance import LRP, ExcitationBackprop
 from onnxplain.methods.smooth import SmoothGrad
+from onnxplain.methods.visual import VisualBackProp
 
 __all__ = [
     "LRP",
     "METHODS",
+    "AttentionRollout",
+    "BetaSmooth",
     "Deconvolution",
+    "ExcitationBackprop",
     "Found",
     "GuidedBackprop",
     "InputXGradient",
@@ -24,13 +29,26 @@ __all__ = [
     "OnePass",
     "Saliency",
     "SmoothGrad",
+    "VisualBackProp",
     "method",
 ]
 
 #: All methods by name.
 METHODS: dict[str, type[Method]] = {
     m.name: m
-    for m in (Saliency, InputXGradient, IntegratedGradients, SmoothGrad, GuidedBackprop, Deconvolution, LRP)
+    for m in (
+        Saliency,
+        InputXGradient,
+        IntegratedGradients,
+        SmoothGrad,
+        GuidedBackprop,
+        Deconvolution,
+        BetaSmooth,
+        LRP,
+        ExcitationBackprop,
+        VisualBackProp,
+        AttentionRollout,
+    )
 }
 
 _SHORT = {"ig": "integrated_gradients", "gradient": "saliency", "smoothgrad": "smooth_grad"}

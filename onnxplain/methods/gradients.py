@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxplain.backward.composite import PRESETS, Composite
+from onnxplain.backward.composite import Composite
+from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Combine
 from onnxplain.methods.base import OnePass
 
-__all__ = ["Deconvolution", "GuidedBackprop", "InputXGradient", "Saliency"]
+__all__ = ["BetaSmooth", "Deconvolution", "GuidedBackprop", "InputXGradient", "Saliency"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Saliency(OnePass):
 
     def rules(self) -> Composite:
         """Return the plain gradient."""
-        return PRESETS["gradient"]
+        return preset("gradient")
 
     def combination(self) -> Combine:
         """Return the magnitude, or the gradient as it is."""
@@ -45,7 +46,7 @@ class InputXGradient(OnePass):
 
     def rules(self) -> Composite:
         """Return the plain gradient."""
-        return PRESETS["gradient"]
+        return preset("gradient")
 
     def combination(self) -> Combine:
         """Multiply by the input."""
@@ -64,7 +65,7 @@ class GuidedBackprop(OnePass):
 
     def rules(self) -> Composite:
         """Return the guided rules."""
-        return PRESETS["guided_backprop"]
+        return preset("guided_backprop")
 
 
 @dataclass(frozen=True)
@@ -78,4 +79,32 @@ class Deconvolution(OnePass):
 
     def rules(self) -> Composite:
         """Return the DeconvNet rules."""
-        return PRESETS["deconvnet"]
+        return preset("deconvnet")
+
+
+@dataclass(frozen=True)
+class BetaSmooth(OnePass):
+    """The gradient with a smooth derivative for ReLU (Dombrowski et al. 2019).
+
+    At ``y = relu(x)``: ``R_x = sigmoid(beta x) R_y``, the derivative of ``softplus(beta x) / beta``.
+
+    Parameters
+    ----------
+    beta_smooth
+        The larger, the closer to the plain gradient.
+
+    Raises
+    ------
+    MethodError
+        If ``beta_smooth`` is not above 0.
+    """
+
+    name: ClassVar[str] = "beta_smooth"
+    beta_smooth: float = 10.0
+
+    def __post_init__(self) -> None:
+        self.rules()
+
+    def rules(self) -> Composite:
+        """Return the smoothed rules."""
+        return preset("beta_smooth", beta_smooth=self.beta_smooth)

@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
-from onnxplain.backward.composite import PRESETS, Composite
+from onnxplain.backward.composite import Composite
+from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Combine, Program, Question
 from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.session import Executable
@@ -149,7 +150,7 @@ class Problem:
         combine
             What to make of the result.
         """
-        chosen = PRESETS[composite] if isinstance(composite, str) else composite
+        chosen = preset(composite) if isinstance(composite, str) else composite
         program, executable = self.call.programs.program(
             replace(self.call.question, composite=chosen, combine=combine)
         )

@@ -1,14 +1,18 @@
-"""Layer-wise relevance propagation."""
+"""Layer-wise relevance propagation, and excitation backprop, which is one of its composites."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
-from onnxplain.backward.composite import Composite, preset
+from onnxplain.backward.composite import Composite
+from onnxplain.backward.presets import preset
+from onnxplain.backward.rules.lrp import Bound
+from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.methods.base import OnePass
 
-__all__ = ["LRP"]
+__all__ = ["LRP", "ExcitationBackprop"]
 
 
 @dataclass(frozen=True)
@@ -16,27 +20,84 @@ class LRP(OnePass):
     """Layer-wise relevance propagation (Bach et al. 2015).
 
     The score is handed back layer by layer, ``R_j = sum_k z_jk / sum_j z_jk R_k``, by the rules of a
-    composite.  Relevance is conserved but for what biases and the stabiliser keep; the result's ``delta``
-    says how much that is.
+    composite.  Relevance is conserved but for what biases, the stabiliser and a linearised softmax keep; the
+    result's ``delta`` says how much that is.
 
     Parameters
     ----------
     composite
-        Name of a preset (``"epsilon_plus"``: z+ for convolutions, eps for the rest; ``"epsilon"``;
-        ``"zplus"``), or a :class:`~onnxplain.backward.composite.Composite`.
+        Name of a preset (``"epsilon_plus"``: z+ for convolutions, eps for the rest; see
+        :mod:`onnxplain.backward.presets` for all), path of a ``.toml`` or ``.json`` file, or a
+        :class:`~onnxplain.backward.composite.Composite`.
+    epsilon
+        Of the rule eps: added to the denominator with its sign, absolute; or a function ``(op, z) -> z``.
+    gamma
+        Of the rule gamma.
+    low, high
+        Of the rule z^B: the least and the greatest value that the first layer's input can take, a number or
+        one per channel, in the units of that input.
+    stabilizer
+        What keeps the denominators of the other rules from 0, like ``epsilon``.
+    zero_params
+        Parameters that rules take as zero: ``("bias",)`` leaves biases out.
+    winner_take_all
+        What arrives at max pooling goes to the winner; False shares it in proportion to the activations.
+
+    Options left at None have the composite's own default.
 
     Raises
     ------
     MethodError
-        If there is no composite of that name.
+        If there is no composite of that name, or it does not take an option.
     """
 
     name: ClassVar[str] = "lrp"
     composite: str | Composite = "epsilon_plus"
+    epsilon: Stabilize | None = None
+    gamma: float | None = None
+    low: Bound | None = None
+    high: Bound | None = None
+    stabilizer: Stabilize | None = None
+    zero_params: tuple[str, ...] | None = None
+    winner_take_all: bool | None = None
 
     def __post_init__(self) -> None:
-        preset(self.composite)
+        for key in ("low", "high", "zero_params"):
+            object.__setattr__(self, key, _hashable(getattr(self, key)))
+        self.rules()
 
     def rules(self) -> Composite:
         """Return the composite."""
-        return preset(self.composite)
+        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "composite"}
+        return preset(self.composite, **{k: v for k, v in options.items() if v is not None})
+
+
+@dataclass(frozen=True)
+class ExcitationBackprop(OnePass):
+    """Excitation backprop (Zhang et al. 2016): the probability that a random walk down the network ends here.
+
+    ``P_j = sum_k a_j w+_jk / (sum_j a_j w+_jk) P_k``, from 1 at the score: what LRP z+ without biases does.
+    The attributions sum to 1, but for what ends in outputs without positive contributions.
+
+    Parameters
+    ----------
+    contrastive
+        Subtract what the same walk gives for the opposite of the score (the last layer's weights negated), so
+        that what speaks for all classes alike cancels.
+    """
+
+    name: ClassVar[str] = "excitation_backprop"
+    contrastive: bool = False
+
+    def rules(self) -> Composite:
+        """Return the composite."""
+        return preset("excitation_backprop", contrastive=self.contrastive)
+
+
+def _hashable(value: Any) -> Any:
+    """Return lists and arrays as tuples, so that methods can key caches."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Sequence):
+        return tuple(value)
+    return tuple(value.ravel().tolist()) if hasattr(value, "ravel") and value.ndim else value

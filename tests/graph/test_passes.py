@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from onnxplain.graph import passes, stubs
+from onnxplain.graph import passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import infer_shapes, normalize
 
@@ -44,84 +42,7 @@ def apply(
     return model
 
 
-def norm(n: int) -> dict[str, Any]:
-    rng = np.random.default_rng(5)
-    return {
-        "s": rng.standard_normal(n).astype(np.float32), "o": rng.standard_normal(n).astype(np.float32),
-        "m": rng.standard_normal(n).astype(np.float32), "v": rng.uniform(0.1, 2, n).astype(np.float32),
-    }  # fmt: skip
-
-
-# layer: (node, shape of x, weight, channels)
-LAYERS = {
-    "conv": ("Conv(x, w, b)", (2, 3, 5, 5), (4, 3, 3, 3), 4),
-    "conv without bias": ("Conv(x, w)", (2, 3, 5, 5), (4, 3, 3, 3), 4),
-    "conv groups": ("Conv<group = 2>(x, w, b)", (2, 4, 5, 5), (6, 2, 3, 3), 6),
-    "conv 1d": ("Conv<strides = [2]>(x, w, b)", (2, 3, 7), (4, 3, 3), 4),
-    "convtranspose": ("ConvTranspose<strides = [2, 2]>(x, w, b)", (2, 3, 4, 4), (3, 5, 3, 3), 5),
-    "convtranspose groups": ("ConvTranspose<group = 2>(x, w, b)", (2, 4, 4, 4), (4, 3, 3, 3), 6),
-    "convtranspose groups without bias": ("ConvTranspose<group = 3>(x, w)", (2, 6, 4), (6, 2, 3), 6),
-    "gemm": ("Gemm(x, w, b)", (2, 3), (3, 5), 5),
-    "gemm without bias": ("Gemm(x, w)", (2, 3), (3, 5), 5),
-    "gemm transB": ("Gemm<transB = 1>(x, w, b)", (2, 3), (5, 3), 5),
-    "gemm alpha": ("Gemm<transB = 1, alpha = 0.5>(x, w, b)", (2, 3), (5, 3), 5),
-}
 TEXT = "m (float[{x}] x) => (float[{y}] y) {{ {body} }}"
-
-
-def with_norm(models, layer: str, body: str) -> onnx.ModelProto:
-    node, x, w, channels = LAYERS[layer]
-    text = TEXT.format(x=", ".join(map(str, x)), y=", ".join("ABCDE"[: len(x)]), body=body.format(node=node))
-    bias = {"b": models.random(channels, seed=2)} if ", b)" in node else {}
-    return models.make(text, w=models.random(*w, seed=1), **bias, **norm(channels))
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize(
-    "body",
-    ["a = {node} y = {norm}(a, s, o, m, v)", "a = {node} n = {norm}(a, s, o, m, v) y = Relu(n)"],
-    ids=["at the end", "inside"],
-)
-def test_fold_batchnorm(layer, body, models) -> None:
-    body = body.replace("{norm}", "BatchNormalization<epsilon = 0.01>")
-    model = apply(passes.FoldBatchNorm(), with_norm(models, layer, body), x=models.random(*LAYERS[layer][1]))
-    assert "BatchNormalization" not in ops(model)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "a = {node} n = BatchNormalization(a, s, o, m, v) y = Add(n, a)",
-        "a = {node} r = Relu(a) y = BatchNormalization(r, s, o, m, v)",
-        "a = {node} t = Relu(s) y = BatchNormalization(a, t, o, m, v)",
-    ],
-    ids=["the layer's output is used twice", "something stands between", "a parameter is computed"],
-)
-def test_fold_batchnorm_leaves_alone(body, models) -> None:
-    apply(passes.FoldBatchNorm(), with_norm(models, "conv", body), changed=False, x=models.random(2, 3, 5, 5))
-
-
-def test_fold_batchnorm_where_the_bias_counts_double(models) -> None:
-    node = LAYERS["gemm"][0].replace("Gemm", "Gemm<beta = 2.0>")
-    body = f"a = {node} y = BatchNormalization(a, s, o, m, v)"
-    model = models.make(
-        TEXT.format(x="2, 3", y="A, B", body=body),
-        w=models.random(3, 5),
-        b=models.random(5, seed=1),
-        **norm(5),
-    )
-    apply(passes.FoldBatchNorm(), model, changed=False, x=models.random(2, 3))
-
-
-def test_fold_batchnorm_of_a_weight_that_another_layer_uses(models) -> None:
-    body = "a = MatMul(x, w) c = Gemm(x, w, b) n = BatchNormalization(c, s, o, m, v) y = Add(a, n)"
-    model = models.make(
-        TEXT.format(x="2, 3", y="A, B", body=body),
-        w=models.random(3, 5),
-        b=models.random(5, seed=1),
-        **norm(5),
-    )
-    apply(passes.FoldBatchNorm(), model, x=models.random(2, 3))
 
 
 def test_fold_constants(models) -> None:
@@ -267,19 +188,3 @@ def test_normal_form_keeps_the_symbolic_batch(models) -> None:
     model = normalize(load(models.conv())).model
     dims = [str(v.shape[0]) for node in model.graph for v in node.outputs]
     assert set(dims) == {"N"}
-
-
-def test_batchnorm_is_folded_into_weights_of_every_size(models) -> None:
-    """Large weights travel past ONNX's C++ tools as stubs, and must be constants again afterwards."""
-    weight = models.random(32, 16, 3, 3)
-    assert weight.nbytes > 4 * stubs.SMALL_BYTES
-    ones = np.ones(32, np.float32)
-    model = models.make(
-        "m (float[N, 16, 8, 8] x) => (float[N, 32, 6, 6] y) "
-        "{ a = Conv(x, w) y = BatchNormalization(a, s, b, mean, var) }",
-        w=weight, s=2 * ones, b=ones, mean=ones, var=3 * ones,
-    )  # fmt: skip
-    found = normalize(load(model)).model
-    assert [n.op_type for n in found.graph] == ["Conv"]
-    assert [v.name for v in found.graph.inputs] == ["x"]
-    assert not any(v.is_graph_input() for v in found.graph.initializers.values())

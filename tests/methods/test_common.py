@@ -11,8 +11,13 @@ import pytest
 
 import onnxplain as ox
 
-NAMES = tuple(ox.METHODS)
+#: Methods that explain one kind of network only: what to look for in the message elsewhere.
+PARTICULAR = {"visual_backprop": "Conv", "attention_rollout": "attention"}
+NAMES = tuple(n for n in ox.METHODS if n != "attention_rollout")
+#: On convolutional networks.
 every_method = pytest.mark.parametrize("name", NAMES)
+#: On networks of any kind.
+every_general_method = pytest.mark.parametrize("name", [n for n in NAMES if n not in PARTICULAR])
 
 #: Sums to the score (difference) even with large steps: on networks of ReLUs without biases, from 0.
 PROMISE_A_SUM = tuple(n for n in NAMES if n in ("integrated_gradients", "lrp"))
@@ -68,7 +73,7 @@ def test_internal_batch_size_changes_nothing(name, size, conv, images) -> None:
     close(bound.values, free.values, 1e-5)
 
 
-@every_method
+@every_general_method
 def test_features_that_are_not_used_get_nothing(name, models) -> None:
     model = models.make(
         """m (float[N, 4] x, float[N, 2] idle) => (float[N, 2] y) {
@@ -96,10 +101,18 @@ LINEAR = {
     "guided_backprop": lambda w, x: w + 0 * x,
     "deconvolution": lambda w, x: w + 0 * x,
     "lrp": lambda w, x: w * x,
+    "beta_smooth": lambda w, x: w + 0 * x,
+    "excitation_backprop": lambda w, x: np.maximum(w * x, 0) / np.maximum(w * x, 0).sum(1, keepdims=True),
 }
 
 
-@every_method
+@pytest.mark.parametrize("name", PARTICULAR)
+def test_methods_for_one_kind_of_network_say_so(name, models) -> None:
+    with pytest.raises(ox.errors.OnnxplainError, match=rf"{PARTICULAR[name]}.*integrated_gradients"):
+        ox.explain(models.mlp(), models.random(2, 5), 1, method=name)
+
+
+@every_general_method
 def test_exact_on_a_linear_model(name, models) -> None:
     w, x = models.random(3, 6), models.random(2, 6, seed=1)
     found = ox.explain(models.linear(w), x, 1, method=name).values
@@ -123,7 +136,7 @@ def test_the_sum_that_is_promised_is_kept(name, models, images) -> None:
     assert found.relative_delta.max() < 1e-4
 
 
-@every_method
+@every_general_method
 def test_several_inputs_give_a_dict(name, models) -> None:
     explainer = ox.Explainer(models.two_inputs())
     inputs = {"image": models.random(3, 2, 4), "table": models.random(3, 3, seed=1)}
@@ -146,7 +159,7 @@ def test_channels_last(name, models, images) -> None:
     close(found.transpose(0, 3, 1, 2), plain)
 
 
-@every_method
+@every_general_method
 def test_a_batch_axis_that_is_not_the_first(name, models) -> None:
     inputs = {"x": models.random(3, 5), "aside": models.random(5, 3, seed=1)}
     explainer = ox.Explainer(models.batch_last())
@@ -175,7 +188,7 @@ def test_models_with_a_fixed_batch(name, batch, n, models) -> None:
     assert not any("fixed batch" in note for note in free.notes)
 
 
-@every_method
+@every_general_method
 @pytest.mark.parametrize("batch", ["N", "1"])
 def test_tokens_get_one_number_each(name, batch, models) -> None:
     rng = np.random.default_rng(0)
@@ -191,7 +204,7 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
         assert found.relative_delta.max() < 1e-3
 
 
-@every_method
+@every_general_method
 def test_inner_values_can_be_explained(name, models) -> None:
     x = models.random(3, 5)
     explainer = ox.Explainer(models.mlp())
@@ -206,7 +219,7 @@ def test_inner_values_can_be_explained(name, models) -> None:
         explainer(x, target=1, method=name, wrt=["x", "h"])
 
 
-@every_method
+@every_general_method
 def test_float16_models_are_explained_in_float32(name, models) -> None:
     model = models.mlp()
     half = models.make(

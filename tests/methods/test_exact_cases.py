@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.composite import PRESETS
+from onnxplain.backward.presets import preset
 from onnxplain.backward.rules import lrp
 from onnxplain.methods.path import QUADRATURES, quadrature
 
@@ -89,7 +89,7 @@ def test_lrp_0_is_gradient_times_input_without_biases(models) -> None:
     """On a network of ReLUs; 0 stands for a stabiliser that float32 does not see."""
     x = models.random(5, 2, 8, 8, seed=2)
     explainer = ox.Explainer(models.conv(bias=False))
-    rules = tuple((m, lrp.epsilon(1e-12) if r == lrp.epsilon() else r) for m, r in PRESETS["epsilon"].rules)
+    rules = tuple((m, lrp.epsilon(1e-12) if r == lrp.epsilon() else r) for m, r in preset("epsilon").rules)
     relevance = explainer(x, target=2, method=ox.LRP(ox.Composite("zero", rules)))
     gradient = explainer(x, target=2, method="input_x_gradient")
     scale = np.abs(gradient.values).max()

@@ -16,7 +16,8 @@ from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
 
 
-def _kernel(node: NodeView) -> tuple[int, ...]:
+def kernel_of(node: NodeView) -> tuple[int, ...]:
+    """Return the kernel's size, which must be known before running."""
     shape = facts.dims(node.input(1))
     kernel = node.optional_ints("kernel_shape") or (None if shape is None else shape[2:])
     if kernel is None or not all(isinstance(k, int) for k in kernel):
@@ -31,7 +32,7 @@ def _bias(op: Emitter, node: NodeView, g: Any) -> Any:
 @linear("Conv", wrt=(0, 1))
 def conv(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Transpose the convolution for dX; correlate X with g for dW."""
-    windows = Windows.of(node, _kernel(node))
+    windows = Windows.of(node, kernel_of(node))
     return (
         lambda: _conv_dx(op, node, windows, g),
         lambda: _conv_dw(op, node, windows, g),
@@ -86,7 +87,7 @@ def correlate(op: Emitter, x: Any, g: Any, w: Windows, group: int, rank: int) ->
 @linear("ConvTranspose", wrt=(0, 1))
 def conv_transpose(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Convolve g for dX; correlate g with X for dW."""
-    w = Windows.of(node, _kernel(node))
+    w = Windows.of(node, kernel_of(node))
     group = node.int("group", 1)
     axes = list(range(2, 2 + w.n))
 

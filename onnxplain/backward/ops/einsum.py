@@ -33,7 +33,7 @@ def spelled_out(equation: str, ranks: Sequence[int]) -> tuple[list[str], str, st
     return terms, out.replace("...", dots), dots
 
 
-@linear("Einsum")
+@linear("Einsum", wrt=range(16))
 def einsum(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Contract g with the other operands; a repeated letter is a diagonal, a lonely one is stretched."""
     count = len(node.inputs)

@@ -29,7 +29,7 @@ def max_pool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     return (entry,)
 
 
-def _spread(op: Emitter, w: Windows, g: Any) -> Any:
+def spread(op: Emitter, w: Windows, g: Any) -> Any:
     """Give every element of a window the window's value: the adjoint of summing over windows."""
     images = op.Reshape(g, op.concat([-1, 1, op.Shape(g, start=2)]))
     ones = np.ones((1, 1, *w.kernel), (w.node.x.dtype or ir.DataType.FLOAT).numpy())
@@ -45,7 +45,7 @@ def average_pool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     dtype = node.x.dtype
     assert dtype is not None
     include_pad = bool(node.int("count_include_pad", 0))
-    return (lambda: _spread(op, w, op.Div(g, w.divisors(op, include_pad, dtype))),)
+    return (lambda: spread(op, w, op.Div(g, w.divisors(op, include_pad, dtype))),)
 
 
 @gradient("LpPool", Category.POOLING)
@@ -57,7 +57,7 @@ def lp_pool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     def entry() -> Any:
         scaled = g if p == 1 else op.Div(g, _power(op, op.Where(op.Equal(node.y, 0.0), 1.0, node.y), p - 1))
         local = op.Mul(_power(op, op.Abs(node.x), p - 1), op.Sign(node.x))
-        return op.Mul(_spread(op, w, scaled), local)
+        return op.Mul(spread(op, w, scaled), local)
 
     return (entry,)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import onnx_ir as ir
@@ -12,7 +12,18 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Entry, lookup
 from onnxplain.backward.view import NodeView
 
-__all__ = ["GRADIENT", "Binding", "Gradient", "Pass", "Rule", "propagate"]
+__all__ = [
+    "GRADIENT",
+    "Binding",
+    "Gradient",
+    "Pass",
+    "Product",
+    "Rule",
+    "SignalOnly",
+    "Stop",
+    "propagate",
+    "written",
+]
 
 
 @dataclass(frozen=True)
@@ -25,14 +36,27 @@ class Binding:
         The node.
     active
         Positions of the inputs that lie on the path, among those that the operator's category speaks of.
+    source
+        Where the node closes a piece that is one function of each element: the value it is a function of.
+    signal
+        Where the node is a product of a signal and a gate: the position of the signal.
+    rectified
+        Whether nothing arrives where the output is not positive, since a ReLU follows.
     """
 
     node: ir.Node
     active: tuple[int, ...]
+    source: ir.Value | None = None
+    signal: int | None = None
+    rectified: bool = False
 
 
 class Rule(Protocol):
-    """A modified backward rule: hashable data that binds to nodes."""
+    """A modified backward rule: hashable data that binds to nodes.
+
+    A rule that gives in proportion to the input (nothing where the input is 0) may say so by an attribute
+    ``proportional``: rules below then leave out what nobody will ask for.
+    """
 
     @property
     def name(self) -> str:
@@ -53,7 +77,14 @@ def propagate(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
     rule = lookup(node)
     assert rule is not None
     assert rule.vjp is not None
-    return rule.vjp(op, node, *gradients)
+    found = rule.vjp(op, node, *gradients)
+    assert not isinstance(found, Mapping)
+    return found
+
+
+def written(entry: Entry) -> Any:
+    """Write an entry that may be lazy."""
+    return entry() if callable(entry) and not isinstance(entry, ir.Value) else entry
 
 
 @dataclass(frozen=True)
@@ -69,20 +100,82 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Pass:
-    """Give the output's relevance to the input unchanged: ``R_x = R_y``."""
+    """Give the output's relevance to the input unchanged: ``R_x = R_y``.
+
+    For elementwise functions, pieces that are one, and normalisations.  Further operands (the slope of
+    PRelu, the scale of a normalisation) get nothing, unless the first does not depend on what is explained.
+    """
 
     name: str = "pass"
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
-        """Pass to the active input; several share evenly."""
-        active = set(binding.active or (0,))
+        """Pass to the first active input."""
+        return _all_to(binding.active[0] if binding.active else 0, binding.source)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Products of values that both depend on the input.
+
+    * a signal times a gate (what comes out of a sigmoid or a softmax): all to the signal (Arras et al. 2017)
+    * a quotient: all to the numerator
+    * two signals: each half
+    """
+
+    name: str = "product"
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Share out what arrives."""
+        active = binding.active or (0,)
+        if len(active) == 1 or binding.node.op_type != "Mul" or binding.source is not None:
+            return _all_to(active[0], binding.source)
+        if binding.signal is not None:
+            return _all_to(binding.signal, None)
+        twice = binding.node.inputs[0] is binding.node.inputs[1]
 
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
-            relevance = gradients[0]
-            part = relevance if len(active) == 1 else relevance / len(active)
-            return [part if k in active else None for k in range(len(node.inputs))]
+            if twice:
+                return gradients[0], None
+            half = gradients[0] / len(active)
+            return [half if k in active else None for k in range(len(node.inputs))]
 
         return function
+
+
+@dataclass(frozen=True)
+class SignalOnly:
+    """Where one factor of a product is a gate, take it for a constant; else, and then, go by another rule."""
+
+    rule: Rule
+    name: str = "signal_only"
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Bind the rule to the signal alone."""
+        if binding.signal is not None:
+            binding = replace(binding, active=(binding.signal,))
+        return self.rule.bind(binding)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Let nothing through: what lies behind counts as constant."""
+
+    name: str = "stop"
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Give nothing to any input."""
+        return lambda op, node, *gradients: [None] * len(node.inputs)
+
+
+def _all_to(position: int, source: ir.Value | None) -> BackwardFunction:
+    """Give all to one input, or to a value further back."""
+
+    def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
+        if source is not None:
+            return {source: gradients[0]}
+        return [gradients[0] if k == position else None for k in range(len(node.inputs))]
+
+    return function
 
 
 GRADIENT = Gradient()

@@ -21,7 +21,7 @@ from onnxplain.backward.registry import BackwardFunction, Entry
 from onnxplain.backward.rules.base import Binding, propagate
 from onnxplain.backward.view import NodeView
 
-__all__ = ["RECTIFIERS", "Deconvolution", "Guided"]
+__all__ = ["RECTIFIERS", "BetaSmooth", "Deconvolution", "Guided"]
 
 #: Activations that let large inputs through and hold small ones back.
 RECTIFIERS = (
@@ -56,5 +56,27 @@ class Deconvolution:
 
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
             return (lambda: op.Relu(gradients[0]),)
+
+        return function
+
+
+@dataclass(frozen=True)
+class BetaSmooth:
+    """The derivative of softplus in place of ReLU's: ``g sigmoid(beta x)`` (Dombrowski et al. 2019).
+
+    Parameters
+    ----------
+    beta_smooth
+        The larger, the closer to ReLU.
+    """
+
+    beta_smooth: float = 10.0
+    name: str = "beta_smooth"
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Replace the gradient."""
+
+        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+            return (lambda: op.Mul(gradients[0], op.Sigmoid(op.Mul(node.x, self.beta_smooth))),)
 
         return function

@@ -1,66 +1,81 @@
-"""Layer-wise relevance propagation: rules as data, one way to run them.
+"""Layer-wise relevance propagation: rules as data.
 
-A rule is a sum of groups, a group a list of modified forwards.  With layer ``L(x; w, b)``, parts ``p`` of
-input, weight and bias, and ``stab(z) = z + eps sign(z)``, ``sign(0) = +1``::
+A rule is a sum of groups, a group a list of modified forwards.  With a layer ``L(x; w, b)``, parts ``p`` of
+input, weight and bias, signs s, and ``stab(z) = z + eps sign(z)``, ``sign(0) = +1``::
 
-    R_x = sum over groups c:  c * sum over branches (i, w, b):  p_i(x) * L_w^T(s)
-          with  s = R_y / stab(sum over branches  L(p_i(x); p_w(w), p_b(b)))
+    R_x = sum over groups c:  c * sum over branches (i, w, b):  s p_i(x) * L_w^T(r)
+          with  r = R_y / stab(sum over branches  s L(p_i(x); p_w(w), p_b(b)))
 
-======  ==========================================================  ==================
-rule    groups                                                      source
-======  ==========================================================  ==================
-eps     1 * [(x, w, b)]                                             Bach et al. 2015
-z+      1 * [(x+, w+, b+), (x-, w-, 0)]                             Montavon et al. 2017
-======  ==========================================================  ==================
+============  =====================================================================  =========================
+rule          groups                                                                 source
+============  =====================================================================  =========================
+0, eps        1 * [(x, w, b)]                                                        Bach et al. 2015
+gamma         where y > 0: 1 * [(x+, w + g w+, b + g b+), (x-, w + g w-, 0)];        Montavon et al. 2019,
+              where y < 0: 1 * [(x+, w + g w-, b + g b-), (x-, w + g w+, 0)]         Andeol et al. 2021
+alpha beta    a * [(x+, w+, b+), (x-, w-, 0)] - b * [(x+, w-, b-), (x-, w+, 0)]      Bach et al. 2015
+z+            alpha beta with a = 1, b = 0                                           Montavon et al. 2017
+flat          1 * [(1, 1, 0)]                                                        Bach et al. 2016
+w^2           1 * [(1, w^2, 0)]                                                      Montavon et al. 2017
+z^B           1 * [(x, w, 0) - (l, w+, 0) - (h, w-, 0)]                              Montavon et al. 2017
+============  =====================================================================  =========================
+
+How a rule runs on an operator is in :mod:`onnxplain.backward.rules.layers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
-import numpy as np
-import onnx_ir as ir
+from onnxplain.backward.registry import BackwardFunction
+from onnxplain.backward.rules import layers
+from onnxplain.backward.rules.base import Binding
+from onnxplain.backward.rules.stabilizer import Stabilize
+from onnxplain.errors import MethodError
 
-from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
-from onnxplain.backward.rules.base import Binding, propagate
-from onnxplain.backward.view import NodeView
-from onnxplain.errors import UnsupportedRuleError
-from onnxplain.graph import facts
-from onnxplain.graph.signs import non_negative
+__all__ = [
+    "Bound",
+    "Branch",
+    "Group",
+    "LRPRule",
+    "Part",
+    "alpha_beta",
+    "contrast",
+    "epsilon",
+    "flat",
+    "gamma",
+    "norm",
+    "wsquare",
+    "zbox",
+    "zero",
+    "zplus",
+]
 
-__all__ = ["Branch", "Group", "LRPRule", "epsilon", "stabilise", "zplus"]
+#: How a branch changes an operand; "up" and "down" are ``w + gamma w+`` and ``w + gamma w-``.
+Part = Literal["same", "positive", "negative", "up", "down", "square", "one", "low", "high", "zero"]
 
-#: How a branch changes an operand.
-Part = Literal["same", "positive", "negative", "zero"]
+#: The least or greatest value that an input can take: a number, or one per channel.
+Bound: TypeAlias = "float | tuple[float, ...]"
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One modified forward: which part of the input, the weight and the bias it uses."""
+    """One modified forward: which part of the input, the weight and the bias it uses, and its sign."""
 
     input: Part
     weight: Part
     bias: Part
+    sign: int = 1
 
 
 @dataclass(frozen=True)
 class Group:
-    """Branches that share a denominator, and the group's factor."""
+    """Branches that share a denominator, the group's factor, and for which outputs it is."""
 
     factor: float
     branches: tuple[Branch, ...]
-
-    @property
-    def non_negative(self) -> bool:
-        """Whether all contributions are >= 0, whatever the operands are."""
-        return all(
-            b.input == b.weight and b.input in ("positive", "negative") and b.bias in ("positive", "zero")
-            for b in self.branches
-        )
+    outputs: Literal["all", "positive", "negative"] = "all"
 
 
 @dataclass(frozen=True)
@@ -73,13 +88,40 @@ class LRPRule:
         Shown in the rule table.
     groups
         See the module.
-    epsilon
-        The stabiliser's epsilon, absolute.
+    stabilizer
+        The stabiliser: its epsilon, absolute, or a function ``(op, z) -> z``.
+    gamma
+        Of the parts "up" and "down".
+    low, high
+        Of the parts "low" and "high".
+    zero_params
+        Parameters to set to zero: ``"bias"``, ``"weight"``.
     """
 
     name: str
     groups: tuple[Group, ...]
-    epsilon: float = 1e-6
+    stabilizer: Stabilize = 1e-6
+    gamma: float = 0.0
+    low: Bound | None = None
+    high: Bound | None = None
+    zero_params: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.zero_params:
+            if name not in ("bias", "weight"):
+                raise MethodError(f"zero_params names '{name}'; it may name 'bias' and 'weight'")
+
+    @property
+    def proportional(self) -> bool:
+        """Whether nothing is given to an input that is 0."""
+        return all(
+            b.input in ("same", "positive", "negative") for group in self.groups for b in group.branches
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the only branch is the layer as it is."""
+        return self.groups == (AS_IT_IS,) and not self.zero_params
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient of a linear node.
@@ -87,129 +129,121 @@ class LRPRule:
         Raises
         ------
         UnsupportedRuleError
-            If the node is not linear in what lies on the path.
+            If the node is not linear in what lies on the path, or the rule changes weights that it does not
+            show.
         """
-        rule = lookup(binding.node)
-        assert rule is not None
-        label = facts.node_label(binding.node)
-        if rule.category not in (Category.LINEAR, Category.SUM, Category.BILINEAR):
-            raise UnsupportedRuleError(
-                f"LRP rule '{self.name}' needs a linear layer, which {label} is not; give it another rule "
-                "in the composite, or use integrated_gradients"
-            )
-        plain = self.groups == epsilon().groups
-        weighted = rule.category is Category.LINEAR and binding.node.op_type in _WEIGHTED
-        if not weighted or plain:
-            return lambda op, node, *g: self._as_it_is(op, node, g[0], binding.active)
-        if len(binding.active) != 1:
-            raise UnsupportedRuleError(
-                f"LRP rule '{self.name}' needs a layer with weights, but both operands of {label} depend "
-                "on the input; give it the rule 'epsilon' in the composite"
-            )
-        return lambda op, node, *g: self._modified(op, node, g[0], binding.active[0])
-
-    def _as_it_is(
-        self, op: Emitter, node: NodeView, relevance: Any, active: tuple[int, ...]
-    ) -> Sequence[Entry]:
-        """Run the one branch that changes nothing: it needs no second forward."""
-        share = op.Div(relevance, stabilise(op, node.y, self.epsilon))
-        rule = lookup(node)
-        if rule is not None and rule.category is not Category.SUM and len(active) > 1:
-            share = share / len(active)  # a product: each factor accounts for the whole once
-        entries = propagate(op, node, share)
-
-        def entry(k: int) -> Any:
-            part = _written(entries[k])
-            return None if part is None else op.Mul(node.input(k), part)
-
-        return [partial(entry, k) if k in active else None for k in range(len(entries))]
-
-    def _modified(self, op: Emitter, node: NodeView, relevance: Any, data: int) -> Sequence[Entry]:
-        x = node.input(data)
-        positive = non_negative(x)
-
-        def entry() -> Any:
-            total: Any = None
-            for group in self.groups:
-                views = [v for b in group.branches if (v := _view(op, node, data, b, positive)) is not None]
-                if not views:
-                    continue
-                outputs = [op.clone(v.source, v.inputs)[0] for v in views]
-                z = outputs[0] if len(outputs) == 1 else op.Sum(*outputs)
-                share = op.Div(relevance, stabilise(op, z, self.epsilon, non_negative=group.non_negative))
-                for view in views:
-                    back = _written(propagate(op, view, share)[data])
-                    part = op.Mul(view.input(data), back)
-                    part = part if group.factor == 1.0 else op.Mul(part, group.factor)
-                    total = part if total is None else op.Add(total, part)
-            return op.zeros_like(x) if total is None else total
-
-        return [entry if k == data else None for k in range(len(node.inputs))]
+        return layers.bind(self, binding)
 
 
-#: Linear operators that carry a weight, and the position of their bias.
-_WEIGHTED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": None, "Einsum": None}
+AS_IT_IS = Group(1.0, (Branch("same", "same", "same"),))
+_SUPPORTING = (Branch("positive", "positive", "positive"), Branch("negative", "negative", "zero"))
+_OPPOSING = (Branch("positive", "negative", "negative"), Branch("negative", "positive", "zero"))
 
 
-def epsilon(value: float = 1e-6) -> LRPRule:
+def zero(zero_params: Sequence[str] = ()) -> LRPRule:
+    """LRP-0: ``R_j = sum_k a_j w_jk / z_k R_k``; nothing goes down from an output that is exactly 0."""
+    return LRPRule("zero", (AS_IT_IS,), 0.0, zero_params=tuple(zero_params))
+
+
+def epsilon(epsilon: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
     """LRP-eps: ``R_j = sum_k a_j w_jk / (z_k + eps sign z_k) R_k``."""
-    return LRPRule("epsilon", (Group(1.0, (Branch("same", "same", "same"),)),), value)
+    return LRPRule("epsilon", (AS_IT_IS,), epsilon, zero_params=tuple(zero_params))
 
 
-def zplus(value: float = 1e-6) -> LRPRule:
+def norm(stabilizer: Stabilize = 1e-6) -> LRPRule:
+    """Share in proportion to the contributions (zennit's name of eps for operators without weights)."""
+    return LRPRule("norm", (AS_IT_IS,), stabilizer)
+
+
+def gamma(gamma: float = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
+    """LRP-gamma: what speaks for an output counts ``1 + gamma`` times, for inputs and outputs of either sign.
+
+    Positive outputs share by ``a+ (w + gamma w+) + a- (w + gamma w-)``, negative outputs by the mirror image.
+    """
+    for_positive = (Branch("positive", "up", "up"), Branch("negative", "down", "zero"))
+    for_negative = (Branch("positive", "down", "down"), Branch("negative", "up", "zero"))
+    groups = Group(1.0, for_positive, "positive"), Group(1.0, for_negative, "negative")
+    return LRPRule(f"gamma({gamma:g})", groups, stabilizer, gamma, zero_params=tuple(zero_params))
+
+
+def alpha_beta(
+    alpha: float = 2.0, beta: float = 1.0, stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()
+) -> LRPRule:
+    """LRP-alpha-beta: alpha times the share of what is positive, less beta times the share of what is not.
+
+    Like zennit it counts the bias's positive part among the positive contributions, its negative part among
+    the negative ones.
+
+    Raises
+    ------
+    MethodError
+        If ``alpha - beta`` is not 1, or one of them is negative.
+    """
+    if alpha < 0 or beta < 0 or abs(alpha - beta - 1) > 1e-12:
+        raise MethodError(f"alpha is {alpha:g} and beta {beta:g}; give alpha - beta = 1, neither negative")
+    groups = (Group(alpha, _SUPPORTING), Group(-beta, _OPPOSING))[: 2 if beta else 1]
+    name = f"alpha{alpha:g}_beta{beta:g}"
+    return LRPRule(name, groups, stabilizer, zero_params=tuple(zero_params))
+
+
+def zplus(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
     """LRP z+ (alpha 1, beta 0): only what speaks for the output, for inputs of either sign.
 
-    Like zennit (and unlike iNNvestigate) it keeps the positive part of the bias in the denominator.
+    Like zennit it keeps the positive part of the bias in the denominator; ``zero_params=("bias",)`` drops it.
     """
-    branches = (Branch("positive", "positive", "positive"), Branch("negative", "negative", "zero"))
-    return LRPRule("zplus", (Group(1.0, branches),), value)
+    return LRPRule("zplus", (Group(1.0, _SUPPORTING),), stabilizer, zero_params=tuple(zero_params))
 
 
-def stabilise(op: Emitter, z: Any, value: float, *, non_negative: bool = False) -> Any:
-    """Return ``z + eps sign(z)`` with ``sign(0) = +1``."""
-    if non_negative:
-        return op.Add(z, _like(op, z, value))
-    return op.Add(z, op.Where(op.Less(z, 0.0), _like(op, z, -value), _like(op, z, value)))
+def contrast(stabilizer: Stabilize = 1e-6) -> LRPRule:
+    """Contrastive excitation backprop's last layer: the share of what supports, less that of what opposes.
+
+    Each of the two sums to the relevance above, so that their difference sums to 0 (Zhang et al. 2016).
+    """
+    without = [
+        tuple(Branch(b.input, b.weight, "zero") for b in branches) for branches in (_SUPPORTING, _OPPOSING)
+    ]
+    return LRPRule("contrast", (Group(1.0, without[0]), Group(-1.0, without[1])), stabilizer)
 
 
-def _like(op: Emitter, z: ir.Value, number: float) -> ir.Value:
-    return op.const(number, z.dtype or ir.DataType.FLOAT)
+def flat(stabilizer: Stabilize = 1e-6) -> LRPRule:
+    """LRP-flat: every input of an output gets the same, ``R_j = sum_k 1 / (sum_j 1) R_k``."""
+    return LRPRule("flat", (Group(1.0, (Branch("one", "one", "zero"),)),), stabilizer)
 
 
-def _written(entry: Entry) -> Any:
-    return entry() if callable(entry) and not isinstance(entry, ir.Value) else entry
+def wsquare(stabilizer: Stabilize = 1e-6) -> LRPRule:
+    """LRP-w^2: by the weights alone, ``R_j = sum_k w_jk^2 / (sum_j w_jk^2) R_k``, for unbounded inputs."""
+    return LRPRule("wsquare", (Group(1.0, (Branch("one", "square", "zero"),)),), stabilizer)
 
 
-def _view(op: Emitter, node: NodeView, data: int, branch: Branch, positive: bool) -> NodeView | None:
-    """Return the node with the operands of a branch, or None if the branch is zero anyway."""
-    if positive and branch.input == "negative":
-        return None
-    inputs = list(node.inputs)
-    inputs[data] = node.input(data) if positive else _part(op, node.input(data), branch.input)
-    weight = 1 - data
-    inputs[weight] = _part(op, node.input(weight), _turned(branch.weight, node.float("alpha", 1.0)))
-    bias = _WEIGHTED[node.op_type]
-    if bias is not None and len(inputs) > bias and inputs[bias] is not None:
-        value = inputs[bias]
-        assert value is not None
-        inputs[bias] = (
-            None if branch.bias == "zero" else _part(op, value, _turned(branch.bias, node.float("beta", 1.0)))
+def zbox(low: Bound, high: Bound, stabilizer: Stabilize = 1e-6) -> LRPRule:
+    """LRP-z^B, for a first layer whose inputs lie between l and h (pixels).
+
+    ``R_j = sum_k (x_j w_jk - l_j w+_jk - h_j w-_jk) / sum_j (...) R_k``; ``low`` and ``high`` are numbers, or
+    one per channel, in the units of the layer's input.
+
+    Raises
+    ------
+    MethodError
+        If some bound below is not less than the one above.
+    """
+    bounds = [tuple(float(v) for v in b) if isinstance(b, Sequence) else float(b) for b in (low, high)]
+    pairs = _paired(*bounds)
+    if any(a >= b for a, b in pairs):
+        raise MethodError(
+            f"low is {low} and high is {high}; each bound below must be less than the one above"
         )
-    while inputs and inputs[-1] is None:
-        inputs.pop()
-    return node.with_inputs(*inputs)
+    branches = (
+        Branch("same", "same", "zero"),
+        Branch("low", "positive", "zero", -1),
+        Branch("high", "negative", "zero", -1),
+    )
+    return LRPRule("zbox", (Group(1.0, branches),), stabilizer, low=bounds[0], high=bounds[1])
 
 
-def _turned(part: Part, factor: float) -> Part:
-    """Return which part of an operand is this part of its product with a factor (Gemm's alpha, beta)."""
-    opposite: dict[Part, Part] = {"positive": "negative", "negative": "positive"}
-    return opposite.get(part, part) if factor < 0 else part
-
-
-def _part(op: Emitter, value: ir.Value, part: Part) -> Any:
-    zero = np.zeros((), (value.dtype or ir.DataType.FLOAT).numpy())
-    if part == "positive":
-        return op.Max(value, zero)
-    if part == "negative":
-        return op.Min(value, zero)
-    return op.Mul(value, zero) if part == "zero" else value
+def _paired(low: Bound, high: Bound) -> list[tuple[float, float]]:
+    lows = low if isinstance(low, tuple) else (low,)
+    highs = high if isinstance(high, tuple) else (high,)
+    count = max(len(lows), len(highs))
+    if len(lows) not in (1, count) or len(highs) not in (1, count):
+        raise MethodError(f"low has {len(lows)} values and high {len(highs)}; give as many, or one number")
+    return list(zip(lows * (count // len(lows)), highs * (count // len(highs)), strict=True))

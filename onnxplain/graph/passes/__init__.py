@@ -13,6 +13,7 @@ from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
 from onnxplain.graph.passes.retype import Retype
 from onnxplain.graph.passes.sequences_to_tensors import SequencesToTensors
+from onnxplain.graph.passes.split_batchnorm import SplitBatchNorm
 
 __all__ = [
     "MIN_OPSET",
@@ -27,6 +28,7 @@ __all__ = [
     "MaskByHardSigmoid",
     "Retype",
     "SequencesToTensors",
+    "SplitBatchNorm",
     "claim_contrib",
     "expand_functions",
     "has_body",

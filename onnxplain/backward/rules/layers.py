@@ -1,0 +1,369 @@
+"""How a relevance rule runs on linear operators: those with a weight operand, pools, and sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
+from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.rules.stabilizer import share
+from onnxplain.backward.view import NodeView
+from onnxplain.errors import UnsupportedRuleError
+from onnxplain.graph import facts
+from onnxplain.graph.signs import non_negative
+
+if TYPE_CHECKING:
+    from onnxplain.backward.rules.lrp import Bound, Branch, Group, LRPRule, Part
+
+__all__ = ["bind"]
+
+#: Operators of two factors, each the other's weight, and the position of their bias.
+_WEIGHTED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": None, "Einsum": None, "Mul": None}
+
+#: Operators whose own weights are positive and, for each output, all equal.
+_UNIFORM = frozenset({"AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"})
+
+#: Operators that are not linear, but whose inputs times derivatives sum to the output all the same.
+_HOMOGENEOUS = frozenset(
+    {"MaxPool", "GlobalMaxPool", "LpPool", "GlobalLpPool", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMin"}
+)
+
+_SIGN = {"same": 0, "positive": 1, "negative": -1, "one": 1, "square": 1}
+
+
+def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
+    """Say how a rule runs on a node.
+
+    Raises
+    ------
+    UnsupportedRuleError
+        If the node is not linear in what lies on the path, or the rule changes weights that it does not show.
+    """
+    node, active = binding.node, binding.active
+    row = lookup(node)
+    assert row is not None
+    label = facts.node_label(node)
+    linear = row.category in (Category.LINEAR, Category.SUM, Category.BILINEAR)
+    if not linear and not (rule.plain and node.op_type in _HOMOGENEOUS):
+        raise UnsupportedRuleError(
+            f"LRP rule '{rule.name}' needs a linear layer, which {label} is not; give it another rule "
+            "in the composite (such as 'pass'), or use integrated_gradients"
+        )
+    if node.op_type == "Div" and active != (0,):
+        raise UnsupportedRuleError(
+            f"LRP rule '{rule.name}' needs a linear layer, but {label} divides by what depends on the input; "
+            "give it the rule 'product' in the composite"
+        )
+    run: Callable[..., Any]
+    if rule.plain:
+        run = _as_it_is
+    elif row.category is Category.SUM:
+        run = _sum
+    elif node.op_type in _UNIFORM:
+        run = _uniform
+    elif node.op_type in _WEIGHTED and len([i for i in node.inputs[:2] if i is not None]) == 2:
+        run = _weighted
+        if node.op_type == "Einsum" and len(node.inputs) > 2:
+            run = _refuse(rule, label, "has more than two operands")
+    else:
+        run = _refuse(rule, label, "has weights that the rule cannot see")
+    return partial(_entries, rule, binding, run)
+
+
+def _refuse(rule: LRPRule, label: str, why: str) -> Callable[..., Any]:
+    raise UnsupportedRuleError(
+        f"LRP rule '{rule.name}' needs a layer with weights, but {label} {why}; give it the rule 'epsilon' "
+        "in the composite"
+    )
+
+
+def _entries(
+    rule: LRPRule,
+    binding: Binding,
+    run: Callable[..., Any],
+    op: Emitter,
+    node: NodeView,
+    /,
+    *gradients: Any,
+) -> Sequence[Entry]:
+    found: Sequence[Entry] = run(rule, binding, op, node, gradients[0])
+    return found
+
+
+def _as_it_is(
+    rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any
+) -> Sequence[Entry]:
+    """Run the one branch that changes nothing: it needs no second forward."""
+    part = share(op, relevance, node.y, rule.stabilizer, 1 if non_negative(node.y) else 0)
+    row = lookup(node)
+    if row is not None and row.category is not Category.SUM and len(binding.active) > 1:
+        part = part / len(binding.active)  # a product: each factor accounts for the whole once
+    entries = propagate(op, node, part)
+
+    def entry(k: int) -> Any:
+        back = written(entries[k])
+        return None if back is None else op.Mul(node.input(k), back)
+
+    return [partial(entry, k) if k in binding.active else None for k in range(len(entries))]
+
+
+def _groups(rule: LRPRule, binding: Binding) -> list[Group]:
+    """Return the groups that can get anything: none for negative outputs where a ReLU follows."""
+    return [g for g in rule.groups if not (binding.rectified and g.outputs == "negative")]
+
+
+def _shared(
+    rule: LRPRule,
+    binding: Binding,
+    op: Emitter,
+    node: NodeView,
+    group: Group,
+    relevance: Any,
+    z: Any,
+    sign: int,
+) -> Any:
+    """Return the relevance over the denominator, for the outputs that the group is for."""
+    part = share(op, relevance, z, rule.stabilizer, sign)
+    if group.outputs == "all" or binding.rectified:
+        return part
+    chosen = op.Greater(node.y, 0.0) if group.outputs == "positive" else op.Less(node.y, 0.0)
+    return op.keep_where(chosen, part)
+
+
+def _total(op: Emitter, parts: Sequence[tuple[float, Any]]) -> Any:
+    """Return the sum of factor times part."""
+    total: Any = None
+    for factor, part in parts:
+        if total is not None and factor == -1.0:
+            total = op.Sub(total, part)
+            continue
+        scaled = part if factor == 1.0 else op.Mul(part, factor)
+        total = scaled if total is None else op.Add(total, scaled)
+    return total
+
+
+def _weighted(
+    rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any
+) -> Sequence[Entry]:
+    """Run the branches with changed operands; of two that vary, each is the input once, for half."""
+    active = binding.active
+    if len(active) > 1:
+        relevance = relevance / len(active)
+
+    def entry(data: int) -> Any:
+        x = node.input(data)
+        parts: list[tuple[float, Any]] = []
+        for group in _groups(rule, binding):
+            branches = _branches(rule, op, node, data, group)
+            if not any(b.contributes for b in branches):
+                continue
+            outputs = [(float(b.sign), op.clone(node.source, b.view.inputs)[0]) for b in branches]
+            z = _total(op, outputs)
+            sign = _common_sign(branches)
+            r = _shared(rule, binding, op, node, group, relevance, z, sign)
+            for b in branches:
+                if b.contributes:
+                    back = written(propagate(op, b.backward, r)[data])
+                    part = back if b.whole else op.Mul(b.view.input(data), back)
+                    parts.append((group.factor * b.sign, part))
+        return _total(op, parts) if parts else op.zeros_like(x)
+
+    return [partial(entry, k) if k in active else None for k in range(len(node.inputs))]
+
+
+class _Operands:
+    """A branch on one node: its operands, and what is known of them."""
+
+    def __init__(self, rule: LRPRule, op: Emitter, node: NodeView, data: int, branch: Branch) -> None:
+        self.sign = branch.sign
+        self.whole = branch.input == "one"
+        x = node.input(data)
+        positive = non_negative(x)
+        weight = 1 - data
+        inputs = list(node.inputs)
+        part = "same" if positive and branch.input == "positive" else branch.input
+        inputs[data] = _data_part(rule, op, node, data, part)
+        alpha = node.float("alpha", 1.0) if node.op_type == "Gemm" else 1.0
+        weight_part: Part = "zero" if "weight" in rule.zero_params else branch.weight
+        inputs[weight] = _part(op, node.input(weight), weight_part, rule.gamma, alpha)
+        bias = _WEIGHTED[node.op_type]
+        has_bias = bias is not None and node.optional(bias) is not None
+        self.has_bias = has_bias and branch.bias != "zero" and "bias" not in rule.zero_params
+        if bias is not None and has_bias:
+            beta = node.float("beta", 1.0) if node.op_type == "Gemm" else 1.0
+            inputs[bias] = (
+                _part(op, node.input(bias), branch.bias, rule.gamma, beta) if self.has_bias else None
+            )
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        self.view = node.with_inputs(*inputs)
+        # The layer is linear, so its adjoint needs the data for its shape only.
+        self.backward = node.with_inputs(*(x if k == data else v for k, v in enumerate(inputs)))
+        known = facts.constant(inputs[weight])
+        self.contributes = not (
+            (positive and branch.input == "negative") or (known is not None and not known.any())
+        )
+        sign = 1 if positive and branch.input == "same" else _SIGN.get(branch.input, 0)
+        sign *= _SIGN.get(branch.weight, 0)
+        bias_sign = _SIGN.get(branch.bias, 0) if self.has_bias else sign
+        self.all_signed = self.sign * sign if sign == bias_sign else 0
+
+
+def _branches(rule: LRPRule, op: Emitter, node: NodeView, data: int, group: Group) -> list[_Operands]:
+    """Return the branches that are not zero anyway."""
+    made = [_Operands(rule, op, node, data, branch) for branch in group.branches]
+    return [b for b in made if b.contributes or b.has_bias]
+
+
+def _common_sign(branches: Sequence[_Operands]) -> int:
+    """Return the sign that all contributions have, or 0."""
+    signs = {b.all_signed for b in branches}
+    return signs.pop() if len(signs) == 1 else 0
+
+
+def _data_part(rule: LRPRule, op: Emitter, node: NodeView, data: int, part: Part) -> Any:
+    x = node.input(data)
+    if part == "one":
+        return op.full_like(x, 1.0)
+    if part in ("low", "high"):
+        bound = rule.low if part == "low" else rule.high
+        assert bound is not None
+        return op.expand_like(_bound(op, node, data, bound), x)
+    return _part(op, x, part, rule.gamma, 1.0)
+
+
+def _bound(op: Emitter, node: NodeView, data: int, bound: Bound) -> Any:
+    """Return a bound as a constant that broadcasts to the input: several values go along its channels."""
+    dtype = (node.input(data).dtype or ir.DataType.FLOAT).numpy()
+    array = np.asarray(bound, dtype).reshape(-1)
+    if array.size == 1:
+        return op.const(array.reshape(()))
+    rank = node.rank(data)
+    axis = 1 if node.op_type in ("Conv", "ConvTranspose") else rank - 1
+    length = facts.static_dim(node.input(data), axis)
+    if length is not None and length != array.size:
+        raise UnsupportedRuleError(
+            f"low and high have {array.size} values, but the input of {node.label} has {length} channels; "
+            "give one per channel, or one number for all"
+        )
+    return op.const(array.reshape([-1 if k == axis else 1 for k in range(rank)]))
+
+
+def _part(op: Emitter, value: ir.Value, part: Part, gamma: float, factor: float) -> Any:
+    """Return p such that factor times p is the part of factor times the value (Gemm's alpha and beta)."""
+    if part == "same":
+        return value
+    key = (value, part, gamma if part in ("up", "down") else 0.0, factor)
+    if key not in op.memo:
+        op.memo[key] = _write_part(op, value, part, gamma, factor)
+    return op.memo[key]
+
+
+def _write_part(op: Emitter, value: ir.Value, part: Part, gamma: float, factor: float) -> Any:
+    zero = np.zeros((), (value.dtype or ir.DataType.FLOAT).numpy())
+    up = factor >= 0
+    if part == "zero":
+        return op.zeros_like(value)
+    if part == "positive":
+        return op.Max(value, zero) if up else op.Min(value, zero)
+    if part == "negative":
+        return op.Min(value, zero) if up else op.Max(value, zero)
+    if part in ("up", "down"):
+        clipped = op.Max(value, zero) if up == (part == "up") else op.Min(value, zero)
+        return op.Add(value, op.Mul(clipped, gamma))
+    if part == "square":
+        squared = op.Mul(value, value)
+        return squared if factor == 1.0 else op.Mul(squared, factor)
+    assert part == "one", part
+    return op.full_like(value, 1.0 / factor)
+
+
+def _scale(rule: LRPRule, part: Part, sign: float) -> float:
+    """Return what a branch makes of a weight that is +1 or -1 (or, all equal, counts as one)."""
+    if "weight" in rule.zero_params:
+        return 0.0
+    clipped = {"positive": max(sign, 0.0), "negative": min(sign, 0.0)}
+    up = sign + rule.gamma * max(sign, 0.0)
+    down = sign + rule.gamma * min(sign, 0.0)
+    return {**clipped, "up": up, "down": down, "one": 1.0, "square": 1.0}.get(part, sign)
+
+
+def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any) -> Sequence[Entry]:
+    """Run the branches on an operator whose own weights are positive and all equal."""
+    data = 0
+    x = node.input(data)
+    positive = non_negative(x)
+
+    def entry() -> Any:
+        parts: list[tuple[float, Any]] = []
+        for group in _groups(rule, binding):
+            chosen = [
+                (b.sign * _scale(rule, b.weight, 1.0), b.input)
+                for b in group.branches
+                if _scale(rule, b.weight, 1.0) and not (positive and b.input == "negative")
+            ]
+            if not chosen:
+                continue
+            inputs = [
+                _data_part(rule, op, node, data, "same" if positive and i == "positive" else i)
+                for _, i in chosen
+            ]
+            outputs = [
+                (f, op.clone(node.source, [v, *node.inputs[1:]])[0])
+                for (f, _), v in zip(chosen, inputs, strict=True)
+            ]
+            signs = {np.sign(f) * (1 if positive and i == "same" else _SIGN.get(i, 0)) for f, i in chosen}
+            sign = int(signs.pop()) if len(signs) == 1 else 0
+            r = _shared(rule, binding, op, node, group, relevance, _total(op, outputs), sign)
+            back = written(propagate(op, node, r)[data])
+            for (f, i), v in zip(chosen, inputs, strict=True):
+                parts.append((group.factor * f, back if i == "one" else op.Mul(v, back)))
+        return _total(op, parts) if parts else op.zeros_like(x)
+
+    return [entry, *[None] * (len(node.inputs) - 1)]
+
+
+def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any) -> Sequence[Entry]:
+    """Run the branches on a sum or difference; operands that do not vary are its bias."""
+    count = len(node.inputs)
+    signs = [-1.0 if node.op_type == "Sub" and k == 1 else 1.0 for k in range(count)]
+    rest = [k for k in range(count) if k not in binding.active]
+    ratio = 1.0 / count if node.op_type == "Mean" else 1.0
+
+    def part_of(branch: Branch, k: int) -> Any:
+        x = node.input(k)
+        part = "same" if branch.input == "positive" and non_negative(x) else branch.input
+        return _data_part(rule, op, node, k, part)
+
+    shares: list[tuple[Group, Any]] = []
+
+    def write_shares() -> None:
+        for group in [] if shares else _groups(rule, binding):
+            terms: list[tuple[float, Any]] = []
+            for b in group.branches:
+                scales = [(k, _scale(rule, b.weight, signs[k])) for k in binding.active]
+                terms += [(ratio * b.sign * f, part_of(b, k)) for k, f in scales if f]
+                if b.bias != "zero" and "bias" not in rule.zero_params:
+                    offsets = [_part(op, node.input(k), b.bias, rule.gamma, signs[k]) for k in rest]
+                    terms += [(ratio * b.sign * signs[k], v) for k, v in zip(rest, offsets, strict=True)]
+            if terms:
+                z = op.expand_like(_total(op, terms), node.y)
+                shares.append((group, _shared(rule, binding, op, node, group, relevance, z, 0)))
+
+    def entry(k: int) -> Any:
+        write_shares()
+        parts: list[tuple[float, Any]] = []
+        for group, r in shares:
+            for b in group.branches:
+                factor = group.factor * ratio * b.sign * _scale(rule, b.weight, signs[k])
+                if factor:
+                    parts.append((factor, r if b.input == "one" else op.Mul(part_of(b, k), r)))
+        return _total(op, parts) if parts else op.zeros_like(node.input(k))
+
+    return [partial(entry, k) if k in binding.active else None for k in range(count)]

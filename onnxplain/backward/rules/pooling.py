@@ -1,0 +1,64 @@
+"""Max pooling as a soft choice: relevance in proportion to the activations of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import BackwardFunction, Entry
+from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.rules.stabilizer import Stabilize, share
+from onnxplain.backward.view import NodeView
+from onnxplain.errors import UnsupportedRuleError
+from onnxplain.graph import facts
+from onnxplain.graph.signs import non_negative
+
+__all__ = ["ProportionalPool"]
+
+_AVERAGE = {"MaxPool": "AveragePool", "GlobalMaxPool": "GlobalAveragePool"}
+
+
+@dataclass(frozen=True)
+class ProportionalPool:
+    """Treat max pooling as a sum: ``R_j = sum_k x_j+ / (sum_j x_j+) R_k`` over the windows k.
+
+    The alternative to giving everything to the winner (Montavon et al. 2019).  A window without a positive
+    value gives nothing.
+    """
+
+    stabilizer: Stabilize = 1e-6
+    name: str = "proportional"
+    proportional = True
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Replace the gradient.
+
+        Raises
+        ------
+        UnsupportedRuleError
+            If the node is no max pooling.
+        """
+        if binding.node.op_type not in _AVERAGE:
+            raise UnsupportedRuleError(
+                f"rule '{self.name}' is for MaxPool and GlobalMaxPool, and {facts.node_label(binding.node)} "
+                "is neither; give it another rule in the composite"
+            )
+
+        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+            def entry() -> Any:
+                x = node.x if non_negative(node.x) else op.Relu(node.x)
+                op_type = _AVERAGE[node.op_type]
+                kept = [a for name, a in node.source.attributes.items() if name != "storage_order"]
+                average = ir.Node("", op_type, [x], kept, name=f"{node.source.name}/average")
+                view = NodeView(average, (x,), (op.annotate(op.clone(average, [x])[0], node.y),))
+                back = written(propagate(op, view, share(op, gradients[0], view.y, self.stabilizer, 1))[0])
+                average.replace_input_with(0, None)  # it only says how to pool
+                return op.Mul(x, back)
+
+            return (entry,)
+
+        return function

@@ -1,0 +1,76 @@
+"""Keeping denominators away from zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.graph import facts
+
+__all__ = ["Stabilize", "Stabilizer", "share"]
+
+#: A number (epsilon), or a function ``(op, z) -> stabilised z`` that writes nodes.
+Stabilize: TypeAlias = "float | Callable[[Emitter, ir.Value], ir.Value]"
+
+
+@dataclass(frozen=True)
+class Stabilizer:
+    """``z + eps sign(z)`` with ``sign(0) = +1``, or one of its variants.
+
+    Parameters
+    ----------
+    epsilon
+        What is added, absolute.
+    clip
+        Instead of adding, keep the magnitude at least at epsilon.
+    norm_scale
+        Multiply epsilon by the root of the mean of z squared, over all axes but the batch axis.
+    """
+
+    epsilon: float = 1e-6
+    clip: bool = False
+    norm_scale: bool = False
+
+    def __call__(self, op: Emitter, z: ir.Value, sign: int = 0) -> Any:
+        """Write the stabilised value; ``sign`` is +1 or -1 where z is known never to have the other sign."""
+        epsilon: Any = op.const(self.epsilon, z.dtype or ir.DataType.FLOAT)
+        if self.norm_scale:
+            rank = facts.rank(z) or 0
+            axes = list(range(1, rank)) if rank > 1 else list(range(rank))
+            epsilon = op.Mul(op.Sqrt(op.mean(op.Mul(z, z), axes)), epsilon)
+        if sign > 0:
+            return op.Max(z, epsilon) if self.clip else op.Add(z, epsilon)
+        if sign < 0:
+            return op.Min(z, op.Neg(epsilon)) if self.clip else op.Sub(z, epsilon)
+        negative = op.Less(z, 0.0)
+        if self.clip:
+            return op.Where(negative, op.Min(z, op.Neg(epsilon)), op.Max(z, epsilon))
+        return op.Add(z, op.Where(negative, op.Neg(epsilon), epsilon))
+
+
+def share(op: Emitter, relevance: Any, z: ir.Value, stabilize: Stabilize, sign: int = 0) -> Any:
+    """Return relevance over the stabilised denominator; with epsilon 0, nothing where z is 0.
+
+    Parameters
+    ----------
+    op
+        Writes.
+    relevance, z
+        What is shared out, and the sum of all contributions; same shape.
+    stabilize
+        Number or function.
+    sign
+        +1 or -1 where z is known never to have the other sign.
+    """
+    if isinstance(stabilize, (int, float)):
+        if stabilize == 0:
+            empty = op.Equal(z, 0.0)
+            return op.Where(empty, 0.0, op.Div(relevance, op.Where(empty, 1.0, z)))
+        stabilize = Stabilizer(float(stabilize))
+    if isinstance(stabilize, Stabilizer):
+        return op.Div(relevance, stabilize(op, z, sign))
+    return op.Div(relevance, stabilize(op, z))
