@@ -33,6 +33,20 @@ METHODS: dict[str, dict[str, Any]] = {
     "guided": {"method": "guided_backprop"},
     "LRP epsilon": {"method": "lrp", "composite": "epsilon"},
     "LRP epsilon_plus": {"method": "lrp", "composite": "epsilon_plus"},
+    "LRP epsilon_plus_flat": {"method": "lrp", "composite": "epsilon_plus_flat"},
+    "LRP epsilon_alpha2_beta1": {"method": "lrp", "composite": "epsilon_alpha2_beta1"},
+    "LRP epsilon_gamma_box": {"method": "lrp", "composite": "epsilon_gamma_box", "low": -5.0, "high": 5.0},
+    "DeepLift": {"method": "deep_lift"},
+}
+
+#: Which of our rows computes the same as which of the peers'.
+PAIRS = {
+    "onnxplain gradient": "torch forward + autograd",
+    "onnxplain LRP epsilon_plus": "zennit EpsilonPlus",
+    "onnxplain LRP epsilon_plus_flat": "zennit EpsilonPlusFlat",
+    "onnxplain LRP epsilon_alpha2_beta1": "zennit EpsilonAlpha2Beta1",
+    "onnxplain LRP epsilon_gamma_box": "zennit EpsilonGammaBox",
+    "onnxplain DeepLift": "Captum DeepLift",
 }
 
 
@@ -81,7 +95,9 @@ def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, 
     if has("captum"):
         from captum import attr
 
-        methods = {"Saliency": attr.Saliency, "GuidedBackprop": attr.GuidedBackprop}
+        methods = {
+            "Saliency": attr.Saliency, "GuidedBackprop": attr.GuidedBackprop, "DeepLift": attr.DeepLift
+        }  # fmt: skip
         if name == "vgg16":  # Captum's LRP has no rule for the sums of residual blocks
             methods["LRP (epsilon)"] = attr.LRP
         made = {label: method(net) for label, method in methods.items()}
@@ -93,9 +109,12 @@ def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, 
         zennit = import_zennit()
         other = twin(name, model, add=zennit_sum()) if name != "vgg16" else net
         canonizers = [zennit.canonizers.SequentialMergeBatchNorm()]
-        composite = zennit.composites.EpsilonPlus(canonizers=canonizers)
+        composites = {
+            "EpsilonPlus": {}, "EpsilonPlusFlat": {}, "EpsilonAlpha2Beta1": {},
+            "EpsilonGammaBox": {"low": -5.0, "high": 5.0},
+        }  # fmt: skip
 
-        def relevance() -> Any:
+        def relevance(composite: Any) -> Any:
             leaf = image.clone().requires_grad_()
             with composite.context(other) as hooked:
                 score = hooked(leaf)
@@ -103,7 +122,9 @@ def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, 
                 seed[:, TARGET] = score.detach()[:, TARGET]
                 return torch.autograd.grad(score, leaf, seed)[0].numpy()
 
-        jobs["zennit EpsilonPlus"] = relevance
+        for label, options in composites.items():
+            made_of = getattr(zennit.composites, label)(canonizers=canonizers, **options)
+            jobs[f"zennit {label}"] = lambda c=made_of: relevance(c)
     return jobs
 
 
@@ -131,13 +152,9 @@ def main() -> None:
         except ModuleNotFoundError as error:
             print(f"{error.name} is not installed: its rows are left out")
         rows = table(f"{name}, {args.threads} threads", interleaved(jobs, args.repeats), FORWARD)
-        pairs = {
-            "onnxplain gradient": "torch forward + autograd",
-            "onnxplain LRP epsilon_plus": "zennit EpsilonPlus",
-        }
-        for mine, theirs in pairs.items():
+        for mine, theirs in PAIRS.items():
             if theirs in jobs:
-                off = rows[mine]["difference"] = difference(jobs[mine](), jobs[theirs]())
+                off = rows[mine]["difference"] = difference(jobs[mine](), np.asarray(jobs[theirs]()))
                 print(f"{mine} agrees with {theirs} to {off:.1e}")
         results[name] = rows
     write_json(args.json, {"threads": args.threads, "repeats": args.repeats, "models": results})

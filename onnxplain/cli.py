@@ -87,6 +87,14 @@ Params = Annotated[
     list[str] | None,
     typer.Option("--param", "-p", help="A parameter of the method, such as n_steps=200; repeatable."),
 ]
+CompositeName = Annotated[
+    str | None,
+    typer.Option(
+        "--composite",
+        "-c",
+        help="LRP: which rule goes to which node; a name such as epsilon_plus, or a .toml or .json file.",
+    ),
+]
 OutputName = Annotated[
     str | None, typer.Option("--output-name", help="Which of the model's outputs (default: the first).")
 ]
@@ -119,6 +127,7 @@ def explain(
     ],
     method: MethodName = "integrated_gradients",
     params: Params = None,
+    composite: CompositeName = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -175,7 +184,7 @@ def explain(
     from onnxplain.wording import check_text, prediction_text, read_labels, target_text
 
     say = _speaker(quiet)
-    chosen = given.make_method(method, params or [])
+    chosen = given.make_method(method, params or [], composite)
     class_names = read_labels(labels) if labels is not None else None
     part_names = read_labels(names) if names is not None else None
     files = given.destinations(out, source, method)
@@ -220,12 +229,31 @@ def explain(
 
 
 @app.command()
-def inspect(model: Model, quiet: Quiet = False, debug: Debug = False) -> None:
+def inspect(
+    model: Model,
+    composite: Annotated[
+        str | None,
+        typer.Option(
+            "--composite",
+            "-c",
+            help="Show the LRP rule of each node under this composite: a name, or a .toml or .json file.",
+        ),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="An option of the composite, such as gamma=0.5; repeatable."),
+    ] = None,
+    output_name: OutputName = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
     """Show inputs, outputs and operators, and what would stop an explanation (then exit code 1)."""
+    from onnxplain import command_input as given
     from onnxplain.inspection import inspect as look
     from onnxplain.wording import interface_text
 
-    found = look(model)
+    options = given.composite_options(params or [], composite)
+    found = look(model, output=output_name, composite=composite, **options)
     if not quiet:
         for title, rows in (("inputs", found.inputs), ("outputs", found.outputs)):
             print(title)
@@ -238,8 +266,12 @@ def inspect(model: Model, quiet: Quiet = False, debug: Debug = False) -> None:
             name = f"{entry.domain}::{entry.op_type}" if entry.domain else entry.op_type
             table.append(("", name, str(entry.count), entry.gradient, entry.rule or "-"))
         widths = [max(len(row[i]) for row in table) for i in range(5)]
-        for line in table:
-            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        for cells in table:
+            print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        if found.rule_table is not None:
+            print(f"rules of {composite}")
+            for line in str(found.rule_table).splitlines():
+                print(f"  {line}".rstrip())
         for note in found.notes:
             print(f"note: {note}")
     for problem in found.problems:
@@ -256,6 +288,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],
     method: MethodName = "saliency",
     params: Params = None,
+    composite: CompositeName = None,
     output_name: OutputName = None,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -264,7 +297,7 @@ def export(
     import onnxplain as ox
     from onnxplain import command_input as given
 
-    chosen = given.make_method(method, params or [])
+    chosen = given.make_method(method, params or [], composite)
     given.check_folder(out, str(out))
     ox.export(model, out, method=chosen, output=output_name)
     _speaker(quiet)("wrote", str(out))

@@ -13,7 +13,7 @@ import numpy as np
 
 from onnxplain.errors import DataInputError, MethodError, TargetError
 from onnxplain.images import LoadedImage, load_image, preprocessing_for
-from onnxplain.methods import Method, method
+from onnxplain.methods import METHODS, Method, method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "baselines",
     "check_folder",
+    "composite_options",
     "destinations",
     "make_method",
     "number",
@@ -38,7 +39,7 @@ LEVELS = {"black": 0.0, "white": 1.0}
 
 
 def parameters(texts: Sequence[str]) -> dict[str, Any]:
-    """Read ``key=value`` pairs; values are Python literals, else text.
+    """Read ``key=value`` pairs; values are Python literals (numbers with commas are a tuple), else text.
 
     Raises
     ------
@@ -58,8 +59,17 @@ def parameters(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def make_method(name: str, texts: Sequence[str]) -> Method:
+def make_method(name: str, texts: Sequence[str], composite: str | None = None) -> Method:
     """Make a method from its name and ``key=value`` pairs; methods inside it are given by name.
+
+    Parameters
+    ----------
+    name
+        Of the method.
+    texts
+        Its parameters.
+    composite
+        Its parameter of that name, where it is given on its own.
 
     Raises
     ------
@@ -68,16 +78,57 @@ def make_method(name: str, texts: Sequence[str]) -> Method:
     """
     given = parameters(texts)
     kind = type(method(name))
+    if composite is not None:
+        _refuse_composite(name, kind, composite, given)
+        given["composite"] = composite
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         value = given.get(field.name)
-        if isinstance(field.default, Method) and isinstance(value, str):
+        if not isinstance(value, str):
+            continue
+        kinds = {part.strip() for part in str(field.type).split("|")} - {"None"}
+        if isinstance(field.default, Method):
             given[field.name] = method(value)
-        elif isinstance(field.default, int | float) and isinstance(value, str):
+        elif kinds == {"bool"}:
+            raise MethodError(f"parameter '{field.name}' of '{name}' is true or false, not '{value}'")
+        elif kinds and kinds <= {"int", "float"}:
             raise MethodError(f"parameter '{field.name}' of '{name}' is a number, not '{value}'")
+        elif kinds == {"tuple[str, ...]"}:
+            given[field.name] = tuple(part.strip() for part in value.split(","))
     try:
         return method(name, **given)
     except TypeError as error:
         raise MethodError(f"method '{name}' cannot take {', '.join(texts)}: {error}") from error
+
+
+def composite_options(texts: Sequence[str], composite: str | None) -> dict[str, Any]:
+    """Read the options of a composite, as the method lrp takes them.
+
+    Raises
+    ------
+    MethodError
+        If there is no composite, or one of them makes no sense.
+    """
+    if composite is None:
+        if texts:
+            raise MethodError(f"--param {texts[0]}: for a composite; name one with --composite")
+        return {}
+    made = make_method("lrp", texts, composite)
+    return {key: getattr(made, key) for key in parameters(texts)}
+
+
+def _refuse_composite(name: str, kind: type[Method], composite: str, given: Mapping[str, Any]) -> None:
+    """Refuse a composite that the method has no use for, or that is given twice."""
+    if not _takes_composite(kind):
+        others = ", ".join(key for key, other in METHODS.items() if _takes_composite(other))
+        raise MethodError(
+            f"--composite {composite}: method '{name}' takes no composite; use it with {others}"
+        )
+    if "composite" in given:
+        raise MethodError(f"--composite {composite}: --param composite is given too; keep one of them")
+
+
+def _takes_composite(kind: type[Method]) -> bool:
+    return any(field.name == "composite" for field in dataclasses.fields(kind))  # type: ignore[arg-type]
 
 
 def number(text: str, option: str) -> float:

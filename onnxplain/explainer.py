@@ -12,6 +12,7 @@ from onnxplain._types import Array, ArrayLike, Arrays, IntArray
 from onnxplain.attribution import Attribution
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import Question, explained_value
+from onnxplain.distribution import check_references, of_one_length
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
@@ -26,7 +27,7 @@ from onnxplain.inputs import (
     choose_output,
 )
 from onnxplain.layout import Layout, find_layout
-from onnxplain.methods import Method, OnePass
+from onnxplain.methods import DeepLift, DeepLiftShap, Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem
 from onnxplain.runtime.device import resolve
@@ -131,8 +132,9 @@ class Explainer:
         method
             A method, or its name (see ``onnxplain.METHODS``), with its parameters as further keywords.
         baselines
-            Where paths start: a number, an array that broadcasts to the input, or a dict by input name.
-            Default 0; for token inputs zeros at the embedding, or token ids.
+            Where paths start, or what is compared with: a number, an array that broadcasts to the input, or
+            a dict by input name.  Default 0; for token inputs zeros at the embedding, or token ids.  Methods
+            that take many references (``"deep_lift_shap"``) read the batch axis as counting these.
         output
             Name of the output to explain (default: the first of floats).
         wrt
@@ -172,19 +174,24 @@ class Explainer:
             found_target, _ = check_target(target, layout.n, predictions.shape, predictions, name)
         question = replace(question, target_axes=found_target.shape[1])
         features, entry_axes = self._features(arrays, infos, layout)
-        starts = self._baselines(baselines, infos, arrays, features, layout)
+        many = getattr(chosen, "takes_distribution", False)
+        starts = self._baselines(baselines, infos, arrays, features, layout, many=many)
+        twice = isinstance(chosen, (DeepLift, DeepLiftShap))  # the activations of the reference too
+        budget = self.memory_budget // 2 if twice else self.memory_budget
         call = Call(
             self._programs,
             question,
             found_target,
             {k: v for k, v in arrays.items() if k not in features},
             {**layout.axes, **entry_axes},
-            layout.exact or self._batch_size(internal_batch_size, arrays, layout, features, name),
+            layout.exact or self._batch_size(internal_batch_size, arrays, layout, features, name, budget),
             layout.exact,
             progress,
             with_predictions=predictions is None,
         )
-        found = chosen.attribute(Problem(call, features, np.arange(layout.n), starts))
+        rows = np.arange(layout.n)
+        problem = Problem(call, features, rows, {}, starts) if many else Problem(call, features, rows, starts)
+        found = chosen.attribute(problem)
         values = {i.name: self._back(i, found.values, arrays, call.axes) for i in infos}
         total = sum(v.reshape(layout.n, -1).astype(np.float64).sum(1) for v in found.values.values())
         return Attribution(
@@ -222,8 +229,10 @@ class Explainer:
         entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
         question = Question(output, entries, through_softmax=through_softmax)
         first = question
-        if isinstance(method, OnePass):
+        if isinstance(method, (OnePass, DeepLiftShap)):
             first = replace(question, composite=method.rules(), combine=method.combination())
+        if isinstance(method, OnePass):
+            first = replace(first, account=method.accounts())
         self._programs.check(first)
         info = next(o for o in self.outputs if o.name == output)
         main = next((i for i in (*infos, *self.inputs) if i.shape), None)
@@ -278,7 +287,10 @@ class Explainer:
         arrays: Arrays,
         features: Arrays,
         layout: Layout,
+        *,
+        many: bool,
     ) -> Arrays:
+        """Return one baseline per sample, or (``many``) as many as are given, the same for all samples."""
         by_name: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
         if given is not None and not isinstance(given, dict):
             if len(infos) != 1:
@@ -293,6 +305,9 @@ class Explainer:
         out: Arrays = {}
         for info in infos:
             start = by_name.get(info.name)
+            if many:
+                out |= self._references(start, info, arrays, features, layout)
+                continue
             if info.role in ("token", "number") and start is not None:
                 wanted = replace(info, shape=None)
                 ids = check_inputs({info.name: start}, [wanted])[info.name]
@@ -305,10 +320,46 @@ class Explainer:
                 continue
             for entry in info.entries:
                 out[entry] = check_baseline(start, entry, features[entry], layout.axes.get(entry, 0))
-        return out
+        return of_one_length(out) if many else out
+
+    def _references(
+        self, given: Any, info: InputInfo, arrays: Arrays, features: Arrays, layout: Layout
+    ) -> Arrays:
+        """Return the references of one input, (M, ...) by entry; of tokens at their embedding."""
+        if info.role not in ("token", "number") or given is None:
+            return {
+                e: check_references(given, info.name, features[e], layout.axes.get(e, 0))
+                for e in info.entries
+            }
+        given = check_inputs({info.name: given}, [replace(info, shape=None)])[info.name]
+        axis = layout.axes[info.name]
+        array = arrays[info.name]
+        rows = array[None] if axis is None else np.moveaxis(array, axis, 0)
+        ids = check_references(given, info.name, rows, axis)
+        made = [
+            self._values(
+                info.entries,
+                {
+                    **arrays,
+                    info.name: row if axis is None else np.repeat(np.expand_dims(row, axis), layout.n, axis),
+                },
+                layout,
+            )
+            for row in ids
+        ]
+        return {
+            e: np.stack([v[e] if v[e].ndim < features[e].ndim else v[e][0] for v in made])
+            for e in info.entries
+        }
 
     def _batch_size(
-        self, wanted: int | None, arrays: Arrays, layout: Layout, features: Arrays, output: str
+        self,
+        wanted: int | None,
+        arrays: Arrays,
+        layout: Layout,
+        features: Arrays,
+        output: str,
+        budget: int,
     ) -> int:
         axes = layout.axes
         shape = next(o.shape for o in self.outputs if o.name == output)
@@ -322,7 +373,7 @@ class Explainer:
         shapes = {
             k: tuple(1 if axis == axes[k] else d for axis, d in enumerate(v.shape)) for k, v in arrays.items()
         }
-        return self._memory.batch_size(shapes, self.memory_budget)
+        return self._memory.batch_size(shapes, budget)
 
     def _back(self, info: InputInfo, values: Arrays, arrays: Arrays, axes: dict[str, int | None]) -> Array:
         """Bring attributions into the input's shape; those of embeddings are summed over their axes."""

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from onnxplain._types import Array, ArrayLike
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
-from onnxplain.errors import InvalidModelError, MethodError, TargetError
+from onnxplain.errors import DataInputError, InvalidModelError, MethodError, TargetError
 from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
-from onnxplain.inputs import choose_explained, choose_output
+from onnxplain.inputs import as_array, choose_explained, choose_output
 from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.runtime.programs import lower
@@ -54,6 +56,7 @@ def export(
     output: str | None = None,
     wrt: str | Sequence[str] | None = None,
     through_softmax: bool = False,
+    baselines: ArrayLike | float | None = None,
     device: str = "cpu",
     **parameters: Any,
 ) -> Exported:
@@ -67,13 +70,16 @@ def export(
         Where to write.
     method
         A one-pass method: ``"saliency"``, ``"input_x_gradient"``, ``"guided_backprop"``,
-        ``"deconvolution"``, ``"lrp"``, with its parameters as further keywords.
+        ``"deconvolution"``, ``"lrp"``, ``"deep_lift"``, with its parameters as further keywords.
     output
         Which output to explain (default: the first of floats).
     wrt
         Which inputs to explain (default: the floats, or else tokens, as one number per token).
     through_softmax
         Explain a closing Softmax too.
+    baselines
+        For ``"deep_lift"``, the reference that the file will hold: a number, an array that broadcasts to the
+        input, or a dict by input name.  Default 0; for tokens always 0, at the embedding.
     device
         Whose form of convolution gradients to write: ``"cpu"`` or ``"cuda"``; both run everywhere.
 
@@ -85,6 +91,8 @@ def export(
 
     Raises
     ------
+    DataInputError
+        If the baselines do not fit.
     MethodError
         If the method needs more than one pass (a path, noise): run these with the Explainer.
     InvalidModelError
@@ -94,7 +102,7 @@ def export(
     if not isinstance(chosen, OnePass):
         raise MethodError(
             f"method '{chosen.name}' needs many passes and cannot be one graph; export saliency, "
-            "input_x_gradient, guided_backprop, deconvolution or lrp"
+            "input_x_gradient, guided_backprop, deconvolution, lrp or deep_lift"
         )
     normal = normalize(load(model), expand=needs_body)
     graph = normal.model.graph
@@ -111,7 +119,8 @@ def export(
         combine=chosen.combination(),
     )
     originals = [o.name for o in outputs]
-    program = build(normal, question, keep=originals)
+    references = _references(baselines, infos, chosen.rules().reference)
+    program = build(normal, question, keep=originals, references=references)
     made = program.model
     attributions = dict(zip(question.wrt, program.attributions, strict=True))
     _finish_outputs(made, originals, infos, attributions, normal.opset)
@@ -134,6 +143,51 @@ def export(
         tuple(i.name for i in proto.graph.input),
         tuple(o.name for o in proto.graph.output),
     )
+
+
+def _references(
+    given: ArrayLike | float | None, infos: Sequence[interface.InputInfo], wanted: bool
+) -> dict[str, Array] | None:
+    """Return the reference of each explained value, (...) or (1, ...), if the method compares with one.
+
+    Raises
+    ------
+    DataInputError
+        If one cannot stand for every sample, or none is wanted.
+    """
+    if not wanted:
+        if given is not None:
+            raise DataInputError("baselines are for methods that compare with a reference, such as deep_lift")
+        return None
+    by_name: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
+    if given is not None and not isinstance(given, Mapping):
+        if len(infos) != 1:
+            raise DataInputError("several inputs are explained; give baselines as a dict by input name")
+        by_name = {infos[0].name: given}
+    found: dict[str, Array] = {}
+    for info in infos:
+        start = by_name.pop(info.name, None)
+        if start is not None and info.entries != (info.name,):
+            raise DataInputError(
+                f"input '{info.name}' holds tokens, whose reference in a file is 0; leave it out"
+            )
+        array = as_array(0.0 if start is None else start, f"the baseline of '{info.name}'")
+        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+            raise DataInputError(f"the baseline of '{info.name}' must be finite numbers")
+        shape = info.shape
+        fits = shape is None or (
+            array.ndim <= len(shape)
+            and all(a == 1 or a == s for a, s in zip(reversed(array.shape), reversed(shape), strict=False))
+        )
+        if not fits:
+            raise DataInputError(
+                f"the baseline of '{info.name}' has shape {array.shape}, which does not broadcast to "
+                f"{info.spelled}; give a number, or an array of one sample's shape"
+            )
+        found |= dict.fromkeys(info.entries, array)
+    if by_name:
+        raise DataInputError(f"baseline for '{next(iter(by_name))}', which is not explained")
+    return found
 
 
 def _target_axes(output: interface.OutputInfo, inputs: Sequence[interface.InputInfo]) -> int:

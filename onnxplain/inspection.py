@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx_ir as ir
 
 from onnxplain.backward import engine
 from onnxplain.backward.adjoint import needs_body
+from onnxplain.backward.composite import Composite, RuleTable
+from onnxplain.backward.preparation import prepare
 from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Question, build
 from onnxplain.backward.registry import lookup
-from onnxplain.errors import OnnxplainError, TargetError
+from onnxplain.errors import MethodError, OnnxplainError, TargetError
 from onnxplain.graph import facts, interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
@@ -34,7 +38,9 @@ class OperatorRow:
     gradient
         ``"rule"``, ``"zero"``, ``"none: <reason>"`` or ``"missing"``.
     rule
-        What LRP with the composite ``epsilon_plus`` does with it, ``""`` if it is not on the path.
+        What LRP does with it, with the composite asked for or else ``epsilon_plus``: the rules that its nodes
+        get; ``"in a piece"`` if they are parts of pieces that take one rule, ``"rewritten"`` if others take
+        their place before; ``""`` if it is not on the path.
     """
 
     op_type: str
@@ -58,6 +64,9 @@ class Inspection:
         What would stop an explanation, and where; empty if gradients work.
     notes
         What reading changed; methods that do not work although gradients do.
+    rule_table
+        The rule of each node, (name, operator, rule), under the composite asked for; None if there was none,
+        or it does not work.
     """
 
     inputs: tuple[InputInfo, ...]
@@ -65,9 +74,16 @@ class Inspection:
     operators: tuple[OperatorRow, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    rule_table: RuleTable | None = None
 
 
-def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
+def inspect(
+    model: ModelSource,
+    *,
+    output: str | None = None,
+    composite: str | os.PathLike[str] | Composite | None = None,
+    **options: Any,
+) -> Inspection:
     """Look at a model without running it.
 
     Parameters
@@ -76,14 +92,24 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
         Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
     output
         Which output would be explained (default: the first of floats).
+    composite
+        Rules of LRP to show node by node: a name, a file, or a composite, as
+        :class:`~onnxplain.methods.relevance.LRP` takes it.
+    **options
+        Of the composite.
 
     Raises
     ------
     ModelNotFoundError, InvalidModelError, ExternalDataError
         If the model cannot be read.
+    MethodError
+        If there is no such composite, or it does not take an option.
     TargetError
         If it has no output of that name.
     """
+    if composite is None and options:
+        raise MethodError(f"'{next(iter(options))}' is an option of a composite; name one (composite=...)")
+    rules_asked = None if composite is None else preset(composite, **options)
     normal = normalize(load(model), expand=needs_body)
     graph = normal.model.graph
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
@@ -100,7 +126,9 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
     wrt = [v for v in (*graph.inputs, *(o for n in graph for o in n.outputs)) if v.name in names]
     if not wrt:
         problems.append("no input is made of floats or reaches an embedding; use a perturbation method")
+    table: RuleTable | None = None
     rules: dict[str, str] = {}
+    shown = rules_asked or preset("epsilon_plus")
     if chosen and wrt:
         nodes, _ = engine.path(graph, chosen, wrt)
         if not nodes:
@@ -111,11 +139,43 @@ def inspect(model: ModelSource, *, output: str | None = None) -> Inspection:
             problems += _stopped_while_writing(normal, wrt, output)
         if not problems:
             try:
-                table = preset("epsilon_plus").resolve(graph, chosen, wrt)
-                rules = {op_type: rule for _, op_type, rule in table}
+                table, left = _resolved(
+                    normal, shown, output or str(floats[0].name), [str(v.name) for v in wrt]
+                )
+                rules = _rules_by_operator(table, nodes, left)
             except OnnxplainError as error:
-                notes.append(f"LRP with epsilon_plus does not work: {error}")
-    return Inspection(inputs, outputs, _operators(graph, rules), tuple(problems), tuple(notes))
+                told = problems if rules_asked is not None else notes
+                told.append(f"LRP with {shown.name} does not work: {error}")
+    return Inspection(
+        inputs,
+        outputs,
+        _operators(graph, rules),
+        tuple(problems),
+        tuple(notes),
+        None if rules_asked is None else table,
+    )
+
+
+def _resolved(
+    normal: Normalized, composite: Composite, output: str, wrt: Sequence[str]
+) -> tuple[RuleTable, set[str]]:
+    """Resolve a composite on the graph that it makes of the model.
+
+    Returns what can be read of the table, and the operators that are left.
+    """
+    graph = prepare(normal.model, composite.preparation, wrt).graph
+    values = {v.name: v for v in (*graph.inputs, *(o for n in graph for o in n.outputs))}
+    score = before_softmax(values[output]) or values[output]
+    table = composite.resolve(graph, [score], [values[n] for n in wrt])
+    return RuleTable(table.rows, {}), {n.op_type for n in graph}
+
+
+def _rules_by_operator(table: RuleTable, walked: Sequence[ir.Node], left: set[str]) -> dict[str, str]:
+    """Say what becomes of each operator on the way."""
+    rules = {n.op_type: "in a piece" if n.op_type in left else "rewritten" for n in walked}
+    for op_type in {op_type for _, op_type, _ in table}:
+        rules[op_type] = ", ".join(dict.fromkeys(rule for _, found, rule in table if found == op_type))
+    return rules
 
 
 def _stopped_while_writing(normal: Normalized, wrt: Sequence[ir.Value], output: str | None) -> list[str]:

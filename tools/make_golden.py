@@ -76,6 +76,21 @@ class Attention(nn.Module):
         return self.end(self.layer(x).mean(1))
 
 
+#: By name, and what distinguishes several of one: the composite's options.
+COMPOSITES: dict[str, dict[str, Any]] = {
+    "epsilon_plus": {},
+    "epsilon_plus_flat": {},
+    "epsilon_alpha2_beta1": {},
+    "epsilon_alpha2_beta1_flat": {},
+    "epsilon_gamma_box": {"low": -5.0, "high": 6.0},
+    "epsilon_gamma_box:channels": {"low": (-5.0, -4.5), "high": (5.0, 6.0)},
+    "guided_backprop": {},
+    "deconvnet": {},
+    "beta_smooth": {},
+    "excitation_backprop": {"zero_params": ["bias"]},
+    "excitation_backprop:bias": {},
+}
+
 TINY: dict[str, Any] = {"convolutional": Convolutional, "residual": Residual, "attention": Attention}
 
 
@@ -99,11 +114,17 @@ def by_captum(net: nn.Module, x: torch.Tensor, targets: torch.Tensor, *, guided:
 
 def by_zennit(name: str, x: Any, targets: Any) -> dict[str, Any]:
     """Ask zennit."""
-    options = {"add": networks.zennit_sum(zennit)} if name == "residual" else {}
-    net = networks.network(name, **options)
+    layer = {"add": networks.zennit_sum(zennit)} if name == "residual" else {}
+    net = networks.network(name, **layer)
     return {
-        f"zennit:{c}": networks.zennit_walk(zennit, net, c, x, targets, relevance=c == "epsilon_plus")
-        for c in ("epsilon_plus", "guided_backprop", "deconvnet")
+        f"zennit:{key}": networks.zennit_walk(
+            net,
+            networks.zennit_composite(zennit, key.partition(":")[0], **options),
+            x,
+            targets,
+            relevance=key.startswith("epsilon"),
+        )
+        for key, options in COMPOSITES.items()
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,21 @@ input.
   the score difference. Networks of ReLUs have gradients that jump along the path, so more steps help
   little by little; a saturated score (a probability of 1) concentrates the whole change in a short
   stretch of the path; where the baseline scores like the input, the relative delta says little.
-* **LRP**: |delta| of `epsilon_plus` relative to the score. The rules keep what biases absorb: z+ counts
-  the positive biases among the contributions, and with many layers most of the relevance can end in
-  them. On networks without biases conservation is exact (a test). A word instead of a number is the
-  operator for which the composite has no rule.
+* **LRP**: |delta| of `epsilon_plus` relative to the score, in brackets the operators that kept most of
+  what is missing, as shares of the score (`LRP(account=True)` gives it by node; what nodes keep adds up
+  to the delta on every row). Conv, Gemm and Add keep the shares of their biases, which no input gets:
+  z+ counts only the positive ones, and with many layers nearly everything can end in them.
+  Normalisations keep the share of their shift, Softmax the constant term of its linearisation, and a
+  layer none of whose contributions has the sign that z+ asks for keeps all. Recurrent and control-flow
+  operators count as one. On networks without biases conservation is exact (a test).
+* **deep Taylor**: the same for `deep_taylor`, whose z+ leaves biases out: what is missing then is what
+  layers without a positive contribution got, and nothing else.
+* **DeepLIFT**: |delta| of DeepLift (Rescale) from a zero baseline relative to the score difference. It
+  is rounding, amplified where a difference is close to zero, except where the model chooses by a
+  condition on values (Where).
 
-| model | input | nodes | gradient | IG | LRP |
-| --- | --- | --- | --- | --- | --- |
+| model | input | nodes | gradient | IG | LRP (kept by) | deep Taylor | DeepLIFT |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -79,17 +88,39 @@ def row(name: str, quick: frozenset[str]) -> str:
     found = ox.inspect(model.path, output=model.output)
     nodes = sum(r.count for r in found.operators)
     if found.problems:
-        return f"| {name} | {shapes} | {nodes} | refused: {found.problems[0]} | | |"
+        return f"| {name} | {shapes} | {nodes} | refused: {found.problems[0]} | | | | |"
     explainer = ox.Explainer(model.path)
     target = target_of(model, explainer)
     options = {"target": target, "output": model.output}
     path = percent(explainer(model.feeds, method="integrated_gradients", **options))
-    try:
-        relevance = percent(explainer(model.feeds, method="lrp", **options))
-    except ox.errors.UnsupportedRuleError as error:
-        relevance = str(error).split(" node ")[0].split()[-1]
+    relevance = told(lambda: lrp(explainer, model, options))
+    taylor = told(lambda: percent(explainer(model.feeds, method="lrp", composite="deep_taylor", **options)))
+    lift = told(lambda: percent(explainer(model.feeds, method="deep_lift", **options)))
     checked = "-" if name in quick else gradient(model)
-    return f"| {name} | {shapes} | {nodes} | {checked} | {path} | {relevance} |"
+    return f"| {name} | {shapes} | {nodes} | {checked} | {path} | {relevance} | {taylor} | {lift} |"
+
+
+def told(explain: Any) -> str:
+    """Explain, or say which operator the rules refuse."""
+    try:
+        return str(explain())
+    except ox.errors.UnsupportedRuleError as error:
+        return str(error).split(" node ")[0].split()[-1]
+
+
+def lrp(explainer: ox.Explainer, model: Any, options: dict[str, Any]) -> str:
+    """Return the relative delta, and what the operators that kept most kept of the score."""
+    found = explainer(model.feeds, method=ox.LRP(account=True), **options)
+    kept: Counter[str] = Counter()
+    for node, amount in found.extras["kept"].items():
+        kept[node.split()[0]] += float(amount)
+    whole = float(found.score.sum())
+    missing = float(found.delta.sum()) + sum(kept.values())
+    if abs(missing) > 1e-3 * float(np.abs(found.score).sum()):
+        raise SystemExit(f"{model.name}: what nodes keep does not add up, {missing} is left")
+    most = sorted(kept.items(), key=lambda item: -abs(item[1]))[:3]
+    shares = ", ".join(f"{k} {v / whole:.0%}" for k, v in most if abs(v) >= 0.005 * abs(whole))
+    return percent(found) + (f" ({shares})" if shares else "")
 
 
 def main() -> int:

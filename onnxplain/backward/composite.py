@@ -53,6 +53,12 @@ class Match:
     depth: tuple[float, float] | None = None
     predicate: Callable[[Place], bool] | None = None
 
+    def __post_init__(self) -> None:
+        for key in ("ops", "categories"):  # one by itself is meant as a list of one
+            value = getattr(self, key)
+            single = isinstance(value, (str, Category))
+            object.__setattr__(self, key, (value,) if single else tuple(value))
+
     def __call__(self, place: Place) -> bool:
         """Tell whether a node matches."""
         if self.ops and place.node.op_type not in self.ops:
@@ -179,6 +185,7 @@ class Composite:
         places = find_places(nodes, reached, pieces, span)
         chosen = {node: self._choose(places[node]) for node in nodes if not _has_bodies(node)}
         silent = _silent_where_zero(nodes, chosen, pieces, outputs)
+        users = _users(nodes, pieces)
         rows: list[tuple[str, str, str]] = []
         functions: dict[ir.Node, BackwardFunction] = {}
         choosers: dict[ir.Node, Chooser] = {}
@@ -194,7 +201,7 @@ class Composite:
                 active_inputs(node, reached),
                 pieces.get(node),
                 signal(node, reached),
-                _is_rectified(node, chosen, silent, outputs),
+                _rectified(node, users, chosen, silent, outputs),
             )
             function = rule.bind(binding)
             if function is not None:
@@ -251,7 +258,7 @@ def _without_interiors(
     for node in reversed(nodes):
         if any(o in needed for o in node.outputs):
             kept.append(node)
-            ends = [pieces[node]] if node in pieces else engine.used_values(node)
+            ends = _ends(node, pieces)
             needed.update(v for v in ends if v in reached)
     kept.reverse()
     return kept
@@ -267,7 +274,7 @@ def _silent_where_zero(
     loud: set[ir.Value] = set()
     for node in reversed(nodes):
         rule = chosen.get(node)
-        ends = [pieces[node]] if node in pieces else engine.used_values(node)
+        ends = _ends(node, pieces)
         row = lookup(node)
         moves = (
             row is not None
@@ -282,18 +289,34 @@ def _silent_where_zero(
     return values - set(outputs)
 
 
-def _is_rectified(
+def _ends(node: ir.Node, pieces: Mapping[ir.Node, ir.Value]) -> Sequence[ir.Value]:
+    """Return what a node hands relevance to: the values that it uses, or where the piece it closes begins."""
+    return [pieces[node]] if node in pieces else engine.used_values(node)
+
+
+def _users(nodes: Sequence[ir.Node], pieces: Mapping[ir.Node, ir.Value]) -> dict[ir.Value, list[ir.Node]]:
+    """Return for each value the nodes that hand relevance to it."""
+    users: dict[ir.Value, list[ir.Node]] = {}
+    for node in nodes:
+        for value in _ends(node, pieces):
+            users.setdefault(value, []).append(node)
+    return users
+
+
+def _rectified(
     node: ir.Node,
+    users: Mapping[ir.Value, Sequence[ir.Node]],
     chosen: Mapping[ir.Node, Rule],
     silent: set[ir.Value],
     outputs: Sequence[ir.Value],
-) -> bool:
-    """Tell whether a node gets relevance only where its output is positive."""
+) -> ir.Value | None:
+    """Return the output of the ReLU behind a node, if relevance comes only where that is positive."""
     value = node.outputs[0]
     if value in outputs:
-        return False
-    users = [use.node for use in value.uses() if use.node in chosen]
-    return bool(users) and all(
-        u.op_type == "Relu" and chosen[u].name in ("pass", "gradient") and u.outputs[0] in silent
-        for u in users
-    )
+        return None
+    found = users.get(value, ())
+    for user in found:
+        passes_on = user.op_type == "Relu" and chosen[user].name in ("pass", "gradient")
+        if not passes_on or user.outputs[0] not in silent:
+            return None
+    return found[0].outputs[0] if found else None

@@ -17,21 +17,28 @@
     depth = [0.0, 0.5]
 
 Keys of a rule: ``rule``, its options, and what it is for, as :class:`~onnxplain.backward.composite.Match`
-takes it: ``ops``, ``categories``, ``name``, ``layer``, ``first``, ``last``, ``depth``.
+takes it: ``ops``, ``categories``, ``name``, ``layer``, ``first``, ``last``, ``depth``.  An epsilon or
+stabilizer is a number, or a table of what :class:`~onnxplain.backward.rules.stabilizer.Stabilizer` takes.
+
+Keys of the whole: ``name`` (default: the file's), ``extends`` (a preset, or another file, found from where
+this one lies), ``options`` of that preset, ``seed`` (``"one"`` or ``"score"``) and ``rules``.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules.base import Rule
-from onnxplain.backward.rules.catalogue import make_rule
+from onnxplain.backward.rules.catalogue import RULES, make_rule
+from onnxplain.backward.rules.stabilizer import Stabilizer
 from onnxplain.errors import MethodError
 
 if sys.version_info >= (3, 11):
@@ -43,6 +50,8 @@ __all__ = ["read"]
 
 _TOP = ("name", "extends", "options", "seed", "rules")
 _FLAGS = ("layer", "first", "last")
+_MATCHES = ("ops", "categories", "name", *_FLAGS, "depth")
+_STABILIZERS = ("epsilon", "stabilizer")
 
 
 def read(path: Path, preset: Callable[..., Composite]) -> Composite:
@@ -60,46 +69,99 @@ def read(path: Path, preset: Callable[..., Composite]) -> Composite:
     MethodError
         If the file cannot be read, or says what makes no sense.
     """
+    return _read(path, preset, ())
+
+
+def _read(path: Path, preset: Callable[..., Composite], open_files: tuple[Path, ...]) -> Composite:
+    """Read a composite; ``open_files`` are those that led here by what they extend."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise MethodError(f"cannot read the composite '{path}': {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MethodError(f"'{path}' is no valid {path.suffix[1:].upper()}: {error}") from error
     try:
-        return _made(content, path.stem, preset)
+        return _made(content, path, preset, (*open_files, path.resolve()))
     except MethodError as error:
         raise MethodError(f"'{path}': {error}") from error
 
 
-def _made(content: Any, stem: str, preset: Callable[..., Composite]) -> Composite:
+def _made(
+    content: Any, path: Path, preset: Callable[..., Composite], open_files: tuple[Path, ...]
+) -> Composite:
     if not isinstance(content, Mapping):
         raise MethodError("a composite is a table with 'rules'")
     unknown = [k for k in content if k not in _TOP]
     if unknown:
         raise MethodError(f"'{unknown[0]}' is unknown; a composite has {', '.join(_TOP)}")
-    base = preset(str(content.get("extends", "epsilon")), **content.get("options", {}))
+    for key in ("name", "extends"):
+        if not isinstance(content.get(key, ""), str):
+            raise MethodError(f"{key} is {content[key]!r}; give text")
+    options = content.get("options", {})
+    if not isinstance(options, Mapping):
+        raise MethodError(f"options is {options!r}; give a table of options of what the composite extends")
+    base = _base(content.get("extends", "epsilon"), options, path, preset, open_files)
     seed = content.get("seed", base.seed)
     if seed not in ("one", "score"):
-        raise MethodError(f'seed is \'{seed}\'; give "one" or "score"')
+        raise MethodError(f'seed is {seed!r}; give "one" or "score"')
     entries = content.get("rules", [])
     if not isinstance(entries, list) or not all(isinstance(e, Mapping) for e in entries):
         raise MethodError("'rules' is a list of tables ([[rules]] in TOML)")
     own = tuple(_pair(entry, k) for k, entry in enumerate(entries, 1))
-    name = str(content.get("name", stem))
-    return Composite(name, (*own, *base.rules), seed, base.regions, base.preparation, base.reference)
+    return replace(base, name=content.get("name", path.stem), rules=(*own, *base.rules), seed=seed)
+
+
+def _base(
+    name: str,
+    options: Mapping[str, Any],
+    path: Path,
+    preset: Callable[..., Composite],
+    open_files: tuple[Path, ...],
+) -> Composite:
+    """Return what a file extends: a preset, or another file."""
+    if Path(name).suffix.lower() not in (".toml", ".json"):
+        return preset(name, **{k: _value(k, v) for k, v in options.items()})
+    if options:
+        raise MethodError(
+            f"'{name}' is complete and takes no {', '.join(options)}; change it where it is written"
+        )
+    other = path.parent / name
+    if other.resolve() in open_files:
+        raise MethodError(
+            f"'{name}' extends this file, which extends '{name}'; let one of them extend a preset"
+        )
+    return _read(other, preset, open_files)
 
 
 def _pair(entry: Mapping[str, Any], number: int) -> tuple[Match, Rule]:
     rest = dict(entry)
-    if not isinstance(rest.get("rule"), str):
+    name = rest.pop("rule", None)
+    if not isinstance(name, str):
         raise MethodError(f"rule {number} has no key 'rule' with the rule's name")
     try:
         match = _match(rest)
-        return match, make_rule(rest.pop("rule"), **rest)
+        takes = inspect.signature(RULES[name]).parameters if name in RULES else rest
+        unknown = [k for k in rest if k not in takes]
+        if unknown:
+            raise MethodError(
+                f"'{unknown[0]}' is unknown; the rule '{name}' takes {', '.join(takes) or 'no options'}, and "
+                f"what a rule is for is said by {', '.join(_MATCHES)}"
+            )
+        return match, make_rule(name, **{k: _value(k, v) for k, v in rest.items()})
     except MethodError as error:
         raise MethodError(f"rule {number}: {error}") from error
+
+
+def _value(key: str, value: Any) -> Any:
+    """Turn a table into a stabiliser, and a list into a tuple."""
+    if key in _STABILIZERS and isinstance(value, Mapping):
+        takes = inspect.signature(Stabilizer).parameters
+        unknown = [k for k in value if k not in takes]
+        if unknown:
+            raise MethodError(f"{key} has no '{unknown[0]}'; it takes {', '.join(takes)}")
+        return Stabilizer(**value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _match(rest: dict[str, Any]) -> Match:
@@ -109,7 +171,9 @@ def _match(rest: dict[str, Any]) -> Match:
         if not isinstance(value, bool):
             raise MethodError(f"{key} is {value!r}; give true or false")
     if "name" in rest:
-        found["name"] = str(rest.pop("name"))
+        name = found["name"] = rest.pop("name")
+        if not isinstance(name, str):
+            raise MethodError(f'name is {name!r}; give a pattern of node names, such as "layer1/*"')
     if "ops" in rest:
         found["ops"] = tuple(_strings(rest.pop("ops"), "ops"))
     if "categories" in rest:
@@ -121,7 +185,7 @@ def _match(rest: dict[str, Any]) -> Match:
         found["categories"] = tuple(known[name] for name in names)
     if "depth" in rest:
         depth = rest.pop("depth")
-        numbers = isinstance(depth, list) and all(isinstance(d, (int, float)) for d in depth)
+        numbers = isinstance(depth, list) and all(type(d) in (int, float) for d in depth)
         if not numbers or len(depth) != 2 or not 0 <= depth[0] < depth[1] <= 1:
             raise MethodError(f"depth is {depth!r}; give [low, high] with 0 <= low < high <= 1")
         found["depth"] = (float(depth[0]), float(depth[1]))

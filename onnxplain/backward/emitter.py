@@ -53,12 +53,16 @@ class Emitter(Ops):
         How to choose rules inside the bodies of the node being walked through (None: gradients).
     memo
         What rules have written and may use again, by what it is.
+    ledger
+        Where to note what each node got and what it gave on: (node, what arrived, what was handed on);
+        None: nowhere.
     """
 
     def __init__(self, graph: ir.Graph, opset: int, scope: str = "onnxplain") -> None:
         super().__init__(graph, opset, scope)
         self.inner_rules: Chooser | None = None
         self.memo: dict[Any, Any] = {}
+        self.ledger: list[tuple[ir.Node, list[ir.Value], list[ir.Value]]] | None = None
 
     def shape_of(self, x: ir.Value) -> ir.Value:
         """Return the shape of a value, int64 (rank,), constant where it is known."""

@@ -132,12 +132,16 @@ def _step(
         )
     modified = rules.function(node) if rules is not None else None
     op.inner_rules = rules.inside(node) if rules is not None else None
+    ledger, op.ledger = op.ledger, None  # what a node is written out as counts as the node
     if not any(isinstance(g, Pair) for g in gradients) or getattr(modified, "takes_pairs", False):
         made = _entries(op, node, rule, modified, gradients, reached)
     else:
         halves = [[g.half(k) if isinstance(g, Pair) else g for g in gradients] for k in (0, 1)]
         both = [_entries(op, node, rule, modified, half, reached) for half in halves]
         made = [(v, Pair(p, n)) for (v, p), (_, n) in zip(*both, strict=True)]
+    op.ledger = ledger
+    if ledger is not None:
+        ledger.append((node, [g for g in gradients if g is not None], [part for _, part in made]))
     for value, part in made:
         parts.setdefault(value, []).append(part)
 

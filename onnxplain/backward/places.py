@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from onnxplain.backward.engine import used_values
 from onnxplain.backward.registry import Category, lookup
 
 __all__ = ["WHOLE", "Place", "Span", "active_inputs", "find_places"]
@@ -53,7 +54,8 @@ class Place:
     first, last
         Whether it is a layer with no other layer between the inputs and it, or between it and the output.
     depth
-        0 at the first layers, 1 at the last; a node that is no layer stands where the layer before it does.
+        0 at the first layers, 1 at the last: the share of layers before it, on the longest way through it; a
+        node that is no layer stands where the layer before it does.
     piece
         Whether it closes a piece of several nodes that is one function of each element.
     """
@@ -101,39 +103,51 @@ def find_places(
     layers = {
         n for n in nodes if n not in regions and n.op_type in _LAYERS and len(active_inputs(n, reached)) == 1
     }
-    before = _layer_on_the_way(nodes, layers, forward=True)
-    after = _layer_on_the_way(nodes, layers, forward=False)
-    total = max(len(layers) - 1, 1)
-    count = 0
+    steps = layers | {n for n in nodes if _holds_layers(n)}
+    before = _most_layers(nodes, steps, regions, forward=True)
+    after = _most_layers(nodes, steps, regions, forward=False)
     places = {}
     for node in nodes:
         row = lookup(node)
         assert row is not None
-        inner = row.collective is not None
-        layer = node in layers
-        count += layer
-        depth = min(max(count - 1, 0) / total, 1.0)
+        counts = node in layers or row.collective is not None
+        behind = before[node] if node in steps else max(before[node] - 1, 0)
+        depth = behind / max(behind + after[node], 1)
         places[node] = Place(
             node,
             Category.ELEMENTWISE if node in regions else row.category,
-            layer,
-            (layer or inner) and span.first and not before[node],
-            (layer or inner) and span.last and not after[node],
+            node in layers,
+            counts and span.first and not before[node],
+            counts and span.last and not after[node],
             span.low + (span.high - span.low) * depth,
             node in regions,
         )
     return places
 
 
-def _layer_on_the_way(
-    nodes: Sequence[ir.Node], layers: set[ir.Node], *, forward: bool
-) -> dict[ir.Node, bool]:
-    """Tell for each node whether a layer lies before it (forward), or after it."""
-    behind: set[ir.Value] = set()
+def _holds_layers(node: ir.Node) -> bool:
+    """Tell whether a node has layers inside: it is recurrent, or its bodies have some."""
+    row = lookup(node)
+    if row is not None and row.category is Category.RECURRENT:
+        return True
+    bodies = [a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]
+    return any(n.op_type in _LAYERS or _holds_layers(n) for body in bodies for n in body)
+
+
+def _most_layers(
+    nodes: Sequence[ir.Node],
+    steps: set[ir.Node],
+    regions: Mapping[ir.Node, ir.Value],
+    *,
+    forward: bool,
+) -> dict[ir.Node, int]:
+    """Count for each node the layers on the way to it that has most of them (forward), or from it."""
+    behind: dict[ir.Value, int] = {}
     found = {}
     for node in nodes if forward else reversed(nodes):
-        near, far = (node.inputs, node.outputs) if forward else (node.outputs, node.inputs)
-        found[node] = any(v in behind for v in near)
-        if found[node] or node in layers:
-            behind.update(v for v in far if v is not None)
+        sources = [regions[node]] if node in regions else used_values(node)
+        near, far = (sources, node.outputs) if forward else (node.outputs, sources)
+        found[node] = max((behind.get(v, 0) for v in near), default=0)
+        for value in far:
+            behind[value] = max(behind.get(value, 0), found[node] + (node in steps))
     return found

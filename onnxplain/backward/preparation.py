@@ -8,6 +8,8 @@ import onnx_ir as ir
 
 from onnxplain.errors import MethodError
 from onnxplain.graph import passes
+from onnxplain.graph.passes.write_out_norms import WRITTEN_OUT, WriteOutNorms
+from onnxplain.graph.recurrent import RECURRENT
 
 __all__ = ["PREPARATIONS", "prepare"]
 
@@ -16,18 +18,31 @@ class _Relevance(ir.passes.InPlacePass):
     """Make each layer and its normalisation one linear map; what is left becomes a product and a sum."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        modified = bool(passes.FoldBatchNorm(shared=True)(model).modified)
+        modified = bool(passes.FuseBias()(model).modified)
+        modified |= bool(passes.FoldBatchNorm(shared=True)(model).modified)
         modified |= bool(passes.SplitBatchNorm()(model).modified)
+        return ir.passes.PassResult(model, modified)
+
+
+class _Differences(ir.passes.InPlacePass):
+    """Write out what has no form of its own under rules that compare with a reference."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        modified = bool(passes.DecomposeRecurrent()(model).modified)
+        modified |= bool(WriteOutNorms()(model).modified)
         return ir.passes.PassResult(model, modified)
 
 
 #: By name: the operators that the step is about, and the step.
 PREPARATIONS: dict[str, tuple[frozenset[str], type[ir.passes.InPlacePass]]] = {
-    "relevance": (frozenset({"BatchNormalization"}), _Relevance),
+    "relevance": (frozenset({"BatchNormalization", "Add"}), _Relevance),
+    "differences": (frozenset({*WRITTEN_OUT, *RECURRENT}), _Differences),
 }
 
 
-def prepare(model: ir.Model, steps: Sequence[str], *, in_place: bool = False) -> ir.Model:
+def prepare(
+    model: ir.Model, steps: Sequence[str], keep: Sequence[str] = (), *, in_place: bool = False
+) -> ir.Model:
     """Return a model after the named steps.
 
     Parameters
@@ -36,6 +51,8 @@ def prepare(model: ir.Model, steps: Sequence[str], *, in_place: bool = False) ->
         A model in normal form.
     steps
         Names of :data:`PREPARATIONS`.
+    keep
+        Names of inner values that must stay what they are.
     in_place
         Whether the model may be changed; otherwise a copy is, where there is something to change.
 
@@ -54,5 +71,16 @@ def prepare(model: ir.Model, steps: Sequence[str], *, in_place: bool = False) ->
         if any(n.op_type in operators and n.domain in ("", "ai.onnx") for n in model.graph.all_nodes()):
             model = model if in_place else model.clone()
             in_place = True
-            made()(model)
+            _run(made(), model, frozenset(keep))
     return model
+
+
+def _run(step: ir.passes.InPlacePass, model: ir.Model, keep: frozenset[str]) -> None:
+    """Run a step; what must stay counts as an output meanwhile, which no step removes."""
+    outputs = model.graph.outputs
+    count = len(outputs)
+    kept = [v for node in model.graph for v in node.outputs if v.name in keep and not v.is_graph_output()]
+    outputs.extend(kept)
+    step(model)
+    for _ in range(len(outputs) - count):
+        outputs.pop()

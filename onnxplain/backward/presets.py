@@ -25,6 +25,9 @@ winner, sums and average pooling share by contribution (norm), elementwise funct
 it on, products give all to the signal where the other factor is a gate and else half to each, and softmax
 is linearised.
 
+``deep_lift_rescale`` and ``deep_lift_reveal_cancel`` walk back with DeepLIFT's multipliers, which compare
+with a reference.
+
 ``gradient``, ``guided_backprop``, ``deconvnet`` and ``beta_smooth`` walk back with gradients and differ at
 rectifiers only; ``visual_backprop`` carries a mask down.
 """
@@ -44,9 +47,10 @@ from onnxplain.backward import composite_file
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.places import Place
 from onnxplain.backward.registry import Category
-from onnxplain.backward.rules import guided, lrp, visual
+from onnxplain.backward.rules import deeplift, guided, lrp, reveal_cancel, visual
 from onnxplain.backward.rules.attention import SoftmaxTaylor
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule, SignalOnly, Stop
+from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
@@ -70,6 +74,7 @@ def layered(
     dense: Rule | None = None,
     *,
     stabilizer: Stabilize = 1e-6,
+    zero_params: Sequence[str] = (),
     winner_take_all: bool = True,
     softmax: Rule | None = None,
 ) -> Composite:
@@ -85,25 +90,27 @@ def layered(
         The rule of the layers that are left over (default: eps).
     stabilizer
         Of sums, average pooling, and the like.
+    zero_params
+        ``("bias",)`` leaves constants that are added out of sums, as biases are left out of layers.
     winner_take_all
         False shares what arrives at max pooling in proportion to the activations.
     softmax
         What softmax does (default: :class:`~onnxplain.backward.rules.attention.SoftmaxTaylor`).
     """
-    norm = lrp.norm(stabilizer)
+    norm = lrp.norm(stabilizer, zero_params)
     proportional = [] if winner_take_all else [(_POOLS, ProportionalPool(stabilizer))]
     pairs: list[tuple[Match, Rule]] = [
         *layers,
         (Match(categories=(Category.STRUCTURAL,)), GRADIENT),
         *proportional,
         (Match(ops=_WINNERS), GRADIENT),
-        (Match(ops=_NORMED), norm),
+        (Match(ops=_NORMED), lrp.norm(stabilizer)),
         (_LAYERS, dense or lrp.epsilon()),
-        (Match(categories=(Category.LINEAR,)), norm),
+        (Match(categories=(Category.LINEAR,)), lrp.norm(stabilizer)),
         (Match(categories=(Category.SUM,)), norm),
         (Match(categories=(Category.BILINEAR,), ops=("Mul", "Div")), Product()),
         (Match(ops=("Softmax",)), softmax or SoftmaxTaylor()),
-        (Match(categories=(Category.NORMALIZATION,), predicate=_is_no_softmax), Pass()),
+        (Match(categories=(Category.NORMALIZATION,), predicate=_is_no_softmax), DetachedNorm(stabilizer)),
         (Match(ops=("Max", "Min"), predicate=_is_no_piece), GRADIENT),
         (Match(categories=(Category.ELEMENTWISE,)), Pass()),
     ]
@@ -120,7 +127,14 @@ def _is_no_piece(place: Place) -> bool:
 
 
 def _zero(zero_params: Sequence[str] = (), winner_take_all: bool = True) -> Composite:
-    return layered("zero", (), lrp.zero(zero_params), stabilizer=0.0, winner_take_all=winner_take_all)
+    return layered(
+        "zero",
+        (),
+        lrp.zero(zero_params),
+        stabilizer=0.0,
+        zero_params=zero_params,
+        winner_take_all=winner_take_all,
+    )
 
 
 def _epsilon(
@@ -130,14 +144,18 @@ def _epsilon(
     winner_take_all: bool = True,
 ) -> Composite:
     dense = lrp.epsilon(epsilon, zero_params)
-    return layered("epsilon", (), dense, stabilizer=stabilizer, winner_take_all=winner_take_all)
+    return layered(
+        "epsilon", (), dense, stabilizer=stabilizer, zero_params=zero_params, winner_take_all=winner_take_all
+    )
 
 
 def _zplus(
     stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), winner_take_all: bool = True
 ) -> Composite:
     dense = lrp.zplus(stabilizer, zero_params)
-    return layered("zplus", (), dense, stabilizer=stabilizer, winner_take_all=winner_take_all)
+    return layered(
+        "zplus", (), dense, stabilizer=stabilizer, zero_params=zero_params, winner_take_all=winner_take_all
+    )
 
 
 def _convolutions(
@@ -159,7 +177,12 @@ def _convolutions(
         layers: list[tuple[Match, Rule]] = [(_FIRST, lrp.flat(stabilizer))] if first_flat else []
         dense = lrp.epsilon(epsilon, zero_params)
         return layered(
-            name, [*layers, (_CONVS, conv)], dense, stabilizer=stabilizer, winner_take_all=winner_take_all
+            name,
+            [*layers, (_CONVS, conv)],
+            dense,
+            stabilizer=stabilizer,
+            zero_params=zero_params,
+            winner_take_all=winner_take_all,
         )
 
     return make
@@ -185,7 +208,9 @@ def _epsilon_gamma_box(
         (_CONVS, lrp.gamma(gamma, stabilizer, zero_params)),
     )
     dense = lrp.epsilon(epsilon, zero_params)
-    return layered(name, layers, dense, stabilizer=stabilizer, winner_take_all=winner_take_all)
+    return layered(
+        name, layers, dense, stabilizer=stabilizer, zero_params=zero_params, winner_take_all=winner_take_all
+    )
 
 
 def _zero_epsilon_gamma(
@@ -222,7 +247,9 @@ def _three_parts(
         (Match(layer=True, depth=(2 / 3, 1.0)), lrp.zero(zero_params)),
         (Match(layer=True, depth=(1 / 3, 2 / 3)), lrp.epsilon(epsilon, zero_params)),
     )
-    return layered(name, layers, lower, stabilizer=stabilizer, winner_take_all=winner_take_all)
+    return layered(
+        name, layers, lower, stabilizer=stabilizer, zero_params=zero_params, winner_take_all=winner_take_all
+    )
 
 
 def _deep_taylor(
@@ -246,7 +273,13 @@ def _excitation_backprop(
     stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ("bias",), contrastive: bool = False
 ) -> Composite:
     last: _Pairs = ((Match(layer=True, last=True), lrp.contrast(stabilizer)),) if contrastive else ()
-    made = layered("excitation_backprop", last, lrp.zplus(stabilizer, zero_params), stabilizer=stabilizer)
+    made = layered(
+        "excitation_backprop",
+        last,
+        lrp.zplus(stabilizer, zero_params),
+        stabilizer=stabilizer,
+        zero_params=zero_params,
+    )
     return replace(made, seed="one")
 
 
@@ -310,6 +343,29 @@ def _beta_smooth(beta_smooth: float = 10.0) -> Composite:
     return Composite("beta_smooth", tuple(pairs), seed="one", regions=False)
 
 
+def _deep_lift_rescale(eps: float | None = None) -> Composite:
+    pairs: tuple[tuple[Match, Rule], ...] = (
+        (Match(categories=(Category.STRUCTURAL, Category.SUM), predicate=_is_fixed), GRADIENT),
+        (Match(categories=(Category.LINEAR,)), deeplift.Linear()),
+        (Match(ops=("Mul", "STFT"), categories=(Category.BILINEAR,)), deeplift.Linear()),
+        (Match(), deeplift.Rescale(eps)),
+    )
+    return Composite("deep_lift_rescale", pairs, seed="one", preparation=("differences",), reference=True)
+
+
+def _deep_lift_reveal_cancel(eps: float | None = None) -> Composite:
+    rescale = _deep_lift_rescale(eps)
+    pairs: _Pairs = (
+        (Match(categories=(Category.ELEMENTWISE,)), reveal_cancel.RevealCancel(eps)),
+        *((match, reveal_cancel.Signed(rule)) for match, rule in rescale.rules),
+    )
+    return replace(rescale, name="deep_lift_reveal_cancel", rules=tuple(pairs))
+
+
+def _is_fixed(place: Place) -> bool:
+    return deeplift.is_fixed(place.node)
+
+
 #: What makes each composite, by name; what they take are their options.
 PRESETS: dict[str, Callable[..., Composite]] = {
     "gradient": lambda: Composite("gradient", ((Match(), GRADIENT),), seed="one", regions=False),
@@ -339,6 +395,8 @@ PRESETS: dict[str, Callable[..., Composite]] = {
     "excitation_backprop": _excitation_backprop,
     "attention": _attention,
     "attention_cp": _attention_cp,
+    "deep_lift_rescale": _deep_lift_rescale,
+    "deep_lift_reveal_cancel": _deep_lift_reveal_cancel,
 }
 
 

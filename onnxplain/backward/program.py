@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,11 +10,14 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
+from onnxplain._types import Array
 from onnxplain.backward.composite import Composite
-from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.emitter import Emitter, Pair
 from onnxplain.backward.engine import backward, path
+from onnxplain.backward.ledger import kept_by_node
 from onnxplain.backward.preparation import prepare
 from onnxplain.backward.presets import preset
+from onnxplain.backward.reference import add_reference, reference_of
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph import facts
 from onnxplain.graph.heads import before_softmax
@@ -23,7 +26,7 @@ from onnxplain.graph.normalize import Normalized
 __all__ = ["Combine", "Names", "Program", "Question", "build", "check", "explained_value"]
 
 #: What becomes of the walk's result.
-Combine = Literal["raw", "abs", "times_value"]
+Combine = Literal["raw", "abs", "times_value", "times_difference"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,10 @@ class Question:
     through_softmax
         Whether to explain a closing Softmax too, instead of the scores before it.
     combine
-        What to make of the result: as it is, its magnitude, or its product with the value.
+        What to make of the result: as it is, its magnitude, or its product with the value or with the
+        value's difference from the reference.
+    account
+        Whether to compute how much each node keeps of what arrives.
     """
 
     output: str
@@ -56,6 +62,7 @@ class Question:
     cut: bool = True
     through_softmax: bool = False
     combine: Combine = "raw"
+    account: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,13 @@ class Program:
         Names of outputs.
     rule_table
         Rows (node, operator, rule); empty for plain gradients.
+    references
+        Names of the inputs for the references of the explained values, one each; empty where the rules need
+        none, or know them.
+    reference_score
+        Name of the output with the score at the reference, (N,); None where the rules need no reference.
+    kept
+        Pairs of a node ("operator name") and the output, a scalar, with what it keeps.
     """
 
     model: ir.Model
@@ -84,9 +98,17 @@ class Program:
     score: str
     attributions: tuple[str, ...]
     rule_table: tuple[tuple[str, str, str], ...]
+    references: tuple[str, ...] = ()
+    reference_score: str | None = None
+    kept: tuple[tuple[str, str], ...] = ()
 
 
-def build(source: Normalized, question: Question, keep: Sequence[str] = ()) -> Program:
+def build(
+    source: Normalized,
+    question: Question,
+    keep: Sequence[str] = (),
+    references: Mapping[str, Array] | None = None,
+) -> Program:
     """Write the program for a question.
 
     Parameters
@@ -97,6 +119,9 @@ def build(source: Normalized, question: Question, keep: Sequence[str] = ()) -> P
         What to compute.
     keep
         Names of other outputs of the model that stay, as last outputs.
+    references
+        By explained value: its reference, which broadcasts to it, for rules that compare with one.  None
+        makes inputs for them.
 
     Raises
     ------
@@ -105,7 +130,7 @@ def build(source: Normalized, question: Question, keep: Sequence[str] = ()) -> P
     NotExplainableError, UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
-    model = prepare(source.model.clone(), question.composite.preparation, in_place=True)
+    model = prepare(source.model.clone(), question.composite.preparation, question.wrt, in_place=True)
     graph = model.graph
     output = _output(graph, question.output)
     scored, closing = _scored(output, question)
@@ -116,38 +141,53 @@ def build(source: Normalized, question: Question, keep: Sequence[str] = ()) -> P
         wrt = [v if v.is_graph_input() else _cut(graph, v) for v in wrt]
     target = names.free("target")
     op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
+    starts: list[ir.Value] = []
+    if question.composite.reference:
+        starts = [_start(op, names, v, n, references) for n, v in zip(question.wrt, wrt, strict=True)]
+        replaced = add_reference(op, dict(zip(wrt, starts, strict=True)))
+        output, scored = replaced.get(output, output), replaced.get(scored, scored)
     with op.arithmetic():
         scores = op.reshape_like(scored, output) if closing else scored
-        score, seed = _pick(op, graph, scores, question, target)
+        score, seed, pick = _pick(op, graph, scores, question, target)
         if scores is not scored:
             seed = op.reshape_like(seed, scored)
     table = (
-        question.composite.resolve(graph, [scored], wrt) if question.composite.name != "gradient" else None
+        None if question.composite == preset("gradient") else question.composite.resolve(graph, [scored], wrt)
     )
+    op.ledger = [] if question.account else None
     found = backward(op, {scored: seed}, wrt, table)
+    kept = [(n, _named(op, v, names.free(f"kept/{n}"))) for n, v in kept_by_node(op)]
     with op.arithmetic():
         results = [_combined(op, found[v], v, question.combine) for v in wrt]
+        if question.composite.reference:
+            there = reference_of(op, scored)
+            score0 = pick(op.reshape_like(there, output) if closing else there)
     score = _named(op, score, names.free("score"))
+    extra = [_named(op, score0, names.free("reference_score"))] if question.composite.reference else []
     made = [
         _named(op, r, names.free(f"attribution/{n}"), like=v)
         for r, n, v in zip(results, question.wrt, wrt, strict=True)
     ]
     others = [_output(graph, name) for name in keep if name != question.output]
     graph.outputs.clear()
-    graph.outputs.extend([output, score, *made, *others])
+    graph.outputs.extend([output, score, *extra, *made, *others, *(v for _, v in kept)])
     common.RemoveUnusedNodesPass()(model)
     model.graph.name = "explained"
     if question.cut:
         for value in [v for v in graph.inputs if not v.uses() and not v.is_graph_output()]:
             graph.inputs.remove(value)
+    fed = () if references is not None else tuple(str(v.name) for v in starts)
     return Program(
         model,
-        tuple(str(v.name) for v in graph.inputs if v.name != target),
+        tuple(str(v.name) for v in graph.inputs if v.name != target and v.name not in fed),
         target,
         str(output.name),
         str(score.name),
         tuple(str(v.name) for v in made),
         () if table is None else table.rows,
+        fed,
+        str(extra[0].name) if extra else None,
+        tuple((n, str(v.name)) for n, v in kept),
     )
 
 
@@ -161,7 +201,7 @@ def check(source: Normalized, question: Question) -> None:
     UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
-    graph = prepare(source.model, question.composite.preparation).graph
+    graph = prepare(source.model, question.composite.preparation, question.wrt).graph
     scored, _ = _scored(_output(graph, question.output), question)
     wrt = [_value(graph, name) for name in question.wrt]
     if question.cut:
@@ -253,25 +293,46 @@ def _named(op: Emitter, value: ir.Value, name: str, like: ir.Value | None = None
     return result if like is None else op.annotate(result, like)
 
 
-def _combined(op: Emitter, result: ir.Value, value: ir.Value, combine: Combine) -> ir.Value:
-    made = (
-        op.Abs(result) if combine == "abs" else op.Mul(result, value) if combine == "times_value" else result
-    )
+def _start(
+    op: Emitter, names: Names, value: ir.Value, name: str, references: Mapping[str, Array] | None
+) -> ir.Value:
+    """Return the reference of an explained value: a new input, or a constant in the value's shape."""
+    if references is not None:
+        return op.expand_like(
+            op.const(references[name].astype((value.dtype or ir.DataType.FLOAT).numpy())), value
+        )
+    made = ir.Value(name=names.free(f"reference/{name}"), type=value.type, shape=value.shape)
+    op.graph.inputs.append(made)
+    return made
+
+
+def _combined(op: Emitter, result: ir.Value | Pair, value: ir.Value, combine: Combine) -> ir.Value:
+    made: object = result
+    if isinstance(result, Pair):
+        made = op.Where(op.Greater(value, reference_of(op, value)), result.positive, result.negative)
+    if combine == "abs":
+        made = op.Abs(made)
+    elif combine == "times_value":
+        made = op.Mul(made, value)
+    elif combine == "times_difference":
+        made = op.Mul(made, op.Sub(value, reference_of(op, value)))
     assert isinstance(made, ir.Value)
     return made
 
 
 def _pick(
     op: Emitter, graph: ir.Graph, y: ir.Value, question: Question, target_name: str
-) -> tuple[ir.Value, ir.Value]:
-    """Return the scores that the target names, (N,), and the seed of the walk, shaped like ``y``."""
+) -> tuple[ir.Value, ir.Value, Callable[[ir.Value], ir.Value]]:
+    """Return the scores that the target names, (N,), the seed of the walk, shaped like ``y``, and the pick.
+
+    The pick takes the same scores from another value shaped like ``y``.
+    """
     rank, k = facts.rank(y), question.target_axes
     if rank is None:
         raise TargetError(f"the rank of '{y.name}' is unknown; run onnx.shape_inference on the model")
     if k == 0:
-        score = op.Reshape(y, [-1])
         seed = op.full_like(y, 1.0) if question.composite.seed == "one" else y
-        return score, seed
+        return op.Reshape(y, [-1]), seed, lambda v: op.Reshape(v, [-1])
     if k not in (rank, rank - 1):
         raise TargetError(
             f"output '{question.output}' has {rank} axes, so a target is an index of {rank - 1} numbers "
@@ -290,4 +351,5 @@ def _pick(
     score = op.GatherND(y, index)
     score.type, score.shape = ir.TensorType(y.dtype or ir.DataType.FLOAT), ir.Shape([None])
     start = score if question.composite.seed == "score" else op.full_like(score, 1.0)
-    return score, op.annotate(op.ScatterND(op.zeros_like(y), index, start), y)
+    seed = op.annotate(op.ScatterND(op.zeros_like(y), index, start), y)
+    return score, seed, lambda v: op.GatherND(v, index)

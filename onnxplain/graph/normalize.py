@@ -17,6 +17,8 @@ __all__ = ["Normalized", "check", "infer_shapes", "normalize"]
 
 _HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _MOST_ROUNDS = 32
+#: Operators whose output has the input's shape, although ONNX's shape inference says nothing.
+_SHAPE_KEPT = frozenset({"GroupNormalization"})
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,14 @@ def normalize(
         model, _ = passes.expand_functions(model, expand)
         model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
         infer_shapes(model)
+    passes.NameCasts()(model)
+    if passes.HoistLoopConstants()(model).modified:
+        infer_shapes(model)
     _settle(model)
+    if passes.RecogniseSoftmax()(model).modified:
+        common.RemoveUnusedNodesPass()(model)
     passes.DropInferenceNoOps()(model)
+    passes.FoldPad()(model)
     passes.FoldBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
     common.NameFixPass()(model)
@@ -112,8 +120,15 @@ def _settle(model: ir.Model) -> None:
 
 
 def infer_shapes(model: ir.Model) -> None:
-    """Fill in dtypes and shapes wherever ONNX can tell them."""
-    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    """Fill in dtypes and shapes wherever ONNX can tell them, and where it stops though they are plain."""
+    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
+    infer(model)
+    stopped = [n for n in model.graph if n.op_type in _SHAPE_KEPT and n.outputs[0].shape is None]
+    for node in stopped:  # in the order of the graph: one may wait for another
+        x, y = node.inputs[0], node.outputs[0]
+        if x is not None and x.shape is not None:
+            y.type, y.shape = x.type, x.shape.copy()
+            infer(model)
 
 
 def check(model: ir.Model) -> None:

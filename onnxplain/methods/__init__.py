@@ -8,6 +8,7 @@ from typing import Any
 from onnxplain.errors import MethodError
 from onnxplain.methods.attention import AttentionRollout
 from onnxplain.methods.base import Found, Method, OnePass
+from onnxplain.methods.deeplift import DeepLift, DeepLiftShap
 from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
 from onnxplain.methods.path import IntegratedGradients
 from onnxplain.methods.relevance import LRP, ExcitationBackprop
@@ -20,6 +21,8 @@ __all__ = [
     "AttentionRollout",
     "BetaSmooth",
     "Deconvolution",
+    "DeepLift",
+    "DeepLiftShap",
     "ExcitationBackprop",
     "Found",
     "GuidedBackprop",
@@ -45,6 +48,8 @@ METHODS: dict[str, type[Method]] = {
         Deconvolution,
         BetaSmooth,
         LRP,
+        DeepLift,
+        DeepLiftShap,
         ExcitationBackprop,
         VisualBackProp,
         AttentionRollout,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.program import Combine
@@ -62,9 +64,14 @@ class OnePass(Method):
         """Return what becomes of the walk's result."""
         return "raw"
 
+    def accounts(self) -> bool:
+        """Return whether to say how much of what arrives each node keeps."""
+        return False
+
     def attribute(self, problem: Problem) -> Found:
         """Walk back once."""
         rules = self.rules()
-        walk = problem.walk(rules, self.combination())
+        walk = problem.walk(rules, self.combination(), account=self.accounts())
         reference = walk.score if rules.seed == "score" else None
-        return Found(walk.values, walk.score, reference, predictions=walk.predictions)
+        extras = {"kept": {k: np.asarray(v) for k, v in walk.kept.items()}} if self.accounts() else {}
+        return Found(walk.values, walk.score, reference, extras, walk.predictions)

@@ -31,11 +31,17 @@ class Walk:
         (n,): the explained score.
     predictions
         The model's output, if the call wants it from the walk.
+    reference_score
+        (n,): the score at the baselines, for rules that compare with them.
+    kept
+        By node: what it kept of what arrived, over all rows, if the question asks for it.
     """
 
     values: Arrays
     score: FloatArray
     predictions: Array | None = None
+    reference_score: FloatArray | None = None
+    kept: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,7 @@ class Call:
 
     def feeds(self, features: Arrays, rows: IntArray, target_name: str) -> Arrays:
         """Lay rows out as the model wants its inputs."""
-        fed: Arrays = {}
-        for name, array in features.items():
-            axis = self.axes[name]
-            fed[name] = array[0] if axis is None else np.moveaxis(array, 0, axis)
+        fed: Arrays = {name: self.laid_out(name, array) for name, array in features.items()}
         for name, array in self.fixed.items():
             axis = self.axes[name]
             fed[name] = array if axis is None else np.take(array, rows, axis=axis)
@@ -88,6 +91,12 @@ class Call:
             target = self.target[rows]
             fed[target_name] = target[:, 0] if self.question.target_axes == 1 else target
         return fed
+
+    def laid_out(self, name: str, array: Array) -> Array:
+        """Bring a feature's array, batch axis first, into the layout of the model's input."""
+        axis = self.axes[name]
+        laid: Array = array[0] if axis is None else np.moveaxis(array, 0, axis)
+        return laid
 
 
 @dataclass(frozen=True)
@@ -103,13 +112,16 @@ class Problem:
     rows
         (n,): which sample of the call each row belongs to.
     baselines
-        Like ``features``: where paths start.
+        Like ``features``: where paths start, or what activations are compared with.
+    distribution
+        By feature, (M, ...): the references of a method that takes many for every row (empty for others).
     """
 
     call: Call
     features: Arrays
     rows: IntArray
     baselines: Arrays
+    distribution: Arrays = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -140,7 +152,9 @@ class Problem:
         tiled = {k: np.tile(v, (repeats, *(1,) * (v.ndim - 1))) for k, v in self.baselines.items()}
         return replace(self, features=features, rows=np.tile(self.rows, repeats), baselines=tiled)
 
-    def walk(self, composite: Composite | str = "gradient", combine: Combine = "raw") -> Walk:
+    def walk(
+        self, composite: Composite | str = "gradient", combine: Combine = "raw", *, account: bool = False
+    ) -> Walk:
         """Walk back from the scores of all rows.
 
         Parameters
@@ -149,10 +163,12 @@ class Problem:
             Which rules to walk by.
         combine
             What to make of the result.
+        account
+            Whether to say how much each node keeps.
         """
         chosen = preset(composite) if isinstance(composite, str) else composite
         program, executable = self.call.programs.program(
-            replace(self.call.question, composite=chosen, combine=combine)
+            replace(self.call.question, composite=chosen, combine=combine, account=account)
         )
         if program.rule_table and program.rule_table not in self.call.rule_tables:
             self.call.rule_tables.append(program.rule_table)
@@ -162,10 +178,13 @@ class Problem:
             for name in self.features
         }
         predictions = [p.predictions for p in parts if p.predictions is not None]
+        references = [p.reference_score for p in parts if p.reference_score is not None]
         return Walk(
             values,
             np.concatenate([p.score for p in parts]),
             None if not predictions else predictions[0] if len(parts) == 1 else np.concatenate(predictions),
+            np.concatenate(references) if references else None,
+            {node: sum(p.kept[node] for p in parts) for node, _ in program.kept},
         )
 
     def bar(self, steps: Iterable[Any], total: int, what: str) -> Iterable[Any]:
@@ -176,16 +195,23 @@ class Problem:
     def _run(self, program: Program, executable: Executable, block: slice) -> Walk:
         call = self.call
         features = {k: v[block] for k, v in self.features.items()}
+        starts = {k: self.baselines[k][block] for k in features} if program.references else {}
         rows, n = self.rows[block], len(self.rows[block])
         if call.exact_batch is not None and n < call.exact_batch:
             index = np.minimum(np.arange(call.exact_batch), n - 1)
-            features, rows = {k: v[index] for k, v in features.items()}, rows[index]
+            features, starts = ({k: v[index] for k, v in a.items()} for a in (features, starts))
+            rows = rows[index]
+        feeds = call.feeds(features, rows, program.target)
+        for name, reference in zip(call.question.wrt, program.references, strict=False):
+            feeds[reference] = call.laid_out(name, starts[name])
         wanted = [
             program.score,
             *program.attributions,
             *([program.prediction] if call.with_predictions else []),
+            *([program.reference_score] if program.reference_score is not None else []),
+            *(output for _, output in program.kept),
         ]
-        made = executable.run(call.feeds(features, rows, program.target), wanted)
+        made = executable.run(feeds, wanted)
         values: Arrays = {}
         for name, output in zip(call.question.wrt, program.attributions, strict=True):
             axis = call.axes[name]
@@ -194,4 +220,6 @@ class Problem:
         predictions = made.get(program.prediction)
         if predictions is not None and call.exact_batch is not None:
             predictions = predictions[:n]
-        return Walk(values, made[program.score][:n], predictions)
+        reference_score = None if program.reference_score is None else made[program.reference_score][:n]
+        kept = {node: float(made[output]) for node, output in program.kept}
+        return Walk(values, made[program.score][:n], predictions, reference_score, kept)

@@ -42,6 +42,9 @@ class LRP(OnePass):
         Parameters that rules take as zero: ``("bias",)`` leaves biases out.
     winner_take_all
         What arrives at max pooling goes to the winner; False shares it in proportion to the activations.
+    account
+        Say which nodes kept how much: ``result.extras["kept"]``, by node, over all samples of the call
+        (those that fill up a fixed batch included).
 
     Options left at None have the composite's own default.
 
@@ -60,6 +63,7 @@ class LRP(OnePass):
     stabilizer: Stabilize | None = None
     zero_params: tuple[str, ...] | None = None
     winner_take_all: bool | None = None
+    account: bool = False
 
     def __post_init__(self) -> None:
         for key in ("low", "high", "zero_params"):
@@ -68,8 +72,13 @@ class LRP(OnePass):
 
     def rules(self) -> Composite:
         """Return the composite."""
-        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "composite"}
+        own = ("composite", "account")
+        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
         return preset(self.composite, **{k: v for k, v in options.items() if v is not None})
+
+    def accounts(self) -> bool:
+        """Return whether nodes are to say what they keep."""
+        return self.account
 
 
 @dataclass(frozen=True)
@@ -96,8 +105,6 @@ class ExcitationBackprop(OnePass):
 
 def _hashable(value: Any) -> Any:
     """Return lists and arrays as tuples, so that methods can key caches."""
-    if isinstance(value, str):
-        return (value,)
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(value)
     return tuple(value.ravel().tolist()) if hasattr(value, "ravel") and value.ndim else value

@@ -8,6 +8,7 @@ import logging
 import sys
 import types
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -151,8 +152,21 @@ class UNet(nn.Module):
         return self.end(torch.cat([torch.relu(self.up1(b)) + a, self.up2(b), self.up3(b)], 1))
 
 
+class Normed(nn.Sequential):
+    """(N, 3, 10, 10) to (N, 5): a batch normalisation that no layer takes up."""
+
+    shape = (3, 10, 10)
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.ReLU(),
+            nn.MaxPool2d(2), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(72, 5),
+        )  # fmt: skip
+
+
 NETWORKS: dict[str, Any] = {
-    "vgg": Vgg, "resnet": ResNet, "transformer": Transformer, "text": Text, "mobile": Mobile, "unet": UNet,
+    "vgg": Vgg, "normed": Normed, "resnet": ResNet, "transformer": Transformer, "text": Text,
+    "mobile": Mobile, "unet": UNet,
 }  # fmt: skip
 
 
@@ -213,6 +227,91 @@ def relative(found: Any, wanted: Any) -> float:
     return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 
 
+class Single(nn.Module):
+    """A layer, and above it a dense layer (N, ...) to (N, 4) that hands it relevance of either sign.
+
+    Parameters
+    ----------
+    layer, shape
+        The layer, and the shape of its input without the batch axis.
+    rectified
+        Whether a ReLU stands before the layer and another after it.
+    """
+
+    def __init__(self, layer: nn.Module, shape: tuple[int, ...], *, rectified: bool = False) -> None:
+        super().__init__()
+        self.shape, self.layer = shape, layer
+        self.before, self.after = (nn.ReLU() if rectified else nn.Identity() for _ in range(2))
+        self.flatten = nn.Flatten()
+        self.end = nn.Linear(layer(torch.zeros(1, *shape)).numel(), 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.end(self.flatten(self.after(self.layer(self.before(x)))))
+
+
+class WithTransposed(nn.Module):
+    """(N, C, H, H): the sum of the maps and the maps transposed."""
+
+    def __init__(self, add: type[nn.Module]) -> None:
+        super().__init__()
+        self.add = add()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.add(x, x.transpose(2, 3))
+
+
+#: By name: what makes a layer with weights, given whether it has a bias, and the shape of its input.
+LAYERS: dict[str, tuple[Callable[[bool], nn.Module], tuple[int, ...]]] = {
+    "linear": (lambda b: nn.Linear(7, 6, b), (7,)),
+    "linear_rows": (lambda b: nn.Linear(7, 6, b), (3, 7)),
+    "conv1d": (lambda b: nn.Conv1d(3, 4, 3, stride=2, padding=1, bias=b), (3, 9)),
+    "conv1d_dilated": (lambda b: nn.Conv1d(3, 4, 3, dilation=2, bias=b), (3, 10)),
+    "conv2d": (lambda b: nn.Conv2d(3, 4, 3, padding=1, bias=b), (3, 6, 6)),
+    "conv2d_odd": (lambda b: nn.Conv2d(3, 4, (3, 2), (2, 1), (0, 1), (1, 2), bias=b), (3, 6, 7)),
+    "conv2d_groups": (lambda b: nn.Conv2d(4, 6, 3, stride=2, groups=2, bias=b), (4, 8, 8)),
+    "conv2d_depthwise": (lambda b: nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=b), (4, 6, 6)),
+    "conv3d": (lambda b: nn.Conv3d(2, 3, 2, stride=(1, 2, 1), padding=1, bias=b), (2, 3, 4, 5)),
+    "transpose1d": (lambda b: nn.ConvTranspose1d(3, 4, 3, 2, bias=b), (3, 5)),
+    "transpose2d": (lambda b: nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, groups=2, bias=b), (4, 4, 5)),
+    "transpose2d_dilated": (lambda b: nn.ConvTranspose2d(3, 4, 2, dilation=2, bias=b), (3, 4, 4)),
+    "transpose3d": (lambda b: nn.ConvTranspose3d(2, 2, 2, 2, bias=b), (2, 2, 3, 2)),
+}
+
+#: By name: what makes a pooling without weights, and the shape of its input.
+POOLS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "average1d": (lambda: nn.AvgPool1d(3, 2), (3, 9)),
+    "average2d": (lambda: nn.AvgPool2d(3, 2, 1), (3, 7, 7)),
+    "average2d_without_pads": (lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), (3, 7, 7)),
+    "average3d": (lambda: nn.AvgPool3d(2), (2, 4, 4, 4)),
+    "global": (lambda: nn.AdaptiveAvgPool2d(1), (3, 5, 5)),
+}
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU, "relu6": nn.ReLU6, "leaky_relu": nn.LeakyReLU, "prelu": nn.PReLU, "elu": nn.ELU,
+    "gelu": nn.GELU, "silu": nn.SiLU, "hardswish": nn.Hardswish, "softplus": nn.Softplus,
+    "sigmoid": nn.Sigmoid, "tanh": nn.Tanh,
+}  # fmt: skip
+
+
+def single(
+    name: str, *, bias: bool = True, rectified: bool = False, add: type[nn.Module] = Add, seed: int = 0
+) -> Single:
+    """One of ``LAYERS``, ``POOLS`` or ``ACTIVATIONS``, or ``"sum"``, below a dense layer; random weights."""
+    torch.manual_seed(seed)
+    if name == "sum":
+        layer, shape = WithTransposed(add), (2, 5, 5)
+    elif name in ACTIVATIONS:
+        layer, shape = ACTIVATIONS[name](), (3, 5)
+    elif name in POOLS:
+        make_pool, shape = POOLS[name]
+        layer = make_pool()
+    else:
+        make, shape = LAYERS[name]
+        layer = make(bias)
+    net = Single(layer, shape, rectified=rectified)
+    return net.eval().requires_grad_(False)
+
+
 def import_zennit() -> Any:
     """Import zennit, with a stand-in for torchvision (it needs its names alone) where that does not load."""
     try:
@@ -226,7 +325,10 @@ def import_zennit() -> Any:
         resnet.Bottleneck, resnet.BasicBlock = type("Bottleneck", (), {}), type("BasicBlock", (), {})
     import zennit.canonizers
     import zennit.composites
+    import zennit.core
     import zennit.layer
+    import zennit.rules
+    import zennit.types
 
     return zennit
 
@@ -245,13 +347,54 @@ def zennit_sum(zennit: Any) -> type[nn.Module]:
     return Sum
 
 
-def zennit_walk(zennit: Any, net: nn.Module, composite: str, x: Any, targets: Any, *, relevance: bool) -> Any:
-    """What zennit attributes, one row at a time; relevance starts from the score, gradients from one."""
-    canonizers = [zennit.canonizers.SequentialMergeBatchNorm()]
-    made = zennit.composites.COMPOSITES[composite](canonizers=canonizers)
+class Shortcut(nn.Module):
+    """A block of an EfficientNet whose residual sum is a layer."""
+
+    def __init__(self, block: Any, add: type[nn.Module]) -> None:
+        super().__init__()
+        self.block, self.add = block, add()
+        block.id_skip = False
+
+    def forward(self, x: torch.Tensor, drop_connect_rate: float | None = None) -> torch.Tensor:
+        return self.add(self.block(x), x)
+
+
+def with_sums(net: Any, add: type[nn.Module]) -> list[tuple[tuple[str], str]]:
+    """Make the residual sums of an EfficientNet layers; return what is merged into what, by name."""
+    for k, block in enumerate(net._blocks):
+        args = block._block_args
+        if block.id_skip and args.stride == 1 and args.input_filters == args.output_filters:
+            net._blocks[k] = Shortcut(block, add)
+    after = {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
+    after |= {"_conv_stem": "_bn0", "_conv_head": "_bn1"}
+    names = (name.rpartition(".") for name, _ in net.named_modules())
+    return [((f"{a}{dot}{b}",), f"{a}{dot}{after[b]}") for a, dot, b in names if b in after]
+
+
+def zennit_composite(zennit: Any, name: str, merged: Any = (), **options: Any) -> Any:
+    """A composite of zennit's, batch normalisations merged before; tuples are one value per channel.
+
+    ``merged`` pairs names of layers and normalisations, where these are not neighbours in a ``Sequential``.
+    """
+    options = {
+        k: torch.tensor(v).reshape(1, -1, 1, 1) if isinstance(v, tuple) else v for k, v in options.items()
+    }
+    made = zennit.canonizers
+    canonizers = [made.NamedMergeBatchNorm(merged) if merged else made.SequentialMergeBatchNorm()]
+    return zennit.composites.COMPOSITES[name](canonizers=canonizers, **options)
+
+
+def zennit_walk(net: nn.Module, composite: Any, x: Any, targets: Any, *, relevance: bool) -> Any:
+    """What zennit attributes, one row at a time; relevance starts from the score, gradients from one.
+
+    A batch normalisation that zennit merged still divides by ``sqrt(1 + eps)``; here it is left as nothing.
+    """
     net = copy.deepcopy(net)
     rows = []
-    with made.context(net) as hooked:
+    with composite.context(net) as hooked:
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d) and (module.running_var == 1).all():
+                module.eps = 0.0
         for row, target in zip(torch.from_numpy(x), targets, strict=True):
             leaf = row[None].requires_grad_()
             y = hooked(leaf)

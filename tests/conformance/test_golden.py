@@ -18,9 +18,24 @@ METHODS: dict[str, dict[str, Any]] = {
     "captum:InputXGradient": {"method": "input_x_gradient"},
     "captum:GuidedBackprop": {"method": "guided_backprop"},
     "captum:Deconvolution": {"method": "deconvolution"},
-    "zennit:epsilon_plus": {"method": "lrp", "composite": "epsilon_plus"},
     "zennit:guided_backprop": {"method": "guided_backprop"},
     "zennit:deconvnet": {"method": "deconvolution"},
+    "zennit:beta_smooth": {"method": "beta_smooth"},
+    "zennit:excitation_backprop": {"method": "excitation_backprop"},
+    "zennit:excitation_backprop:bias": {
+        "method": "lrp", "composite": "excitation_backprop", "zero_params": (),
+    },
+    "zennit:epsilon_gamma_box": {
+        "method": "lrp", "composite": "epsilon_gamma_box", "low": -5.0, "high": 6.0,
+    },
+    "zennit:epsilon_gamma_box:channels": {
+        "method": "lrp", "composite": "epsilon_gamma_box", "low": (-5.0, -4.5), "high": (5.0, 6.0),
+    },
+} | {
+    f"zennit:{name}": {"method": "lrp", "composite": name}
+    for name in (
+        "epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "epsilon_alpha2_beta1_flat",
+    )
 } | {
     f"captum:IntegratedGradients:{rule}": {
         "method": ox.IntegratedGradients(n_steps=STEPS, method=rule), "baselines": 0.1,
@@ -48,3 +63,7 @@ def test_golden(path: Path, name: str) -> None:
     found = ox.Explainer(model.tobytes(), device="cpu")(x, targets, **METHODS[name]).values
     assert found.shape == wanted.shape
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+
+
+def test_every_method_is_compared() -> None:
+    assert {p.values[1] for p in cases()} == set(METHODS)

@@ -97,7 +97,7 @@ ACTIVATIONS = {
         "e = CastLike(one, s) d = CastLike(two, s) k = Mul(e, d) n = Shape(s) c = Expand(k, n) f = Max(s, c)",
         {},
     ),
-    "cast like itself": ("e = CastLike(s, s) g = Tanh(e) f = Mul(e, g)", {"f": "e"}),
+    "cast like itself": ("e = CastLike(s, s) g = Tanh(e) f = Mul(e, g)", {"f": "s"}),
     "length of itself": (
         "n = Shape(s) z = ConstantOfShape(n) p = Greater(s, z) f = Where(p, s, z)", {"f": "s"},
     ),

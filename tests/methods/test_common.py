@@ -20,7 +20,10 @@ every_method = pytest.mark.parametrize("name", NAMES)
 every_general_method = pytest.mark.parametrize("name", [n for n in NAMES if n not in PARTICULAR])
 
 #: Sums to the score (difference) even with large steps: on networks of ReLUs without biases, from 0.
-PROMISE_A_SUM = tuple(n for n in NAMES if n in ("integrated_gradients", "lrp"))
+PROMISE_A_SUM = tuple(n for n in NAMES if n in ("integrated_gradients", "lrp", "deep_lift", "deep_lift_shap"))
+
+#: Compare with a baseline of all inputs.
+FROM_A_BASELINE = ("integrated_gradients", "deep_lift", "deep_lift_shap")
 
 
 def close(a: Any, b: Any, rtol: float = 1e-4) -> None:
@@ -101,6 +104,8 @@ LINEAR = {
     "guided_backprop": lambda w, x: w + 0 * x,
     "deconvolution": lambda w, x: w + 0 * x,
     "lrp": lambda w, x: w * x,
+    "deep_lift": lambda w, x: w * x,
+    "deep_lift_shap": lambda w, x: w * x,
     "beta_smooth": lambda w, x: w + 0 * x,
     "excitation_backprop": lambda w, x: np.maximum(w * x, 0) / np.maximum(w * x, 0).sum(1, keepdims=True),
 }
@@ -145,7 +150,7 @@ def test_several_inputs_give_a_dict(name, models) -> None:
     assert {k: v.shape for k, v in found.values.items()} == {k: v.shape for k, v in inputs.items()}
     alone = explainer(inputs, target=1, method=name, wrt="table")
     assert list(alone.arrays) == ["table"]
-    if name not in ("integrated_gradients", "smooth_grad"):  # these move all explained inputs together
+    if name not in (*FROM_A_BASELINE, "smooth_grad"):  # these move all explained inputs together
         close(alone.values, found.values["table"])
 
 
@@ -200,7 +205,7 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
     assert not found.values[1, 5:].any(), "masked tokens are not used"
     assert found.values[1, :5].all()
     assert any("ids" in note and "embedding" in note for note in found.notes)
-    if name == "integrated_gradients":
+    if name in FROM_A_BASELINE:
         assert found.relative_delta.max() < 1e-3
 
 

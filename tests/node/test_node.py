@@ -17,6 +17,7 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
+from onnxplain.methods import OnePass
 
 pytestmark = pytest.mark.node
 
@@ -70,9 +71,11 @@ def run(
     ]
 
 
-@pytest.mark.parametrize(
-    "method", ["saliency", "input_x_gradient", "guided_backprop", "deconvolution", "lrp"]
-)
+ONE_PASS = [n for n, m in ox.METHODS.items() if issubclass(m, OnePass)]
+COMPOSITES = ["epsilon_alpha2_beta1_flat", "zero_epsilon_gamma", "deep_taylor", "zero"]
+
+
+@pytest.mark.parametrize("method", [*ONE_PASS, *(ox.LRP(c) for c in COMPOSITES)], ids=str)
 def test_the_digits_explain_themselves_in_node(method, modules, tmp_path) -> None:
     images, labels = digits_samples()
     path = ox.export(digits_model_path(), tmp_path / "digits.onnx", method=method).path

@@ -53,13 +53,48 @@ def test_integrated_gradients_complete_on_mobilenet(real_model):
     assert any("one by one" in note for note in few.notes)
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "mnist", "ocr_cls", "shapes", "season", "penguin"])
-def test_relevance_is_handed_back(name, real_model):
-    result = explained(real_model(name), method="lrp")
-    assert np.isfinite(result.values).all()
-    assert np.abs(result.values).max() > 0
+#: All but those that nothing differentiable runs through, and the largest.
+RELATED = [
+    *CHECKED, "mnist_tf", "opennsfw", "silero_op15", "nsnet2_48k", "dnsmos_p808", "basic_pitch", "chars2vec",
+    "aecmos_48k", "modnet",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RELATED)
+def test_relevance_is_handed_back_or_accounted_for(name, real_model):
+    """Through convolutions, recurrent cells, loops, branches, attention: what is missing, some node kept."""
+    result = explained(real_model(name), method=ox.LRP(account=True))
+    assert all(np.isfinite(v).all() for v in result.arrays.values())
+    assert max(np.abs(v).max() for v in result.arrays.values()) > 0
     assert result.reference == pytest.approx(result.score), "relevance starts as the score"
-    assert {rule for _, _, rule in result.rule_table} <= {"gradient", "epsilon", "zplus", "pass"}
+    kept = {node: float(v) for node, v in result.extras["kept"].items()}
+    missing = -float(result.delta.sum())
+    size = max(sum(map(abs, kept.values())), float(np.abs(result.score).sum()))
+    assert sum(kept.values()) == pytest.approx(missing, abs=2e-3 * size)
+    keepers = {node.split()[0] for node, v in kept.items() if abs(v) > 1e-3 * size}
+    assert keepers <= KEEPERS, "only what has a bias, a shift, a constant, or bodies may keep relevance"
+
+
+#: Operators with a bias or a constant operand, or that are linearised; and those that have others inside.
+KEEPERS = {
+    "Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "LayerNormalization", "InstanceNormalization",
+    "Softmax", "LSTM", "GRU", "If", "Loop", "Scan", "ReduceSum", "ReduceMean", "AveragePool",
+    "GlobalAveragePool",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["mnist", "leafsnap", "movie_review", "dnsmos_p808", "mnist_tf"])
+def test_deep_taylor_conserves_on_trained_networks_of_relus(name, real_model):
+    """Its z+ has no biases, and a score above 0 then arrives whole."""
+    result = explained(real_model(name), method=ox.LRP("deep_taylor"))
+    assert result.relative_delta.max() < 1e-3
+
+
+@pytest.mark.parametrize("composite", ["epsilon_alpha2_beta1_flat", "zero_epsilon_gamma", "attention_cp"])
+@pytest.mark.parametrize("name", ["mobilenetv2", "minilm", "silero", "lac"])
+def test_other_composites_go_through_as_well(name, composite, real_model):
+    result = explained(real_model(name), method=ox.LRP(composite))
+    assert all(np.isfinite(v).all() for v in result.arrays.values())
 
 
 def test_tokens_are_explained_at_the_embedding(real_model):
@@ -69,13 +104,14 @@ def test_tokens_are_explained_at_the_embedding(real_model):
     assert result.relative_delta[0] < 0.02
 
 
-def test_export_runs_in_stock_onnxruntime(real_model, tmp_path):
+@pytest.mark.parametrize("method", ["input_x_gradient", "lrp", "deep_lift", "excitation_backprop"])
+def test_export_runs_in_stock_onnxruntime(method, real_model, tmp_path):
     model = real_model("mobilenetv2")
-    made = ox.export(model.path, tmp_path / "explained.onnx", method="input_x_gradient")
+    made = ox.export(model.path, tmp_path / "explained.onnx", method=method)
     session = ort.InferenceSession(made.path, providers=["CPUExecutionProvider"])
     target = np.array([model.target[-1]])
     values = session.run([made.outputs[-1]], {**model.feeds, "target": target})[0]
-    expected = explained(model, method="input_x_gradient").values
+    expected = explained(model, method=method).values
     np.testing.assert_allclose(values, expected, atol=1e-4 * np.abs(expected).max())
 
 

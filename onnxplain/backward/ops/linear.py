@@ -86,7 +86,7 @@ def gemm(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     return left, right, offset
 
 
-@gradient("Det", Category.ELEMENTWISE)
+@gradient("Det", Category.REDUCTION)
 def det(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Multiply by the cofactors, determinants of the minors (right where singular too; for small ones)."""
     x, rank = node.x, node.rank()

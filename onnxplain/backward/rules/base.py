@@ -41,14 +41,14 @@ class Binding:
     signal
         Where the node is a product of a signal and a gate: the position of the signal.
     rectified
-        Whether nothing arrives where the output is not positive, since a ReLU follows.
+        Where nothing arrives at an output that is not positive, since a ReLU follows: the ReLU's output.
     """
 
     node: ir.Node
     active: tuple[int, ...]
     source: ir.Value | None = None
     signal: int | None = None
-    rectified: bool = False
+    rectified: ir.Value | None = None
 
 
 class Rule(Protocol):

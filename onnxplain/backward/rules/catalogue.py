@@ -9,6 +9,7 @@ from typing import Any
 from onnxplain.backward.rules import guided, lrp
 from onnxplain.backward.rules.attention import SoftmaxTaylor
 from onnxplain.backward.rules.base import Gradient, Pass, Product, Rule, Stop
+from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
 from onnxplain.errors import MethodError
 
@@ -30,6 +31,7 @@ RULES: dict[str, Callable[..., Rule]] = {
     "stop": lambda: Stop(),
     "gradient": lambda: Gradient(),
     "softmax": lambda: SoftmaxTaylor(),
+    "detached": lambda stabilizer=1e-6: DetachedNorm(stabilizer),
     "proportional": lambda stabilizer=1e-6: ProportionalPool(stabilizer),
     "guided": lambda: guided.Guided(),
     "deconvolution": lambda: guided.Deconvolution(),

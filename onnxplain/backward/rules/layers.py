@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
 from onnxplain.backward.rules.base import Binding, propagate, written
-from onnxplain.backward.rules.stabilizer import share
+from onnxplain.backward.rules.stabilizer import is_elementwise, share
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
@@ -28,6 +28,9 @@ _WEIGHTED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": None, "Einsum":
 
 #: Operators whose own weights are positive and, for each output, all equal.
 _UNIFORM = frozenset({"AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"})
+
+#: Operators whose channels lie along axis 1; those of other layers lie along the last.
+_CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose", "AveragePool", "GlobalAveragePool"})
 
 #: Operators that are not linear, but whose inputs times derivatives sum to the output all the same.
 _HOMOGENEOUS = frozenset(
@@ -100,7 +103,10 @@ def _as_it_is(
     rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any
 ) -> Sequence[Entry]:
     """Run the one branch that changes nothing: it needs no second forward."""
-    part = share(op, relevance, node.y, rule.stabilizer, 1 if non_negative(node.y) else 0)
+    y = node.y
+    if binding.rectified is not None and is_elementwise(rule.stabilizer):
+        y = binding.rectified  # the ReLU's output leaves the layer and its ReLU to be fused
+    part = share(op, relevance, y, rule.stabilizer, 1 if non_negative(y) else 0)
     row = lookup(node)
     if row is not None and row.category is not Category.SUM and len(binding.active) > 1:
         part = part / len(binding.active)  # a product: each factor accounts for the whole once
@@ -115,7 +121,7 @@ def _as_it_is(
 
 def _groups(rule: LRPRule, binding: Binding) -> list[Group]:
     """Return the groups that can get anything: none for negative outputs where a ReLU follows."""
-    return [g for g in rule.groups if not (binding.rectified and g.outputs == "negative")]
+    return [g for g in rule.groups if not (binding.rectified is not None and g.outputs == "negative")]
 
 
 def _shared(
@@ -130,7 +136,7 @@ def _shared(
 ) -> Any:
     """Return the relevance over the denominator, for the outputs that the group is for."""
     part = share(op, relevance, z, rule.stabilizer, sign)
-    if group.outputs == "all" or binding.rectified:
+    if group.outputs == "all" or binding.rectified is not None:
         return part
     chosen = op.Greater(node.y, 0.0) if group.outputs == "positive" else op.Less(node.y, 0.0)
     return op.keep_where(chosen, part)
@@ -245,7 +251,7 @@ def _bound(op: Emitter, node: NodeView, data: int, bound: Bound) -> Any:
     if array.size == 1:
         return op.const(array.reshape(()))
     rank = node.rank(data)
-    axis = 1 if node.op_type in ("Conv", "ConvTranspose") else rank - 1
+    axis = 1 if node.op_type in _CHANNELS_SECOND else rank - 1
     length = facts.static_dim(node.input(data), axis)
     if length is not None and length != array.size:
         raise UnsupportedRuleError(

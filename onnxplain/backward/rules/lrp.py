@@ -26,7 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from numbers import Real
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from onnxplain.backward.registry import BackwardFunction
 from onnxplain.backward.rules import layers
@@ -107,6 +110,8 @@ class LRPRule:
     zero_params: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not callable(self.stabilizer):
+            object.__setattr__(self, "stabilizer", _magnitude(self.stabilizer, "epsilon or stabilizer"))
         for name in self.zero_params:
             if name not in ("bias", "weight"):
                 raise MethodError(f"zero_params names '{name}'; it may name 'bias' and 'weight'")
@@ -142,17 +147,17 @@ _OPPOSING = (Branch("positive", "negative", "negative"), Branch("negative", "pos
 
 def zero(zero_params: Sequence[str] = ()) -> LRPRule:
     """LRP-0: ``R_j = sum_k a_j w_jk / z_k R_k``; nothing goes down from an output that is exactly 0."""
-    return LRPRule("zero", (AS_IT_IS,), 0.0, zero_params=tuple(zero_params))
+    return LRPRule("zero", (AS_IT_IS,), 0.0, zero_params=_names(zero_params))
 
 
 def epsilon(epsilon: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
     """LRP-eps: ``R_j = sum_k a_j w_jk / (z_k + eps sign z_k) R_k``."""
-    return LRPRule("epsilon", (AS_IT_IS,), epsilon, zero_params=tuple(zero_params))
+    return LRPRule("epsilon", (AS_IT_IS,), epsilon, zero_params=_names(zero_params))
 
 
-def norm(stabilizer: Stabilize = 1e-6) -> LRPRule:
+def norm(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
     """Share in proportion to the contributions (zennit's name of eps for operators without weights)."""
-    return LRPRule("norm", (AS_IT_IS,), stabilizer)
+    return LRPRule("norm", (AS_IT_IS,), stabilizer, zero_params=_names(zero_params))
 
 
 def gamma(gamma: float = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
@@ -160,10 +165,11 @@ def gamma(gamma: float = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Sequen
 
     Positive outputs share by ``a+ (w + gamma w+) + a- (w + gamma w-)``, negative outputs by the mirror image.
     """
+    gamma = _magnitude(gamma, "gamma")
     for_positive = (Branch("positive", "up", "up"), Branch("negative", "down", "zero"))
     for_negative = (Branch("positive", "down", "down"), Branch("negative", "up", "zero"))
     groups = Group(1.0, for_positive, "positive"), Group(1.0, for_negative, "negative")
-    return LRPRule(f"gamma({gamma:g})", groups, stabilizer, gamma, zero_params=tuple(zero_params))
+    return LRPRule(f"gamma({gamma:g})", groups, stabilizer, gamma, zero_params=_names(zero_params))
 
 
 def alpha_beta(
@@ -179,11 +185,12 @@ def alpha_beta(
     MethodError
         If ``alpha - beta`` is not 1, or one of them is negative.
     """
-    if alpha < 0 or beta < 0 or abs(alpha - beta - 1) > 1e-12:
+    alpha, beta = _magnitude(alpha, "alpha"), _magnitude(beta, "beta")
+    if abs(alpha - beta - 1) > 1e-12:
         raise MethodError(f"alpha is {alpha:g} and beta {beta:g}; give alpha - beta = 1, neither negative")
     groups = (Group(alpha, _SUPPORTING), Group(-beta, _OPPOSING))[: 2 if beta else 1]
     name = f"alpha{alpha:g}_beta{beta:g}"
-    return LRPRule(name, groups, stabilizer, zero_params=tuple(zero_params))
+    return LRPRule(name, groups, stabilizer, zero_params=_names(zero_params))
 
 
 def zplus(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
@@ -191,7 +198,7 @@ def zplus(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPR
 
     Like zennit it keeps the positive part of the bias in the denominator; ``zero_params=("bias",)`` drops it.
     """
-    return LRPRule("zplus", (Group(1.0, _SUPPORTING),), stabilizer, zero_params=tuple(zero_params))
+    return LRPRule("zplus", (Group(1.0, _SUPPORTING),), stabilizer, zero_params=_names(zero_params))
 
 
 def contrast(stabilizer: Stabilize = 1e-6) -> LRPRule:
@@ -226,7 +233,7 @@ def zbox(low: Bound, high: Bound, stabilizer: Stabilize = 1e-6) -> LRPRule:
     MethodError
         If some bound below is not less than the one above.
     """
-    bounds = [tuple(float(v) for v in b) if isinstance(b, Sequence) else float(b) for b in (low, high)]
+    bounds = [_bound(low, "low"), _bound(high, "high")]
     pairs = _paired(*bounds)
     if any(a >= b for a, b in pairs):
         raise MethodError(
@@ -238,6 +245,26 @@ def zbox(low: Bound, high: Bound, stabilizer: Stabilize = 1e-6) -> LRPRule:
         Branch("high", "negative", "zero", -1),
     )
     return LRPRule("zbox", (Group(1.0, branches),), stabilizer, low=bounds[0], high=bounds[1])
+
+
+def _magnitude(value: Any, name: str) -> float:
+    if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+        raise MethodError(f"{name} is {value!r}; give a number that is not negative")
+    return float(value)
+
+
+def _names(value: Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _bound(value: Any, name: str) -> Bound:
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        array = np.full((), np.nan)
+    if not array.size or not np.isfinite(array).all():
+        raise MethodError(f"{name} is {value!r}; give a number, or one per channel")
+    return tuple(array.ravel().tolist()) if array.ndim else float(array)
 
 
 def _paired(low: Bound, high: Bound) -> list[tuple[float, float]]:

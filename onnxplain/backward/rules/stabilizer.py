@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
+from onnxplain.errors import MethodError
 from onnxplain.graph import facts
 
-__all__ = ["Stabilize", "Stabilizer", "share"]
+__all__ = ["Stabilize", "Stabilizer", "is_elementwise", "share"]
 
 #: A number (epsilon), or a function ``(op, z) -> stabilised z`` that writes nodes.
 Stabilize: TypeAlias = "float | Callable[[Emitter, ir.Value], ir.Value]"
@@ -29,11 +30,22 @@ class Stabilizer:
         Instead of adding, keep the magnitude at least at epsilon.
     norm_scale
         Multiply epsilon by the root of the mean of z squared, over all axes but the batch axis.
+
+    Raises
+    ------
+    MethodError
+        If epsilon is not above 0.
     """
 
     epsilon: float = 1e-6
     clip: bool = False
     norm_scale: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon < float("inf"):
+            raise MethodError(
+                f"epsilon is {self.epsilon!r}; give a number above 0 (or the number 0 alone for LRP-0)"
+            )
 
     def __call__(self, op: Emitter, z: ir.Value, sign: int = 0) -> Any:
         """Write the stabilised value; ``sign`` is +1 or -1 where z is known never to have the other sign."""
@@ -52,6 +64,13 @@ class Stabilizer:
         return op.Add(z, op.Where(negative, op.Neg(epsilon), epsilon))
 
 
+def is_elementwise(stabilize: Stabilize) -> bool:
+    """Tell whether what is added to a value depends on that value alone."""
+    if isinstance(stabilize, Stabilizer):
+        return not stabilize.norm_scale
+    return not callable(stabilize)
+
+
 def share(op: Emitter, relevance: Any, z: ir.Value, stabilize: Stabilize, sign: int = 0) -> Any:
     """Return relevance over the stabilised denominator; with epsilon 0, nothing where z is 0.
 
@@ -66,7 +85,7 @@ def share(op: Emitter, relevance: Any, z: ir.Value, stabilize: Stabilize, sign: 
     sign
         +1 or -1 where z is known never to have the other sign.
     """
-    if isinstance(stabilize, (int, float)):
+    if not callable(stabilize):
         if stabilize == 0:
             empty = op.Equal(z, 0.0)
             return op.Where(empty, 0.0, op.Div(relevance, op.Where(empty, 1.0, z)))

@@ -8,9 +8,14 @@ from onnxplain.graph.passes.expand_functions import expand_functions, has_body
 from onnxplain.graph.passes.flip_transposed_convs import FlipTransposedConvs
 from onnxplain.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxplain.graph.passes.fold_constants import FoldConstants
+from onnxplain.graph.passes.fold_pad import FoldPad
+from onnxplain.graph.passes.fuse_bias import FuseBias
+from onnxplain.graph.passes.hoist_loop_constants import HoistLoopConstants
 from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
 from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
+from onnxplain.graph.passes.name_casts import NameCasts
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
+from onnxplain.graph.passes.recognise_softmax import RecogniseSoftmax
 from onnxplain.graph.passes.retype import Retype
 from onnxplain.graph.passes.sequences_to_tensors import SequencesToTensors
 from onnxplain.graph.passes.split_batchnorm import SplitBatchNorm
@@ -24,8 +29,13 @@ __all__ = [
     "FlipTransposedConvs",
     "FoldBatchNorm",
     "FoldConstants",
+    "FoldPad",
+    "FuseBias",
+    "HoistLoopConstants",
     "InlineConstantIf",
     "MaskByHardSigmoid",
+    "NameCasts",
+    "RecogniseSoftmax",
     "Retype",
     "SequencesToTensors",
     "SplitBatchNorm",

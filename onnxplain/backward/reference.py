@@ -1,0 +1,58 @@
+"""The reference input's activations: a second copy of the forward pass in the same graph.
+
+Rules that compare an activation with its value at a reference find that value here.  Whatever does not
+depend on what is explained (weights above all), and what depends only on its shape, is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.twins import copy_forward, marked_pairs
+
+__all__ = ["add_reference", "reference_of", "varies"]
+
+_MEMO = "reference"
+
+
+def add_reference(op: Emitter, starts: Mapping[ir.Value, ir.Value]) -> dict[ir.Value, ir.Value]:
+    """Compute everything that depends on what is explained once more, from the reference.
+
+    Parameters
+    ----------
+    op
+        Writes into the graph; its walk then knows the references.
+    starts
+        By explained value: its reference.
+
+    Returns
+    -------
+    dict
+        By value that was replaced: the value that took its place (the outputs of If, Loop and Scan, which run
+        for input and reference together).
+    """
+    pairs = dict(starts)
+    replaced = copy_forward(op, pairs)
+    op.memo[_MEMO] = pairs
+    return replaced
+
+
+def reference_of(op: Emitter, value: ir.Value) -> ir.Value:
+    """Return what a value is at the reference: itself, if it is the same there."""
+    return _pairs(op).get(value, value)
+
+
+def varies(op: Emitter, value: ir.Value) -> bool:
+    """Tell whether a value is computed once more for the reference."""
+    return value in _pairs(op)
+
+
+def _pairs(op: Emitter) -> dict[ir.Value, ir.Value]:
+    """Return the references of a graph's values; in bodies they are found by their marks."""
+    if _MEMO not in op.memo:
+        op.memo[_MEMO] = marked_pairs(op.graph)
+    found: dict[ir.Value, ir.Value] = op.memo[_MEMO]
+    return found

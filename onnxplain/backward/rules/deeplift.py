@@ -1,0 +1,351 @@
+"""DeepLIFT: multipliers ``m = (change of the score) / (difference from the reference)``.
+
+They are walked back as gradients are.  With x at the input, x0 at the reference, ``dx = x - x0``, and m what
+arrives at the output:
+
+=====================  ====================================================================================
+sums, linear layers    the gradient
+products a b           the gradient at the middle: ``m (b + b0) / 2`` and ``m (a + a0) / 2``
+quotients a / b        ``m (1/b + 1/b0) / 2`` and ``-m (a + a0) / (2 b b0)``
+elementwise f          ``m (f(x) - f(x0)) / dx``; the gradient where dx is about 0
+elementwise f(a, b)    the same for each operand, averaged over the other's two values
+maxima of many         what rises above y0 to the winner at x, what falls below it to the winner at x0
+softmax                exponentials by the quotient, then the rule of ``e / sum(e)``
+=====================  ====================================================================================
+
+Each of them is exact: ``m_x dx`` summed over the inputs of an operator is ``m dy``.  So the attributions sum
+to the difference of the scores, whatever the network.  (Shrikumar et al. 2017 state the rules for sums and
+elementwise functions; Lundberg and Lee's shap the one for pooling.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.ops.reductions import stretched
+from onnxplain.backward.reference import reference_of, varies
+from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
+from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.rules.secant import (
+    difference,
+    interior_gradient,
+    middle,
+    quotient,
+    tolerance,
+)
+from onnxplain.backward.view import NodeView
+from onnxplain.errors import UnsupportedRuleError
+from onnxplain.graph import facts
+from onnxplain.graph.facts import GRADIENT_KEY
+
+__all__ = ["Linear", "Rescale", "is_fixed"]
+
+_Function: TypeAlias = "Callable[..., Sequence[Entry]]"
+
+#: Operators with factors, each linear in every one of them, and the positions of these.
+_PRODUCTS = {
+    "Conv": (0, 1), "ConvTranspose": (0, 1), "Gemm": (0, 1), "MatMul": (0, 1), "Mul": (0, 1), "STFT": (0, 2),
+}  # fmt: skip
+
+#: Functions whose values are multiples or copies of the input, so that differences carry no rounding noise.
+_CLEAN = frozenset({"Abs", "Clip", "LeakyRelu", "Max", "Min", "PRelu", "Relu", "ThresholdedRelu"})
+
+#: Operators that pick by the values themselves, and what the registry calls elementwise but is not.
+_NO_FORM = frozenset({"Compress", "CumProd", "Det", "Dropout", "MaxUnpool", "TopK"})
+
+
+def is_fixed(node: ir.Node) -> bool:
+    """Tell whether an operator that moves or adds values up does so in the same way whatever they are."""
+    plain = facts.attr(node, "reduction", "none") in ("none", "add")  # of ScatterElements and ScatterND
+    return plain and node.op_type not in _NO_FORM and GRADIENT_KEY not in node.metadata_props
+
+
+def _refuse(name: str, node: ir.Node | NodeView, why: str) -> UnsupportedRuleError:
+    label = node.label if isinstance(node, NodeView) else facts.node_label(node)
+    return UnsupportedRuleError(
+        f"DeepLIFT rule '{name}' cannot be used on {label}: {why}; use integrated_gradients, which compares "
+        "with a reference too, or explain an inner value behind the node (wrt=...)"
+    )
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Linear operators: the gradient; products of two values that both vary: the gradient at their middle."""
+
+    name: str = "linear"
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Keep the gradient, or move the operands to the middle.
+
+        Raises
+        ------
+        UnsupportedRuleError
+            If three or more factors vary, or the operator is not linear after all.
+        """
+        node, active = binding.node, binding.active
+        row = lookup(node)
+        assert row is not None
+        if node.op_type == "BatchNormalization" and facts.attr(node, "training_mode", 0):
+            raise _refuse(self.name, node, "in training mode it depends on the whole batch")
+        if node.op_type in (*_PRODUCTS, "Einsum"):
+            if len(active) > 2:
+                raise _refuse(self.name, node, "more than two of its factors depend on the input")
+            places = _PRODUCTS.get(node.op_type, active)
+            if node.op_type != "STFT" and len(active) < 2:
+                return None
+            return partial(_at_the_middle, places)
+        if row.category is Category.LINEAR:
+            return partial(_must_be_linear, self.name, row.wrt)
+        raise _refuse(self.name, node, "it is not linear")
+
+
+def _at_the_middle(places: Sequence[int], op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    inputs = [middle(op, v) if v is not None and k in places else v for k, v in enumerate(node.inputs)]
+    return propagate(op, node.with_inputs(*inputs), *gradients)
+
+
+def _must_be_linear(
+    name: str, places: Sequence[int], op: Emitter, node: NodeView, /, *gradients: Any
+) -> Sequence[Entry]:
+    for k, value in enumerate(node.inputs):
+        if value is not None and k not in places and facts.is_float(value) and varies(op, value):
+            raise _refuse(name, node, f"its operand '{value.name}' depends on the input")
+    return propagate(op, node, *gradients)
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """The Rescale rule: ``m_x = m dy / dx``, and its forms for operators of several values.
+
+    Parameters
+    ----------
+    eps
+        Where ``|dx| <= eps (1 + |x|)`` the gradient at x stands in for the quotient.  None: the square root
+        of the dtype's precision (3e-4 in float32), where the rounding of the quotient and the error of the
+        gradient are about equal.  Functions that copy or scale (ReLU, LeakyReLU, Clip, ...) have no rounding
+        to fear: there the gradient stands in only where dx is 0.
+    """
+
+    eps: float | None = None
+    name: str = "rescale"
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Replace the gradient.
+
+        Raises
+        ------
+        UnsupportedRuleError
+            If there is no form of the rule for the operator.
+        """
+        node, active, source = binding.node, binding.active, binding.source
+        if source is not None:
+            if node.op_type == "Mul" and all(i is source for i in node.inputs):
+                return Linear().bind(binding)  # a square
+            return partial(_piece, self, source)
+        special = _FORMS.get(node.op_type)
+        if special is not None:
+            return partial(special, self)
+        row = lookup(node)
+        assert row is not None
+        quantized = GRADIENT_KEY in node.metadata_props
+        if node.op_type in _NO_FORM or not (row.category is Category.ELEMENTWISE or quantized):
+            raise _refuse(self.name, node, "there is no form of the rule for this operator")
+        if node.op_type == "Neg":
+            return None
+        if len(active) > 2:
+            raise _refuse(self.name, node, "more than two of its operands depend on the input")
+        if len(active) == 2:
+            return partial(_both_orders, self, active)
+        return partial(_elementwise, self, active[0] if active else 0)
+
+    def within(self, op: Emitter, node: NodeView, x: ir.Value) -> Any:
+        """Return the difference up to which the gradient stands in."""
+        clean = node.op_type in _CLEAN or GRADIENT_KEY in node.source.metadata_props
+        return tolerance(op, x, 0.0 if clean else self.eps)
+
+
+def _only(node: NodeView, position: int, entry: Entry) -> list[Entry]:
+    return [entry if k == position else None for k in range(len(node.inputs))]
+
+
+#: Quotients in a form without cancellation, of x, x0, y and y0.
+_EXACT: dict[str, Callable[[Emitter, Any, Any, Any, Any], Any]] = {
+    "Sqrt": lambda op, x, x0, y, y0: op.Reciprocal(op.Where(op.Equal(y + y0, 0.0), 1.0, y + y0)),
+    "Reciprocal": lambda op, x, x0, y, y0: -(y * y0),
+}
+
+
+def _elementwise(rule: Rescale, k: int, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    """One operand varies."""
+    g, x, y = gradients[0], node.input(k), node.y
+
+    def entry() -> Any:
+        exact = _EXACT.get(node.op_type)
+        if _is_square(node):
+            return g * (x + reference_of(op, x))
+        if exact is not None:
+            return g * exact(op, x, reference_of(op, x), y, reference_of(op, y))
+        near = written(propagate(op, node, g)[k])
+        return quotient(op, g * difference(op, y), difference(op, x), near, rule.within(op, node, x))
+
+    return _only(node, k, entry)
+
+
+def _is_square(node: NodeView) -> bool:
+    if node.op_type != "Pow":
+        return False
+    exponent = facts.constant(node.input(1))
+    return exponent is not None and bool((exponent == 2).all())
+
+
+def _piece(rule: Rescale, source: ir.Value, op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
+    """Several nodes are one function of each element."""
+    near = interior_gradient(op, node.source, source, gradients[0])
+    dy, dx = difference(op, node.y), difference(op, source)
+    return {source: quotient(op, gradients[0] * dy, dx, near, tolerance(op, source, rule.eps))}
+
+
+def _both_orders(
+    rule: Rescale, active: Sequence[int], op: Emitter, node: NodeView, /, *gradients: Any
+) -> Sequence[Entry]:
+    """Two operands vary: change each before the other and after it, and take the mean."""
+    g, (first, second) = gradients[0], active
+    mixed: list[ir.Value] = []
+
+    def at(k: int) -> ir.Value:
+        """Return f with one operand at the input, the other at the reference."""
+        if not mixed:
+            for kept in active:
+                inputs = [
+                    v if v is None or j == kept else reference_of(op, v) for j, v in enumerate(node.inputs)
+                ]
+                mixed.append(op.clone(node.source, inputs)[0])
+        return mixed[list(active).index(k)]
+
+    def entry(k: int) -> Any:
+        other = second if k == first else first
+        y, y0, x = node.y, reference_of(op, node.y), node.input(k)
+        change = (op.Sub(y, at(other)) + op.Sub(at(k), y0)) * 0.5
+        near = written(propagate(op, node, g)[k])
+        return quotient(op, g * change, difference(op, x), near, rule.within(op, node, x))
+
+    return [partial(entry, k) if k in active else None for k in range(len(node.inputs))]
+
+
+def _division(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    g, a, b = gradients[0], node.x, node.input(1)
+    a0, b0 = reference_of(op, a), reference_of(op, b)
+
+    def numerator() -> Any:
+        return g / b if not varies(op, b) else g * ((op.Reciprocal(b) + op.Reciprocal(b0)) * 0.5)
+
+    def denominator() -> Any:
+        both = (a + a0) * 0.5 if varies(op, a) else a
+        return -(g * (both / (b * b0)))
+
+    return numerator, denominator
+
+
+def _winners(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    """Give what rises (for minima: falls) to the winner at the input, the rest to that at the reference."""
+    g, x, y = gradients[0], node.x, node.y
+    there = node.with_inputs(
+        reference_of(op, x), *node.inputs[1:], outputs=[reference_of(op, o) for o in node.outputs]
+    )
+
+    def entry() -> Any:
+        dy = difference(op, y)
+        up, down = op.Max(dy, 0.0), op.Min(dy, 0.0)
+        mine, theirs = (down, up) if node.op_type == "ReduceMin" else (up, down)
+        at_input = written(propagate(op, node, op.annotate(g * mine, y))[0])
+        at_reference = written(propagate(op, there, op.annotate(g * theirs, y))[0])
+        near = written(propagate(op, node, g)[0])
+        return quotient(op, at_input + at_reference, difference(op, x), near, 0.0)
+
+    return _only(node, 0, entry)
+
+
+@dataclass(frozen=True)
+class _Exponentials:
+    """Exponentials at input and reference by a common shift, their sums, and their quotients."""
+
+    here: Any
+    there: Any
+    total: Any
+    total0: Any
+    slope: Any
+
+    @classmethod
+    def of(cls, rule: Rescale, op: Emitter, x: ir.Value, reduced: Callable[[str, Any], Any]) -> _Exponentials:
+        """Write them; ``reduced(op_type, v)`` reduces along the axes, which stay."""
+        x0 = reference_of(op, x)
+        shift = (reduced("ReduceMax", x) + reduced("ReduceMax", x0)) * 0.5
+        shift = op.Max(shift, -1e30)  # where all is masked
+        e, e0 = op.Exp(x - shift), op.Exp(x0 - shift)
+        totals = [reduced("ReduceSum", v) for v in (e, e0)]
+        total, total0 = (op.Where(op.Equal(t, 0.0), 1.0, t) for t in totals)
+        slope = quotient(op, e - e0, difference(op, x), e, tolerance(op, x, rule.eps))
+        return cls(e, e0, total, total0, slope)
+
+    def log_quotient(self, rule: Rescale, op: Emitter) -> Any:
+        """Return the quotient of the logarithm of the sums."""
+        change = op.Log(self.total) - op.Log(self.total0)
+        within = tolerance(op, self.total, rule.eps)
+        return quotient(op, change, self.total - self.total0, op.Reciprocal(self.total), within)
+
+
+def _along(op: Emitter, axis: int) -> Callable[[str, Any], Any]:
+    return lambda op_type, v: op.emit(op_type, (v, [axis]), {"keepdims": 1})
+
+
+def _softmax(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    g, reduced = gradients[0], _along(op, node.axis("axis", -1))
+
+    def entry() -> Any:
+        e = _Exponentials.of(rule, op, node.x, reduced)
+        direct = (op.Reciprocal(e.total) + op.Reciprocal(e.total0)) * 0.5
+        shared = reduced("ReduceSum", g * (e.here + e.there)) / (e.total * e.total0) * 0.5
+        return (g * direct - shared) * e.slope
+
+    return (entry,)
+
+
+def _log_softmax(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    g, reduced = gradients[0], _along(op, node.axis("axis", -1))
+
+    def entry() -> Any:
+        e = _Exponentials.of(rule, op, node.x, reduced)
+        return g - reduced("ReduceSum", g) * e.log_quotient(rule, op) * e.slope
+
+    return (entry,)
+
+
+def _log_sum_exp(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    def reduced(op_type: str, v: Any) -> Any:
+        noop = node.int("noop_with_empty_axes", 0)
+        return op.emit(op_type, (v, node.optional(1)), {"keepdims": 1, "noop_with_empty_axes": noop})
+
+    def entry() -> Any:
+        e = _Exponentials.of(rule, op, node.x, reduced)
+        return stretched(op, node, gradients[0]) * e.log_quotient(rule, op) * e.slope
+
+    return _only(node, 0, entry)
+
+
+#: Operators with a form of their own.
+_FORMS: dict[str, _Function] = {
+    "Div": _division,
+    "GlobalMaxPool": _winners,
+    "LogSoftmax": _log_softmax,
+    "MaxPool": _winners,
+    "ReduceLogSumExp": _log_sum_exp,
+    "ReduceMax": _winners,
+    "ReduceMin": _winners,
+    "Softmax": _softmax,
+}

@@ -1,0 +1,89 @@
+"""What normalisations do with relevance: their statistics count as constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import BackwardFunction, Entry
+from onnxplain.backward.rules.base import Binding, Pass
+from onnxplain.backward.rules.stabilizer import Stabilize, share
+from onnxplain.backward.view import NodeView
+
+__all__ = ["DetachedNorm"]
+
+#: Normalisations that take a mean off; for the others, constant statistics mean that relevance passes.
+_CENTRED = frozenset(
+    {"LayerNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"}
+)
+
+
+@dataclass(frozen=True)
+class DetachedNorm:
+    """Share through ``y = s (x - mean x) / sd + b`` as through a linear layer, with sd constant.
+
+    ``R_x = x * (g - mean g)`` with ``g = s / sd * R_y / stab(y)`` (Ali et al. 2022; it is also what AttnLRP's
+    code does).  The shift b keeps its share.  Passing relevance unchanged, as the rule "pass" does, keeps
+    nothing, but what arrives is then no longer in proportion to x, and the sums before a normalisation (where
+    x may be close to 0 while y is not) blow it up.
+    """
+
+    stabilizer: Stabilize = 1e-6
+    name: str = "detached"
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Replace the gradient."""
+        if binding.node.op_type not in _CENTRED or binding.active[:1] != (0,):
+            return Pass().bind(binding)
+
+        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+            def entry() -> Any:
+                part = share(op, gradients[0], node.y, self.stabilizer)
+                return op.Mul(node.x, _ADJOINT[node.op_type](op, node, part))
+
+            return [entry, *[None] * (len(node.inputs) - 1)]
+
+        return function
+
+
+def _centred(op: Emitter, x: Any, g: Any, axes: list[int], epsilon: float) -> Any:
+    """Return the adjoint of ``(x - mean x) / sd`` with sd constant."""
+    centred = x - op.mean(x, axes)
+    deviation = op.Sqrt(op.mean(centred * centred, axes) + epsilon)
+    return (g - op.mean(g, axes)) / deviation
+
+
+def _layer(op: Emitter, node: NodeView, g: Any) -> Any:
+    axes = list(range(node.axis("axis", -1), node.rank()))
+    return _centred(op, node.x, g * node.input(1), axes, node.float("epsilon", 1e-5))
+
+
+def _instance(op: Emitter, node: NodeView, g: Any) -> Any:
+    rank = node.rank()
+    scale = op.Unsqueeze(node.input(1), list(range(1, rank - 1)))
+    return _centred(op, node.x, g * scale, list(range(2, rank)), node.float("epsilon", 1e-5))
+
+
+def _group(op: Emitter, node: NodeView, g: Any) -> Any:
+    rank, groups = node.rank(), node.int("num_groups", 1)
+    grouped = op.concat([op.Shape(node.x, start=0, end=1), groups, -1, op.Shape(node.x, start=2)])
+    scale = op.Reshape(node.input(1), [groups, -1, *[1] * (rank - 2)])
+    g5 = op.Reshape(g, grouped) * scale
+    x5 = op.Reshape(node.x, grouped)
+    made = _centred(op, x5, g5, list(range(2, rank + 1)), node.float("epsilon", 1e-5))
+    return op.reshape_like(made, node.x)
+
+
+def _mean_variance(op: Emitter, node: NodeView, g: Any) -> Any:
+    axes = [a % node.rank() for a in node.ints("axes", (0, 2, 3))]
+    return _centred(op, node.x, g, axes, 1e-18)
+
+
+_ADJOINT = {
+    "LayerNormalization": _layer,
+    "InstanceNormalization": _instance,
+    "GroupNormalization": _group,
+    "MeanVarianceNormalization": _mean_variance,
+}

@@ -1,0 +1,76 @@
+"""A constant beside a layer becomes its bias, and the model computes the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onnxplain._reference import Evaluator
+from onnxplain.graph import passes
+from onnxplain.graph.load import load
+from onnxplain.graph.normalize import normalize
+
+RNG = np.random.default_rng(0)
+
+
+def w(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+# name: (graph from x to y, shape of x, weights, operators afterwards)
+FUSED = {
+    "rows": ("m = MatMul(x, w) y = Add(m, b)", (2, 3), {"w": w(3, 4), "b": w(4)}, ["Gemm"]),
+    "on the left": ("m = MatMul(x, w) y = Add(b, m)", (2, 3), {"w": w(3, 4), "b": w(1, 4)}, ["Gemm"]),
+    "one number": ("m = MatMul(x, w) y = Add(m, b)", (2, 3), {"w": w(3, 4), "b": w(1)}, ["Gemm"]),
+    "sequences": ("m = MatMul(x, w) y = Add(m, b)", (2, 5, 3), {"w": w(3, 4), "b": w(4)}, ["Reshape", "Gemm",
+                  "Shape", "Concat", "Reshape"]),
+    "conv": ("m = Conv(x, w) y = Add(m, b)", (2, 3, 5), {"w": w(4, 3, 2), "b": w(4, 1)}, ["Conv"]),
+    "conv, whole shape": ("m = Conv<group = 3>(x, w) y = Add(m, b)", (2, 3, 5),
+                          {"w": w(6, 1, 2), "b": w(1, 6, 1)}, ["Conv"]),
+    "convtranspose": ("m = ConvTranspose<group = 3>(x, w) y = Add(m, b)", (2, 3, 5),
+                      {"w": w(3, 2, 2), "b": w(6, 1)}, ["ConvTranspose"]),
+    "twice": ("m = MatMul(x, w) a = Add(m, b) n = MatMul(a, v) y = Add(n, b)", (2, 3),
+              {"w": w(3, 4), "b": w(4), "v": w(4, 4)}, ["Gemm", "Gemm"]),
+}  # fmt: skip
+
+LEFT = {
+    "another reader": ("m = MatMul(x, w) a = Add(m, b) y = Mul(a, m)", (2, 3), {"w": w(3, 4), "b": w(4)}),
+    "a column": ("m = MatMul(x, w) y = Add(m, b)", (2, 3), {"w": w(3, 4), "b": w(2, 1)}),
+    "more axes": ("m = MatMul(x, w) y = Add(m, b)", (2, 3), {"w": w(3, 4), "b": w(1, 1, 4)}),
+    "along the image": ("m = Conv(x, w) y = Add(m, b)", (2, 3, 5), {"w": w(4, 3, 2), "b": w(4)}),
+    "a bias is there": ("m = Conv(x, w, c) y = Add(m, b)", (2, 3, 5),
+                        {"w": w(4, 3, 2), "c": w(4), "b": w(4, 1)}),
+    "computed matrix": ("v = Relu(x) t = Transpose<perm = [1, 0]>(v) m = MatMul(x, t) y = Add(m, b)", (2, 3),
+                        {"b": w(2)}),
+    "stack of matrices": ("m = MatMul(x, w) y = Add(m, b)", (2, 2, 3), {"w": w(2, 3, 4), "b": w(4)}),
+}  # fmt: skip
+
+
+def run(models, body, shape, weights):
+    dims = ", ".join(["N", *map(str, shape[1:])])
+    made = ", ".join("ABCD"[: max(len(shape), *(a.ndim for k, a in weights.items() if k == "b"))])
+    model = normalize(
+        load(models.make(f"m (float[{dims}] x) => (float[{made}] y) {{ {body} }}", **weights))
+    ).model
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    before = Evaluator(model)({"x": x})["y"]
+    modified = passes.FuseBias()(model).modified
+    after = Evaluator(model)({"x": x})
+    np.testing.assert_allclose(after["y"], before, rtol=1e-5, atol=1e-5)
+    return model, modified
+
+
+@pytest.mark.parametrize("case", FUSED)
+def test_the_constant_becomes_the_bias(case, models) -> None:
+    body, shape, weights, operators = FUSED[case]
+    model, modified = run(models, body, shape, weights)
+    assert modified
+    assert [n.op_type for n in model.graph] == operators
+    assert model.graph.outputs[0].name == "y"
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_what_does_not_fit_is_left(case, models) -> None:
+    model, modified = run(models, *LEFT[case])
+    assert not modified
+    assert "Add" in [n.op_type for n in model.graph]
