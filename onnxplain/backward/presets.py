@@ -359,7 +359,8 @@ def _deep_lift_reveal_cancel(eps: float | None = None) -> Composite:
         (Match(categories=(Category.ELEMENTWISE,)), reveal_cancel.RevealCancel(eps)),
         *((match, reveal_cancel.Signed(rule)) for match, rule in rescale.rules),
     )
-    return replace(rescale, name="deep_lift_reveal_cancel", rules=tuple(pairs))
+    steps = ("relevance", *rescale.preparation)
+    return replace(rescale, name="deep_lift_reveal_cancel", rules=tuple(pairs), preparation=steps)
 
 
 def _is_fixed(place: Place) -> bool:

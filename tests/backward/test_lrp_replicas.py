@@ -352,6 +352,13 @@ def test_a_layer_whose_weights_a_rule_cannot_see_is_refused(op_type, models) -> 
         ox.explain(model, models.random(1, 3), (0, 0), method=ox.LRP(rules))
 
 
+def test_a_layer_rule_on_an_activation_that_is_written_out_is_refused(models) -> None:
+    model = models.make("m (float[1, 3] x) => (float[1, 3] y) { t = Sigmoid(x) y = Mul(x, t) }")
+    rules = Composite("one", ((Match(ops=("Mul",)), lrp.epsilon()), (Match(), Pass())))
+    with pytest.raises(UnsupportedRuleError, match=r"'epsilon' .* Mul node .* 'pass'.*regions=False"):
+        ox.explain(model, models.random(1, 3), 0, method=ox.LRP(rules))
+
+
 def test_a_denominator_is_no_linear_operand(models) -> None:
     model = models.make("m (float[1, 3] x) => (float[1, 3] y) { t = Sigmoid(x) y = Div(x, t) }")
     rules = Composite("one", ((Match(ops=("Div",)), lrp.epsilon()), (Match(), Pass())), regions=False)

@@ -22,8 +22,8 @@ FOLDED = {
     "pads of its own": ("p = Pad(x, pads) y = Conv<pads = [1, 0, 1, 0], strides = [2, 2]>(p, w)",
                         {"pads": PADS}, [[2, 2, 1, 1]]),
     "valid": ('p = Pad(x, pads) y = Conv<auto_pad = "VALID">(p, w)', {"pads": PADS}, [[1, 2, 0, 1]]),
-    "two readers": ("p = Pad(x, pads) a = Conv(p, w) b = Conv<strides = [2, 2]>(p, w) c = GlobalMaxPool(b) "
-                    "y = Add(a, c)", {"pads": PADS}, [[1, 2, 0, 1], [1, 2, 0, 1]]),
+    "two readers": (("p = Pad(x, pads) a = Conv(p, w) b = Conv<strides = [2, 2]>(p, w) c = GlobalMaxPool(b) "
+                    "y = Add(a, c)"), {"pads": PADS}, [[1, 2, 0, 1], [1, 2, 0, 1]]),
 }  # fmt: skip
 
 LEFT = {
@@ -31,8 +31,8 @@ LEFT = {
     "reflected": ('p = Pad<mode = "reflect">(x, pads) y = Conv(p, w)', {"pads": PADS}),
     "channels": ("p = Pad(x, pads) y = Conv(p, w)", {"pads": np.array([0, 1, 0, 0, 0, 0, 0, 0])}),
     "cropped": ("p = Pad(x, pads) y = Conv(p, w)", {"pads": np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
-    "read by a pooling": ("p = Pad(x, pads) a = Conv(p, w) b = GlobalMaxPool(p) c = Concat<axis = 1>(b) "
-                          "d = ReduceSum(c) y = Add(a, d)", {"pads": PADS}),
+    "read by a pooling": (("p = Pad(x, pads) a = Conv(p, w) b = GlobalMaxPool(p) c = Concat<axis = 1>(b) "
+                          "d = ReduceSum(c) y = Add(a, d)"), {"pads": PADS}),
     "same": ('p = Pad(x, pads) y = Conv<auto_pad = "SAME_UPPER">(p, w)', {"pads": PADS}),
 }  # fmt: skip
 

@@ -58,13 +58,19 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
             f"LRP rule '{rule.name}' needs a linear layer, which {label} is not; give it another rule "
             "in the composite (such as 'pass'), or use integrated_gradients"
         )
+    if binding.source is not None:
+        raise UnsupportedRuleError(
+            f"LRP rule '{rule.name}' needs a linear layer, but {label} closes an activation that is written "
+            "out in several operators; give it the rule 'pass' in the composite (or build that with "
+            "regions=False)"
+        )
     if node.op_type == "Div" and active != (0,):
         raise UnsupportedRuleError(
             f"LRP rule '{rule.name}' needs a linear layer, but {label} divides by what depends on the input; "
             "give it the rule 'product' in the composite"
         )
     run: Callable[..., Any]
-    if rule.plain:
+    if rule.plain or (rule.plain_without_bias and _has_no_bias(node, active, row.category)):
         run = _as_it_is
     elif row.category is Category.SUM:
         run = _sum
@@ -77,6 +83,18 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
     else:
         run = _refuse(rule, label, "has weights that the rule cannot see")
     return partial(_entries, rule, binding, run)
+
+
+def _has_no_bias(node: ir.Node, active: tuple[int, ...], category: Category) -> bool:
+    """Tell whether a node adds nothing to its contributions, so that leaving biases out changes nothing."""
+    if category is Category.SUM:
+        return len(active) == len(node.inputs)
+    if node.op_type in _UNIFORM:
+        return True
+    bias = _WEIGHTED.get(node.op_type)
+    return node.op_type in _WEIGHTED and (
+        bias is None or len(node.inputs) <= bias or node.inputs[bias] is None
+    )
 
 
 def _refuse(rule: LRPRule, label: str, why: str) -> Callable[..., Any]:

@@ -128,6 +128,11 @@ class LRPRule:
         """Whether the only branch is the layer as it is."""
         return self.groups == (AS_IT_IS,) and not self.zero_params
 
+    @property
+    def plain_without_bias(self) -> bool:
+        """Whether the only branch is the layer as it is, but perhaps for its bias."""
+        return self.groups == (AS_IT_IS,) and "weight" not in self.zero_params
+
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient of a linear node.
 

@@ -387,7 +387,8 @@ def _linear_form(binding: Binding) -> _Form | None:
     op_type = node.op_type
     if op_type in _LAYERS and len(active) == 1 and len([v for v in node.inputs[:2] if v is not None]) == 2:
         other = 1 - active[0]
-        if facts.is_constant(node.inputs[other]) and (op_type != "Einsum" or len(node.inputs) == 2):
+        rest = [v for v in (node.inputs[other], *node.inputs[2:]) if v is not None]
+        if all(facts.is_constant(v) for v in rest) and (op_type != "Einsum" or len(node.inputs) == 2):
             return _Layer(active[0], other)
     if op_type in _POSITIVE and active == (0,):
         return _Positive()

@@ -1,7 +1,7 @@
 """Fold zero padding into the convolution that follows.
 
-Exporters write "same" padding as a Pad of its own.  As pads of the convolution it costs no copy, and relevance
-rules that count inputs (flat, z^B) count no zeros among them.
+Exporters write "same" padding as a Pad of its own.  As pads of the convolution it costs no copy, and
+relevance rules that count inputs (flat, z^B) count no zeros among them.
 """
 
 from __future__ import annotations
