@@ -51,7 +51,8 @@ def differentiate(
         copy = copies[k]
         if copy is None or not path(op.graph, seeds, [copy])[0]:
             return None
-        return backward(op, seeds, [copy])[copy]
+        found: ir.Value = backward(op, seeds, [copy])[copy]
+        return found
 
     return [functools.partial(entry, k) for k in range(len(inputs))]
 

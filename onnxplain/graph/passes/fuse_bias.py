@@ -76,19 +76,9 @@ def _with_bias(op: Ops, layer: ir.Node, bias: np.ndarray) -> ir.Value | None:
     if layer.op_type != "MatMul" or matrix.ndim != 2:
         return None
     rank = facts.rank(x)
-    if (
-        rank is None
-        or rank < 2
-        or bias.size not in (1, matrix.shape[1])
-        or bias.shape[-1:]
-        not in (
-            (),
-            (bias.size,),
-        )
-    ):
+    row = not bias.ndim or bias.shape[-1] == bias.size
+    if rank is None or rank < 2 or bias.ndim > rank or not row or bias.size not in (1, matrix.shape[1]):
         return None
-    if bias.ndim > rank:
-        return None  # it would add axes
     return _dense(op, x, weight, op.const(np.broadcast_to(bias.reshape(-1), matrix.shape[1]).copy()), rank)
 
 
@@ -96,10 +86,10 @@ def _per_channel(bias: np.ndarray, rank: int | None) -> np.ndarray | None:
     """Return a constant that broadcasts along all axes but the channels' as a row, else None."""
     if rank is None or bias.ndim > rank:
         return None
-    full = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
-    if full.size != full.shape[1]:
+    dims = [1] * (rank - bias.ndim) + list(bias.shape)
+    if bias.size != dims[1]:
         return None
-    row: np.ndarray = full.reshape(-1)
+    row: np.ndarray = bias.reshape(-1)
     return row
 
 

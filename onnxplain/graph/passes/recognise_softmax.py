@@ -40,7 +40,7 @@ def _replace(graph: ir.Graph, div: ir.Node) -> bool:
     shifted = _made_by(scores, "Sub")
     if shifted is not None and _is_even(shifted.inputs[1], shifted.inputs[0], axis):
         scores, shift = shifted.inputs[0], shifted.inputs[1]
-        own = facts.rank(numerator) == 2 and _is_maximum(shift, scores)  # one per row, so it stretches nothing
+        own = facts.rank(numerator) == 2 and _is_maximum(shift, scores)  # one per row: it stretches nothing
         if scores is None or not (own or facts.same_shape(facts.dims(scores), facts.dims(numerator))):
             return False
     made = ir.node("Softmax", [scores], {"axis": axis}, name=div.name)
