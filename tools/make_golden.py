@@ -1,9 +1,10 @@
-"""Write the golden files: what Captum and zennit attribute on tiny networks, for tests without PyTorch.
+"""Write the golden files: what Captum, zennit and shap attribute on tiny networks, for tests without PyTorch.
 
     python tools/make_golden.py [--out tests/golden]
 
 Needs the extra ``conformance``.  Each file holds ``model`` (the bytes of an ONNX file, from ``x`` to ``y``),
-``x`` (n, ...), ``targets`` (n,), and one array like ``x`` per method, named ``peer:method``.
+``x`` (n, ...), ``targets`` (n,), ``references`` (m, ...), and one array like ``x`` per method, named
+``peer:method``.  What takes one baseline for each row takes the first n references.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shap
 import torch
 from captum import attr
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
 STEPS = 12
+REFERENCES = 6
 
 
 def load_networks() -> Any:
@@ -128,6 +131,17 @@ def by_zennit(name: str, x: Any, targets: Any) -> dict[str, Any]:
     }
 
 
+def by_references(net: nn.Module, x: Any, references: Any, targets: Any) -> dict[str, Any]:
+    """Ask Captum and shap for what compares activations with those of references."""
+    explained, _ = networks.shap_deep_explainer(shap, net, x, references)
+    found = {
+        "captum:DeepLift": networks.captum_deep_lift(attr, net, x, references[: len(x)], targets),
+        "captum:DeepLiftShap": networks.captum_deep_lift_shap(attr, net, x, references, targets),
+        "shap:DeepExplainer": np.stack([explained[k, ..., target] for k, target in enumerate(targets)]),
+    }
+    return {k: v.astype(np.float32) for k, v in found.items()}
+
+
 def main() -> None:
     """Write one file per network."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -139,14 +153,16 @@ def main() -> None:
     for name in TINY:
         net = networks.network(name)
         x = networks.sample(net, len(targets))
+        references = 0.5 * networks.sample(net, REFERENCES, seed=5)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Captum's remarks on hooks
             found = by_captum(net, torch.from_numpy(x), torch.from_numpy(targets), guided=name != "attention")
-        if name != "attention":
-            found |= by_zennit(name, x, targets)
+            if name != "attention":  # softmax, normalisations and products, which these do not know
+                found |= by_zennit(name, x, targets) | by_references(net, x, references, targets)
         content = np.frombuffer(networks.export(net, x).SerializeToString(), np.uint8)
         path = out / f"{name}.npz"
-        np.savez_compressed(path, model=content, x=x, targets=targets, **found)
+        given = {"model": content, "x": x, "targets": targets, "references": references}
+        np.savez_compressed(path, **given, **found)
         print(f"{path}: {len(found)} attributions, {path.stat().st_size} bytes")
 
 

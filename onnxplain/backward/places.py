@@ -56,8 +56,8 @@ class Place:
     depth
         0 at the first layers, 1 at the last: the share of layers before it, on the longest way through it; a
         node that is no layer stands where the layer before it does.
-    piece
-        Whether it closes a piece of several nodes that is one function of each element.
+    source
+        Where it closes a piece of several nodes that is one function of each element: its argument.
     """
 
     node: ir.Node
@@ -66,7 +66,12 @@ class Place:
     first: bool
     last: bool
     depth: float
-    piece: bool = False
+    source: ir.Value | None = None
+
+    @property
+    def piece(self) -> bool:
+        """Whether it closes a piece."""
+        return self.source is not None
 
     @property
     def span(self) -> Span:
@@ -120,7 +125,7 @@ def find_places(
             counts and span.first and not before[node],
             counts and span.last and not after[node],
             span.low + (span.high - span.low) * depth,
-            node in regions,
+            regions.get(node),
         )
     return places
 

@@ -10,6 +10,7 @@ from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
 from onnxplain.backward.rules.lrp import Bound
 from onnxplain.backward.rules.stabilizer import Stabilize
+from onnxplain.errors import MethodError
 from onnxplain.methods.base import OnePass
 
 __all__ = ["LRP", "ExcitationBackprop"]
@@ -51,7 +52,7 @@ class LRP(OnePass):
     Raises
     ------
     MethodError
-        If there is no composite of that name, or it does not take an option.
+        If there is no composite of that name, it does not take an option, or needs a reference.
     """
 
     name: ClassVar[str] = "lrp"
@@ -68,7 +69,11 @@ class LRP(OnePass):
     def __post_init__(self) -> None:
         for key in ("low", "high", "zero_params"):
             object.__setattr__(self, key, _hashable(getattr(self, key)))
-        self.rules()
+        if self.rules().reference:
+            raise MethodError(
+                f"composite '{self.rules().name}' compares with a reference; use the method deep_lift, or "
+                "deep_lift_shap"
+            )
 
     def rules(self) -> Composite:
         """Return the composite."""

@@ -14,7 +14,8 @@ import onnxplain as ox
 from onnxplain.backward import program
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.composite import Composite, Match, RuleTable
-from onnxplain.backward.presets import PRESETS, layered, preset
+from onnxplain.backward.presets import PRESETS, preset
+from onnxplain.backward.relevance_composites import layered
 from onnxplain.backward.program import Question
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules import lrp

@@ -11,7 +11,8 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.backward.composite import Composite, Match
-from onnxplain.backward.presets import PRESETS, layered, preset
+from onnxplain.backward.presets import PRESETS, preset
+from onnxplain.backward.relevance_composites import layered
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.stabilizer import Stabilizer
 from onnxplain.errors import MethodError, UnsupportedRuleError

@@ -402,3 +402,213 @@ def zennit_walk(net: nn.Module, composite: Any, x: Any, targets: Any, *, relevan
             seed[0, target] = y[0, target].detach() if relevance else 1.0
             rows.append(torch.autograd.grad(y, leaf, seed)[0].numpy())
     return np.concatenate(rows)
+
+
+#: By name: what makes a max pooling, and the shape of its input.  Its windows share places.
+MAX_POOLS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "max1d": (lambda: nn.MaxPool1d(4, 3, 1), (3, 14)),
+    "max2d": (lambda: nn.MaxPool2d(4, 3, 1), (2, 11, 14)),
+    "max2d_odd": (lambda: nn.MaxPool2d((4, 3), (3, 2), (1, 0)), (2, 11, 9)),
+    "max2d_dilated": (lambda: nn.MaxPool2d(3, 4, 1, dilation=2), (2, 12, 12)),
+    "max2d_ceil": (lambda: nn.MaxPool2d(4, 3, 1, ceil_mode=True), (2, 10, 13)),
+    "max3d": (lambda: nn.MaxPool3d((4, 3, 3), (3, 2, 2), 1), (2, 8, 7, 6)),
+}
+
+
+def max_pooled(name: str, seed: int = 0) -> Single:
+    """One of ``MAX_POOLS`` below a dense layer; random weights."""
+    torch.manual_seed(seed)
+    make, shape = MAX_POOLS[name]
+    return Single(make(), shape).eval().requires_grad_(False)
+
+
+def winners(pool: Any, x: torch.Tensor) -> torch.Tensor:
+    """Where the maxima of a pooling's windows are: rows by windows, places within each channel."""
+    function = getattr(nn.functional, f"max_pool{x.dim() - 2}d")
+    options = pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
+    return function(x, *options, return_indices=True)[1].flatten(2).flatten(0, 1)
+
+
+def with_own_winners(pool: Any, x: Any) -> Any:
+    """The inputs, raised where only one window looks, so that no two windows have the same maximum."""
+    axes = x.ndim - 2
+    size, stride, pads, dilation = (
+        (v,) * axes if isinstance(v, int) else v
+        for v in (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
+    )
+    windows = pool(torch.zeros(x.shape)).shape[2:]
+    raised = np.full((1,) * axes, 10.0)
+    for axis, (length, n, k, s, p, d) in enumerate(
+        zip(x.shape[2:], windows, size, stride, pads, dilation, strict=True)
+    ):
+        places = (np.arange(n)[:, None] * s + np.arange(k) * d - p).ravel()
+        looks = np.bincount(places[(places >= 0) & (places < length)], minlength=length)
+        raised = raised * (looks == 1).reshape([-1 if a == axis else 1 for a in range(axes)])
+    return (x + raised).astype(x.dtype)
+
+
+class Copy(nn.Module):
+    """What it is given, as a new tensor."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+
+def apart(net: nn.Module) -> nn.Module:
+    """The network, with a copy in front of every max pooling."""
+    net = copy.deepcopy(net)
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.MaxPool1d | nn.MaxPool2d | nn.MaxPool3d):
+                setattr(module, name, nn.Sequential(Copy(), child))
+    return net
+
+
+def adding_unpool(
+    values: torch.Tensor, indices: torch.Tensor, size: Any, stride: Any, padding: Any, shape: Any
+) -> torch.Tensor:
+    """``max_unpool`` that adds up what several windows hand to one place, where PyTorch's keeps the last."""
+    made = values.new_zeros(tuple(shape)).flatten(2)
+    return made.scatter_add(2, indices.flatten(2), values.flatten(2)).reshape(tuple(shape))
+
+
+class Words(nn.Module):
+    """The network ``Text`` after its embedding, (N, 9, 8) to (N, 5), made of modules."""
+
+    shape = (9, 8)
+
+    def __init__(self, text: Text) -> None:
+        super().__init__()
+        self.conv, self.end = text.conv, text.end
+        self.relu, self.pool = nn.ReLU(), nn.MaxPool1d(*text.shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.end(self.pool(self.relu(self.conv(x.transpose(1, 2)))).squeeze(2))
+
+
+class AfterEmbedding(nn.Module):
+    """The same as ``Text`` writes it, with functions."""
+
+    shape = (9, 8)
+
+    def __init__(self, text: Text) -> None:
+        super().__init__()
+        self.text = text
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.text.after_embedding(x)
+
+
+class MiddleProduct(nn.Module):
+    """A product of two that each hold inputs and, behind them, references; its gradient is at their middle."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        def middle(v: torch.Tensor) -> torch.Tensor:
+            here, there = v.detach().chunk(2)
+            return ((here + there) / 2).repeat(2, *[1] * (v.dim() - 1))
+
+        straight = x * middle(y) + middle(x) * y
+        return straight + (x * y - straight).detach()
+
+
+class MobileByMiddle(Mobile):
+    """``Mobile``, whose product has its gradient at the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = MiddleProduct()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.wide(self.stem(x))
+        return self.end(self.narrow(self.product(x, self.squeeze(x))).mean((2, 3)))
+
+
+class Multiply(nn.Module):
+    """A product as a module."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x * y
+
+
+class Gated(nn.Module):
+    """(N, 7) to (N, 5): a dense layer times a gate that the input moves widely."""
+
+    shape = (7,)
+
+    def __init__(self, multiply: type[nn.Module] = Multiply) -> None:
+        super().__init__()
+        self.signal, self.gate, self.end = nn.Linear(7, 8), nn.Linear(7, 8), nn.Linear(8, 5)
+        self.sigmoid, self.multiply = nn.Sigmoid(), multiply()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.end(self.multiply(self.signal(x), self.sigmoid(3 * self.gate(x))))
+
+
+NETWORKS |= {"mobile_by_middle": MobileByMiddle, "gated": Gated}
+
+
+class Dense(nn.Sequential):
+    """(N, 7) to (N, 5): dense layers, and a smooth function after each but the last."""
+
+    shape = (7,)
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Linear(7, 16), nn.GELU(), nn.Linear(16, 16), nn.Tanh(),
+            nn.Linear(16, 16), nn.SELU(), nn.Linear(16, 5),
+        )  # fmt: skip
+
+
+class Signal(nn.Sequential):
+    """(N, 3, 20) to (N, 5): convolutions along one axis, normalised, with pooling of both kinds."""
+
+    shape = (3, 20)
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv1d(3, 6, 3, padding=1), nn.BatchNorm1d(6), nn.LeakyReLU(0.2), nn.MaxPool1d(2),
+            nn.Conv1d(6, 8, 3), nn.ELU(), nn.AvgPool1d(2), nn.ConvTranspose1d(8, 4, 3, 2), nn.Sigmoid(),
+            nn.Flatten(), nn.Linear(36, 5),
+        )  # fmt: skip
+
+
+NETWORKS |= {"dense": Dense, "signal": Signal}
+
+
+def captum_deep_lift(
+    attr: Any, net: nn.Module, x: Any, baselines: Any, targets: Any, *, copies: bool = True
+) -> Any:
+    """What Captum's ``DeepLift`` attributes in float64, one row at a time.
+
+    Two hooks on one tensor are called in the wrong order there: a nonlinearity directly in front of a max
+    pooling gets the pooling's gradient, not what its rule makes of that.  So there is a copy between the two.
+    """
+    peer = attr.DeepLift((apart(net) if copies else copy.deepcopy(net)).double())
+    starts = np.broadcast_to(np.asarray(baselines, np.float64), x.shape)
+    rows = []
+    for row, start, target in zip(x.astype(np.float64), starts, targets, strict=True):
+        leaf, there = torch.from_numpy(row)[None], torch.from_numpy(start.copy())[None]
+        rows.append(peer.attribute(leaf, there, int(target)).detach().numpy())
+    return np.concatenate(rows)
+
+
+def captum_deep_lift_shap(attr: Any, net: nn.Module, x: Any, references: Any, targets: Any) -> Any:
+    """What Captum's ``DeepLiftShap`` attributes in float64."""
+    leaf, there = (torch.from_numpy(a.astype(np.float64)) for a in (x, references))
+    peer = attr.DeepLiftShap(apart(net).double())
+    return peer.attribute(leaf, there, torch.as_tensor(targets)).detach().numpy()
+
+
+def shap_deep_explainer(shap: Any, net: nn.Module, x: Any, references: Any) -> tuple[Any, Any]:
+    """What shap's ``DeepExplainer`` attributes in float64, (n, ..., outputs), and its expected values."""
+    leaf, there = (torch.from_numpy(a.astype(np.float64)) for a in (x, references))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # modules it does not know: it keeps their gradients
+        peer = shap.DeepExplainer(copy.deepcopy(net).double(), there)
+        return peer.shap_values(leaf, check_additivity=False), peer.expected_value
+
+
+def scores(net: nn.Module, x: Any, targets: Any) -> Any:
+    """Each row's target score, in float64."""
+    y = copy.deepcopy(net).double()(torch.from_numpy(x.astype(np.float64))).detach().numpy()
+    return y[np.arange(len(x)), targets]

@@ -1,4 +1,4 @@
-"""Our methods beside what Captum and zennit said; the files are made by ``tools/make_golden.py``."""
+"""Our methods beside what Captum, zennit and shap said; the files are made by ``tools/make_golden.py``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "captum:InputXGradient": {"method": "input_x_gradient"},
     "captum:GuidedBackprop": {"method": "guided_backprop"},
     "captum:Deconvolution": {"method": "deconvolution"},
+    "captum:DeepLift": {"method": "deep_lift"},
+    "captum:DeepLiftShap": {"method": "deep_lift_shap"},
+    "shap:DeepExplainer": {"method": "deep_lift_shap"},
     "zennit:guided_backprop": {"method": "guided_backprop"},
     "zennit:deconvnet": {"method": "deconvolution"},
     "zennit:beta_smooth": {"method": "beta_smooth"},
@@ -60,7 +63,11 @@ def test_there_are_golden_files() -> None:
 def test_golden(path: Path, name: str) -> None:
     with np.load(path) as content:
         model, x, targets, wanted = (content[k] for k in ("model", "x", "targets", name))
-    found = ox.Explainer(model.tobytes(), device="cpu")(x, targets, **METHODS[name]).values
+        starts = {"deep_lift": content["references"][: len(x)], "deep_lift_shap": content["references"]}
+    options = METHODS[name]
+    if options["method"] in ("deep_lift", "deep_lift_shap"):
+        options = {**options, "baselines": starts[options["method"]]}
+    found = ox.Explainer(model.tobytes(), device="cpu")(x, targets, **options).values
     assert found.shape == wanted.shape
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
 

@@ -88,7 +88,8 @@ def test_the_digits_explain_themselves_in_node(method, modules, tmp_path) -> Non
         assert np.abs(found["probabilities"] - expected.predictions).max() < 1e-4
     first, other_image, other_target = (o["attribution/image"] for o in outputs)
     assert np.abs(first[:1] - other_image).max() > 0.05 * np.abs(first).max()
-    assert np.abs(first - other_target).max() > 0.05 * np.abs(first).max()
+    if method != "visual_backprop":  # whose mask is the same for all targets
+        assert np.abs(first - other_target).max() > 0.05 * np.abs(first).max()
 
 
 def test_tokens_in_node(modules, models, tmp_path) -> None:

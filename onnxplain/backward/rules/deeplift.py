@@ -32,9 +32,9 @@ from onnxplain.backward.ops.reductions import stretched
 from onnxplain.backward.reference import reference_of, varies
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
 from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.rules.pieces import interior_gradient
 from onnxplain.backward.rules.secant import (
     difference,
-    interior_gradient,
     middle,
     quotient,
     tolerance,

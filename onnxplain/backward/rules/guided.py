@@ -7,7 +7,7 @@ At ``y = relu(x)`` with incoming gradient g:
 * DeconvNet (Zeiler and Fergus 2014): ``max(g, 0)``
 
 Generalised to the other rectifier-like activations f: guided is ``max(g, 0) f'(x)``, DeconvNet
-``max(g, 0)``.
+``max(g, 0)``.  Those that an exporter wrote out are found by their form (:func:`is_rectifier`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import onnx_ir as ir
+
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Entry
 from onnxplain.backward.rules.base import Binding, propagate
+from onnxplain.backward.rules.pieces import interior, interior_gradient
 from onnxplain.backward.view import NodeView
+from onnxplain.graph import facts
 
-__all__ = ["RECTIFIERS", "BetaSmooth", "Deconvolution", "Guided"]
+__all__ = ["RECTIFIERS", "BetaSmooth", "Deconvolution", "Guided", "is_rectifier"]
 
 #: Activations that let large inputs through and hold small ones back.
 RECTIFIERS = (
     "Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Celu", "Selu", "Gelu", "Softplus", "Clip",
     "HardSwish", "Swish", "Mish",
 )  # fmt: skip
+
+
+#: Functions that rise from a floor to a ceiling, as the factor of a value in its rectifier does.
+_STEPS = frozenset({"Sigmoid", "HardSigmoid", "Erf", "Tanh", "Clip"})
+
+
+def is_rectifier(node: ir.Node, source: ir.Value) -> bool:
+    """Tell whether a piece lets large values through and holds small ones back.
+
+    It does if it is a product of its source with a step of it (SiLU, GELU, HardSwish, Mish), or the larger of
+    its source and a fraction of it, or a choice between these (LeakyReLU).
+    """
+    inside = interior(node, source)
+    if node.op_type == "Mul":
+        return any(n.op_type in _STEPS for n in inside) and _scales(node, source)
+    return node.op_type in ("Max", "Where") and all(
+        n is node or n.op_type in ("Mul", "Greater", "GreaterOrEqual", "Less", "LessOrEqual") for n in inside
+    )
+
+
+def _scales(node: ir.Node, source: ir.Value) -> bool:
+    """Tell whether one factor of a product is its source, perhaps times a constant."""
+    for value in node.inputs:
+        made_by = None if value is None else value.producer()
+        if value is source:
+            return True
+        if (
+            made_by is not None
+            and made_by.op_type in ("Mul", "Div")
+            and any(v is source for v in made_by.inputs)
+        ):
+            return any(facts.is_constant(v) for v in made_by.inputs)
+    return False
 
 
 @dataclass(frozen=True)
@@ -39,8 +76,11 @@ class Guided:
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient."""
 
-        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
-            return [*propagate(op, node, op.Relu(gradients[0]))[:1]]
+        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
+            positive = op.Relu(gradients[0])
+            if binding.source is not None:
+                return {binding.source: interior_gradient(op, node.source, binding.source, positive)}
+            return [*propagate(op, node, positive)[:1]]
 
         return function
 
@@ -54,7 +94,9 @@ class Deconvolution:
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient."""
 
-        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
+            if binding.source is not None:
+                return {binding.source: op.Relu(gradients[0])}
             return (lambda: op.Relu(gradients[0]),)
 
         return function

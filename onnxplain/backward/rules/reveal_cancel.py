@@ -29,7 +29,8 @@ from onnxplain.backward.reference import reference_of
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
 from onnxplain.backward.rules.base import Binding, Rule, propagate, written
 from onnxplain.backward.rules.deeplift import Rescale
-from onnxplain.backward.rules.secant import difference, interior, quotient
+from onnxplain.backward.rules.pieces import interior
+from onnxplain.backward.rules.secant import difference, quotient
 from onnxplain.backward.twins import is_boundary
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
@@ -291,7 +292,7 @@ class _Nonlinear(_Form):
         if self.position is not None:
             return op.clone(node, _replaced(node, self.position, x))[0]
         made = {self.source: x}
-        for inner in interior(op, node, self.source):
+        for inner in interior(node, self.source):
             inputs = [None if v is None else made.get(v, v) for v in inner.inputs]
             made.update(zip(inner.outputs, op.clone(inner, inputs), strict=True))
         return made[node.outputs[0]]

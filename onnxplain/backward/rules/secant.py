@@ -9,13 +9,8 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.reference import reference_of, varies
-from onnxplain.backward.registry import Category, lookup
-from onnxplain.backward.rules.base import propagate, written
-from onnxplain.backward.view import NodeView
 
-__all__ = ["difference", "interior", "interior_gradient", "middle", "quotient", "tolerance"]
-
-_STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
+__all__ = ["difference", "middle", "quotient", "tolerance"]
 
 
 def difference(op: Emitter, value: ir.Value) -> ir.Value:
@@ -53,45 +48,3 @@ def quotient(op: Emitter, dy: Any, dx: Any, near: Any, within: Any) -> Any:
     """Return ``dy / dx`` where ``|dx|`` is larger than ``within`` (and a number), else ``near``."""
     apart = op.Greater(op.Abs(dx), within)
     return op.Where(apart, op.Div(dy, op.Where(apart, dx, 1.0)), near)
-
-
-def interior(op: Emitter, node: ir.Node, source: ir.Value) -> list[ir.Node]:
-    """Return the nodes of a piece, in forward order: those that compute the node's output from its source."""
-    found: dict[ir.Node, None] = {}
-    stack: list[tuple[ir.Node, bool]] = [(node, False)]
-    while stack:
-        current, ready = stack.pop()
-        if ready:
-            found[current] = None
-            continue
-        if current in found:
-            continue
-        stack.append((current, True))
-        for value in current.inputs:
-            if value is None or value is source or not varies(op, value):
-                continue
-            producer = value.producer()
-            if producer is not None and producer not in found:
-                stack.append((producer, False))
-    return list(found)
-
-
-def interior_gradient(op: Emitter, node: ir.Node, source: ir.Value, g: Any) -> Any:
-    """Walk back through a piece by plain gradients; all its values have the shape of its source."""
-    parts: dict[ir.Value, list[Any]] = {node.outputs[0]: [g]}
-    for current in reversed(interior(op, node, source)):
-        row = lookup(current)
-        arrived = parts.pop(current.outputs[0], None)
-        if arrived is None or row is None or row.category in _STOPS:
-            continue
-        total = arrived[0] if len(arrived) == 1 else op.Sum(*arrived)
-        entries = propagate(op, NodeView.of(current), op.annotate(total, source))
-        for value, entry in zip(current.inputs, entries, strict=False):
-            if value is not None and (value is source or varies(op, value)):
-                part = written(entry)
-                if part is not None:
-                    parts.setdefault(value, []).append(op.annotate(part, source))
-    arrived = parts.get(source)
-    if arrived is None:
-        return op.zeros_like(source)
-    return arrived[0] if len(arrived) == 1 else op.annotate(op.Sum(*arrived), source)

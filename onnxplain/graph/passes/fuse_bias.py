@@ -76,8 +76,8 @@ def _with_bias(op: Ops, layer: ir.Node, bias: np.ndarray) -> ir.Value | None:
     if layer.op_type != "MatMul" or matrix.ndim != 2:
         return None
     rank = facts.rank(x)
-    row = not bias.ndim or bias.shape[-1] == bias.size
-    if rank is None or rank < 2 or bias.ndim > rank or not row or bias.size not in (1, matrix.shape[1]):
+    one_row = not bias.ndim or bias.shape[-1] == bias.size
+    if rank is None or rank < 2 or bias.ndim > rank or not one_row or bias.size not in (1, matrix.shape[1]):
         return None
     return _dense(op, x, weight, op.const(np.broadcast_to(bias.reshape(-1), matrix.shape[1]).copy()), rank)
 

@@ -1,0 +1,63 @@
+"""Pieces: activations that the exporter wrote out in several operators, each one function of one value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import Category, lookup
+from onnxplain.backward.rules.base import propagate, written
+from onnxplain.backward.view import NodeView
+
+__all__ = ["interior", "interior_gradient"]
+
+_STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
+
+
+def interior(node: ir.Node, source: ir.Value) -> list[ir.Node]:
+    """Return the nodes of a piece in forward order: those between its source and the node that closes it."""
+    depends: dict[ir.Node, bool] = {}
+    order: list[ir.Node] = []
+    stack = [node]
+    while stack:
+        current = stack[-1]
+        if current in depends:
+            stack.pop()
+            continue
+        made_by = [v.producer() for v in current.inputs if v is not None and v is not source]
+        waiting = [p for p in made_by if p is not None and p not in depends]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        stack.pop()
+        depends[current] = any(v is source for v in current.inputs) or any(
+            p is not None and depends[p] for p in made_by
+        )
+        if depends[current]:
+            order.append(current)
+    return order
+
+
+def interior_gradient(op: Emitter, node: ir.Node, source: ir.Value, g: Any) -> Any:
+    """Walk back through a piece by plain gradients; all its values have the shape of its source."""
+    nodes = interior(node, source)
+    inside = {source, *(o for n in nodes for o in n.outputs)}
+    parts: dict[ir.Value, list[Any]] = {node.outputs[0]: [g]}
+    for current in reversed(nodes):
+        row = lookup(current)
+        arrived = parts.pop(current.outputs[0], None)
+        if arrived is None or row is None or row.category in _STOPS:
+            continue
+        total = arrived[0] if len(arrived) == 1 else op.Sum(*arrived)
+        entries = propagate(op, NodeView.of(current), op.annotate(total, source))
+        for value, entry in zip(current.inputs, entries, strict=False):
+            if value is not None and value in inside:
+                part = written(entry)
+                if part is not None:
+                    parts.setdefault(value, []).append(op.annotate(part, source))
+    arrived = parts.get(source)
+    if arrived is None:
+        return op.zeros_like(source)
+    return arrived[0] if len(arrived) == 1 else op.annotate(op.Sum(*arrived), source)
