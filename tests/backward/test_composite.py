@@ -15,9 +15,9 @@ from onnxplain.backward import program
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.composite import Composite, Match, RuleTable
 from onnxplain.backward.presets import PRESETS, preset
-from onnxplain.backward.relevance_composites import layered
 from onnxplain.backward.program import Question
 from onnxplain.backward.registry import Category
+from onnxplain.backward.relevance_composites import layered
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import GRADIENT, Pass
 from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError
