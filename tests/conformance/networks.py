@@ -500,7 +500,7 @@ class AfterEmbedding(nn.Module):
 
 
 class MiddleProduct(nn.Module):
-    """A product of two that each hold inputs and, behind them, references; its gradient is at their middle."""
+    """A product of two that hold inputs and, behind them, references; its gradient is at their middle."""
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         def middle(v: torch.Tensor) -> torch.Tensor:

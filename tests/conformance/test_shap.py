@@ -1,7 +1,7 @@
 """Our DeepSHAP beside Captum's ``DeepLiftShap`` and shap's ``DeepExplainer``, on the same networks.
 
-Captum and shap in float64.  What ``test_deeplift.py`` says of Captum's pooling, products and softmax holds for
-its ``DeepLiftShap`` too.  shap:
+Captum and shap in float64.  What ``test_deeplift.py`` says of Captum's pooling, products and softmax holds
+for its ``DeepLiftShap`` too.  shap:
 
 * loses what a place wins in all windows but the last, as Captum does (both unpool with PyTorch).  Compared
   with an unpooling that adds where windows overlap;
