@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
+from onnxplain.graph.signs import non_negative
 
 __all__ = ["Chooser", "Emitter", "Pair", "Rules"]
 
@@ -63,6 +64,11 @@ class Emitter(Ops):
         self.inner_rules: Chooser | None = None
         self.memo: dict[Any, Any] = {}
         self.ledger: list[tuple[ir.Node, list[ir.Value], list[ir.Value]]] | None = None
+        self._signs: dict[ir.Value, bool] = {}
+
+    def never_negative(self, x: ir.Value) -> bool:
+        """Tell whether a value is certainly >= 0 everywhere."""
+        return non_negative(x, self._signs)
 
     def shape_of(self, x: ir.Value) -> ir.Value:
         """Return the shape of a value, int64 (rank,), constant where it is known."""

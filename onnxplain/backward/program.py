@@ -136,8 +136,9 @@ def build(
     scored, closing = _scored(output, question)
     wrt = [_value(graph, name) for name in question.wrt]
     names = Names(graph)
-    if question.cut:
+    if question.cut or question.composite.reference:  # a reference of its own for each
         _refuse_nested(graph, wrt)
+    if question.cut:
         wrt = [v if v.is_graph_input() else _cut(graph, v) for v in wrt]
     target = names.free("target")
     op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
@@ -204,7 +205,7 @@ def check(source: Normalized, question: Question) -> None:
     graph = prepare(source.model, question.composite.preparation, question.wrt).graph
     scored, _ = _scored(_output(graph, question.output), question)
     wrt = [_value(graph, name) for name in question.wrt]
-    if question.cut:
+    if question.cut or question.composite.reference:
         _refuse_nested(graph, wrt)
     question.composite.resolve(graph, [scored], wrt)
 

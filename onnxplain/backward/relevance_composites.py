@@ -12,10 +12,12 @@ from onnxplain.backward.registry import Category
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.attention import SoftmaxTaylor
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule, SignalOnly, Stop
+from onnxplain.backward.rules.layers import adds_updates
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
+from onnxplain.graph import facts
 
 __all__ = [
     "attention",
@@ -38,7 +40,7 @@ _CONVS = Match(ops=("Conv", "ConvTranspose"))
 _LAYERS = Match(layer=True)
 _FIRST = Match(layer=True, first=True)
 _POOLS = Match(ops=("MaxPool", "GlobalMaxPool"))
-_WINNERS = ("MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin")
+_WINNERS = ("MaxPool", "GlobalMaxPool", "MaxRoiPool", "ReduceMax", "ReduceMin")
 _NORMED = ("LpPool", "GlobalLpPool", "ReduceL1", "ReduceL2")
 
 _Pairs: TypeAlias = Sequence[tuple[Match, Rule]]
@@ -77,7 +79,8 @@ def layered(
     proportional = [] if winner_take_all else [(_POOLS, ProportionalPool(stabilizer))]
     pairs: list[tuple[Match, Rule]] = [
         *layers,
-        (Match(categories=(Category.STRUCTURAL,)), GRADIENT),
+        (Match(categories=(Category.STRUCTURAL,), predicate=_only_moves), GRADIENT),
+        (Match(categories=(Category.STRUCTURAL,), predicate=_adds_updates), lrp.norm(stabilizer)),
         *proportional,
         (Match(ops=_WINNERS), GRADIENT),
         (Match(ops=_NORMED), lrp.norm(stabilizer)),
@@ -85,12 +88,22 @@ def layered(
         (Match(categories=(Category.LINEAR,)), lrp.norm(stabilizer)),
         (Match(categories=(Category.SUM,)), norm),
         (Match(categories=(Category.BILINEAR,), ops=("Mul", "Div")), Product()),
+        (Match(categories=(Category.BILINEAR,)), lrp.norm(stabilizer)),
         (Match(ops=("Softmax",)), softmax or SoftmaxTaylor()),
         (Match(categories=(Category.NORMALIZATION,), predicate=is_no_softmax), DetachedNorm(stabilizer)),
         (Match(ops=("Max", "Min"), predicate=is_no_piece), GRADIENT),
         (Match(categories=(Category.ELEMENTWISE,)), Pass()),
     ]
     return Composite(name, tuple(pairs), preparation=("relevance",))
+
+
+def _only_moves(place: Place) -> bool:
+    """Tell what puts values in their places from what adds or multiplies them into others."""
+    return facts.attr(place.node, "reduction", "none") not in ("add", "mul")
+
+
+def _adds_updates(place: Place) -> bool:
+    return adds_updates(place.node)
 
 
 def is_no_softmax(place: Place) -> bool:

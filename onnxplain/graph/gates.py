@@ -39,10 +39,10 @@ def signal(node: ir.Node, reached: Set[ir.Value]) -> int | None:
     Returns
     -------
     int or None
-        The position of the signal in a Mul or MatMul of a signal and a gate, both in ``reached``.  None for
-        all other nodes, and where both operands are gates or neither is.
+        The position of the signal in a Mul, MatMul or Einsum of a signal and a gate, both in ``reached``.
+        None for all other nodes, and where both operands are gates or neither is.
     """
-    if not _is(node, "Mul", "MatMul") or len(node.inputs) != 2:
+    if not _is(node, "Mul", "MatMul", "Einsum") or len(node.inputs) != 2:
         return None
     a, b = node.inputs
     if a is None or b is None or a not in reached or b not in reached:

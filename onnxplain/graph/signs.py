@@ -20,16 +20,17 @@ _IF_INPUT = frozenset(
 _IF_ALL = frozenset(["Add", "Mul", "Sum", "Mean", "Concat", "Max", "Min", "Div"])
 
 
-def non_negative(value: ir.Value | None) -> bool:
+def non_negative(value: ir.Value | None, seen: dict[ir.Value, bool] | None = None) -> bool:
     """Tell whether a value is certainly >= 0 everywhere, whatever the input.
 
     Parameters
     ----------
     value
         A value of a graph in normal form.
+    seen
+        What is known of other values; it grows, so that many questions on one graph cost one walk.
     """
-    seen: dict[ir.Value, bool] = {}
-    return value is not None and _look(value, seen)
+    return value is not None and _look(value, {} if seen is None else seen)
 
 
 def _look(value: ir.Value, seen: dict[ir.Value, bool]) -> bool:

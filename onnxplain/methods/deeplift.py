@@ -52,8 +52,8 @@ class DeepLift(OnePass):
         one multiplier each for what raises a nonlinearity's input and for what lowers it, so that effects
         that cancel are seen.
     eps
-        Where ``|x - x0| <= eps (1 + |x|)``, the gradient stands in for the quotient.  None (default): the
-        square root of the precision, 3e-4 in float32.
+        Where ``|x - x0| <= eps (1 + |x|)`` and ``|y - y0| <= eps (|y| + |y0|)``, the gradient stands in for
+        the quotient.  None (default): the square root of the precision, 3e-4 in float32.
 
     Raises
     ------

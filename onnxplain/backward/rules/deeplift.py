@@ -6,11 +6,12 @@ arrives at the output:
 =====================  ====================================================================================
 sums, linear layers    the gradient
 products a b           the gradient at the middle: ``m (b + b0) / 2`` and ``m (a + a0) / 2``
-quotients a / b        ``m (1/b + 1/b0) / 2`` and ``-m (a + a0) / (2 b b0)``
+quotients a / b        ``m (1/b + 1/b0) / 2`` and ``-m (a + a0) / (2 b b0)``; where one of b and b0 is next
+                       to nothing beside the other, ``m / b`` and ``-m a0 / (b b0)``, with the other for b
 elementwise f          ``m (f(x) - f(x0)) / dx``; the gradient where dx is about 0
 elementwise f(a, b)    the same for each operand, averaged over the other's two values
 maxima of many         what rises above y0 to the winner at x, what falls below it to the winner at x0
-softmax                exponentials by the quotient, then the rule of ``e / sum(e)``
+softmax                ``q (m - sum(m q) / sum(q))`` with ``q = dy / d log y``
 =====================  ====================================================================================
 
 Each of them is exact: ``m_x dx`` summed over the inputs of an operator is ``m dy``.  So the attributions sum
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
@@ -35,9 +37,9 @@ from onnxplain.backward.rules.base import Binding, propagate, written
 from onnxplain.backward.rules.pieces import interior_gradient
 from onnxplain.backward.rules.secant import (
     difference,
+    indistinct,
     middle,
     quotient,
-    tolerance,
 )
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
@@ -126,10 +128,10 @@ class Rescale:
     Parameters
     ----------
     eps
-        Where ``|dx| <= eps (1 + |x|)`` the gradient at x stands in for the quotient.  None: the square root
-        of the dtype's precision (3e-4 in float32), where the rounding of the quotient and the error of the
-        gradient are about equal.  Functions that copy or scale (ReLU, LeakyReLU, Clip, ...) have no rounding
-        to fear: there the gradient stands in only where dx is 0.
+        Where ``|dx| <= eps (1 + |x|)`` and ``|dy| <= eps (|y| + |y0|)`` the gradient at x stands in for the
+        quotient.  None: the square root of the dtype's precision (3e-4 in float32), where the rounding of the
+        quotient and the error of the gradient are about equal.  Functions that copy or scale (ReLU,
+        LeakyReLU, Clip, ...) have no rounding to fear: there the gradient stands in only where dx is 0.
     """
 
     eps: float | None = None
@@ -164,10 +166,12 @@ class Rescale:
             return partial(_both_orders, self, active)
         return partial(_elementwise, self, active[0] if active else 0)
 
-    def within(self, op: Emitter, node: NodeView, x: ir.Value) -> Any:
-        """Return the difference up to which the gradient stands in."""
-        clean = node.op_type in _CLEAN or GRADIENT_KEY in node.source.metadata_props
-        return tolerance(op, x, 0.0 if clean else self.eps)
+    def close(self, op: Emitter, node: NodeView, x: ir.Value, change: Any = None, piece: bool = False) -> Any:
+        """Tell where the gradient stands in for the quotient (None: only where the difference is 0)."""
+        clean = not piece and (node.op_type in _CLEAN or GRADIENT_KEY in node.source.metadata_props)
+        y = node.y
+        dy = difference(op, y) if change is None else change
+        return indistinct(op, x, difference(op, x), y, reference_of(op, y), dy, 0.0 if clean else self.eps)
 
 
 def _only(node: NodeView, position: int, entry: Entry) -> list[Entry]:
@@ -192,7 +196,7 @@ def _elementwise(rule: Rescale, k: int, op: Emitter, node: NodeView, /, *gradien
         if exact is not None:
             return g * exact(op, x, reference_of(op, x), y, reference_of(op, y))
         near = written(propagate(op, node, g)[k])
-        return quotient(op, g * difference(op, y), difference(op, x), near, rule.within(op, node, x))
+        return quotient(op, g * difference(op, y), difference(op, x), near, rule.close(op, node, x))
 
     return _only(node, k, entry)
 
@@ -208,7 +212,8 @@ def _piece(rule: Rescale, source: ir.Value, op: Emitter, node: NodeView, /, *gra
     """Several nodes are one function of each element."""
     near = interior_gradient(op, node.source, source, gradients[0])
     dy, dx = difference(op, node.y), difference(op, source)
-    return {source: quotient(op, gradients[0] * dy, dx, near, tolerance(op, source, rule.eps))}
+    close = rule.close(op, node, source, piece=True)
+    return {source: quotient(op, gradients[0] * dy, dx, near, close)}
 
 
 def _both_orders(
@@ -233,7 +238,7 @@ def _both_orders(
         y, y0, x = node.y, reference_of(op, node.y), node.input(k)
         change = (op.Sub(y, at(other)) + op.Sub(at(k), y0)) * 0.5
         near = written(propagate(op, node, g)[k])
-        return quotient(op, g * change, difference(op, x), near, rule.within(op, node, x))
+        return quotient(op, g * change, difference(op, x), near, rule.close(op, node, x, change))
 
     return [partial(entry, k) if k in active else None for k in range(len(node.inputs))]
 
@@ -242,12 +247,22 @@ def _division(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) ->
     g, a, b = gradients[0], node.x, node.input(1)
     a0, b0 = reference_of(op, a), reference_of(op, b)
 
+    def inverses() -> tuple[Any, Any, Any]:
+        """Return 1/b, 1/b0, and where one of them does not exist: there the other stands for both."""
+        none, none0 = op.Equal(b, 0.0), op.Equal(b0, 0.0)
+        r, r0 = (op.Where(n, 0.0, op.Reciprocal(op.Where(n, 1.0, v))) for n, v in ((none, b), (none0, b0)))
+        return op.Where(none, r0, r), op.Where(none0, r, r0), op.Or(none, none0)
+
     def numerator() -> Any:
-        return g / b if not varies(op, b) else g * ((op.Reciprocal(b) + op.Reciprocal(b0)) * 0.5)
+        if not varies(op, b):
+            return g / b
+        r, r0, _ = inverses()
+        return g * ((r + r0) * 0.5)
 
     def denominator() -> Any:
         both = (a + a0) * 0.5 if varies(op, a) else a
-        return -(g * (both / (b * b0)))
+        r, r0, one_sided = inverses()
+        return -op.Where(one_sided, 0.0, g * both * (r * r0))
 
     return numerator, denominator
 
@@ -266,38 +281,32 @@ def _winners(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> 
         at_input = written(propagate(op, node, op.annotate(g * mine, y))[0])
         at_reference = written(propagate(op, there, op.annotate(g * theirs, y))[0])
         near = written(propagate(op, node, g)[0])
-        return quotient(op, at_input + at_reference, difference(op, x), near, 0.0)
+        return quotient(op, at_input + at_reference, difference(op, x), near)
 
     return _only(node, 0, entry)
 
 
-@dataclass(frozen=True)
-class _Exponentials:
-    """Exponentials at input and reference by a common shift, their sums, and their quotients."""
+def _log_means(
+    rule: Rescale, op: Emitter, x: ir.Value, reduced: Callable[[str, Any], Any]
+) -> tuple[Any, Any]:
+    """Return ``q = (y - y0) / (log y - log y0)`` for ``y = softmax(x)``, and ``q / sum(q)``.
 
-    here: Any
-    there: Any
-    total: Any
-    total0: Any
-    slope: Any
+    ``log y = x - L`` with the log-sum-exp L.  Since y and y0 both sum to 1, ``sum(q (dx - dL)) = 0``, so that
+    ``dL = sum(q dx) / sum(q)``: whatever hangs on L is shared by q, exactly, and nothing overflows.
+    """
 
-    @classmethod
-    def of(cls, rule: Rescale, op: Emitter, x: ir.Value, reduced: Callable[[str, Any], Any]) -> _Exponentials:
-        """Write them; ``reduced(op_type, v)`` reduces along the axes, which stay."""
-        x0 = reference_of(op, x)
-        shift = (reduced("ReduceMax", x) + reduced("ReduceMax", x0)) * 0.5
-        shift = op.Max(shift, -1e30)  # where all is masked
-        e, e0 = op.Exp(x - shift), op.Exp(x0 - shift)
-        totals = [reduced("ReduceSum", v) for v in (e, e0)]
-        total, total0 = (op.Where(op.Equal(t, 0.0), 1.0, t) for t in totals)
-        slope = quotient(op, e - e0, difference(op, x), e, tolerance(op, x, rule.eps))
-        return cls(e, e0, total, total0, slope)
+    def softmax(v: Any) -> tuple[Any, Any]:
+        top = op.Max(reduced("ReduceMax", v), -1e30)  # where all is masked
+        e = op.Exp(v - top)
+        total = reduced("ReduceSum", e)
+        total = op.Where(op.Equal(total, 0.0), 1.0, total)
+        return e / total, v - (top + op.Log(total))
 
-    def log_quotient(self, rule: Rescale, op: Emitter) -> Any:
-        """Return the quotient of the logarithm of the sums."""
-        change = op.Log(self.total) - op.Log(self.total0)
-        within = tolerance(op, self.total, rule.eps)
-        return quotient(op, change, self.total - self.total0, op.Reciprocal(self.total), within)
+    (y, log), (y0, log0) = softmax(x), softmax(reference_of(op, x))
+    dy, dlog = y - y0, log - log0
+    q = quotient(op, dy, dlog, y, indistinct(op, log, dlog, y, y0, dy, rule.eps))
+    total = reduced("ReduceSum", q)
+    return q, q / op.Where(op.Equal(total, 0.0), 1.0, total)
 
 
 def _along(op: Emitter, axis: int) -> Callable[[str, Any], Any]:
@@ -308,22 +317,15 @@ def _softmax(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> 
     g, reduced = gradients[0], _along(op, node.axis("axis", -1))
 
     def entry() -> Any:
-        e = _Exponentials.of(rule, op, node.x, reduced)
-        direct = (op.Reciprocal(e.total) + op.Reciprocal(e.total0)) * 0.5
-        shared = reduced("ReduceSum", g * (e.here + e.there)) / (e.total * e.total0) * 0.5
-        return (g * direct - shared) * e.slope
+        q, shares = _log_means(rule, op, node.x, reduced)
+        return q * (g - reduced("ReduceSum", g * shares))
 
     return (entry,)
 
 
 def _log_softmax(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
     g, reduced = gradients[0], _along(op, node.axis("axis", -1))
-
-    def entry() -> Any:
-        e = _Exponentials.of(rule, op, node.x, reduced)
-        return g - reduced("ReduceSum", g) * e.log_quotient(rule, op) * e.slope
-
-    return (entry,)
+    return (lambda: g - _log_means(rule, op, node.x, reduced)[1] * reduced("ReduceSum", g),)
 
 
 def _log_sum_exp(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
@@ -331,11 +333,9 @@ def _log_sum_exp(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any)
         noop = node.int("noop_with_empty_axes", 0)
         return op.emit(op_type, (v, node.optional(1)), {"keepdims": 1, "noop_with_empty_axes": noop})
 
-    def entry() -> Any:
-        e = _Exponentials.of(rule, op, node.x, reduced)
-        return stretched(op, node, gradients[0]) * e.log_quotient(rule, op) * e.slope
-
-    return _only(node, 0, entry)
+    return _only(
+        node, 0, lambda: stretched(op, node, gradients[0]) * _log_means(rule, op, node.x, reduced)[1]
+    )
 
 
 #: Operators with a form of their own.

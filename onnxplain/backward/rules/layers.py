@@ -16,12 +16,11 @@ from onnxplain.backward.rules.stabilizer import is_elementwise, share
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
-from onnxplain.graph.signs import non_negative
 
 if TYPE_CHECKING:
     from onnxplain.backward.rules.lrp import Bound, Branch, Group, LRPRule, Part
 
-__all__ = ["bind"]
+__all__ = ["adds_updates", "bind"]
 
 #: Operators of two factors, each the other's weight, and the position of their bias.
 _WEIGHTED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": None, "Einsum": None, "Mul": None}
@@ -36,6 +35,9 @@ _CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose", "AveragePool", "GlobalAve
 _HOMOGENEOUS = frozenset(
     {"MaxPool", "GlobalMaxPool", "LpPool", "GlobalLpPool", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMin"}
 )
+
+#: Operators that may add updates to what they put them into.
+_SCATTERS = frozenset({"ScatterElements", "ScatterND"})
 
 _SIGN = {"same": 0, "positive": 1, "negative": -1, "one": 1, "square": 1}
 
@@ -52,7 +54,7 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
     row = lookup(node)
     assert row is not None
     label = facts.node_label(node)
-    linear = row.category in (Category.LINEAR, Category.SUM, Category.BILINEAR)
+    linear = row.category in (Category.LINEAR, Category.SUM, Category.BILINEAR) or adds_updates(node)
     if not linear and not (rule.plain and node.op_type in _HOMOGENEOUS):
         raise UnsupportedRuleError(
             f"LRP rule '{rule.name}' needs a linear layer, which {label} is not; give it another rule "
@@ -74,7 +76,7 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
         run = _as_it_is
     elif row.category is Category.SUM:
         run = _sum
-    elif node.op_type in _UNIFORM:
+    elif node.op_type in _UNIFORM or (node.op_type == "Einsum" and len(node.inputs) == 1):
         run = _uniform
     elif node.op_type in _WEIGHTED and len([i for i in node.inputs[:2] if i is not None]) == 2:
         run = _weighted
@@ -83,6 +85,11 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
     else:
         run = _refuse(rule, label, "has weights that the rule cannot see")
     return partial(_entries, rule, binding, run)
+
+
+def adds_updates(node: ir.Node) -> bool:
+    """Tell whether a node adds updates to its first input."""
+    return node.op_type in _SCATTERS and facts.attr(node, "reduction", "none") == "add"
 
 
 def _has_no_bias(node: ir.Node, active: tuple[int, ...], category: Category) -> bool:
@@ -124,9 +131,10 @@ def _as_it_is(
     y = node.y
     if binding.rectified is not None and is_elementwise(rule.stabilizer):
         y = binding.rectified  # the ReLU's output leaves the layer and its ReLU to be fused
-    part = share(op, relevance, y, rule.stabilizer, 1 if non_negative(y) else 0)
+    part = share(op, relevance, y, rule.stabilizer, 1 if op.never_negative(y) else 0)
     row = lookup(node)
-    if row is not None and row.category is not Category.SUM and len(binding.active) > 1:
+    is_sum = adds_updates(node.source) or (row is not None and row.category is Category.SUM)
+    if not is_sum and len(binding.active) > 1:
         part = part / len(binding.active)  # a product: each factor accounts for the whole once
     entries = propagate(op, node, part)
 
@@ -208,7 +216,7 @@ class _Operands:
         self.sign = branch.sign
         self.whole = branch.input == "one"
         x = node.input(data)
-        positive = non_negative(x)
+        positive = op.never_negative(x)
         weight = 1 - data
         inputs = list(node.inputs)
         part = "same" if positive and branch.input == "positive" else branch.input
@@ -322,7 +330,7 @@ def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relev
     """Run the branches on an operator whose own weights are positive and all equal."""
     data = 0
     x = node.input(data)
-    positive = non_negative(x)
+    positive = op.never_negative(x)
 
     def entry() -> Any:
         parts: list[tuple[float, Any]] = []
@@ -362,7 +370,7 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
 
     def part_of(branch: Branch, k: int) -> Any:
         x = node.input(k)
-        part = "same" if branch.input == "positive" and non_negative(x) else branch.input
+        part = "same" if branch.input == "positive" and op.never_negative(x) else branch.input
         return _data_part(rule, op, node, k, part)
 
     shares: list[tuple[Group, Any]] = []

@@ -15,7 +15,6 @@ from onnxplain.backward.rules.stabilizer import Stabilize, share
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
-from onnxplain.graph.signs import non_negative
 
 __all__ = ["ProportionalPool"]
 
@@ -50,7 +49,7 @@ class ProportionalPool:
 
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
             def entry() -> Any:
-                x = node.x if non_negative(node.x) else op.Relu(node.x)
+                x = node.x if op.never_negative(node.x) else op.Relu(node.x)
                 op_type = _AVERAGE[node.op_type]
                 kept = [a for name, a in node.source.attributes.items() if name != "storage_order"]
                 average = ir.Node("", op_type, [x], kept, name=f"{node.source.name}/average")

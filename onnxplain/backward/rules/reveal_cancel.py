@@ -7,7 +7,8 @@ linear layer            ``D+ = L(w+; dx+) + L(w-; dx-)``, ``D- = L(w-; dx+) + L(
 sum of varying values   ``D+`` and ``D-`` are the sums of the operands' positive and negative differences
 movers, scales, biases  the parts of the input, moved; exchanged where the scale is negative
 nonlinearity f          ``D+ = 1/2 [f(x0 + X+) - f(x0)] + 1/2 [f(x) - f(x0 + X-)]``, ``D-`` likewise,
-                        where X+ and X- are the parts of its input
+                        where X+ and X- are the parts of its input (one of the two orders where f is no
+                        number in between)
 anything else           ``dv`` where it is positive, and where it is negative
 ======================  ===================================================================================
 
@@ -49,6 +50,9 @@ _MOVERS = frozenset(
     """Cast DepthToSpace Expand Flatten Identity Reshape Slice SpaceToDepth Squeeze Tile Transpose
     Unsqueeze""".split()
 )
+
+#: Functions that are no number everywhere, or infinite somewhere.
+_PARTIAL = frozenset(["Acos", "Acosh", "Asin", "Atanh", "Div", "Log", "Mod", "Pow", "Reciprocal", "Sqrt"])
 
 _FORM = "onnxplain.parts"
 
@@ -284,7 +288,26 @@ class _Nonlinear(_Form):
         raised, lowered = self._at(op, node, x0 + up), self._at(op, node, x0 + down)
         first = ((raised - y0) + (y - lowered)) * 0.5
         second = ((lowered - y0) + (y - raised)) * 0.5
+        if not self._is_total(node):
+            first, second = self._within(op, (first, second), (raised, lowered), y, y0)
         return first, second
+
+    def _is_total(self, node: ir.Node) -> bool:
+        """Tell whether f is a number everywhere, and so where only one part of the difference is added."""
+        inside = [node] if self.position is not None else interior(node, self.source)
+        return not any(n.op_type in _PARTIAL for n in inside)
+
+    def _within(self, op: Emitter, parts: _Parts, middle: _Parts, y: Any, y0: Any) -> _Parts:
+        """Go by the one order that stays where f is a number; by the sign of the difference if none does."""
+        at_raised, at_lowered = (op.Less(op.Abs(m), float("inf")) for m in middle)
+        (first, second), (raised, lowered) = parts, middle
+        by_sign = _signs(op, y - y0)
+        lower_first = y - lowered, lowered - y0
+        raise_first = raised - y0, y - raised
+        made = []
+        for both, a, b, none in zip((first, second), raise_first, lower_first, by_sign, strict=True):
+            made.append(op.Where(at_raised, op.Where(at_lowered, both, a), op.Where(at_lowered, b, none)))
+        return made[0], made[1]
 
     def _at(self, op: Emitter, node: ir.Node, x: Any) -> Any:
         """Return f elsewhere."""
@@ -303,7 +326,7 @@ class _Nonlinear(_Form):
             for m, dy, dx in zip(
                 _pair(gradients[0]), _parts(op, node.y), _parts(op, self.source), strict=True
             ):
-                halves.append(m * quotient(op, dy, dx, 0.0, 0.0))
+                halves.append(m * quotient(op, dy, dx, 0.0))
             return Pair(*halves)
 
         if self.position is None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.reference import reference_of, varies
 
-__all__ = ["difference", "middle", "quotient", "tolerance"]
+__all__ = ["difference", "indistinct", "middle", "quotient"]
 
 
 def difference(op: Emitter, value: ir.Value) -> ir.Value:
@@ -33,18 +33,24 @@ def middle(op: Emitter, value: ir.Value) -> ir.Value:
     return made
 
 
-def tolerance(op: Emitter, x: ir.Value, eps: float | None) -> Any:
-    """Return the difference up to which the gradient stands in: ``eps (1 + |x|)``.
+def indistinct(op: Emitter, x: ir.Value, dx: Any, y: Any, y0: Any, dy: Any, eps: float | None) -> Any:
+    """Tell where the quotient is mostly rounding: ``|dx| <= eps (1 + |x|)`` and ``|dy| <= eps (|y| + |y0|)``.
 
     By default eps is the square root of the precision: there the rounding of ``f(x) - f(x0)``, which the
-    quotient makes larger, and the error of the gradient are about equal.
+    quotient makes larger, and the error of the gradient are about equal.  A value that changes a lot over a
+    short way (a logarithm of what is close to 0) is no such case.
     """
+    if eps == 0:
+        return None
     if eps is None:
         eps = float(np.sqrt(np.finfo((x.dtype or ir.DataType.FLOAT).numpy()).eps))
-    return 0.0 if eps == 0 else eps * (op.Abs(x) + 1.0)
+    short = op.LessOrEqual(op.Abs(dx), eps * (op.Abs(x) + 1.0))
+    return op.And(short, op.LessOrEqual(op.Abs(dy), eps * (op.Abs(y) + op.Abs(y0))))
 
 
-def quotient(op: Emitter, dy: Any, dx: Any, near: Any, within: Any) -> Any:
-    """Return ``dy / dx`` where ``|dx|`` is larger than ``within`` (and a number), else ``near``."""
-    apart = op.Greater(op.Abs(dx), within)
+def quotient(op: Emitter, dy: Any, dx: Any, near: Any, close: Any = None) -> Any:
+    """Return ``dy / dx``, and ``near`` where dx is 0 (or no number), or where ``close`` says so."""
+    apart = op.Greater(op.Abs(dx), 0.0)
+    if close is not None:
+        apart = op.And(apart, op.Not(close))
     return op.Where(apart, op.Div(dy, op.Where(apart, dx, 1.0)), near)

@@ -132,10 +132,13 @@ def _mean_variance(op: Writer, node: ir.Node) -> _Results:
 
 
 def _lp(op: Writer, node: ir.Node) -> _Results:
+    """Divide by the norm; 0 stays 0, as the standard says."""
     (x,), axis = inputs(node, 1), whole(node, "axis", -1)
     if whole(node, "p", 2) == 1:
-        return [x / op.ReduceSum(op.Abs(x), [axis], keepdims=1)]
-    return [x / op.Sqrt(op.ReduceSum(x * x, [axis], keepdims=1))]
+        norm = op.ReduceSum(op.Abs(x), [axis], keepdims=1)
+    else:
+        norm = op.Sqrt(op.ReduceSum(x * x, [axis], keepdims=1))
+    return [x / op.Max(norm, float(np.finfo(np.float32).tiny))]
 
 
 def _lrn(op: Writer, node: ir.Node) -> _Results:
