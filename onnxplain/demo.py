@@ -1,4 +1,4 @@
-"""The demo: six handwritten digits, one small network, six methods, one report."""
+"""The demo: six handwritten digits, one small network, seven methods, one report."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ METHODS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "integrated_gradients",
         {"n_steps": 50},
         "The gradient along the way from a black image to this one; adds up to the change of the score.",
+    ),
+    (
+        "deep_lift",
+        {},
+        "What the difference from a black image does, unit by unit, in one walk; adds up exactly.",
     ),
     ("guided_backprop", {}, "The gradient with all negative signals stopped: sharp, but not for numbers."),
     (

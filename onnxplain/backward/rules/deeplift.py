@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter

@@ -67,8 +67,8 @@ def _replace(op: Writer, node: ir.Node) -> bool:
         if old.is_graph_output() or facts.is_constant(new):
             kept = ir.node("Identity", [new], name=op.fresh("Identity"))
             op.graph.insert_before(node, kept)
-            new = kept.outputs[0]
-            new.name, new.type, new.shape = old.name, old.type, old.shape
-        ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+            take_place(old, kept.outputs[0])
+        else:
+            ir.convenience.replace_all_uses_with(old, new)
     op.graph.remove(node, safe=True)
     return True

@@ -28,9 +28,9 @@ class DecomposeRecurrent(ir.passes.InPlacePass):
                 op.before = node
                 for old, new in zip(node.outputs, write_recurrent(op, node, node.inputs), strict=False):
                     if old.is_graph_output():
-                        new = op.Identity(new)
-                        new.name, new.type, new.shape = old.name, old.type, old.shape
-                    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+                        take_place(old, op.Identity(new))
+                    else:
+                        ir.convenience.replace_all_uses_with(old, new)
                 graph.remove(node, safe=True)
                 modified = True
         return ir.passes.PassResult(model, modified)

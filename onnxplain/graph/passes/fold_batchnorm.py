@@ -98,11 +98,8 @@ def _into_layer(norm: ir.Node, layer: LinearLayer, scale: Array, shift: Array) -
     node = made.producer()
     assert node is not None
     node.name = layer.node.name if replaces else norm.name
-    made.type = output.type if output.type is not None else source.type
-    shape = output.shape if output.shape is not None else source.shape
-    made.shape = None if shape is None else shape.copy()
-    made.name = source.name if replaces and not output.is_graph_output() else output.name
-    ir.convenience.replace_all_uses_with(output, made, replace_graph_outputs=True)
+    made.type, made.shape = source.type, None if source.shape is None else source.shape.copy()
+    take_place(output, made)
     _drop_unused(norm, layer.add, layer.node)
 
 
@@ -124,8 +121,8 @@ def _into_readers(norm: ir.Node, scale: Array, shift: Array) -> bool:
         made = layer.write(layer.scale_input(scale), bias, moved if bias is None else x, layer.node)
         node = made.producer()
         assert node is not None
-        node.name, made.name, made.type, made.shape = layer.node.name, old.name, old.type, old.shape
-        ir.convenience.replace_all_uses_with(old, made, replace_graph_outputs=True)
+        node.name = layer.node.name
+        take_place(old, made)
         _drop_unused(layer.add if bias is not None else None, layer.node)
     _drop_unused(norm)
     return True

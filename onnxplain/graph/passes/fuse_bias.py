@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
+from onnxplain.graph.replace import take_place
 
 __all__ = ["FuseBias"]
 
@@ -38,17 +39,16 @@ def _fuse(graph: ir.Graph, add: ir.Node, opset: int) -> bool:
             continue
         if len(data.uses()) != 1 or data.is_graph_output() or layer.graph is not graph:
             continue
+        if not facts.is_float(data):
+            continue  # onnxruntime has no Gemm of integers
         op = Ops(graph, opset, scope=f"{layer.name or data.name}/biased")
         op.before = add
         made = _with_bias(op, layer, bias)
         if made is None:
             continue
-        output = add.outputs[0]
-        name, dtype, shape = output.name, output.type, output.shape
-        ir.convenience.replace_all_uses_with(output, made, replace_graph_outputs=True)
+        take_place(add.outputs[0], made)
         graph.remove(add, safe=True)
         graph.remove(layer, safe=True)
-        made.name, made.type, made.shape = name, dtype, shape
         return True
     return False
 
@@ -103,6 +103,6 @@ def _dense(op: Ops, x: ir.Value, weight: ir.Value | None, bias: ir.Value, rank: 
     rows = op.Reshape(x, [-1, int(facts.static_dim(weight, 0) or 0)])
     flat = op.Gemm(rows, weight, bias)
     lead = op.Concat(op.Shape(x, start=0, end=rank - 1), op.const(np.array([width], np.int64)), axis=0)
-    made = op.Reshape(flat, lead)
+    made = op.Reshape(flat, lead, allowzero=1)  # an empty axis is no copied one
     assert isinstance(made, ir.Value)
     return made

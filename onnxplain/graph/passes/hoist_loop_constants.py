@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnxplain.graph.replace import take_place
+
 __all__ = ["HoistLoopConstants"]
 
 #: Inputs and outputs of the node, and of the body, that stand before the states.
@@ -65,11 +67,7 @@ def _hoist(graph: ir.Graph, node: ir.Node) -> bool:
     )
     graph.insert_before(node, made)
     for new, k in zip(made.outputs, stay, strict=True):
-        old = node.outputs[k]
-        name, dtype, shape = old.name, old.type, old.shape
-        ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-        old.name = None
-        new.name, new.type, new.shape = name, dtype, shape
+        take_place(node.outputs[k], new)
     graph.remove(node, safe=True)
     return True
 

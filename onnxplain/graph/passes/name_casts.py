@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnxplain.graph.replace import take_place
+
 __all__ = ["NameCasts"]
 
 
@@ -26,10 +28,8 @@ class NameCasts(ir.passes.InPlacePass):
                 attributes = [*node.attributes.values(), ir.AttrInt64("to", int(like.dtype))]
                 cast = ir.Node("", "Cast", [node.inputs[0]], attributes, name=node.name)
                 graph.insert_before(node, cast)
-                old, new = node.outputs[0], cast.outputs[0]
-                name, dtype, shape = old.name, ir.TensorType(like.dtype), old.shape
-                ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+                take_place(node.outputs[0], cast.outputs[0])
+                cast.outputs[0].type = ir.TensorType(like.dtype)
                 graph.remove(node, safe=True)
-                new.name, new.type, new.shape = name, dtype, shape
                 modified = True
         return ir.passes.PassResult(model, modified)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.replace import take_place
 
 __all__ = ["RecogniseSoftmax"]
 
@@ -45,11 +46,8 @@ def _replace(graph: ir.Graph, div: ir.Node) -> bool:
             return False
     made = ir.node("Softmax", [scores], {"axis": axis}, name=div.name)
     graph.insert_before(div, made)
-    old, new = div.outputs[0], made.outputs[0]
-    name, dtype, shape = old.name, old.type, old.shape
-    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    take_place(div.outputs[0], made.outputs[0])
     graph.remove(div, safe=True)
-    new.name, new.type, new.shape = name, dtype, shape
     return True
 
 

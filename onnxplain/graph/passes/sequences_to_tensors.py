@@ -256,8 +256,7 @@ def _scanned(node: ir.Node, k: int, element: ir.Value, opset: int) -> ir.Node:
     loop.metadata_props.update(node.metadata_props)
     graph.insert_before(node, loop)
     for old, new in zip(kept, loop.outputs, strict=False):
-        new.name, new.type, new.shape = old.name, old.type, old.shape
-        ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+        take_place(old, new)
     stacked = loop.outputs[-1]
     stacked.name, stacked.type = f"{final.name}/stacked", element.type
     stacked.shape = ir.Shape([None, *dims])

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
+from onnxplain.graph.replace import take_place
 
 __all__ = ["SplitBatchNorm"]
 
@@ -43,9 +44,6 @@ def _split(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
     op.before = node
     product = op.annotate(op.Mul(x, op.const(scale.reshape(shape).astype(dtype))), x)
     shifted = op.Add(product, op.const((beta - mean * scale).reshape(shape).astype(dtype)))
-    name = output.name
-    ir.convenience.replace_all_uses_with(output, shifted, replace_graph_outputs=True)
-    shifted.type, shifted.shape = output.type, output.shape
+    take_place(output, shifted)
     graph.remove(node, safe=True)
-    shifted.name = name
     return True

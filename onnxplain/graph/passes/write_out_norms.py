@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.decomposition import inputs, number, whole
+from onnxplain.graph.replace import take_place
 from onnxplain.graph.writer import Writer
 
 __all__ = ["WRITTEN_OUT", "WriteOutNorms"]
@@ -45,9 +46,7 @@ def _replace(op: Writer, node: ir.Node, write: Callable[[Writer, ir.Node], _Resu
     for old, new in zip(node.outputs, made, strict=False):
         kept = ir.node("Identity", [new], name=op.fresh("Identity"))
         op.graph.insert_before(node, kept)
-        result = kept.outputs[0]
-        result.name, result.type, result.shape = old.name, old.type, old.shape
-        ir.convenience.replace_all_uses_with(old, result, replace_graph_outputs=True)
+        take_place(old, kept.outputs[0])
     op.graph.remove(node, safe=True)
     return True
 
