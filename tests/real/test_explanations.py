@@ -90,6 +90,23 @@ def test_deep_taylor_conserves_on_trained_networks_of_relus(name, real_model):
     assert result.relative_delta.max() < 1e-3
 
 
+@pytest.mark.parametrize("name", [*RELATED, "dnsmos_personal"])
+def test_deep_lift_sums_to_the_difference(name, real_model):
+    """Through recurrent cells, branches, attention, quantisation: from zeros, the whole difference arrives."""
+    result = explained(real_model(name), method="deep_lift")
+    assert all(np.isfinite(v).all() for v in result.arrays.values())
+    assert result.relative_delta.max() < 2e-3
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2", "mnist", "movie_review", "minilm", "silero", "lac", "season"]
+)
+def test_reveal_cancel_sums_to_it_too(name, real_model):
+    result = explained(real_model(name), method=ox.DeepLift("reveal_cancel"))
+    assert all(np.isfinite(v).all() for v in result.arrays.values())
+    assert result.relative_delta.max() < 2e-3
+
+
 @pytest.mark.parametrize("composite", ["epsilon_alpha2_beta1_flat", "zero_epsilon_gamma", "attention_cp"])
 @pytest.mark.parametrize("name", ["mobilenetv2", "minilm", "silero", "lac"])
 def test_other_composites_go_through_as_well(name, composite, real_model):
