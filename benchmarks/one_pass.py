@@ -102,8 +102,8 @@ def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, 
             methods["LRP (epsilon)"] = attr.LRP
         made = {label: method(net) for label, method in methods.items()}
         for label, peer in made.items():
-            jobs[f"Captum {label}"] = lambda p=peer: p.attribute(
-                image.clone().requires_grad_(), target=TARGET
+            jobs[f"Captum {label}"] = lambda p=peer: (
+                p.attribute(image.clone().requires_grad_(), target=TARGET).detach().numpy()
             )
     if has("zennit"):
         zennit = import_zennit()
@@ -154,7 +154,7 @@ def main() -> None:
         rows = table(f"{name}, {args.threads} threads", interleaved(jobs, args.repeats), FORWARD)
         for mine, theirs in PAIRS.items():
             if theirs in jobs:
-                off = rows[mine]["difference"] = difference(jobs[mine](), np.asarray(jobs[theirs]()))
+                off = rows[mine]["difference"] = difference(jobs[mine](), jobs[theirs]())
                 print(f"{mine} agrees with {theirs} to {off:.1e}")
         results[name] = rows
     write_json(args.json, {"threads": args.threads, "repeats": args.repeats, "models": results})

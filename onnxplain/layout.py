@@ -101,6 +101,8 @@ def find_layout(
                 "model takes one sample, without a batch axis"
             )
         return Layout(1, dict.fromkeys(arrays, None), None)
+    if shape and _batch_is_elsewhere(shape, outputs):
+        return Layout(1, dict.fromkeys(arrays, None), None)  # time first, say: one sample
     n = arrays[main].shape[0]
     axes: dict[str, int | None] = {}
     for name, array in arrays.items():
@@ -122,6 +124,12 @@ def find_layout(
     if n > 1 and any(k in arrays and axes[k] is None and arrays[k].ndim for k in explained):
         return Layout(1, dict.fromkeys(arrays, None), None)  # the first axis is a sequence, say: one sample
     return Layout(n, axes, symbol if isinstance(symbol, int) and symbol > 0 else None)
+
+
+def _batch_is_elsewhere(shape: Sequence[object], outputs: Sequence[OutputInfo]) -> bool:
+    """Tell whether outputs begin with another named axis of the main input than its first."""
+    first = {o.shape[0] for o in outputs if o.shape}
+    return shape[0] not in first and any(isinstance(d, str) and d in first for d in shape[1:])
 
 
 def _has_no_batch(first: int, outputs: Sequence[OutputInfo]) -> bool:

@@ -134,6 +134,28 @@ def test_models_of_one_sample_without_a_batch_axis(models) -> None:
     np.testing.assert_allclose(explainer.predict(x)["y"], x @ models.random(3, 2), rtol=1e-5)
 
 
+@pytest.mark.parametrize("time", ["T", "3"])
+def test_models_with_time_first(time, models) -> None:
+    """The first axis is not taken for the batch where the output has another one first."""
+    model = models.make(
+        f"""m (float[{time}, N, 4] x) => (float[N, 2] y) {{
+          a = MatMul(x, w) h = Tanh(a) y = ReduceSum<keepdims = 0>(h, axes)
+        }}""",
+        w=models.random(4, 2, seed=1), axes=np.array([0]),
+    )  # fmt: skip
+    explainer = ox.Explainer(model)
+    found = explainer(models.random(3, 1, 4), 1, "deep_lift")
+    assert found.values.shape == (3, 1, 4)
+    np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+    x = models.random(3, 3, 4)
+    with pytest.raises(ox.errors.TargetError, match="a target is a tuple of 2 indices"):
+        explainer(x, 1, "deep_lift")
+    found = explainer(x, (2, 1), "deep_lift")
+    np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+    assert np.abs(found.values[:, 2]).min() > 0
+    assert not found.values[:, :2].any()
+
+
 def test_a_batch_of_one_and_a_fixed_length_output(models) -> None:
     """N = 1 is a batch of one, not a model without batches."""
     found = ox.explain(models.mlp(batch="1"), models.random(1, 5), 2, method=SIGNED)

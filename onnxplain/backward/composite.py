@@ -13,6 +13,7 @@ from onnxplain.backward.emitter import Chooser
 from onnxplain.backward.places import WHOLE, Place, Span, active_inputs, find_places
 from onnxplain.backward.registry import BackwardFunction, Category, lookup
 from onnxplain.backward.rules.base import Binding, Rule
+from onnxplain.backward.rules.pieces import interior
 from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError
 from onnxplain.graph import facts
 from onnxplain.graph.gates import signal
@@ -180,7 +181,7 @@ class Composite:
                 f"composite '{self.name}' is for networks with {' or '.join(self.needs)}, and there is none "
                 "between the output and the input; use a gradient method (saliency, integrated_gradients)"
             )
-        pieces = regions(nodes, reached) if self.regions else {}
+        pieces = _free_of(wrt, regions(nodes, reached)) if self.regions else {}
         nodes = _without_interiors(nodes, outputs, reached, pieces)
         places = find_places(nodes, reached, pieces, span)
         chosen = {node: self._choose(places[node]) for node in nodes if not _has_bodies(node)}
@@ -244,6 +245,14 @@ def _must_be_known(node: ir.Node) -> None:
 def _has_bodies(node: ir.Node) -> bool:
     row = lookup(node)
     return row is not None and row.collective is not None
+
+
+def _free_of(wrt: Sequence[ir.Value], pieces: Mapping[ir.Node, ir.Value]) -> dict[ir.Node, ir.Value]:
+    """Leave out the pieces inside which values lie that are asked for: these must be walked node by node."""
+    asked = {p for v in wrt if (p := v.producer()) is not None}
+    if not asked:
+        return dict(pieces)
+    return {n: s for n, s in pieces.items() if asked.isdisjoint(i for i in interior(n, s) if i is not n)}
 
 
 def _without_interiors(

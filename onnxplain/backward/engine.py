@@ -162,8 +162,10 @@ def _entries(
         return [(used, op.annotate(part, used)) for used, part in found.items()]
     function = modified or rule.vjp
     assert function is not None
-    if not rule.all_outputs and gradients[0] is None:
-        return []
+    if not rule.all_outputs:
+        _refuse_further_outputs(node, gradients)
+        if gradients[0] is None:
+            return []
     entries = function(op, view, *(gradients if rule.all_outputs else gradients[:1]))
     if isinstance(entries, Mapping):  # straight to values further back
         return [(v, _fit(op, rule, v, part, facts.dims(v))) for v, part in entries.items()]
@@ -176,6 +178,16 @@ def _entries(
         if part is not None:
             made.append((value, _fit(op, rule, value, part, wide)))
     return made
+
+
+def _refuse_further_outputs(node: ir.Node, gradients: Sequence[Any]) -> None:
+    """Raise if something arrives at an output that the operator's rule does not speak of."""
+    for k, g in enumerate(gradients[1:], 1):
+        if g is not None:
+            raise UnsupportedOperatorError(
+                f"{facts.node_label(node)}: its output {k}, '{node.outputs[k].name}', is used, and has no "
+                "gradient here; export the model without it, or explain an inner value behind it (wrt=...)"
+            )
 
 
 def _fit(op: Emitter, rule: OperatorRule, value: ir.Value, part: Any, wide: Any) -> Any:

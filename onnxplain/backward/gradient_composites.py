@@ -31,11 +31,18 @@ _Pairs: TypeAlias = Sequence[tuple[Match, Rule]]
 def guided_composite(name: str, rule: Rule) -> Composite:
     """Gradients, with a rule at rectifiers."""
     pairs: _Pairs = (
-        (Match(ops=guided.RECTIFIERS, predicate=is_no_piece), rule),
+        (Match(ops=guided.RECTIFIERS, predicate=_stands_alone), rule),
         (Match(predicate=_is_rectifier), rule),
         (Match(), GRADIENT),
     )
     return Composite(name, tuple(pairs), seed="one")
+
+
+def _stands_alone(place: Place) -> bool:
+    """Tell an activation from a piece of one, and from a range of quantised values that does not cut at 0."""
+    return is_no_piece(place) and (
+        facts.GRADIENT_KEY not in place.node.metadata_props or guided.cuts_at_zero(place.node)
+    )
 
 
 def _is_rectifier(place: Place) -> bool:

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from onnxplain.errors import MethodError
 from onnxplain.graph import passes
+from onnxplain.graph.passes.split_bias import WITH_BIAS
 from onnxplain.graph.passes.write_out_norms import WRITTEN_OUT, WriteOutNorms
 from onnxplain.graph.recurrent import RECURRENT
 
@@ -18,7 +19,8 @@ class _Relevance(ir.passes.InPlacePass):
     """Make each layer and its normalisation one linear map; what is left becomes a product and a sum."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        modified = bool(passes.FuseBias()(model).modified)
+        modified = bool(passes.SplitBias()(model).modified)
+        modified |= bool(passes.FuseBias()(model).modified)
         modified |= bool(passes.FoldBatchNorm(shared=True)(model).modified)
         modified |= bool(passes.SplitBatchNorm()(model).modified)
         return ir.passes.PassResult(model, modified)
@@ -35,7 +37,7 @@ class _Differences(ir.passes.InPlacePass):
 
 #: By name: the operators that the step is about, and the step.
 PREPARATIONS: dict[str, tuple[frozenset[str], type[ir.passes.InPlacePass]]] = {
-    "relevance": (frozenset({"BatchNormalization", "Add"}), _Relevance),
+    "relevance": (frozenset({"BatchNormalization", "Add", *WITH_BIAS}), _Relevance),
     "differences": (frozenset({*WRITTEN_OUT, *RECURRENT}), _Differences),
 }
 

@@ -274,7 +274,8 @@ def _value(graph: ir.Graph, name: str) -> ir.Value:
                 return value
     raise DataInputError(
         f"the model has no input or inner value '{name}'; 'onnxplain inspect' lists the inputs, a viewer "
-        "such as netron the inner values"
+        "such as netron the inner values (but what is folded while reading, such as a convolution's output "
+        "before its normalisation, is gone: name the value behind it)"
     )
 
 

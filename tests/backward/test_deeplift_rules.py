@@ -187,6 +187,7 @@ CASES: dict[str, tuple[str, tuple[int, ...], int, dict[str, Any]]] = {
     "global max pool": ("z = GlobalMaxPool(x)", (2, 6), 2, {}),
     "average pool": ("z = AveragePool<kernel_shape = [2]>(x)", (2, 6), 10, {}),
     "lp pool": ("z = LpPool<kernel_shape = [2], p = 3>(x)", (2, 6), 10, {}),
+    "lp pool, dilations of 1": ("z = LpPool<kernel_shape = [2], dilations = [1]>(x)", (2, 6), 10, {}),
     "global lp pool": ("z = GlobalLpPool(x)", (2, 6), 2, {}),
     "conv": ("c = Conv<pads = [1, 1]>(x, w, b) z = Relu(c)",
              (2, 6), 18, {"w": numbers(3, 2, 3), "b": numbers(3)}),
@@ -401,3 +402,15 @@ def test_operators_without_a_form_are_refused(rule, op_type, models) -> None:
     )
     with pytest.raises(UnsupportedRuleError, match=rf"{op_type} node .* integrated_gradients"):
         explained(model, rule, {"x": numbers(2, 4)}, {"x": numbers(2, 4)})
+
+
+def test_long_chains_of_nonlinearities(models) -> None:
+    """Parts are made of the parts of what is before, however far back the last layer is."""
+    chain = " ".join(f"a{k} = Mul(h{k}, c) t{k} = Tanh(a{k}) h{k + 1} = Add(h{k}, t{k})" for k in range(400))
+    model = models.make(
+        f"m (float[N, 3] x) => (float[N] y) {{ h0 = MatMul(x, w) {chain} y = MatMul(h400, v) }}",
+        w=models.random(3, 3, seed=1), v=models.random(3, seed=2), c=np.float32(0.01),
+    )  # fmt: skip
+    x, x0 = numbers(2, 3), numbers(2, 3) / 2
+    found, change = explained(model, "deep_lift_reveal_cancel", {"x": x}, {"x": x0})
+    np.testing.assert_allclose(found["x"].sum(1), change, rtol=1e-8)

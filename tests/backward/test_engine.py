@@ -8,7 +8,8 @@ import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-import onnxplain.backward.ops  # noqa: F401  (fills the table)
+import onnxplain as ox
+import onnxplain.backward.ops
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward, path
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
@@ -183,3 +184,15 @@ def test_operators_differentiated_through_simpler_ones_do_not_leak():
         }"""
     )
     assert check_gradient(model, {"x": X / 4}).relative_error < 1e-6
+
+
+@pytest.mark.parametrize("method", ["saliency", "lrp"])
+def test_an_output_without_a_rule_is_refused(method, models) -> None:
+    """The mean that LayerNormalization can return too: its gradient would be missing."""
+    model = models.make(
+        """m (float[N, 4] x) => (float[N, 4] y) { n, mean, deviation = LayerNormalization(x, s, b)
+          y = Add(n, mean) }""",
+        s=models.random(4), b=models.random(4, seed=1),
+    )  # fmt: skip
+    with pytest.raises(UnsupportedOperatorError, match=r"LayerNormalization node .* output 1, 'mean'"):
+        ox.explain(model, models.random(2, 4), 1, method=method)

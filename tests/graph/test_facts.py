@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from onnxplain.graph import interface
+from onnxplain.graph import interface, signs
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
@@ -80,6 +81,19 @@ def test_signs_of_long_chains(models) -> None:
     )
     assert non_negative(load(models.make(f"m (float[3] x) => (float[3] y) {{ {body} }}")).graph.outputs[0])
     assert not non_negative(None)
+
+
+def test_signs_of_all_values_cost_one_walk(models, monkeypatch) -> None:
+    """Rules ask at every layer: in a residual network each question would go back to the input."""
+    blocks = " ".join(f"r{k} = Relu(s{k}) s{k + 1} = Add(s{k}, r{k})" for k in range(300))
+    graph = load(models.make(f"m (float[3] s0) => (float[3] y) {{ {blocks} y = Relu(s300) }}")).graph
+    looked = []
+    plain = signs._deciding
+    monkeypatch.setattr(signs, "_deciding", lambda node: looked.append(node) or plain(node))
+    seen: dict[ir.Value, bool] = {}
+    found = [non_negative(node.outputs[0], seen) for node in graph]
+    assert found == [*[True, False] * 300, True]
+    assert len(looked) <= 2 * 300
 
 
 HEADS = {

@@ -128,7 +128,7 @@ def test_after_a_layer(layer, body, batch, models) -> None:
     folded = fold(model, x=x)
     assert ops(folded) == [kind, *["Relu"] * ("Relu" in body)]
     first = folded.graph[0]
-    assert first.outputs[0].name == ("a" if "Relu" in body else "y")
+    assert first.outputs[0].name == ("n" if "Relu" in body else "y"), "it is the normalisation's value"
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,47 @@ def test_what_does_not_fit_is_left(case, models) -> None:
     model, modified = run(models, *LEFT[case])
     assert not modified
     assert "Add" in [n.op_type for n in model.graph]
+
+
+def test_integers_stay(models) -> None:
+    """onnxruntime multiplies matrices of integers, but not with a bias."""
+    proto = models.make(
+        "m (int64[2, 3] x) => (int64[2, 4] y) { m = MatMul(x, w) y = Add(m, b) }",
+        w=np.ones((3, 4), np.int64), b=np.ones(4, np.int64),
+    )  # fmt: skip
+    assert not passes.FuseBias()(normalize(load(proto)).model).modified
+
+
+def test_an_empty_axis_stays_empty(models) -> None:
+    body = "m (float[N, T, 3] x) => (float[N, T, 4] y) { m = MatMul(x, w) y = Add(m, b) }"
+    model = normalize(load(models.make(body, w=w(3, 4), b=w(4)))).model
+    assert passes.FuseBias()(model).modified
+    assert Evaluator(model)({"x": np.zeros((2, 0, 3), np.float32)})["y"].shape == (2, 0, 4)
+
+
+COMPUTED = {
+    "gemm": ("c = Relu(v) y = Gemm<alpha = 2.0, beta = -0.5, transB = 1>(x, w, c)", (2, 3), (4, 3), (2, 4)),
+    "gemm, one row": ("c = Relu(v) y = Gemm(x, w, c)", (2, 3), (3, 4), (4,)),
+    "conv": ("c = Relu(v) y = Conv<pads = [1, 1]>(x, w, c)", (2, 3, 5), (4, 3, 3), (4,)),
+    "convtranspose": ("c = Relu(v) y = ConvTranspose(x, w, c)", (2, 3, 5), (3, 4, 2), (4,)),
+}
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_a_computed_bias_becomes_a_sum(case, models) -> None:
+    body, shape, weight, bias = COMPUTED[case]
+    sizes = {k: ", ".join(map(str, s)) for k, s in {"x": shape, "v": bias}.items()}
+    text = f"m (float[{sizes['x']}] x, float[{sizes['v']}] v) => (float[A{', B' * (len(shape) - 1)}] y) {{"
+    model = normalize(load(models.make(f"{text} {body} }}", w=w(*weight)))).model
+    feeds = {"x": w(*shape), "v": w(*bias)}
+    before = Evaluator(model)(feeds)["y"]
+    assert passes.SplitBias()(model).modified
+    assert not passes.SplitBias()(model).modified
+    assert model.graph[-1].op_type == "Add"
+    assert model.graph.outputs[0].name == "y"
+    np.testing.assert_allclose(Evaluator(model)(feeds)["y"], before, rtol=1e-5, atol=1e-5)
+
+
+def test_a_bias_that_is_given_stays(models) -> None:
+    body = "m (float[2, 3] x, float[4] v) => (float[2, 4] y) { y = Gemm(x, w, v) }"
+    assert not passes.SplitBias()(normalize(load(models.make(body, w=w(3, 4)))).model).modified

@@ -142,3 +142,11 @@ def test_foreign_operators_are_no_gates(models) -> None:
     assert signal(graph[-1], reached) is None
     assert isinstance(graph[-1], ir.Node)
     assert signal(graph[0], reached) is None
+
+
+def test_attention_by_einsum(models) -> None:
+    """An Einsum of weights and values is a product like any other, in either order."""
+    sums = 'p = Softmax(a) y = Einsum<equation = "nj,nj->nj">'
+    assert position(models, f"{sums}(p, s)") == 1
+    assert position(models, f"{sums}(s, p)") == 0
+    assert position(models, 'y = Einsum<equation = "nj,nj->nj">(s, a)') is None

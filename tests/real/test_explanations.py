@@ -92,7 +92,7 @@ def test_deep_taylor_conserves_on_trained_networks_of_relus(name, real_model):
 
 @pytest.mark.parametrize("name", [*RELATED, "dnsmos_personal"])
 def test_deep_lift_sums_to_the_difference(name, real_model):
-    """Through recurrent cells, branches, attention, quantisation: from zeros, the whole difference arrives."""
+    """Through recurrent cells, branches, attention, quantised layers: the whole difference arrives."""
     result = explained(real_model(name), method="deep_lift")
     assert all(np.isfinite(v).all() for v in result.arrays.values())
     assert result.relative_delta.max() < 2e-3

@@ -135,7 +135,7 @@ def topk(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
     )
 
 
-@gradient("CumProd", Category.ELEMENTWISE)
+@gradient("CumProd", Category.REDUCTION)
 def cumprod(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Each output's gradient, times the other factors of its product (quadratic, but zeros do no harm)."""
     x, rank = node.x, node.rank()

@@ -174,13 +174,15 @@ def mean_variance_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence
 
 @gradient("LpNormalization", Category.NORMALIZATION)
 def lp_normalization(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """X / |x|_p for p = 1, 2."""
+    """X / |x|_p for p = 1, 2; 0 stays 0, and has no gradient."""
     axis, p, x = node.axis("axis", -1), node.int("p", 2), node.x
 
     def entry() -> Any:
         size = op.ReduceL1(x, [axis]) if p == 1 else op.ReduceL2(x, [axis])
+        none = op.Equal(size, 0.0)
         direction = op.Sign(x) if p == 1 else node.y
-        return (g - direction * op.sum(g * node.y, [axis], keepdims=True)) / size
+        across = g - direction * op.sum(g * node.y, [axis], keepdims=True)
+        return op.Where(none, 0.0, across / op.Where(none, 1.0, size))
 
     return (entry,)
 

@@ -69,13 +69,18 @@ def _product(op: Emitter, node: NodeView, y: Callable[[], Any]) -> Any:
     return op.keep_where(op.Equal(count - zeros, 0.0), rest / safe)
 
 
+def _direction(op: Emitter, x: Any, norm: Any) -> Any:
+    """Return x over its norm, 0 where both are 0."""
+    return x / op.Where(op.Equal(norm, 0.0), 1.0, norm)
+
+
 reduction("ReduceSum", lambda op, node, y: None, Category.LINEAR)
 reduction("ReduceMean", lambda op, node, y: op.Reciprocal(_count(op, node)), Category.LINEAR)
 reduction("ReduceMax", _winners)
 reduction("ReduceMin", _winners)
 reduction("ReduceProd", _product)
 reduction("ReduceL1", lambda op, node, y: op.Sign(node.x))
-reduction("ReduceL2", lambda op, node, y: node.x / y())
+reduction("ReduceL2", lambda op, node, y: _direction(op, node.x, y()))
 reduction("ReduceSumSquare", lambda op, node, y: 2 * node.x)
 reduction("ReduceLogSum", lambda op, node, y: op.Exp(-y()))
 reduction("ReduceLogSumExp", lambda op, node, y: op.Exp(node.x - y()))

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
@@ -246,24 +247,33 @@ def _division(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) ->
     g, a, b = gradients[0], node.x, node.input(1)
     a0, b0 = reference_of(op, a), reference_of(op, b)
 
-    def inverses() -> tuple[Any, Any, Any]:
-        """Return 1/b, 1/b0, and where one of them does not exist: there the other stands for both."""
-        none, none0 = op.Equal(b, 0.0), op.Equal(b0, 0.0)
-        r, r0 = (op.Where(n, 0.0, op.Reciprocal(op.Where(n, 1.0, v))) for n, v in ((none, b), (none0, b0)))
-        return op.Where(none, r0, r), op.Where(none0, r, r0), op.Or(none, none0)
-
     def numerator() -> Any:
         if not varies(op, b):
             return g / b
-        r, r0, _ = inverses()
-        return g * ((r + r0) * 0.5)
+        r, r0 = _inverse(op, b), _inverse(op, b0)
+        one_sided = op.Where(_vanishes(op, b, b0), r0, (r + r0) * 0.5)
+        return g * op.Where(_vanishes(op, b0, b), r, one_sided)
 
     def denominator() -> Any:
-        both = (a + a0) * 0.5 if varies(op, a) else a
-        r, r0, one_sided = inverses()
-        return -op.Where(one_sided, 0.0, g * both * (r * r0))
+        other: Any = a
+        if varies(op, a):
+            other = op.Where(_vanishes(op, b, b0), a, (a + a0) * 0.5)
+            other = op.Where(_vanishes(op, b0, b), a0, other)
+        return -(g * (other * _inverse(op, b0) * _inverse(op, b)))
 
     return numerator, denominator
+
+
+def _inverse(op: Emitter, value: ir.Value) -> Any:
+    """Return 1 / v, and 0 where v is 0."""
+    none = op.Equal(value, 0.0)
+    return op.Where(none, 0.0, op.Reciprocal(op.Where(none, 1.0, value)))
+
+
+def _vanishes(op: Emitter, small: ir.Value, large: ir.Value) -> Any:
+    """Tell where a denominator is so small beside another that sums with its inverse are all rounding."""
+    eps = 8 * float(np.finfo((small.dtype or ir.DataType.FLOAT).numpy()).eps)
+    return op.LessOrEqual(op.Abs(small), op.Abs(large) * eps)
 
 
 def _winners(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:

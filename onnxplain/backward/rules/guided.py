@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
@@ -25,7 +26,7 @@ from onnxplain.backward.rules.pieces import interior, interior_gradient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
 
-__all__ = ["RECTIFIERS", "BetaSmooth", "Deconvolution", "Guided", "is_rectifier"]
+__all__ = ["RECTIFIERS", "BetaSmooth", "Deconvolution", "Guided", "cuts_at_zero", "is_rectifier"]
 
 #: Activations that let large inputs through and hold small ones back.
 RECTIFIERS = (
@@ -50,6 +51,14 @@ def is_rectifier(node: ir.Node, source: ir.Value) -> bool:
     return node.op_type in ("Max", "Where") and all(
         n is node or n.op_type in ("Mul", "Greater", "GreaterOrEqual", "Less", "LessOrEqual") for n in inside
     )
+
+
+def cuts_at_zero(node: ir.Node) -> bool:
+    """Tell a range of quantised values that begins at their zero point: a ReLU that quantisation absorbed."""
+    low = facts.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    shifted = None if node.inputs[0] is None else node.inputs[0].producer()
+    zero = facts.constant(shifted.inputs[1]) if shifted is not None and shifted.op_type == "Add" else None
+    return low is not None and bool(np.all((0 if zero is None else zero) == low))
 
 
 def _scales(node: ir.Node, source: ir.Value) -> bool:

@@ -12,13 +12,14 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
 from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.rules.operands import data_part, part_of, scaled
 from onnxplain.backward.rules.stabilizer import is_elementwise, share
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
 
 if TYPE_CHECKING:
-    from onnxplain.backward.rules.lrp import Bound, Branch, Group, LRPRule, Part
+    from onnxplain.backward.rules.lrp import Branch, Group, LRPRule, Part
 
 __all__ = ["adds_updates", "bind"]
 
@@ -27,9 +28,6 @@ _WEIGHTED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": None, "Einsum":
 
 #: Operators whose own weights are positive and, for each output, all equal.
 _UNIFORM = frozenset({"AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"})
-
-#: Operators whose channels lie along axis 1; those of other layers lie along the last.
-_CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose", "AveragePool", "GlobalAveragePool"})
 
 #: Operators that are not linear, but whose inputs times derivatives sum to the output all the same.
 _HOMOGENEOUS = frozenset(
@@ -220,17 +218,17 @@ class _Operands:
         weight = 1 - data
         inputs = list(node.inputs)
         part = "same" if positive and branch.input == "positive" else branch.input
-        inputs[data] = _data_part(rule, op, node, data, part)
+        inputs[data] = data_part(rule, op, node, data, part)
         alpha = node.float("alpha", 1.0) if node.op_type == "Gemm" else 1.0
         weight_part: Part = "zero" if "weight" in rule.zero_params else branch.weight
-        inputs[weight] = _part(op, node.input(weight), weight_part, rule.gamma, alpha)
+        inputs[weight] = part_of(op, node.input(weight), weight_part, rule.gamma, alpha)
         bias = _WEIGHTED[node.op_type]
         has_bias = bias is not None and node.optional(bias) is not None
         self.has_bias = has_bias and branch.bias != "zero" and "bias" not in rule.zero_params
         if bias is not None and has_bias:
             beta = node.float("beta", 1.0) if node.op_type == "Gemm" else 1.0
             inputs[bias] = (
-                _part(op, node.input(bias), branch.bias, rule.gamma, beta) if self.has_bias else None
+                part_of(op, node.input(bias), branch.bias, rule.gamma, beta) if self.has_bias else None
             )
         while inputs and inputs[-1] is None:
             inputs.pop()
@@ -259,73 +257,6 @@ def _common_sign(branches: Sequence[_Operands]) -> int:
     return signs.pop() if len(signs) == 1 else 0
 
 
-def _data_part(rule: LRPRule, op: Emitter, node: NodeView, data: int, part: Part) -> Any:
-    x = node.input(data)
-    if part == "one":
-        return op.full_like(x, 1.0)
-    if part in ("low", "high"):
-        bound = rule.low if part == "low" else rule.high
-        assert bound is not None
-        return op.expand_like(_bound(op, node, data, bound), x)
-    return _part(op, x, part, rule.gamma, 1.0)
-
-
-def _bound(op: Emitter, node: NodeView, data: int, bound: Bound) -> Any:
-    """Return a bound as a constant that broadcasts to the input: several values go along its channels."""
-    dtype = (node.input(data).dtype or ir.DataType.FLOAT).numpy()
-    array = np.asarray(bound, dtype).reshape(-1)
-    if array.size == 1:
-        return op.const(array.reshape(()))
-    rank = node.rank(data)
-    axis = 1 if node.op_type in _CHANNELS_SECOND else rank - 1
-    length = facts.static_dim(node.input(data), axis)
-    if length is not None and length != array.size:
-        raise UnsupportedRuleError(
-            f"low and high have {array.size} values, but the input of {node.label} has {length} channels; "
-            "give one per channel, or one number for all"
-        )
-    return op.const(array.reshape([-1 if k == axis else 1 for k in range(rank)]))
-
-
-def _part(op: Emitter, value: ir.Value, part: Part, gamma: float, factor: float) -> Any:
-    """Return p such that factor times p is the part of factor times the value (Gemm's alpha and beta)."""
-    if part == "same":
-        return value
-    key = (value, part, gamma if part in ("up", "down") else 0.0, factor)
-    if key not in op.memo:
-        op.memo[key] = _write_part(op, value, part, gamma, factor)
-    return op.memo[key]
-
-
-def _write_part(op: Emitter, value: ir.Value, part: Part, gamma: float, factor: float) -> Any:
-    zero = np.zeros((), (value.dtype or ir.DataType.FLOAT).numpy())
-    up = factor >= 0
-    if part == "zero":
-        return op.zeros_like(value)
-    if part == "positive":
-        return op.Max(value, zero) if up else op.Min(value, zero)
-    if part == "negative":
-        return op.Min(value, zero) if up else op.Max(value, zero)
-    if part in ("up", "down"):
-        clipped = op.Max(value, zero) if up == (part == "up") else op.Min(value, zero)
-        return op.Add(value, op.Mul(clipped, gamma))
-    if part == "square":
-        squared = op.Mul(value, value)
-        return squared if factor == 1.0 else op.Mul(squared, factor)
-    assert part == "one", part
-    return op.full_like(value, 1.0 / factor)
-
-
-def _scale(rule: LRPRule, part: Part, sign: float) -> float:
-    """Return what a branch makes of a weight that is +1 or -1 (or, all equal, counts as one)."""
-    if "weight" in rule.zero_params:
-        return 0.0
-    clipped = {"positive": max(sign, 0.0), "negative": min(sign, 0.0)}
-    up = sign + rule.gamma * max(sign, 0.0)
-    down = sign + rule.gamma * min(sign, 0.0)
-    return {**clipped, "up": up, "down": down, "one": 1.0, "square": 1.0}.get(part, sign)
-
-
 def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any) -> Sequence[Entry]:
     """Run the branches on an operator whose own weights are positive and all equal."""
     data = 0
@@ -336,14 +267,14 @@ def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relev
         parts: list[tuple[float, Any]] = []
         for group in _groups(rule, binding):
             chosen = [
-                (b.sign * _scale(rule, b.weight, 1.0), b.input)
+                (b.sign * scaled(rule, b.weight, 1.0), b.input)
                 for b in group.branches
-                if _scale(rule, b.weight, 1.0) and not (positive and b.input == "negative")
+                if scaled(rule, b.weight, 1.0) and not (positive and b.input == "negative")
             ]
             if not chosen:
                 continue
             inputs = [
-                _data_part(rule, op, node, data, "same" if positive and i == "positive" else i)
+                data_part(rule, op, node, data, "same" if positive and i == "positive" else i)
                 for _, i in chosen
             ]
             outputs = [
@@ -368,10 +299,10 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
     rest = [k for k in range(count) if k not in binding.active]
     ratio = 1.0 / count if node.op_type == "Mean" else 1.0
 
-    def part_of(branch: Branch, k: int) -> Any:
+    def operand_of(branch: Branch, k: int) -> Any:
         x = node.input(k)
         part = "same" if branch.input == "positive" and op.never_negative(x) else branch.input
-        return _data_part(rule, op, node, k, part)
+        return data_part(rule, op, node, k, part)
 
     shares: list[tuple[Group, Any]] = []
 
@@ -379,10 +310,10 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
         for group in [] if shares else _groups(rule, binding):
             terms: list[tuple[float, Any]] = []
             for b in group.branches:
-                scales = [(k, _scale(rule, b.weight, signs[k])) for k in binding.active]
-                terms += [(ratio * b.sign * f, part_of(b, k)) for k, f in scales if f]
+                scales = [(k, scaled(rule, b.weight, signs[k])) for k in binding.active]
+                terms += [(ratio * b.sign * f, operand_of(b, k)) for k, f in scales if f]
                 if b.bias != "zero" and "bias" not in rule.zero_params:
-                    offsets = [_part(op, node.input(k), b.bias, rule.gamma, signs[k]) for k in rest]
+                    offsets = [part_of(op, node.input(k), b.bias, rule.gamma, signs[k]) for k in rest]
                     terms += [(ratio * b.sign * signs[k], v) for k, v in zip(rest, offsets, strict=True)]
             if terms:
                 z = op.expand_like(_total(op, terms), node.y)
@@ -393,9 +324,9 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
         parts: list[tuple[float, Any]] = []
         for group, r in shares:
             for b in group.branches:
-                factor = group.factor * ratio * b.sign * _scale(rule, b.weight, signs[k])
+                factor = group.factor * ratio * b.sign * scaled(rule, b.weight, signs[k])
                 if factor:
-                    parts.append((factor, r if b.input == "one" else op.Mul(part_of(b, k), r)))
+                    parts.append((factor, r if b.input == "one" else op.Mul(operand_of(b, k), r)))
         return _total(op, parts) if parts else op.zeros_like(node.input(k))
 
     return [partial(entry, k) if k in binding.active else None for k in range(count)]

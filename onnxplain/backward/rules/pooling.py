@@ -18,6 +18,9 @@ from onnxplain.graph import facts
 
 __all__ = ["ProportionalPool"]
 
+#: Opset from which on AveragePool has dilations.
+_DILATED_SINCE = 19
+
 _AVERAGE = {"MaxPool": "AveragePool", "GlobalMaxPool": "GlobalAveragePool"}
 
 
@@ -51,7 +54,16 @@ class ProportionalPool:
             def entry() -> Any:
                 x = node.x if op.never_negative(node.x) else op.Relu(node.x)
                 op_type = _AVERAGE[node.op_type]
-                kept = [a for name, a in node.source.attributes.items() if name != "storage_order"]
+                left_out = ["storage_order"]
+                if op.opset < _DILATED_SINCE:
+                    left_out.append("dilations")
+                    if any(d != 1 for d in node.ints("dilations", ())):
+                        raise UnsupportedRuleError(
+                            f"rule '{self.name}' needs opset {_DILATED_SINCE} for {node.label}, which is "
+                            "dilated; raise the model's opset (onnx.version_converter), or give all to the "
+                            "winner (winner_take_all=True)"
+                        )
+                kept = [a for name, a in node.source.attributes.items() if name not in left_out]
                 average = ir.Node("", op_type, [x], kept, name=f"{node.source.name}/average")
                 view = NodeView(average, (x,), (op.annotate(op.clone(average, [x])[0], node.y),))
                 back = written(propagate(op, view, share(op, gradients[0], view.y, self.stabilizer, 1))[0])

@@ -59,17 +59,31 @@ _FORM = "onnxplain.parts"
 
 def _parts(op: Emitter, value: ir.Value) -> _Parts:
     """Return the positive and the negative part of a value's difference, written once."""
-    key = ("parts", value)
-    if key not in op.memo:
-        node = value.producer()
-        held = None if node is None else node.meta.get(_FORM)
-        own = held is not None and held[0] is node  # and not the node that this one is a copy of
-        if held is not None and node is not None and own and not isinstance(held[1], _Other):
-            op.memo[key] = tuple(op.annotate(p, value) for p in held[1].parts(op, node))
+    waiting = [] if ("parts", value) in op.memo else [value]
+    while waiting:  # from the nearest value whose parts are known, however far that is
+        current = waiting[-1]
+        node, form = current.producer(), _form(current)
+        before = None if form is None or node is None else form.before(node)
+        if before is not None and ("parts", before) not in op.memo:
+            waiting.append(before)
+            continue
+        waiting.pop()
+        if form is None or node is None:
+            op.memo["parts", current] = _signs(op, difference(op, current))
         else:
-            op.memo[key] = _signs(op, difference(op, value))
-    made: _Parts = op.memo[key]
+            op.memo["parts", current] = tuple(op.annotate(p, current) for p in form.parts(op, node))
+    made: _Parts = op.memo["parts", value]
     return made
+
+
+def _form(value: ir.Value) -> _Form | None:
+    """Return the form of the node that makes a value, if it has parts of its own."""
+    node = value.producer()
+    held = None if node is None else node.meta.get(_FORM)
+    if held is None or held[0] is not node or isinstance(held[1], _Other):  # or it is that of another copy
+        return None
+    form: _Form = held[1]
+    return form
 
 
 def _signs(op: Emitter, d: Any) -> _Parts:
@@ -101,6 +115,10 @@ class _Form:
     """How the parts of a node's output are made, and how a pair is walked back."""
 
     takes_pairs: ClassVar[bool] = True
+
+    def before(self, node: ir.Node) -> ir.Value | None:
+        """Return the value whose parts those of the node's output are made of, if there is one."""
+        return None
 
     def parts(self, op: Emitter, node: ir.Node) -> _Parts:
         """Return the parts of the output's difference."""
@@ -243,6 +261,9 @@ class _Scaled(_Form):
     factor: Callable[[Emitter, ir.Node | NodeView], Any] | None = None
     moves: bool = False
 
+    def before(self, node: ir.Node) -> ir.Value | None:
+        return node.inputs[self.position]
+
     def parts(self, op: Emitter, node: ir.Node) -> _Parts:
         x, y = node.inputs[self.position], node.outputs[0]
         assert x is not None
@@ -279,6 +300,9 @@ class _Nonlinear(_Form):
 
     source: ir.Value
     position: int | None
+
+    def before(self, node: ir.Node) -> ir.Value | None:
+        return self.source
 
     def parts(self, op: Emitter, node: ir.Node) -> _Parts:
         """See the module."""

@@ -19,6 +19,7 @@ from onnxplain.graph.passes.recognise_softmax import RecogniseSoftmax
 from onnxplain.graph.passes.retype import Retype
 from onnxplain.graph.passes.sequences_to_tensors import SequencesToTensors
 from onnxplain.graph.passes.split_batchnorm import SplitBatchNorm
+from onnxplain.graph.passes.split_bias import SplitBias
 
 __all__ = [
     "MIN_OPSET",
@@ -39,6 +40,7 @@ __all__ = [
     "Retype",
     "SequencesToTensors",
     "SplitBatchNorm",
+    "SplitBias",
     "claim_contrib",
     "expand_functions",
     "has_body",

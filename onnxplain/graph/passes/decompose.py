@@ -14,6 +14,7 @@ from onnxplain.graph import (
     facts,
 )
 from onnxplain.graph.decomposition import CONTRIB, DECOMPOSITIONS
+from onnxplain.graph.replace import take_place
 from onnxplain.graph.writer import NotDecomposedError, Writer, infer_known
 
 __all__ = ["Decompose", "claim_contrib"]

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxplain.graph.build import Ops
 from onnxplain.graph.recurrent import RECURRENT, write_recurrent
+from onnxplain.graph.replace import take_place
 
 __all__ = ["DecomposeRecurrent"]
 

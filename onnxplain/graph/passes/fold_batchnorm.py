@@ -22,6 +22,7 @@ from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.decomposition import number
 from onnxplain.graph.passes.linear_layer import LinearLayer, ends, starts, store
+from onnxplain.graph.replace import take_place
 
 __all__ = ["FoldBatchNorm"]
 

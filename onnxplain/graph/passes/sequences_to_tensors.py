@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.decomposition import whole
+from onnxplain.graph.replace import take_place
 from onnxplain.graph.writer import Writer
 
 __all__ = ["SequencesToTensors"]

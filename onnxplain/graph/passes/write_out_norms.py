@@ -189,11 +189,14 @@ def _global_lp_pool(op: Writer, node: ir.Node) -> _Results:
 
 def _lp_pool(op: Writer, node: ir.Node) -> _Results:
     """Average the powers, and multiply by the number of elements."""
-    if whole(node, "ceil_mode", 0) or (op.opset < 19 and "dilations" in node.attributes):
+    dilations = facts.attr(node, "dilations", ())
+    assert isinstance(dilations, tuple)
+    if whole(node, "ceil_mode", 0) or (op.opset < 19 and any(d != 1 for d in dilations)):
         return None
     (x,), p, kernel = inputs(node, 1), whole(node, "p", 2), facts.attr(node, "kernel_shape")
     assert isinstance(kernel, tuple)
-    attrs = {name: a.value for name, a in node.attributes.items() if name != "p"}
+    left_out = ("p", "dilations") if op.opset < 19 else ("p",)  # AveragePool has them since then
+    attrs = {name: a.value for name, a in node.attributes.items() if name not in left_out}
     mean = op.AveragePool(_power(op, x, p), **attrs, count_include_pad=1)
     return [_root(op, mean * float(np.prod(kernel)), p)]
 

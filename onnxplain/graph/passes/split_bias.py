@@ -1,0 +1,52 @@
+"""Write a layer's bias as an Add of its own where it is computed.
+
+Relevance rules count a layer's bias as constant.  One that the graph computes may depend on what is
+explained: as an operand of a sum it gets its share.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxplain.graph import facts
+from onnxplain.graph.build import Ops
+from onnxplain.graph.replace import take_place
+
+__all__ = ["WITH_BIAS", "SplitBias"]
+
+#: Operators whose third input is added to their output.
+WITH_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
+
+
+class SplitBias(ir.passes.InPlacePass):
+    """Take computed biases out of Conv, ConvTranspose and Gemm."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+        modified = False
+        opset = model.graph.opset_imports.get("", 18)
+        for graph in (model.graph, *model.graph.subgraphs()):
+            for node in list(graph):
+                if node.op_type in WITH_BIAS and node.domain in ("", "ai.onnx"):
+                    modified |= _split(graph, node, opset)
+        return ir.passes.PassResult(model, modified)
+
+
+def _split(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    rank = facts.rank(node.outputs[0])
+    if bias is None or bias.producer() is None or rank is None:
+        return False
+    op = Ops(graph, opset, scope=f"{node.name or node.outputs[0].name}/split")
+    op.before = node
+    attributes = {name: a.value for name, a in node.attributes.items() if name != "beta"}
+    layer = op.emit(node.op_type, node.inputs[:2], attributes)
+    assert isinstance(layer, ir.Value)
+    op.annotate(layer, node.outputs[0])
+    beta = facts.attr(node, "beta", 1.0)
+    if node.op_type != "Gemm":
+        bias = op.Unsqueeze(bias, list(range(1, rank - 1))) if rank > 2 else bias
+    elif beta != 1.0:
+        bias = op.Mul(bias, beta)
+    take_place(node.outputs[0], op.Add(layer, bias))
+    graph.remove(node, safe=True)
+    return True
