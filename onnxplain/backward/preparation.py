@@ -15,18 +15,26 @@ from onnxplain.graph.recurrent import RECURRENT
 __all__ = ["PREPARATIONS", "prepare"]
 
 
-class _Relevance(ir.passes.InPlacePass):
+class _Step(ir.passes.InPlacePass):
+    """A step that knows the names of the values that are asked for."""
+
+    def __init__(self, keep: frozenset[str]) -> None:
+        super().__init__()
+        self.keep = keep
+
+
+class _Relevance(_Step):
     """Make each layer and its normalisation one linear map; what is left becomes a product and a sum."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        modified = bool(passes.SplitBias()(model).modified)
+        modified = bool(passes.SplitBias(self.keep)(model).modified)
         modified |= bool(passes.FuseBias()(model).modified)
         modified |= bool(passes.FoldBatchNorm(shared=True)(model).modified)
         modified |= bool(passes.SplitBatchNorm()(model).modified)
         return ir.passes.PassResult(model, modified)
 
 
-class _Differences(ir.passes.InPlacePass):
+class _Differences(_Step):
     """Write out what has no form of its own under rules that compare with a reference."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -36,7 +44,7 @@ class _Differences(ir.passes.InPlacePass):
 
 
 #: By name: the operators that the step is about, and the step.
-PREPARATIONS: dict[str, tuple[frozenset[str], type[ir.passes.InPlacePass]]] = {
+PREPARATIONS: dict[str, tuple[frozenset[str], type[_Step]]] = {
     "relevance": (frozenset({"BatchNormalization", "Add", *WITH_BIAS}), _Relevance),
     "differences": (frozenset({*WRITTEN_OUT, *RECURRENT}), _Differences),
 }
@@ -73,15 +81,17 @@ def prepare(
         if any(n.op_type in operators and n.domain in ("", "ai.onnx") for n in model.graph.all_nodes()):
             model = model if in_place else model.clone()
             in_place = True
-            _run(made(), model, frozenset(keep))
+            _run(made(frozenset(keep)), model)
     return model
 
 
-def _run(step: ir.passes.InPlacePass, model: ir.Model, keep: frozenset[str]) -> None:
+def _run(step: _Step, model: ir.Model) -> None:
     """Run a step; what must stay counts as an output meanwhile, which no step removes."""
     outputs = model.graph.outputs
     count = len(outputs)
-    kept = [v for node in model.graph for v in node.outputs if v.name in keep and not v.is_graph_output()]
+    kept = [
+        v for node in model.graph for v in node.outputs if v.name in step.keep and not v.is_graph_output()
+    ]
     outputs.extend(kept)
     step(model)
     for _ in range(len(outputs) - count):

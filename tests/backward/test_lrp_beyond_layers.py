@@ -214,3 +214,30 @@ def test_by_batches_nodes_keep_as_much(models) -> None:
     )
     for node, amount in whole.items():
         np.testing.assert_allclose(parts[node], amount, rtol=1e-3, atol=1e-3)
+
+
+def test_states_that_do_not_vary_get_nothing(models) -> None:
+    """A counter of floats beside the state is a constant factor, and takes no half of the relevance."""
+    model = models.make(
+        """m (float[N, 4] x) => (float[N, 4] y) {
+          y, z = Loop (trips, go, x, start) <body = step (int64 i, bool c, float[N, 4] s, float k)
+            => (bool d, float[N, 4] t, float u) { d = Identity(c) t = Mul(s, k) u = Add(k, one) }>
+        }""",
+        trips=np.array(3), go=np.array(True), start=np.float32(2), one=np.float32(1),
+    )  # fmt: skip
+    x = models.random(2, 4)
+    found = ox.explain(model, x, 1, method="lrp")
+    np.testing.assert_allclose(found.score, x[:, 1] * 24, rtol=1e-5)
+    expected = np.zeros((2, 4), np.float32)
+    expected[:, 1] = found.score
+    np.testing.assert_allclose(found.values, expected, rtol=1e-4)
+
+
+def test_a_bias_that_is_an_input_gets_its_share(models) -> None:
+    model = models.make(
+        "m (float[N, 4] x, float[3] b) => (float[N, 3] y) { y = Gemm(x, w, b) }", w=models.random(4, 3)
+    )
+    inputs = {"x": models.random(1, 4, seed=1), "b": models.random(3, seed=2)}
+    found = ox.explain(model, inputs, 1, method=ox.LRP("epsilon"), wrt=["x", "b"])
+    np.testing.assert_allclose(found.arrays["b"], [0, inputs["b"][1], 0], rtol=1e-4)
+    np.testing.assert_allclose(found.arrays["x"][0], inputs["x"][0] * models.random(4, 3)[:, 1], rtol=1e-4)

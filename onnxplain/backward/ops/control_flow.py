@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.engine import path
 from onnxplain.backward.registry import Category, collective
 from onnxplain.backward.subgraph import inner_gradients, inside, paste_known, total
 from onnxplain.backward.view import NodeView
@@ -123,9 +124,9 @@ def loop(
     inner = inside(op, "reversed")
     step = _formal(inner, "step", ir.DataType.INT64, 0)
     _formal(inner, "go_on", ir.DataType.BOOL, 0)
-    floats = [k for k in range(n) if facts.is_float(body.outputs[1 + k])]
-    d_states = {k: _formal_like(inner, f"d_state_{k}", saved[k].like) for k in floats}
     captured = [v for v in needed if _is_captured(v, body)]
+    floats = _varying(body, body.inputs[2:], body.outputs[1 : 1 + n], node.inputs[2:], needed, captured)
+    d_states = {k: _formal_like(inner, f"d_state_{k}", saved[k].like) for k in floats}
     sums = [_formal_like(inner, f"d_captured_{k}", v) for k, v in enumerate(captured)]
     index = inner.Sub(inner.Sub(trips, inner.const(np.int64(1))), step)
     states = [s.at(inner, index) for s in saved]
@@ -147,6 +148,24 @@ def loop(
     ends = _results(op, "Loop", [trips, always, *start], len(start), body=inner.graph)
     targets = [*(node.inputs[2 + k] for k in floats), *captured]
     return _gather_up(op, list(zip(targets, ends, strict=True)))
+
+
+def _varying(
+    body: ir.Graph,
+    states: Sequence[ir.Value],
+    results: Sequence[ir.Value],
+    starts: Sequence[ir.Value | None],
+    needed: Sequence[ir.Value],
+    others: Sequence[ir.Value],
+) -> list[int]:
+    """Return the states of a loop that depend on the needed values, from the start or after some steps."""
+    varying = {k for k, start in enumerate(starts) if start in needed}
+    while True:
+        _, reached = path(body, [], [*(states[k] for k in varying), *others])
+        more = {k for k, v in enumerate(results) if v in reached} - varying
+        if not more:
+            return sorted(k for k in varying if facts.is_float(results[k]))
+        varying |= more
 
 
 def _is_captured(value: ir.Value, body: ir.Graph) -> bool:
@@ -217,8 +236,9 @@ def scan(
     xs = [_aligned(op, node, node.input(n + k), k, "scan_input", body.inputs[n + k]) for k in range(n_in)]
     saved = _scan_again(op, node, body, n, xs)
     inner = inside(op, "reversed")
-    floats = [k for k in range(n) if facts.is_float(body.outputs[k])]
     captured = [v for v in needed if _is_captured(v, body)]
+    scanned = [v for v, x in zip(body.inputs[n:], node.inputs[n:], strict=True) if x in needed]
+    floats = _varying(body, body.inputs[:n], body.outputs[:n], node.inputs[:n], needed, [*captured, *scanned])
     d_states = {k: _formal_like(inner, f"d_state_{k}", body.outputs[k], node.inputs[k]) for k in floats}
     sums = [_formal_like(inner, f"d_captured_{k}", v) for k, v in enumerate(captured)]
     states = [_formal_like(inner, f"state_{k}", body.outputs[k], node.inputs[k]) for k in range(n)]

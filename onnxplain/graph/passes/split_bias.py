@@ -6,6 +6,8 @@ explained: as an operand of a sum it gets its share.
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import onnx_ir as ir
 
 from onnxplain.graph import facts
@@ -19,7 +21,17 @@ WITH_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 
 class SplitBias(ir.passes.InPlacePass):
-    """Take computed biases out of Conv, ConvTranspose and Gemm."""
+    """Take computed biases out of Conv, ConvTranspose and Gemm.
+
+    Parameters
+    ----------
+    varied
+        Names of inputs of the model that vary too.
+    """
+
+    def __init__(self, varied: Set[str] = frozenset()) -> None:
+        super().__init__()
+        self.varied = varied
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
         modified = False
@@ -27,14 +39,14 @@ class SplitBias(ir.passes.InPlacePass):
         for graph in (model.graph, *model.graph.subgraphs()):
             for node in list(graph):
                 if node.op_type in WITH_BIAS and node.domain in ("", "ai.onnx"):
-                    modified |= _split(graph, node, opset)
+                    modified |= _split(graph, node, opset, self.varied)
         return ir.passes.PassResult(model, modified)
 
 
-def _split(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+def _split(graph: ir.Graph, node: ir.Node, opset: int, varied: Set[str]) -> bool:
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     rank = facts.rank(node.outputs[0])
-    if bias is None or bias.producer() is None or rank is None:
+    if bias is None or rank is None or not (bias.producer() is not None or bias.name in varied):
         return False
     op = Ops(graph, opset, scope=f"{node.name or node.outputs[0].name}/split")
     op.before = node
