@@ -42,8 +42,9 @@ input.
   Normalisations keep the share of their shift, Softmax the constant term of its linearisation, and a
   layer none of whose contributions has the sign that z+ asks for keeps all. Recurrent and control-flow
   operators count as one. On networks without biases conservation is exact (a test).
-* **deep Taylor**: the same for `deep_taylor`, whose z+ leaves biases out: what is missing then is what
-  layers without a positive contribution got, and nothing else.
+* **deep Taylor**: the same for `deep_taylor`, whose z+ leaves biases out. It is made for networks of ReLUs
+  with a score above 0, where it conserves but for layers without a positive contribution; elsewhere
+  (recurrent cells, transformers, sums of values of either sign) it keeps or multiplies relevance.
 * **DeepLIFT**: |delta| of DeepLift (Rescale) from a zero baseline relative to the score difference. It
   is rounding, amplified where a difference is close to zero, except where the model chooses by a
   condition on values (Where).
