@@ -116,7 +116,7 @@ class RuleTable:
         return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in self.rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Composite:
     """An ordered list of (matcher, rule); the first match wins.
 
@@ -147,6 +147,10 @@ class Composite:
     preparation: tuple[str, ...] = ()
     reference: bool = False
     needs: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Write the name; the rules, resolved for a model, are in the rule table."""
+        return f"<Composite '{self.name}' with {len(self.rules)} rules>"
 
     def resolve(
         self,

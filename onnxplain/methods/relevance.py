@@ -16,7 +16,7 @@ from onnxplain.methods.base import OnePass
 __all__ = ["LRP", "ExcitationBackprop"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LRP(OnePass):
     """Layer-wise relevance propagation (Bach et al. 2015).
 
@@ -74,6 +74,12 @@ class LRP(OnePass):
                 f"composite '{self.rules().name}' compares with a reference; use the method deep_lift, or "
                 "deep_lift_shap"
             )
+
+    def __repr__(self) -> str:
+        """Write the composite, and what is not left to it."""
+        given = [(f, getattr(self, f.name)) for f in fields(self)]
+        told = [f"{f.name}={v!r}" for f, v in given if f.name == "composite" or v != f.default]
+        return f"LRP({', '.join(told)})"
 
     def rules(self) -> Composite:
         """Return the composite."""

@@ -218,3 +218,10 @@ def test_smoothgrad_seeds(models) -> None:
     one, same, other = (explainer(x, target=1, method=ox.SmoothGrad(seed=s)).values for s in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 1e-3
+
+
+def test_relevance_methods_print_what_is_not_a_default() -> None:
+    assert repr(ox.LRP()) == "LRP(composite='epsilon_plus')"
+    assert repr(ox.LRP("epsilon", epsilon=0.1)) == "LRP(composite='epsilon', epsilon=0.1)"
+    composite = ox.Composite("mine", ((ox.Match(), ox.rule("epsilon")),))
+    assert repr(ox.LRP(composite)) == "LRP(composite=<Composite 'mine' with 1 rules>)"
