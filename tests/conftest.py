@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+
+HELPERS = Path(__file__).with_name("helpers")  # modules that several test files import
+if str(HELPERS) not in sys.path:
+    sys.path.insert(0, str(HELPERS))
+pytest.register_assert_rewrite(*(path.stem for path in HELPERS.glob("*.py")))
 
 
 def make(
@@ -83,6 +90,26 @@ class Models:
             w2=random(6, 6, 3, 3, seed=3, scale=0.3), b2=random(6, seed=4) * bias,
             w3=random(8, 3, 2, 2, seed=5), b3=random(8, seed=6) * bias,
             v=random(8, 4, seed=7), c=random(4, seed=8) * bias,
+        )  # fmt: skip
+
+    def vgg(self, *, bias: bool = True) -> onnx.ModelProto:
+        """(N, 3, 8, 8) to (N, 4): three convolutions with pooling, two dense layers."""
+        return make(
+            """m (float[N, 3, 8, 8] x) => (float[N, 4] y) {
+              conv1 = Conv<pads = [1, 1, 1, 1]>(x, w1, b1) relu1 = Relu(conv1)
+              pool1 = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(relu1)
+              conv2 = Conv<pads = [1, 1, 1, 1]>(pool1, w2, b2) relu2 = Relu(conv2)
+              conv3 = Conv(relu2, w3, b3) relu3 = Relu(conv3)
+              pool2 = MaxPool<kernel_shape = [2, 2]>(relu3)
+              flat = Flatten(pool2)
+              fc1 = Gemm(flat, w4, b4) relu4 = Relu(fc1)
+              y = Gemm(relu4, w5, b5)
+            }""",
+            w1=random(5, 3, 3, 3, seed=1), b1=random(5, seed=2) * bias,
+            w2=random(6, 5, 3, 3, seed=3), b2=random(6, seed=4) * bias,
+            w3=random(6, 6, 3, 3, seed=5), b3=random(6, seed=6) * bias,
+            w4=random(6, 7, seed=7) + 0.5, b4=random(7, seed=8) * bias,
+            w5=random(7, 4, seed=9), b5=random(4, seed=10) * bias,
         )  # fmt: skip
 
     def channels_last(self) -> onnx.ModelProto:

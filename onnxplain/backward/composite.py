@@ -12,7 +12,7 @@ from onnxplain.backward import engine
 from onnxplain.backward.emitter import Chooser
 from onnxplain.backward.places import WHOLE, Place, Span, active_inputs, find_places
 from onnxplain.backward.registry import BackwardFunction, Category, lookup
-from onnxplain.backward.rules.base import Binding, Rule
+from onnxplain.backward.rules.base import Binding, Gradient, Pass, Rule
 from onnxplain.backward.rules.pieces import interior
 from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError
 from onnxplain.graph import facts
@@ -291,8 +291,7 @@ def _silent_where_zero(
         row = lookup(node)
         moves = (
             row is not None
-            and rule is not None
-            and rule.name == "gradient"
+            and isinstance(rule, Gradient)
             and (row.category is Category.STRUCTURAL or node.op_type in ("MaxPool", "GlobalMaxPool"))
             and not any(o in loud for o in node.outputs)
         )
@@ -329,7 +328,7 @@ def _rectified(
         return None
     found = users.get(value, ())
     for user in found:
-        passes_on = user.op_type == "Relu" and chosen[user].name in ("pass", "gradient")
+        passes_on = user.op_type == "Relu" and isinstance(chosen[user], (Pass, Gradient))
         if not passes_on or user.outputs[0] not in silent:
             return None
     return found[0].outputs[0] if found else None

@@ -66,6 +66,12 @@ class Emitter(Ops):
         self.ledger: list[tuple[ir.Node, list[ir.Value], list[ir.Value]]] | None = None
         self._signs: dict[ir.Value, bool] = {}
 
+    def once(self, key: tuple[Any, ...], write: Callable[[], Any]) -> Any:
+        """Return what was written under a key, writing it the first time."""
+        if key not in self.memo:
+            self.memo[key] = write()
+        return self.memo[key]
+
     def never_negative(self, x: ir.Value) -> bool:
         """Tell whether a value is certainly >= 0 everywhere."""
         return non_negative(x, self._signs)

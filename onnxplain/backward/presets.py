@@ -4,7 +4,7 @@
 name                           rules for layers with weights
 =============================  =======================================================================
 ``zero``, ``epsilon``          LRP-0 and LRP-eps everywhere
-``zplus``                      z+ for every layer, eps for what else is linear
+``zplus``                      z+ for every layer
 ``epsilon_plus``               z+ for convolutions, eps for dense layers (zennit)
 ``epsilon_alpha2_beta1``       alpha 2, beta 1 for convolutions, eps for dense layers (zennit)
 ``..._flat``                   the same, with flat in the first layer (zennit)
@@ -21,9 +21,9 @@ name                           rules for layers with weights
 =============================  =======================================================================
 
 Beside the layers, all of them do the same.  What moves values moves relevance, max pooling gives it to the
-winner, sums and average pooling share by contribution (norm), elementwise functions and normalisations pass
-it on, products give all to the signal where the other factor is a gate and else half to each, and softmax
-is linearised.
+winner, sums and average pooling share by contribution (norm), elementwise functions pass it on,
+normalisations share as linear layers with a constant deviation (detached), products give all to the signal
+where the other factor is a gate and else half to each, and softmax is linearised.
 
 ``deep_lift_rescale`` and ``deep_lift_reveal_cancel`` walk back with DeepLIFT's multipliers, which compare
 with a reference.
@@ -60,18 +60,18 @@ PRESETS: dict[str, Callable[..., Composite]] = {
     "zero": relevance.zero,
     "epsilon": relevance.epsilon,
     "zplus": relevance.zplus,
-    "epsilon_plus": relevance.convolutions("epsilon_plus", 1, 0),
-    "epsilon_plus_flat": relevance.convolutions("epsilon_plus_flat", 1, 0, first_flat=True),
-    "epsilon_alpha2_beta1": relevance.convolutions("epsilon_alpha2_beta1", 2, 1),
-    "epsilon_alpha2_beta1_flat": relevance.convolutions("epsilon_alpha2_beta1_flat", 2, 1, first_flat=True),
+    "epsilon_plus": relevance.convolutions("epsilon_plus", beta=0),
+    "epsilon_plus_flat": relevance.convolutions("epsilon_plus_flat", beta=0, first_flat=True),
+    "epsilon_alpha2_beta1": relevance.convolutions("epsilon_alpha2_beta1", beta=1),
+    "epsilon_alpha2_beta1_flat": relevance.convolutions("epsilon_alpha2_beta1_flat", beta=1, first_flat=True),
     "epsilon_gamma_box": relevance.epsilon_gamma_box,
-    "sequential_preset_a": relevance.convolutions("sequential_preset_a", 1, 0, dense_epsilon=0.1),
+    "sequential_preset_a": relevance.convolutions("sequential_preset_a", beta=0, dense_epsilon=0.1),
     "sequential_preset_a_flat": relevance.convolutions(
-        "sequential_preset_a_flat", 1, 0, first_flat=True, dense_epsilon=0.1
+        "sequential_preset_a_flat", beta=0, first_flat=True, dense_epsilon=0.1
     ),
-    "sequential_preset_b": relevance.convolutions("sequential_preset_b", 2, 1, dense_epsilon=0.1),
+    "sequential_preset_b": relevance.convolutions("sequential_preset_b", beta=1, dense_epsilon=0.1),
     "sequential_preset_b_flat": relevance.convolutions(
-        "sequential_preset_b_flat", 2, 1, first_flat=True, dense_epsilon=0.1
+        "sequential_preset_b_flat", beta=1, first_flat=True, dense_epsilon=0.1
     ),
     "zero_epsilon_gamma": relevance.zero_epsilon_gamma,
     "zero_epsilon_alpha1_beta0": relevance.zero_epsilon_alpha1_beta0,

@@ -15,7 +15,7 @@ from onnxplain.backward.twins import copy_forward, marked_pairs
 
 __all__ = ["add_reference", "reference_of", "varies"]
 
-_MEMO = "reference"
+_MEMO = ("reference",)
 
 
 def add_reference(op: Emitter, starts: Mapping[ir.Value, ir.Value]) -> dict[ir.Value, ir.Value]:
@@ -52,7 +52,5 @@ def varies(op: Emitter, value: ir.Value) -> bool:
 
 def _pairs(op: Emitter) -> dict[ir.Value, ir.Value]:
     """Return the references of a graph's values; in bodies they are found by their marks."""
-    if _MEMO not in op.memo:
-        op.memo[_MEMO] = marked_pairs(op.graph)
-    found: dict[ir.Value, ir.Value] = op.memo[_MEMO]
+    found: dict[ir.Value, ir.Value] = op.once(_MEMO, lambda: marked_pairs(op.graph))
     return found

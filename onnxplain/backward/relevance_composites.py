@@ -152,9 +152,9 @@ def zplus(
 
 
 def convolutions(
-    name: str, alpha: float, beta: float, *, first_flat: bool = False, dense_epsilon: float = 1e-6
+    name: str, *, beta: float, first_flat: bool = False, dense_epsilon: float = 1e-6
 ) -> Callable[..., Composite]:
-    """Return what makes a composite of alpha and beta for convolutions and eps for dense layers."""
+    """Return what makes a composite of alpha-beta for convolutions and eps for dense layers."""
 
     def make(
         epsilon: Stabilize = dense_epsilon,
@@ -165,7 +165,7 @@ def convolutions(
         conv = (
             lrp.zplus(stabilizer, zero_params)
             if beta == 0
-            else lrp.alpha_beta(alpha, beta, stabilizer, zero_params)
+            else lrp.alpha_beta(1 + beta, beta, stabilizer, zero_params)
         )
         layers: list[tuple[Match, Rule]] = [(_FIRST, lrp.flat(stabilizer))] if first_flat else []
         dense = lrp.epsilon(epsilon, zero_params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 from onnxplain.backward.composite import Composite
@@ -69,9 +70,9 @@ class LRP(OnePass):
     def __post_init__(self) -> None:
         for key in ("low", "high", "zero_params"):
             object.__setattr__(self, key, _hashable(getattr(self, key)))
-        if self.rules().reference:
+        if self._composite.reference:
             raise MethodError(
-                f"composite '{self.rules().name}' compares with a reference; use the method deep_lift, or "
+                f"composite '{self._composite.name}' compares with a reference; use the method deep_lift, or "
                 "deep_lift_shap"
             )
 
@@ -83,6 +84,11 @@ class LRP(OnePass):
 
     def rules(self) -> Composite:
         """Return the composite."""
+        return self._composite
+
+    @cached_property
+    def _composite(self) -> Composite:
+        """The composite, made (and its file read) once."""
         own = ("composite", "account")
         options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
         return preset(self.composite, **{k: v for k, v in options.items() if v is not None})

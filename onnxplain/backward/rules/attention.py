@@ -46,7 +46,7 @@ class SoftmaxTaylor:
 
             def entry() -> Any:
                 kept = relevance - node.y * op.sum(relevance, [axis], keepdims=True)
-                masked = op.LessOrEqual(op.Abs(node.y), 0.0)
+                masked = op.Equal(node.y, 0.0)
                 return op.Where(masked, 0.0, op.Mul(op.Where(masked, 0.0, node.x), kept))
 
             return (entry,)

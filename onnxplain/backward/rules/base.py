@@ -21,6 +21,7 @@ __all__ = [
     "Rule",
     "SignalOnly",
     "Stop",
+    "only",
     "propagate",
     "written",
 ]
@@ -85,6 +86,11 @@ def propagate(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
 def written(entry: Entry) -> Any:
     """Write an entry that may be lazy."""
     return entry() if callable(entry) and not isinstance(entry, ir.Value) else entry
+
+
+def only(node: NodeView, position: int, entry: Any) -> list[Any]:
+    """Return the entries of a node of which one input alone gets something."""
+    return [entry if k == position else None for k in range(len(node.inputs))]
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ def _all_to(position: int, source: ir.Value | None) -> BackwardFunction:
     def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
         if source is not None:
             return {source: gradients[0]}
-        return [gradients[0] if k == position else None for k in range(len(node.inputs))]
+        return only(node, position, gradients[0])
 
     return function
 

@@ -33,7 +33,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.ops.reductions import stretched
 from onnxplain.backward.reference import reference_of, varies
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
-from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.rules.base import Binding, only, propagate, written
 from onnxplain.backward.rules.pieces import interior_gradient
 from onnxplain.backward.rules.secant import (
     difference,
@@ -174,10 +174,6 @@ class Rescale:
         return indistinct(op, x, difference(op, x), y, reference_of(op, y), dy, 0.0 if clean else self.eps)
 
 
-def _only(node: NodeView, position: int, entry: Entry) -> list[Entry]:
-    return [entry if k == position else None for k in range(len(node.inputs))]
-
-
 #: Quotients in a form without cancellation, of x, x0, y and y0.
 _EXACT: dict[str, Callable[[Emitter, Any, Any, Any, Any], Any]] = {
     "Sqrt": lambda op, x, x0, y, y0: op.Reciprocal(op.Where(op.Equal(y + y0, 0.0), 1.0, y + y0)),
@@ -198,7 +194,7 @@ def _elementwise(rule: Rescale, k: int, op: Emitter, node: NodeView, /, *gradien
         near = written(propagate(op, node, g)[k])
         return quotient(op, g * difference(op, y), difference(op, x), near, rule.close(op, node, x))
 
-    return _only(node, k, entry)
+    return only(node, k, entry)
 
 
 def _is_square(node: NodeView) -> bool:
@@ -292,7 +288,7 @@ def _winners(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any) -> 
         near = written(propagate(op, node, g)[0])
         return quotient(op, at_input + at_reference, difference(op, x), near)
 
-    return _only(node, 0, entry)
+    return only(node, 0, entry)
 
 
 def _log_means(
@@ -342,9 +338,7 @@ def _log_sum_exp(rule: Rescale, op: Emitter, node: NodeView, /, *gradients: Any)
         noop = node.int("noop_with_empty_axes", 0)
         return op.emit(op_type, (v, node.optional(1)), {"keepdims": 1, "noop_with_empty_axes": noop})
 
-    return _only(
-        node, 0, lambda: stretched(op, node, gradients[0]) * _log_means(rule, op, node.x, reduced)[1]
-    )
+    return only(node, 0, lambda: stretched(op, node, gradients[0]) * _log_means(rule, op, node.x, reduced)[1])
 
 
 #: Operators with a form of their own.

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
-from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.rules.base import Binding, only, propagate, written
 from onnxplain.backward.rules.operands import data_part, part_of, scaled
 from onnxplain.backward.rules.stabilizer import is_elementwise, share
 from onnxplain.backward.view import NodeView
@@ -173,8 +173,8 @@ def _total(op: Emitter, parts: Sequence[tuple[float, Any]]) -> Any:
         if total is not None and factor == -1.0:
             total = op.Sub(total, part)
             continue
-        scaled = part if factor == 1.0 else op.Mul(part, factor)
-        total = scaled if total is None else op.Add(total, scaled)
+        term = part if factor == 1.0 else op.Mul(part, factor)
+        total = term if total is None else op.Add(total, term)
     return total
 
 
@@ -289,7 +289,7 @@ def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relev
                 parts.append((group.factor * f, back if i == "one" else op.Mul(v, back)))
         return _total(op, parts) if parts else op.zeros_like(x)
 
-    return [entry, *[None] * (len(node.inputs) - 1)]
+    return only(node, data, entry)
 
 
 def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any) -> Sequence[Entry]:

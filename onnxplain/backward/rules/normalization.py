@@ -8,7 +8,7 @@ from typing import Any
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Entry
-from onnxplain.backward.rules.base import Binding, Pass
+from onnxplain.backward.rules.base import Binding, Pass, only
 from onnxplain.backward.rules.stabilizer import Stabilize, share
 from onnxplain.backward.view import NodeView
 
@@ -43,7 +43,7 @@ class DetachedNorm:
                 part = share(op, gradients[0], node.y, self.stabilizer)
                 return op.Mul(node.x, _ADJOINT[node.op_type](op, node, part))
 
-            return [entry, *[None] * (len(node.inputs) - 1)]
+            return only(node, 0, entry)
 
         return function
 

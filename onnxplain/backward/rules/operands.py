@@ -63,10 +63,8 @@ def part_of(op: Emitter, value: ir.Value, part: Part, gamma: float, factor: floa
     """Return p such that factor times p is the part of factor times the value (Gemm's alpha and beta)."""
     if part == "same":
         return value
-    key = (value, part, gamma if part in ("up", "down") else 0.0, factor)
-    if key not in op.memo:
-        op.memo[key] = _write_part(op, value, part, gamma, factor)
-    return op.memo[key]
+    key = ("part", value, part, gamma if part in ("up", "down") else 0.0, factor)
+    return op.once(key, lambda: _write_part(op, value, part, gamma, factor))
 
 
 def _write_part(op: Emitter, value: ir.Value, part: Part, gamma: float, factor: float) -> Any:

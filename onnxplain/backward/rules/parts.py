@@ -18,21 +18,21 @@ into a pair, or a single multiplier, at its input, such that ``m+ D+ + m- D-`` s
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter, Pair
 from onnxplain.backward.reference import reference_of
 from onnxplain.backward.registry import BackwardFunction, Entry
-from onnxplain.backward.rules.base import propagate, written
+from onnxplain.backward.rules.base import only, propagate, written
+from onnxplain.backward.rules.operands import part_of
 from onnxplain.backward.rules.pieces import interior
 from onnxplain.backward.rules.secant import difference, quotient
 from onnxplain.backward.view import NodeView
-from onnxplain.graph import facts
 
 __all__ = [
     "FORM",
@@ -90,10 +90,9 @@ def _form(value: ir.Value) -> Form | None:
     """Return the form of the node that makes a value, if it has parts of its own."""
     node = value.producer()
     held = None if node is None else node.meta.get(FORM)
-    if held is None or held[0] is not node or isinstance(held[1], Other):  # or it is that of another copy
+    if held is None or held[0] is not node:  # it is that of another copy
         return None
-    form: Form = held[1]
-    return form
+    return held[1] if isinstance(held[1], Form) else None
 
 
 def _signs(op: Emitter, d: Any) -> _Parts:
@@ -121,7 +120,7 @@ def _replaced(node: NodeView | ir.Node, k: int, value: Any) -> list[Any]:
     return [value if j == k else v for j, v in enumerate(node.inputs)]
 
 
-class Form:
+class Form(abc.ABC):
     """How the parts of a node's output are made, and how a pair is walked back."""
 
     takes_pairs: ClassVar[bool] = True
@@ -130,19 +129,20 @@ class Form:
         """Return the value whose parts those of the node's output are made of, if there is one."""
         return None
 
+    @abc.abstractmethod
     def parts(self, op: Emitter, node: ir.Node) -> _Parts:
         """Return the parts of the output's difference."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def __call__(self, op: Emitter, node: NodeView, /, *gradients: Any) -> _Found:
         """Walk back."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Other(Form):
+class Other:
     """No parts of its own: one multiplier, by the sign of the output's difference, and the rule for that."""
 
+    takes_pairs: ClassVar[bool] = True
     function: BackwardFunction | None
 
     def __call__(self, op: Emitter, node: NodeView, /, *gradients: Any) -> _Found:
@@ -192,22 +192,21 @@ class Layer(Form):
             lowered = back(1, g.positive) + back(0, g.negative)
             return _three_ways(op, difference(op, node.input(self.data)), raised, lowered)
 
-        return [entry if k == self.data else None for k in range(len(node.inputs))]
+        return only(node, self.data, entry)
 
     def _views(self, op: Emitter, node: ir.Node) -> tuple[list[ir.Value | None], list[ir.Value | None]]:
         """Return the inputs with the positive and with the negative weights, without a bias."""
         weight = node.inputs[self.weight]
-        key = ("weight parts", weight)
-        if key not in op.memo:
-            content = facts.constant(weight)
-            assert content is not None
-            op.memo[key] = [op.initializer(f(content, 0)) for f in (np.maximum, np.minimum)]
-        up, down = op.memo[key]
-        if facts.attr(node, "alpha", 1.0) < 0:  # type: ignore[operator]
-            up, down = down, up
+        assert weight is not None
+        alpha = NodeView.of(node).float("alpha", 1.0)
+        up, down = (part_of(op, weight, part, 0.0, alpha) for part in ("positive", "negative"))
         count = 2 if node.op_type in ("Conv", "ConvTranspose", "Gemm") else len(node.inputs)
         kept = node.inputs[:count]
-        return tuple([w if k == self.weight else v for k, v in enumerate(kept)] for w in (up, down))  # type: ignore[return-value]
+
+        def with_weight(w: ir.Value) -> list[ir.Value | None]:
+            return [w if k == self.weight else v for k, v in enumerate(kept)]
+
+        return with_weight(up), with_weight(down)
 
 
 @dataclass(frozen=True)
@@ -312,7 +311,7 @@ class Scaled(Form):
             halves = [
                 c * op.Where(raises, a, b) for a, b in ((g.positive, g.negative), (g.negative, g.positive))
             ]
-        return [Pair(*halves) if k == self.position else None for k in range(len(node.inputs))]  # type: ignore[misc]
+        return only(node, self.position, Pair(*halves))
 
 
 @dataclass(frozen=True)
@@ -379,4 +378,4 @@ class Nonlinear(Form):
 
         if self.position is None:
             return {self.source: back()}
-        return [back() if k == self.position else None for k in range(len(node.inputs))]  # type: ignore[misc]
+        return only(node, self.position, back())

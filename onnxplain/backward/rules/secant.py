@@ -15,10 +15,9 @@ __all__ = ["difference", "indistinct", "middle", "quotient"]
 
 def difference(op: Emitter, value: ir.Value) -> ir.Value:
     """Return ``x - x0``, written once."""
-    key = ("difference", value)
-    if key not in op.memo:
-        op.memo[key] = op.annotate(op.Sub(value, reference_of(op, value)), value)
-    made: ir.Value = op.memo[key]
+    made: ir.Value = op.once(
+        ("difference", value), lambda: op.annotate(op.Sub(value, reference_of(op, value)), value)
+    )
     return made
 
 
@@ -26,10 +25,10 @@ def middle(op: Emitter, value: ir.Value) -> ir.Value:
     """Return ``(x + x0) / 2``, or the value itself where it does not vary."""
     if not varies(op, value):
         return value
-    key = ("middle", value)
-    if key not in op.memo:
-        op.memo[key] = op.annotate(op.Mul(op.Add(value, reference_of(op, value)), 0.5), value)
-    made: ir.Value = op.memo[key]
+    made: ir.Value = op.once(
+        ("middle", value),
+        lambda: op.annotate(op.Mul(op.Add(value, reference_of(op, value)), 0.5), value),
+    )
     return made
 
 

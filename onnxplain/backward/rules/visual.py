@@ -11,7 +11,7 @@ from onnxplain.backward.ops.convolution import kernel_of
 from onnxplain.backward.ops.pooling import spread
 from onnxplain.backward.ops.windows import Windows
 from onnxplain.backward.registry import BackwardFunction, Entry
-from onnxplain.backward.rules.base import Binding
+from onnxplain.backward.rules.base import Binding, only
 from onnxplain.backward.view import NodeView
 
 __all__ = ["AllPass", "VisualLayer", "VisualStart"]
@@ -27,8 +27,7 @@ class VisualStart:
         """Replace the gradient."""
 
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
-            start = [lambda: op.expand_like(op.mean(node.x, [1]), node.x)]
-            return [*start, *[None] * (len(node.inputs) - 1)]
+            return only(node, 0, lambda: op.expand_like(op.mean(node.x, [1]), node.x))
 
         return function
 
@@ -58,7 +57,7 @@ class VisualLayer:
                 mask = spread(op, windows, op.mean(gradients[0], [1]))
                 return op.expand_like(op.Mul(mask, below) if self.weigh else mask, node.x)
 
-            return [entry, *[None] * (len(node.inputs) - 1)]
+            return only(node, 0, entry)
 
         return function
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import (
     classic,  # noqa: F401  (fills the table)
-    contrib,  # noqa: F401
+    contrib,  # noqa: F401  (fills it too)
     facts,
 )
 from onnxplain.graph.decomposition import CONTRIB, DECOMPOSITIONS
@@ -34,7 +34,8 @@ def claim_contrib(model: ir.Model) -> None:
 class Decompose(ir.passes.InPlacePass):
     """Replace the nodes of the table, in all graphs."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         opset = model.graph.opset_imports.get("", 18)
         graphs = (model.graph, *model.graph.subgraphs())
         if not any((n.domain, n.op_type) in DECOMPOSITIONS for g in graphs for n in g):

@@ -38,7 +38,8 @@ _WHOLE = frozenset({*RANGES, ir.DataType.INT32, ir.DataType.INT64})
 class Dequantize(ir.passes.InPlacePass):
     """Rewrite every graph of a model that holds quantised operators."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         opset = model.graph.opset_imports.get("", 18)
         graphs = (model.graph, *model.graph.subgraphs())
         if not any(_key(node) in QUANTIZED for graph in graphs for node in graph):

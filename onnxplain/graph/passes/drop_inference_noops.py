@@ -17,7 +17,8 @@ __all__ = ["DropInferenceNoOps"]
 class DropInferenceNoOps(ir.passes.InPlacePass):
     """Let the users of such a node's output use its input instead."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         modified = False
         for node in list(model.graph):
             source, output = node.inputs[0] if node.inputs else None, node.outputs[0]

@@ -35,7 +35,8 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         super().__init__()
         self.cache = {} if cache is None else cache
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         modified = False
         for node in list(model.graph):
             if node.op_type == "ConvTranspose" and node.domain in ("", "ai.onnx"):

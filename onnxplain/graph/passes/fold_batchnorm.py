@@ -49,7 +49,8 @@ class FoldBatchNorm(ir.passes.InPlacePass):
         super().__init__()
         self.shared = shared
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         modified, changed = False, True
         while changed:  # a layer that takes in its normalisation may stand next to another one
             changed = False

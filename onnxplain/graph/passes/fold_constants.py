@@ -19,7 +19,8 @@ __all__ = ["FoldConstants"]
 class FoldConstants(ir.passes.InPlacePass):
     """Replace nodes by initializers, in one walk forward (so that chains fold)."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         opset = model.graph.opset_imports.get("", 18)
         modified = False
         for graph in (model.graph, *model.graph.subgraphs()):

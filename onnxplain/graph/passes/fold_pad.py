@@ -10,20 +10,19 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.passes.node_pass import NodePass
 
 __all__ = ["FoldPad"]
 
 
-class FoldPad(ir.passes.InPlacePass):
+class FoldPad(NodePass):
     """Add the amounts of a Pad with zeros, along image axes, to the pads of every Conv that reads it."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        modified = False
-        for graph in (model.graph, *model.graph.subgraphs()):
-            for node in list(graph):
-                if node.op_type == "Pad" and node.domain in ("", "ai.onnx"):
-                    modified |= _fold(graph, node)
-        return ir.passes.PassResult(model, modified)
+    operators = frozenset({"Pad"})
+
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Move its amounts into what reads it."""
+        return _fold(graph, node)
 
 
 def _fold(graph: ir.Graph, node: ir.Node) -> bool:

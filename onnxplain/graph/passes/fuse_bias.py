@@ -13,22 +13,20 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
+from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 
 __all__ = ["FuseBias"]
 
 
-class FuseBias(ir.passes.InPlacePass):
+class FuseBias(NodePass):
     """Move the constant into the layer; the Add goes."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        modified = False
-        opset = model.graph.opset_imports.get("", 18)
-        for graph in (model.graph, *model.graph.subgraphs()):
-            for node in list(graph):
-                if node.op_type == "Add" and node.domain in ("", "ai.onnx"):
-                    modified |= _fuse(graph, node, opset)
-        return ir.passes.PassResult(model, modified)
+    operators = frozenset({"Add"})
+
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Move a constant operand into the layer that makes the other."""
+        return _fuse(graph, node, opset)
 
 
 def _fuse(graph: ir.Graph, add: ir.Node, opset: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 
 __all__ = ["HoistLoopConstants"]
@@ -17,16 +18,14 @@ __all__ = ["HoistLoopConstants"]
 _BEFORE = {"Loop": (2, 0, 2, 1), "Scan": (0, 0, 0, 0)}
 
 
-class HoistLoopConstants(ir.passes.InPlacePass):
+class HoistLoopConstants(NodePass):
     """Let the bodies of Loop and Scan use the outer value in place of such a state."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        modified = False
-        for graph in (model.graph, *model.graph.subgraphs()):
-            for node in list(graph):
-                if node.op_type in _BEFORE and node.domain in ("", "ai.onnx"):
-                    modified |= _hoist(graph, node)
-        return ir.passes.PassResult(model, modified)
+    operators = frozenset(_BEFORE)
+
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Take out the states that are only handed on."""
+        return _hoist(graph, node)
 
 
 def _hoist(graph: ir.Graph, node: ir.Node) -> bool:

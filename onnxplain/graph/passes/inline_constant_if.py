@@ -29,7 +29,8 @@ class InlineConstantIf(ir.passes.InPlacePass):
     branch can then rely on its outputs being its own.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         modified = False
         for body in list(model.graph.subgraphs()):
             if any(o.graph is not body or o.producer() is None for o in body.outputs):

@@ -26,7 +26,8 @@ _RANK = 4
 class MaskByHardSigmoid(ir.passes.InPlacePass):
     """Lower for the CPU; CUDA runs Where at the memory's speed."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         modified = False
         for node in list(model.graph):
             if node.op_type == "Where" and node.domain in ("", "ai.onnx"):

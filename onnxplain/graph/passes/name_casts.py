@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 
 __all__ = ["NameCasts"]
 
 
-class NameCasts(ir.passes.InPlacePass):
+class NameCasts(NodePass):
     """Replace each CastLike whose type is known."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        modified = False
-        for graph in (model.graph, *model.graph.subgraphs()):
-            for node in list(graph):
-                like = node.inputs[1] if len(node.inputs) > 1 else None
-                if node.op_type != "CastLike" or node.domain not in ("", "ai.onnx") or like is None:
-                    continue
-                if like.dtype is None:
-                    continue
-                attributes = [*node.attributes.values(), ir.AttrInt64("to", int(like.dtype))]
-                cast = ir.Node("", "Cast", [node.inputs[0]], attributes, name=node.name)
-                graph.insert_before(node, cast)
-                take_place(node.outputs[0], cast.outputs[0])
-                cast.outputs[0].type = ir.TensorType(like.dtype)
-                graph.remove(node, safe=True)
-                modified = True
-        return ir.passes.PassResult(model, modified)
+    operators = frozenset({"CastLike"})
+
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Write a Cast in its place."""
+        like = node.inputs[1]
+        if like is None or like.dtype is None:
+            return False
+        attributes = [*node.attributes.values(), ir.AttrInt64("to", int(like.dtype))]
+        cast = ir.Node("", "Cast", [node.inputs[0]], attributes, name=node.name)
+        graph.insert_before(node, cast)
+        take_place(node.outputs[0], cast.outputs[0])
+        cast.outputs[0].type = ir.TensorType(like.dtype)
+        graph.remove(node, safe=True)
+        return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 
 __all__ = ["RecogniseSoftmax"]
@@ -17,16 +18,14 @@ __all__ = ["RecogniseSoftmax"]
 _STRETCHING = ("Expand", "Reshape", "Unsqueeze", "Identity")
 
 
-class RecogniseSoftmax(ir.passes.InPlacePass):
+class RecogniseSoftmax(NodePass):
     """Replace the Div; what nobody else uses becomes unused."""
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        modified = False
-        for graph in (model.graph, *model.graph.subgraphs()):
-            for node in list(graph):
-                if node.op_type == "Div" and node.domain in ("", "ai.onnx"):
-                    modified |= _replace(graph, node)
-        return ir.passes.PassResult(model, modified)
+    operators = frozenset({"Div"})
+
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Write Softmax in its place, if it closes one."""
+        return _replace(graph, node)
 
 
 def _replace(graph: ir.Graph, div: ir.Node) -> bool:

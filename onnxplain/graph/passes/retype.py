@@ -32,7 +32,8 @@ class Retype(ir.passes.InPlacePass):
         self.sources = sources
         self.target = target
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         modified = False
         for graph in (model.graph, *model.graph.subgraphs()):
             for value in [*graph.inputs, *graph.outputs, *graph.initializers.values()]:

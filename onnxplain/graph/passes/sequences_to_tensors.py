@@ -53,7 +53,8 @@ class SequencesToTensors(ir.passes.InPlacePass):
     only, and a Loop's sequence must be all read in ways that can be rewritten.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
         opset = model.graph.opset_imports.get("", 18)
         modified = False
         for graph in (model.graph, *model.graph.subgraphs()):

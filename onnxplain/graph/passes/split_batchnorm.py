@@ -7,25 +7,23 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
+from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 
 __all__ = ["SplitBatchNorm"]
 
 
-class SplitBatchNorm(ir.passes.InPlacePass):
+class SplitBatchNorm(NodePass):
     """Replace those in inference mode with constant parameters, where the number of axes is known.
 
     Relevance rules see the scale and the shift then; gradients need no such thing.
     """
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        modified = False
-        opset = model.graph.opset_imports.get("", 18)
-        for graph in (model.graph, *model.graph.subgraphs()):
-            for node in list(graph):
-                if node.op_type == "BatchNormalization" and node.domain in ("", "ai.onnx"):
-                    modified |= _split(graph, node, opset)
-        return ir.passes.PassResult(model, modified)
+    operators = frozenset({"BatchNormalization"})
+
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Write a product and a sum in its place."""
+        return _split(graph, node, opset)
 
 
 def _split(graph: ir.Graph, node: ir.Node, opset: int) -> bool:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
+from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 
 __all__ = ["WITH_BIAS", "SplitBias"]
@@ -20,7 +21,7 @@ __all__ = ["WITH_BIAS", "SplitBias"]
 WITH_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 
-class SplitBias(ir.passes.InPlacePass):
+class SplitBias(NodePass):
     """Take computed biases out of Conv, ConvTranspose and Gemm.
 
     Parameters
@@ -29,18 +30,15 @@ class SplitBias(ir.passes.InPlacePass):
         Names of inputs of the model that vary too.
     """
 
+    operators = WITH_BIAS
+
     def __init__(self, varied: Set[str] = frozenset()) -> None:
         super().__init__()
         self.varied = varied
 
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        modified = False
-        opset = model.graph.opset_imports.get("", 18)
-        for graph in (model.graph, *model.graph.subgraphs()):
-            for node in list(graph):
-                if node.op_type in WITH_BIAS and node.domain in ("", "ai.onnx"):
-                    modified |= _split(graph, node, opset, self.varied)
-        return ir.passes.PassResult(model, modified)
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Write a computed bias as an Add."""
+        return _split(graph, node, opset, self.varied)
 
 
 def _split(graph: ir.Graph, node: ir.Node, opset: int, varied: Set[str]) -> bool:

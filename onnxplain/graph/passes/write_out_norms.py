@@ -14,27 +14,13 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.decomposition import inputs, number, whole
+from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 from onnxplain.graph.writer import Writer
 
 __all__ = ["WRITTEN_OUT", "WriteOutNorms"]
 
 _Results = Sequence[ir.Value] | None
-
-
-class WriteOutNorms(ir.passes.InPlacePass):
-    """Replace the operators of :data:`WRITTEN_OUT`, in all graphs; a variant that is not covered stays."""
-
-    def call(self, model: ir.Model) -> ir.passes.PassResult:  # noqa: D102
-        opset = model.graph.opset_imports.get("", 18)
-        modified = False
-        for graph in (model.graph, *model.graph.subgraphs()):
-            op = Writer(graph, opset)
-            for node in list(graph):
-                write = WRITTEN_OUT.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-                if write is not None:
-                    modified |= _replace(op, node, write)
-        return ir.passes.PassResult(model, modified)
 
 
 def _replace(op: Writer, node: ir.Node, write: Callable[[Writer, ir.Node], _Results]) -> bool:
@@ -227,3 +213,13 @@ WRITTEN_OUT: dict[str, Callable[[Writer, ir.Node], _Results]] = {
     "ReduceLogSum": _reduced(lambda op, x: x, lambda op, s: op.Log(s)),
     "ReduceSumSquare": _reduced(lambda op, x: x * x, lambda op, s: s),
 }
+
+
+class WriteOutNorms(NodePass):
+    """Replace the operators of :data:`WRITTEN_OUT`, in all graphs; a variant that is not covered stays."""
+
+    operators = frozenset(WRITTEN_OUT)
+
+    def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
+        """Write simpler operators in its place."""
+        return _replace(Writer(graph, opset), node, WRITTEN_OUT[node.op_type])
