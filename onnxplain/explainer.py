@@ -12,7 +12,7 @@ from onnxplain._types import Array, ArrayLike, Arrays, IntArray
 from onnxplain.attribution import Attribution
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import Question, explained_value
-from onnxplain.distribution import check_references, of_one_length
+from onnxplain.baselines import find_baselines
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
@@ -20,14 +20,13 @@ from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
 from onnxplain.inputs import (
-    check_baseline,
     check_inputs,
     check_target,
     choose_explained,
     choose_output,
 )
 from onnxplain.layout import Layout, find_layout
-from onnxplain.methods import DeepLift, DeepLiftShap, Method, OnePass
+from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem
 from onnxplain.runtime.device import resolve
@@ -174,9 +173,11 @@ class Explainer:
             found_target, _ = check_target(target, layout.n, predictions.shape, predictions, name)
         question = replace(question, target_axes=found_target.shape[1])
         features, entry_axes = self._features(arrays, infos, layout)
-        many = getattr(chosen, "takes_distribution", False)
-        starts = self._baselines(baselines, infos, arrays, features, layout, many=many)
-        twice = isinstance(chosen, (DeepLift, DeepLiftShap))  # the activations of the reference too
+        many = chosen.takes_distribution
+        starts = find_baselines(
+            baselines, infos, arrays, features, layout, lambda n, fed: self._values(n, fed, layout), many=many
+        )
+        twice = chosen.question(question).composite.reference  # the activations of the reference too
         budget = self.memory_budget // 2 if twice else self.memory_budget
         call = Call(
             self._programs,
@@ -228,11 +229,7 @@ class Explainer:
         """Return what to ask, and the target if it is certain; refuse what cannot be asked before a run."""
         entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
         question = Question(output, entries, through_softmax=through_softmax)
-        first = question
-        if isinstance(method, (OnePass, DeepLiftShap)):
-            first = replace(question, composite=method.rules(), combine=method.combination())
-        if isinstance(method, OnePass):
-            first = replace(first, account=method.accounts())
+        first = method.question(question)
         self._programs.check(first)
         info = next(o for o in self.outputs if o.name == output)
         main = next((i for i in (*infos, *self.inputs) if i.shape), None)
@@ -279,78 +276,6 @@ class Explainer:
                 axes[entry] = axis
                 features[entry] = array[None] if axis is None else np.moveaxis(array, axis, 0)
         return features, axes
-
-    def _baselines(
-        self,
-        given: ArrayLike | float | None,
-        infos: Sequence[InputInfo],
-        arrays: Arrays,
-        features: Arrays,
-        layout: Layout,
-        *,
-        many: bool,
-    ) -> Arrays:
-        """Return one baseline per sample, or (``many``) as many as are given, the same for all samples."""
-        by_name: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
-        if given is not None and not isinstance(given, dict):
-            if len(infos) != 1:
-                raise DataInputError("several inputs are explained; give baselines as a dict by input name")
-            by_name = {infos[0].name: given}
-        unknown = [k for k in by_name if k not in [i.name for i in infos]]
-        if unknown:
-            names = ", ".join(i.name for i in infos)
-            raise DataInputError(
-                f"baseline for '{unknown[0]}', which is not explained; explained are {names}"
-            )
-        out: Arrays = {}
-        for info in infos:
-            start = by_name.get(info.name)
-            if many:
-                out |= self._references(start, info, arrays, features, layout)
-                continue
-            if info.role in ("token", "number") and start is not None:
-                wanted = replace(info, shape=None)
-                ids = check_inputs({info.name: start}, [wanted])[info.name]
-                made = self._values(
-                    info.entries,
-                    {**arrays, info.name: check_baseline(ids, info.name, arrays[info.name], None)},
-                    layout,
-                )
-                out |= {e: v[None] if v.ndim < features[e].ndim else v for e, v in made.items()}
-                continue
-            for entry in info.entries:
-                out[entry] = check_baseline(start, entry, features[entry], layout.axes.get(entry, 0))
-        return of_one_length(out) if many else out
-
-    def _references(
-        self, given: Any, info: InputInfo, arrays: Arrays, features: Arrays, layout: Layout
-    ) -> Arrays:
-        """Return the references of one input, (M, ...) by entry; of tokens at their embedding."""
-        if info.role not in ("token", "number") or given is None:
-            return {
-                e: check_references(given, info.name, features[e], layout.axes.get(e, 0))
-                for e in info.entries
-            }
-        given = check_inputs({info.name: given}, [replace(info, shape=None)])[info.name]
-        axis = layout.axes[info.name]
-        array = arrays[info.name]
-        rows = array[None] if axis is None else np.moveaxis(array, axis, 0)
-        ids = check_references(given, info.name, rows, axis)
-        made = [
-            self._values(
-                info.entries,
-                {
-                    **arrays,
-                    info.name: row if axis is None else np.repeat(np.expand_dims(row, axis), layout.n, axis),
-                },
-                layout,
-            )
-            for row in ids
-        ]
-        return {
-            e: np.stack([v[e] if v[e].ndim < features[e].ndim else v[e][0] for v in made])
-            for e in info.entries
-        }
 
     def _batch_size(
         self,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -17,12 +16,13 @@ from onnxplain._types import Array, ArrayLike
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
+from onnxplain.baselines import by_input, finite
 from onnxplain.errors import DataInputError, InvalidModelError, MethodError, TargetError
 from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
-from onnxplain.inputs import as_array, choose_explained, choose_output
-from onnxplain.methods import Method, OnePass
+from onnxplain.inputs import choose_explained, choose_output
+from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.runtime.programs import lower
 
@@ -100,9 +100,9 @@ def export(
     """
     chosen = make_method(method, **parameters)
     if not isinstance(chosen, OnePass):
+        others = ", ".join(name for name, kind in METHODS.items() if issubclass(kind, OnePass))
         raise MethodError(
-            f"method '{chosen.name}' needs many passes and cannot be one graph; export saliency, "
-            "input_x_gradient, guided_backprop, deconvolution, lrp or deep_lift"
+            f"method '{chosen.name}' needs many passes and cannot be one graph; export one of {others}"
         )
     normal = normalize(load(model), expand=needs_body)
     graph = normal.model.graph
@@ -159,21 +159,15 @@ def _references(
         if given is not None:
             raise DataInputError("baselines are for methods that compare with a reference, such as deep_lift")
         return None
-    by_name: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
-    if given is not None and not isinstance(given, Mapping):
-        if len(infos) != 1:
-            raise DataInputError("several inputs are explained; give baselines as a dict by input name")
-        by_name = {infos[0].name: given}
+    starts = by_input(given, infos)
     found: dict[str, Array] = {}
     for info in infos:
-        start = by_name.pop(info.name, None)
+        start = starts.get(info.name)
         if start is not None and info.entries != (info.name,):
             raise DataInputError(
                 f"input '{info.name}' holds tokens, whose reference in a file is 0; leave it out"
             )
-        array = as_array(0.0 if start is None else start, f"the baseline of '{info.name}'")
-        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-            raise DataInputError(f"the baseline of '{info.name}' must be finite numbers")
+        array = finite(0.0 if start is None else start, f"the baseline of '{info.name}'")
         shape = info.shape
         fits = shape is None or (
             array.ndim <= len(shape)
@@ -185,8 +179,6 @@ def _references(
                 f"{info.spelled}; give a number, or an array of one sample's shape"
             )
         found |= dict.fromkeys(info.entries, array)
-    if by_name:
-        raise DataInputError(f"baseline for '{next(iter(by_name))}', which is not explained")
     return found
 
 

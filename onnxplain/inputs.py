@@ -12,7 +12,6 @@ from onnxplain.graph.interface import InputInfo, OutputInfo
 
 __all__ = [
     "as_array",
-    "check_baseline",
     "check_inputs",
     "check_target",
     "choose_explained",
@@ -148,41 +147,6 @@ def choose_explained(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | Non
             )
         result.append(info)
     return result
-
-
-def check_baseline(start: object, name: str, feature: Array, axis: int | None) -> Array:
-    """Return a baseline of a feature's shape; nothing given means zeros.
-
-    Parameters
-    ----------
-    start
-        A number, an array that broadcasts, or None.
-    name
-        Of the input, for messages.
-    feature
-        What is explained, batch axis first.
-    axis
-        Where the batch axis is in the arrays that the user gives.
-
-    Raises
-    ------
-    DataInputError
-        If it does not fit.
-    """
-    if start is None:
-        return np.zeros_like(feature)
-    array = as_array(start, f"the baseline of '{name}'")
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise DataInputError(f"the baseline of '{name}' must be finite numbers; give 0, a number or an array")
-    if axis is not None and array.ndim == feature.ndim:
-        array = np.moveaxis(array, axis, 0)
-    try:
-        return np.array(np.broadcast_to(array, feature.shape), feature.dtype)
-    except ValueError:
-        raise DataInputError(
-            f"the baseline of '{name}' has shape {array.shape}, which does not broadcast to "
-            f"{feature.shape}; give a number, or an array of one sample's shape"
-        ) from None
 
 
 def as_array(given: object, what: str) -> Array:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.backward.composite import Composite
-from onnxplain.backward.program import Combine
+from onnxplain.backward.program import Combine, Question
 from onnxplain.methods.problem import Problem
 
 __all__ = ["Found", "Method", "OnePass"]
@@ -48,6 +48,13 @@ class Method(abc.ABC):
     #: Name by which the method is found.
     name: ClassVar[str]
 
+    #: Whether the baselines of a call are many references, each for all samples.
+    takes_distribution: ClassVar[bool] = False
+
+    def question(self, question: Question) -> Question:
+        """Return what the method's walks ask, given the question of a plain gradient."""
+        return question
+
     @abc.abstractmethod
     def attribute(self, problem: Problem) -> Found:
         """Explain all rows of a problem."""
@@ -67,6 +74,10 @@ class OnePass(Method):
     def accounts(self) -> bool:
         """Return whether to say how much of what arrives each node keeps."""
         return False
+
+    def question(self, question: Question) -> Question:
+        """Ask for the walk that the rules describe."""
+        return replace(question, composite=self.rules(), combine=self.combination(), account=self.accounts())
 
     def attribute(self, problem: Problem) -> Found:
         """Walk back once."""

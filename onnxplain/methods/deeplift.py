@@ -10,7 +10,7 @@ import numpy as np
 from onnxplain._types import Arrays, FloatArray
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
-from onnxplain.backward.program import Combine
+from onnxplain.backward.program import Combine, Question
 from onnxplain.errors import MethodError
 from onnxplain.methods.base import Found, Method, OnePass
 from onnxplain.methods.problem import Problem
@@ -121,6 +121,10 @@ class DeepLiftShap(Method):
     def combination(self) -> Combine:
         """Multiply by the difference from the reference."""
         return "times_difference"
+
+    def question(self, question: Question) -> Question:
+        """Ask for multipliers times differences."""
+        return replace(question, composite=self.rules(), combine=self.combination())
 
     def attribute(self, problem: Problem) -> Found:
         """Explain all pairs of sample and reference, a block at a time."""

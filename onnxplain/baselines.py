@@ -1,0 +1,196 @@
+"""Baselines: where paths start and what activations are compared with, as given, checked and laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from onnxplain._types import Array, ArrayLike, Arrays
+from onnxplain.errors import DataInputError
+from onnxplain.graph.interface import InputInfo
+from onnxplain.inputs import as_array, check_inputs
+from onnxplain.layout import Layout
+
+__all__ = ["by_input", "find_baselines", "finite"]
+
+
+def find_baselines(
+    given: ArrayLike | float | None,
+    infos: Sequence[InputInfo],
+    arrays: Arrays,
+    features: Arrays,
+    layout: Layout,
+    values: Callable[[tuple[str, ...], Arrays], Arrays],
+    *,
+    many: bool,
+) -> Arrays:
+    """Return the baselines of all explained values.
+
+    Parameters
+    ----------
+    given
+        What the caller gave: a number, an array, a dict by input name, or None for zeros.
+    infos
+        The explained inputs.
+    arrays
+        All inputs, by name.
+    features
+        What is explained, batch axis first, by value (tokens at their embedding).
+    layout
+        Where the batch axes are.
+    values
+        Computes inner values from inputs.
+    many
+        Whether the batch axis of what is given counts references, each for all samples.
+
+    Returns
+    -------
+    dict of arrays, by explained value: shaped like its feature, or (``many``) (M, ...) with one M for all.
+
+    Raises
+    ------
+    DataInputError
+        If something does not fit.
+    """
+    starts = by_input(given, infos)
+    out: Arrays = {}
+    for info in infos:
+        start = starts.get(info.name)
+        if info.role in ("token", "number") and start is not None:
+            ids = check_inputs({info.name: start}, [replace(info, shape=None)])[info.name]
+            embed = _many_embedded if many else _embedded
+            out |= embed(ids, info, arrays, features, layout, values)
+            continue
+        for entry in info.entries:
+            check = _references if many else _baseline
+            out[entry] = check(start, info.name, features[entry], layout.axes.get(entry, 0))
+    return _of_one_length(out) if many else out
+
+
+def by_input(given: ArrayLike | float | None, infos: Sequence[InputInfo]) -> dict[str, Any]:
+    """Return what is given by the name of the input that it is for.
+
+    Raises
+    ------
+    DataInputError
+        If that is not clear, or an input is not explained.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        if len(infos) != 1:
+            raise DataInputError("several inputs are explained; give baselines as a dict by input name")
+        return {infos[0].name: given}
+    names = [i.name for i in infos]
+    for name in given:
+        if name not in names:
+            raise DataInputError(
+                f"baseline for '{name}', which is not explained; explained are {', '.join(names)}"
+            )
+    return dict(given)
+
+
+def finite(given: object, what: str) -> Array:
+    """Return an array of finite numbers.
+
+    Raises
+    ------
+    DataInputError
+        If it is none.
+    """
+    array = as_array(given, what)
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise DataInputError(f"{what} must be finite numbers; give 0, a number or an array")
+    return array
+
+
+def _baseline(start: object, name: str, feature: Array, axis: int | None) -> Array:
+    """Return a baseline of a feature's shape; ``axis`` is the batch axis in what users give."""
+    if start is None:
+        return np.zeros_like(feature)
+    array = finite(start, f"the baseline of '{name}'")
+    if axis is not None and array.ndim == feature.ndim:
+        array = np.moveaxis(array, axis, 0)
+    try:
+        return np.array(np.broadcast_to(array, feature.shape), feature.dtype)
+    except ValueError:
+        raise DataInputError(
+            f"the baseline of '{name}' has shape {array.shape}, which does not broadcast to "
+            f"{feature.shape}; give a number, or an array of one sample's shape"
+        ) from None
+
+
+def _references(given: object, name: str, feature: Array, axis: int | None) -> Array:
+    """Return references, (M, ...), of what is one reference or several; nothing given means one of zeros."""
+    shape = feature.shape[1:]
+    array = finite(0 if given is None else given, f"the baselines of '{name}'")
+    own = array.shape
+    if array.ndim == feature.ndim:
+        array = array if axis is None else np.moveaxis(array, axis, 0)
+    else:
+        array = array[None]
+    if array.shape[0] == 0:
+        raise DataInputError(f"the baselines of '{name}' are empty; give at least one reference")
+    try:
+        return np.array(np.broadcast_to(array, (len(array), *shape)), feature.dtype)
+    except ValueError:
+        raise DataInputError(
+            f"the baselines of '{name}' have shape {own}, but the references of this method are an array of "
+            f"shape {('M', *shape)}, for any number M"
+        ) from None
+
+
+def _embedded(
+    ids: Array,
+    info: InputInfo,
+    arrays: Arrays,
+    features: Arrays,
+    layout: Layout,
+    values: Callable[[tuple[str, ...], Arrays], Arrays],
+) -> Arrays:
+    """Return the embeddings of token ids that are baselines."""
+    start = _baseline(ids, info.name, arrays[info.name], None)
+    made = values(info.entries, {**arrays, info.name: start})
+    return {e: v[None] if v.ndim < features[e].ndim else v for e, v in made.items()}
+
+
+def _many_embedded(
+    ids: Array,
+    info: InputInfo,
+    arrays: Arrays,
+    features: Arrays,
+    layout: Layout,
+    values: Callable[[tuple[str, ...], Arrays], Arrays],
+) -> Arrays:
+    """Return the embeddings of token ids that are references, one after the other."""
+    axis, array = layout.axes[info.name], arrays[info.name]
+    rows = array[None] if axis is None else np.moveaxis(array, axis, 0)
+    made = []
+    for row in _references(ids, info.name, rows, axis):
+        fed = row if axis is None else np.repeat(np.expand_dims(row, axis), layout.n, axis)
+        made.append(values(info.entries, {**arrays, info.name: fed}))
+    return {
+        e: np.stack([v[e] if v[e].ndim < features[e].ndim else v[e][0] for v in made]) for e in info.entries
+    }
+
+
+def _of_one_length(references: Arrays) -> Arrays:
+    """Repeat single references, so that all inputs have as many.
+
+    Raises
+    ------
+    DataInputError
+        If two inputs have several, but not equally many.
+    """
+    counts = {name: len(array) for name, array in references.items()}
+    m = max(counts.values())
+    for name, count in counts.items():
+        if count not in (1, m):
+            most = next(k for k, c in counts.items() if c == m)
+            raise DataInputError(
+                f"'{name}' has {count} references, but '{most}' has {m}; give all inputs the same number"
+            )
+    return {k: v if len(v) == m else np.repeat(v, m, axis=0) for k, v in references.items()}
