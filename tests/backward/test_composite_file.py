@@ -174,6 +174,11 @@ def test_the_same_explanation_as_the_composite_in_python(models, tmp_path) -> No
     assert len(explainer._programs._programs) == 1
 
 
+def a_rule(name: str, more: str = "") -> str:
+    """Write a rule into a file, with what else is said of it."""
+    return f'[[rules]]\nrule = "{name}"\n{more}\n'
+
+
 #: What is written, and what must be said of it.
 REFUSED: dict[str, tuple[str, str]] = {
     "syntax": ("[[rules]\nrule = 1", r"is no valid TOML: .*line 1"),
@@ -195,19 +200,16 @@ REFUSED: dict[str, tuple[str, str]] = {
     "rules of numbers": ("rules = [1]", r"'rules' is a list of tables"),
     "no rule": ("[[rules]]\nfirst = true", r"rule 1 has no key 'rule' with the rule's name"),
     "rule": ("[[rules]]\nrule = 3", r"rule 1 has no key 'rule'"),
-    "unknown rule": (
-        '[[rules]]\nrule = "zminus"',
-        r"rule 1: there is no rule 'zminus'; choose one of zero, ",
-    ),
+    "unknown rule": (a_rule("zminus"), r"rule 1: there is no rule 'zminus'; choose one of zero, "),
     "rule's option": (
-        '[[rules]]\nrule = "flat"\n[[rules]]\nrule = "flat"\ngamma = 1',
+        a_rule("flat") + a_rule("flat", "gamma = 1"),
         r"rule 2: 'gamma' is unknown; the rule 'flat' takes stabilizer, and what .* ops, categories, name, ",
     ),
-    "no options": ('[[rules]]\nrule = "pass"\nx = 1', r"the rule 'pass' takes no options, and"),
-    "missing option": ('[[rules]]\nrule = "zbox"\nlow = 0', r"rule 1: rule 'zbox' needs high"),
-    "missing options": ('[[rules]]\nrule = "zbox"', r"rule 'zbox' needs low and high"),
-    "wrong option": ('[[rules]]\nrule = "gamma"\ngamma = "big"', r"rule 1: .*gamma is 'big'; give a number"),
-    "wrong options": ('[[rules]]\nrule = "alpha_beta"\nalpha = 3', r"alpha - beta = 1"),
+    "no options": (a_rule("pass", "x = 1"), r"the rule 'pass' takes no options, and"),
+    "missing option": (a_rule("zbox", "low = 0"), r"rule 1: rule 'zbox' needs high"),
+    "missing options": (a_rule("zbox"), r"rule 'zbox' needs low and high"),
+    "wrong option": (a_rule("gamma", 'gamma = "big"'), r"rule 1: .*gamma is 'big'; give a number"),
+    "wrong options": (a_rule("alpha_beta", "alpha = 3"), r"alpha - beta = 1"),
     "bounds": ('[[rules]]\nrule = "zbox"\nlow = [0, 2]\nhigh = 1', r"each bound below must be less"),
     "counts": ('[[rules]]\nrule = "zbox"\nlow = [0, 0]\nhigh = [1, 1, 1]', r"low has 2 values and high 3"),
     "params": (
@@ -215,18 +217,18 @@ REFUSED: dict[str, tuple[str, str]] = {
         r"'scale'; it may name 'bias' and 'weig",
     ),
     "stabilizer": (
-        '[[rules]]\nrule = "flat"\nstabilizer = {size = 1}',
+        a_rule("flat", "stabilizer = {size = 1}"),
         r"stabilizer has no 'size'; it takes epsilon, clip, norm_scale",
     ),
-    "flag": ('[[rules]]\nrule = "flat"\nfirst = 1', r"rule 1: first is 1; give true or false"),
-    "pattern": ('[[rules]]\nrule = "flat"\nname = 1', r"rule 1: name is 1; give a pattern of node names"),
-    "ops": ('[[rules]]\nrule = "flat"\nops = "Conv"', r"rule 1: ops is 'Conv'; give a list of names"),
+    "flag": (a_rule("flat", "first = 1"), r"rule 1: first is 1; give true or false"),
+    "pattern": (a_rule("flat", "name = 1"), r"rule 1: name is 1; give a pattern of node names"),
+    "ops": (a_rule("flat", 'ops = "Conv"'), r"rule 1: ops is 'Conv'; give a list of names"),
     "category": (
         '[[rules]]\nrule = "flat"\ncategories = ["conv"]',
         r"rule 1: there is no category 'conv'; choose from elementwise, sum, linear, ",
     ),
-    "categories": ('[[rules]]\nrule = "flat"\ncategories = "sum"', r"categories is 'sum'; give a list"),
-    "depth": ('[[rules]]\nrule = "flat"\ndepth = 1', r"depth is 1; give \[low, high\] with 0 <= low < high"),
+    "categories": (a_rule("flat", 'categories = "sum"'), r"categories is 'sum'; give a list"),
+    "depth": (a_rule("flat", "depth = 1"), r"depth is 1; give \[low, high\] with 0 <= low < high"),
     "depth of one": ('[[rules]]\nrule = "flat"\ndepth = [0.5]', r"depth is \[0.5\]; give"),
     "depth of words": ('[[rules]]\nrule = "flat"\ndepth = ["a", "b"]', r"depth is \['a', 'b'\]; give"),
     "depth of truths": ('[[rules]]\nrule = "flat"\ndepth = [false, true]', r"depth is \[False, True\]; give"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
+from composite_tables import named
 
 import onnxplain as ox
 from onnxplain.backward.composite import Composite, Match
@@ -18,8 +19,6 @@ from onnxplain.errors import UnsupportedRuleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-from composite_tables import named
 
 EPSILON = 1e-6
 BOX = {"low": -4.0, "high": 4.0}
@@ -255,9 +254,7 @@ def test_stabilizers_of_epsilon(kind, models) -> None:
     x = models.random(6, 5, seed=1)
     w, _, v, c, a, h = mlp_by_hand(models, x)
     y = h @ v + c
-    seed = np.zeros_like(y)
-    seed[:, 1] = y[:, 1]
-    R = h * ((seed / by_hand(y)) @ v.T)
+    R = h * v[:, 1] * (y / by_hand(y))[:, 1:2]
     expected = x * ((R / by_hand(a)) @ w.T)
     found = ox.explain(models.mlp(), x, 1, method=ox.LRP("epsilon", epsilon=chosen)).values
     close(found, expected)
@@ -270,9 +267,7 @@ def test_stabilizers_of_other_rules(kind, models) -> None:
     x = models.random(6, 5, seed=1)
     w, b, v, c, _, h = mlp_by_hand(models, x)
     y = h @ v + c
-    seed = np.zeros_like(y)
-    seed[:, 1] = y[:, 1]
-    R = h * ((seed / by_hand(h @ pos(v) + pos(c))) @ pos(v).T)
+    R = h * pos(v[:, 1]) * (y / by_hand(h @ pos(v) + pos(c)))[:, 1:2]
     z = pos(x) @ pos(w) + neg(x) @ neg(w) + pos(b)
     r = R / by_hand(z)
     expected = pos(x) * (r @ pos(w).T) + neg(x) * (r @ neg(w).T)
@@ -308,18 +303,24 @@ def attention(models) -> tuple[onnx.ModelProto, tuple[np.ndarray, ...]]:
     return model, tuple(weights)
 
 
+def attention_by_hand(x: np.ndarray, Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return q, k, v, the products s of q and k, a, y, and the relevance of y from its entry (1, 2)."""
+    q, k, v = x @ Q, x @ K, x @ V
+    s = q @ k.T
+    a = np.exp(s) / np.exp(s).sum(1, keepdims=True)
+    y = a @ v
+    R = np.zeros_like(y)
+    R[1, 2] = y[1, 2]
+    return q, k, v, s, a, y, R
+
+
 def test_attention(models) -> None:
     """Products of two computed values give half to each; softmax gives x (R - y sum R)."""
     model, (Q, K, V) = attention(models)
     X = np.random.default_rng(0).standard_normal((2, T, D))
     found = ox.explain(model, X, (1, 2), method=ox.LRP("attention")).values
     for x, values in zip(X, found, strict=True):
-        q, k, v = x @ Q, x @ K, x @ V
-        s = q @ k.T
-        a = np.exp(s) / np.exp(s).sum(1, keepdims=True)
-        y = a @ v
-        R = np.zeros_like(y)
-        R[1, 2] = y[1, 2]
+        q, k, v, s, a, y, R = attention_by_hand(x, Q, K, V)
         half = R / stab(y) / 2
         R_a, R_v = a * (half @ v.T), v * (a.T @ half)
         R_s = s * (R_a - a * R_a.sum(1, keepdims=True))
@@ -335,12 +336,7 @@ def test_attention_with_constant_weights(models) -> None:
     X = np.random.default_rng(0).standard_normal((2, T, D))
     found = ox.explain(model, X, (1, 2), method=ox.LRP("attention_cp"))
     for x, values in zip(X, found.values, strict=True):
-        q, k, v = x @ Q, x @ K, x @ V
-        s = q @ k.T
-        a = np.exp(s) / np.exp(s).sum(1, keepdims=True)
-        y = a @ v
-        R = np.zeros_like(y)
-        R[1, 2] = y[1, 2]
+        *_, v, _, a, y, R = attention_by_hand(x, Q, K, V)
         R_v = v * (a.T @ (R / stab(y)))
         close(values, x * ((R_v / stab(v)) @ V.T), 1e-10)
     assert found.relative_delta is not None

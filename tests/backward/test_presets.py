@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from composite_tables import named
 
 import onnxplain as ox
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import PRESETS, preset
 from onnxplain.backward.rules import lrp
 from onnxplain.errors import MethodError
-
-if TYPE_CHECKING:
-    pass
-
-from composite_tables import named
 
 BOX = {"low": -4.0, "high": 4.0}
 
