@@ -290,6 +290,9 @@ def export(
     params: Params = None,
     composite: CompositeName = None,
     output_name: OutputName = None,
+    form: Annotated[
+        str, typer.Option("--form", help="For any runtime (portable), or fast in onnxruntime on cpu or cuda.")
+    ] = "portable",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -299,7 +302,7 @@ def export(
 
     chosen = given.make_method(method, params or [], composite)
     given.check_folder(out, str(out))
-    ox.export(model, out, method=chosen, output=output_name)
+    ox.export(model, out, method=chosen, output=output_name, form=form)
     _speaker(quiet)("wrote", str(out))
 
 

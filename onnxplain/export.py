@@ -24,7 +24,7 @@ from onnxplain.graph.normalize import normalize
 from onnxplain.inputs import choose_explained, choose_output
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
-from onnxplain.runtime.programs import lower
+from onnxplain.runtime.programs import as_form, lower
 
 __all__ = ["Exported", "export"]
 
@@ -57,7 +57,7 @@ def export(
     wrt: str | Sequence[str] | None = None,
     through_softmax: bool = False,
     baselines: ArrayLike | float | None = None,
-    device: str = "cpu",
+    form: str = "portable",
     **parameters: Any,
 ) -> Exported:
     """Write a model together with one of its explanations, in standard ONNX operators.
@@ -80,8 +80,10 @@ def export(
     baselines
         For ``"deep_lift"``, the reference that the file will hold: a number, an array that broadcasts to the
         input, or a dict by input name.  Default 0; for tokens always 0, at the embedding.
-    device
-        Whose form of convolution gradients to write: ``"cpu"`` or ``"cuda"``; both run everywhere.
+    form
+        ``"portable"`` (default): the backward pass as it is written, for any runtime.  ``"cpu"``, ``"cuda"``:
+        rewritten to be fast in onnxruntime on that device (on the CPU, transposed convolutions as plain ones,
+        and masks of rectifiers as steep hard sigmoids).  The model's own nodes stay as they are in all forms.
 
     Returns
     -------
@@ -94,11 +96,13 @@ def export(
     DataInputError
         If the baselines do not fit.
     MethodError
-        If the method needs more than one pass (a path, noise): run these with the Explainer.
+        If the method needs more than one pass (a path, noise): run these with the Explainer; or if there is no
+        such form.
     InvalidModelError
         If the model is broken, or too large for one file.
     """
     chosen = make_method(method, **parameters)
+    written = as_form(form)
     if not isinstance(chosen, OnePass):
         others = ", ".join(name for name, kind in METHODS.items() if issubclass(kind, OnePass))
         raise MethodError(
@@ -124,7 +128,7 @@ def export(
     made = program.model
     attributions = dict(zip(question.wrt, program.attributions, strict=True))
     _finish_outputs(made, originals, infos, attributions, normal.opset)
-    lower(made, device)
+    lower(made, written)
     made.producer_name = "onnxplain"
     made.metadata_props["onnxplain.method"] = repr(chosen)
     proto = ir.to_proto(made)

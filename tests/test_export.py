@@ -58,11 +58,11 @@ def test_the_file_is_standard(method, models, tmp_path) -> None:
 
 
 @every_method
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_nothing_is_baked_in(method, device, models, tmp_path) -> None:
+@pytest.mark.parametrize("form", ["portable", "cpu", "cuda"])
+def test_nothing_is_baked_in(method, form, models, tmp_path) -> None:
     """Another input, another target: another explanation."""
     others = () if method == "visual_backprop" else (1, 2, 3)  # whose mask is the same for all targets
-    path = ox.export(models.conv(), tmp_path / "made.onnx", method=method, device=device).path
+    path = ox.export(models.conv(), tmp_path / "made.onnx", method=method, form=form).path
     x = models.random(2, 2, 8, 8)
     one, turned, *other = (
         stock(path, x=a, target=np.array([t, t]))["attribution/x"]

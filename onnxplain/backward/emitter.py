@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.build import Ops
+from onnxplain.graph.build import Operand, Ops
 from onnxplain.graph.signs import non_negative
 
 __all__ = ["Chooser", "Emitter", "Pair", "Rules"]
@@ -65,6 +65,16 @@ class Emitter(Ops):
         self.memo: dict[Any, Any] = {}
         self.ledger: list[tuple[ir.Node, list[ir.Value], list[ir.Value]]] | None = None
         self._signs: dict[ir.Value, bool] = {}
+
+    def emit(
+        self, op_type: str, inputs: Sequence[Operand], attrs: dict[str, Any] | None = None
+    ) -> ir.Value | tuple[ir.Value, ...]:
+        """Write a node as :meth:`Ops.emit` does, and mark it: lowering may touch it (copies of others not)."""
+        made = super().emit(op_type, inputs, attrs)
+        node = (made if isinstance(made, ir.Value) else made[0]).producer()
+        if node is not None:
+            node.metadata_props[facts.WRITTEN_KEY] = ""
+        return made
 
     def once(self, key: tuple[Any, ...], write: Callable[[], Any]) -> Any:
         """Return what was written under a key, writing it the first time."""

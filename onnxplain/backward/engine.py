@@ -9,12 +9,14 @@ for an operator without a rule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter, Pair, Rules
 from onnxplain.backward.registry import BackwardFunction, Category, OperatorRule, lookup
+from onnxplain.backward.unchosen import nothing_where_zero, unchosen
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
 from onnxplain.graph import facts
@@ -101,26 +103,34 @@ def backward(
     if not nodes and not any(s in wrt for s in seeds):
         raise NotExplainableError(no_path(op.graph, seeds, wrt))
     parts: dict[ir.Value, list[Any]] = {value: [seed] for value, seed in seeds.items()}
-    asked = set(wrt)
+    walk = _Path(reached, set(wrt), unchosen(nodes))
     scope = op.scope
     with op.arithmetic():
         for node in reversed(nodes):
             op.scope = f"{scope}/{node.name}"
-            _step(op, node, parts, reached, asked, rules)
+            _step(op, node, parts, walk, rules)
         op.scope = scope
         return {v: _total(op, v, parts, keep=True) or op.zeros_like(v) for v in wrt}
+
+
+@dataclass(frozen=True)
+class _Path:
+    """What a walk knows: the values on its way, those that are asked for, and :func:`unchosen` nodes."""
+
+    reached: set[ir.Value]
+    asked: set[ir.Value]
+    unchosen: set[ir.Node]
 
 
 def _step(
     op: Emitter,
     node: ir.Node,
     parts: dict[ir.Value, list[Any]],
-    reached: set[ir.Value],
-    asked: set[ir.Value],
+    walk: _Path,
     rules: Rules | None,
 ) -> None:
     """Hand what has arrived at a node's outputs on to its inputs."""
-    gradients = [_total(op, o, parts, keep=o in asked) for o in node.outputs]
+    gradients = [_total(op, o, parts, keep=o in walk.asked) for o in node.outputs]
     if all(g is None for g in gradients):
         return
     rule = lookup(node)
@@ -134,10 +144,10 @@ def _step(
     op.inner_rules = rules.inside(node) if rules is not None else None
     ledger, op.ledger = op.ledger, None  # what a node is written out as counts as the node
     if not any(isinstance(g, Pair) for g in gradients) or getattr(modified, "takes_pairs", False):
-        made = _entries(op, node, rule, modified, gradients, reached)
+        made = _entries(op, node, rule, modified, gradients, walk)
     else:
         halves = [[g.half(k) if isinstance(g, Pair) else g for g in gradients] for k in (0, 1)]
-        both = [_entries(op, node, rule, modified, half, reached) for half in halves]
+        both = [_entries(op, node, rule, modified, half, walk) for half in halves]
         made = [(v, Pair(p, n)) for (v, p), (_, n) in zip(*both, strict=True)]
     op.ledger = ledger
     if ledger is not None:
@@ -152,12 +162,12 @@ def _entries(
     rule: OperatorRule,
     modified: BackwardFunction | None,
     gradients: Sequence[Any],
-    reached: set[ir.Value],
+    walk: _Path,
 ) -> list[tuple[ir.Value, Any]]:
     """Run a rule, and return what it says of each value that somebody needs."""
     view = NodeView.of(node)
     if rule.collective is not None and modified is None:
-        needed = [v for v in dict.fromkeys(used_values(node)) if v in reached and facts.is_float(v)]
+        needed = [v for v in dict.fromkeys(used_values(node)) if v in walk.reached and facts.is_float(v)]
         found = rule.collective(op, view, needed, *gradients)
         return [(used, op.annotate(part, used)) for used, part in found.items()]
     function = modified or rule.vjp
@@ -172,9 +182,11 @@ def _entries(
     wide = facts.dims(node.outputs[0])
     made: list[tuple[ir.Value, Any]] = []
     for value, entry in zip(node.inputs, entries, strict=False):
-        if value is None or value not in reached or entry is None or not facts.is_float(value):
+        if value is None or value not in walk.reached or entry is None or not facts.is_float(value):
             continue
         part = entry if isinstance(entry, (ir.Value, Pair)) else entry()
+        if part is not None and modified is None and node in walk.unchosen:
+            part = nothing_where_zero(op, part, gradients[0])
         if part is not None:
             made.append((value, _fit(op, rule, value, part, wide)))
     return made

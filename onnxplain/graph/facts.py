@@ -13,6 +13,7 @@ from onnxplain._types import Array
 __all__ = [
     "GRADIENT_KEY",
     "REASON_KEY",
+    "WRITTEN_KEY",
     "Dim",
     "attr",
     "broadcast_dims",
@@ -21,6 +22,7 @@ __all__ = [
     "is_constant",
     "is_float",
     "is_integer",
+    "is_written",
     "node_label",
     "rank",
     "same_shape",
@@ -36,6 +38,11 @@ GRADIENT_KEY = "onnxplain.gradient"
 
 #: Metadata key by which a pass says why it could not write a node out.
 REASON_KEY = "onnxplain.reason"
+
+#: Metadata key of the nodes that a walk back wrote, as against the model's own and copies of these.  It goes
+#: along when a graph is copied; what a model brings along is forgotten when it is read, and a finished program
+#: carries none.
+WRITTEN_KEY = "onnxplain.written"
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 INTEGERS = frozenset(
@@ -60,6 +67,11 @@ def is_float(value: ir.Value) -> bool:
 def is_integer(value: ir.Value) -> bool:
     """Tell whether a value holds integers."""
     return value.dtype in INTEGERS
+
+
+def is_written(node: ir.Node) -> bool:
+    """Tell whether a walk back wrote a node: the others are the model's, and no lowering may touch them."""
+    return WRITTEN_KEY in node.metadata_props
 
 
 def is_constant(value: ir.Value | None) -> bool:

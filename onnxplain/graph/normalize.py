@@ -66,6 +66,7 @@ def normalize(
     _forget_negative_dims(model.graph)
     before = model.graph.opset_imports.get("", passes.MIN_OPSET)
     model.ir_version = max(model.ir_version, 8)
+    _forget_marks(model)
     passes.claim_contrib(model)
     for step in (
         common.RemoveInitializersFromInputsPass(),
@@ -152,6 +153,13 @@ def _merge_default_domain(imports: dict[str, int]) -> None:
     if "ai.onnx" in imports:
         version = imports.pop("ai.onnx")
         imports.setdefault("", version)
+
+
+def _forget_marks(model: ir.Model) -> None:
+    """Take every node for the model's own, whatever it says."""
+    for graph in (model.graph, *model.functions.values()):
+        for node in graph.all_nodes():
+            node.metadata_props.pop(facts.WRITTEN_KEY, None)
 
 
 def _forget_negative_dims(graph: ir.Graph) -> None:

@@ -10,12 +10,18 @@ from onnx_ir.passes import common
 
 from onnxplain._types import Arrays
 from onnxplain.backward.program import Program, Question, build, check
-from onnxplain.graph import passes
+from onnxplain.errors import MethodError
+from onnxplain.graph import facts, passes
 from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.passes.flip_transposed_convs import FlippedWeights
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["Programs", "front", "lower"]
+__all__ = ["FORMS", "Form", "as_form", "Programs", "front", "lower"]
+
+#: For whom a finished program is written.
+Form = Literal["portable", "cpu", "cuda"]
+FORMS: tuple[Form, ...] = ("portable", "cpu", "cuda")
 
 
 class Programs:
@@ -38,7 +44,7 @@ class Programs:
         self.device = device
         self.threads = threads
         self.weights = WeightStore()
-        self._flipped: dict[int, tuple[object, ir.TensorProtocol]] = {}
+        self._flipped: FlippedWeights = {}
         self._programs: dict[Question, tuple[Program, Executable]] = {}
         self._fronts: dict[tuple[str, ...], Executable] = {}
         self._checked: set[Question] = set()
@@ -72,13 +78,37 @@ class Programs:
         return held.run(feeds)
 
 
-def lower(
-    model: ir.Model, device: str, flipped: dict[int, tuple[object, ir.TensorProtocol]] | None = None
-) -> None:
-    """Apply the passes that suit a device to a finished program."""
-    if device == "cpu":
+def as_form(name: str) -> Form:
+    """Return the form of this name.
+
+    Raises
+    ------
+    MethodError
+        If there is none.
+    """
+    for form in FORMS:
+        if form == name:
+            return form
+    raise MethodError(f"form '{name}' is unknown; choose one of {', '.join(FORMS)}")
+
+
+def lower(model: ir.Model, form: Form, flipped: FlippedWeights | None = None) -> None:
+    """Give a finished program its form; only nodes that the walk back wrote are touched.
+
+    Parameters
+    ----------
+    model
+        The program; the marks of its nodes are gone afterwards.
+    form
+        ``"cpu"`` and ``"cuda"`` suit it to a device; ``"portable"`` leaves it as it was written.
+    flipped
+        Weights already turned for other programs of the same model.
+    """
+    if form == "cpu":
         passes.FlipTransposedConvs(flipped)(model)
         passes.MaskByHardSigmoid()(model)
+    for node in model.graph.all_nodes():
+        node.metadata_props.pop(facts.WRITTEN_KEY, None)
 
 
 def front(source: ir.Model, names: tuple[str, ...]) -> ir.Model:

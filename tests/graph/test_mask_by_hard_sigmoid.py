@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxplain.backward.program import Question, build
+from onnxplain.graph import facts
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.passes import MaskByHardSigmoid
 
@@ -35,8 +36,19 @@ def masked(
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
 
 
-def lowered(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, bool]:
+def pole(op: str, operands: int = 1) -> onnx.ModelProto:
+    """Mask what may be infinite where the mask is 0."""
+    proto = masked("Greater", 0.0)
+    proto.graph.node[1].input[1] = "p"
+    proto.graph.node.insert(0, onnx.helper.make_node(op, ["g", "y"][:operands], ["p"]))
+    return proto
+
+
+def lowered(proto: onnx.ModelProto, *, ours: bool = True) -> tuple[onnx.ModelProto, bool]:
     model = ir.from_proto(proto)
+    if ours:
+        for node in model.graph:
+            node.metadata_props[facts.WRITTEN_KEY] = ""
     modified = MaskByHardSigmoid()(model).modified
     made = ir.to_proto(model)
     onnx.checker.check_model(made, full_check=True)
@@ -67,11 +79,21 @@ def test_same_numbers_at_and_around_the_bound(test: str, bound: float) -> None:
         masked("Greater", 0.0, kept="other"),
         masked("GreaterOrEqual", 0.0),
         masked("Greater", 1e30),
+        pole("Reciprocal"),
+        pole("Log"),
+        pole("Div", 2),
     ],
-    ids=["rank", "double", "kept where false", "greater or equal", "too large"],
+    ids=[
+        *("rank", "double", "kept where false", "greater or equal", "too large"),
+        *("reciprocal", "logarithm", "quotient"),
+    ],
 )
 def test_left_alone(proto: onnx.ModelProto) -> None:
     assert not lowered(proto)[1]
+
+
+def test_the_models_own_nodes_are_left_alone() -> None:
+    assert not lowered(masked("Greater", 0.0), ours=False)[1]
 
 
 def test_a_mask_used_twice_stays_for_its_other_user() -> None:
@@ -86,7 +108,7 @@ def test_whole_gradient_is_bitwise_equal(models: Any) -> None:
     source = normalize(ir.from_proto(models.conv()))
     program = build(source, Question("y", ("x",)))
     plain = ir.to_proto(program.model)
-    made, modified = lowered(plain)
+    made, modified = lowered(plain, ours=False)  # the marks are there
     assert modified
     assert "Where" not in [n.op_type for n in made.graph.node]
     feeds = {"x": models.random(3, 2, 8, 8), "target": np.array([0, 1, 3])}

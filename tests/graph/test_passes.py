@@ -8,9 +8,10 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from onnxplain.graph import passes
+from onnxplain.graph import facts, passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import infer_shapes, normalize
+from onnxplain.graph.passes.flip_transposed_convs import FlippedWeights
 
 
 def run(model: onnx.ModelProto | ir.Model, **feeds: np.ndarray) -> list[np.ndarray]:
@@ -25,10 +26,17 @@ def ops(model: ir.Model) -> list[str]:
 
 
 def apply(
-    one: ir.passes.InPlacePass, proto: onnx.ModelProto, changed: bool = True, **feeds: np.ndarray
+    one: ir.passes.InPlacePass,
+    proto: onnx.ModelProto,
+    changed: bool = True,
+    written: bool = False,
+    **feeds: np.ndarray,
 ) -> ir.Model:
-    """Run one pass on a loaded model; compare before and after."""
+    """Run one pass on a loaded model (its nodes marked as written by a walk); compare before and after."""
     model = load(proto)
+    if written:
+        for node in model.graph:
+            node.metadata_props[facts.WRITTEN_KEY] = ""
     infer_shapes(model)
     before = run(model, **feeds)
     names = [v.name for v in model.graph.outputs]
@@ -85,9 +93,27 @@ def test_flip_transposed_convs(name, models) -> None:
     node, x, w = CONVS[name]
     text = TEXT.format(x=", ".join(map(str, x)), y=", ".join("ABCDE"[: len(x)]), body=f"y = {node}")
     model = apply(
-        passes.FlipTransposedConvs(), models.make(text, w=models.random(*w)), x=models.random(*x, seed=1)
+        passes.FlipTransposedConvs(),
+        models.make(text, w=models.random(*w)),
+        written=True,
+        x=models.random(*x, seed=1),
     )
     assert ops(model) == ["Conv"]
+
+
+def test_flip_leaves_the_models_own_nodes_alone(models) -> None:
+    text = TEXT.format(x="2, 3, 12, 12", y="A, B, C, D", body="y = ConvTranspose(x, w)")
+    model = models.make(text, w=models.random(3, 5, 3, 3))
+    apply(passes.FlipTransposedConvs(), model, changed=False, x=models.random(2, 3, 12, 12))
+
+
+def test_flip_tells_groups_of_one_weight_apart(models) -> None:
+    """And does not take a weight of the model's own for one that it made."""
+    body = "a = ConvTranspose<group = 2>(x, w) b = ConvTranspose(u, w) y = Concat<axis = 1>(a, b)"
+    text = "m (float[1, 4, 5, 5] x, float[1, 4, 5, 5] u) => (float[A, B, C, D] y) { " + body + " }"
+    model = models.make(text, **{"w": models.random(4, 3, 3, 3), "w/flipped_2": models.random(6, 2, 3, 3)})
+    inputs = {"x": models.random(1, 4, 5, 5, seed=1), "u": models.random(1, 4, 5, 5, seed=2)}
+    apply(passes.FlipTransposedConvs({}), model, written=True, **inputs)
 
 
 @pytest.mark.parametrize(
@@ -103,20 +129,20 @@ def test_flip_leaves_alone(node, models) -> None:
     model = models.make(
         TEXT.format(x="1, 3, 6, 6", y="A, B, C, D", body=f"y = {node}"), w=models.random(3, 2, 3, 3)
     )
-    apply(passes.FlipTransposedConvs(), model, changed=False, x=models.random(1, 3, 6, 6))
+    apply(passes.FlipTransposedConvs(), model, changed=False, written=True, x=models.random(1, 3, 6, 6))
 
 
 def test_flip_leaves_outputs_alone_that_are_much_larger_than_the_input(models) -> None:
     text = TEXT.format(x="1, 3, 2, 2", y="A, B, C, D", body="y = ConvTranspose(x, w)")
     model = models.make(text, w=models.random(3, 2, 7, 7))
-    apply(passes.FlipTransposedConvs(), model, changed=False, x=models.random(1, 3, 2, 2))
+    apply(passes.FlipTransposedConvs(), model, changed=False, written=True, x=models.random(1, 3, 2, 2))
 
 
 def test_flip_holds_a_shared_weight_once(models) -> None:
     body = "a = ConvTranspose(x, w) y = ConvTranspose<pads = [1, 1, 1, 1]>(a, w)"
-    cache: dict[int, tuple[object, ir.TensorProtocol]] = {}
+    cache: FlippedWeights = {}
     proto = models.make(TEXT.format(x="1, 3, 12, 12", y="A, B, C, D", body=body), w=models.random(3, 3, 3, 3))
-    model = apply(passes.FlipTransposedConvs(cache), proto, x=models.random(1, 3, 12, 12))
+    model = apply(passes.FlipTransposedConvs(cache), proto, written=True, x=models.random(1, 3, 12, 12))
     assert len({node.inputs[1] for node in model.graph}) == len(cache) == 1
 
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, lookup
 from onnxplain.backward.rules.base import propagate, written
+from onnxplain.backward.unchosen import nothing_where_zero, unchosen
 from onnxplain.backward.view import NodeView
 
 __all__ = ["interior", "interior_gradient"]
@@ -43,6 +44,7 @@ def interior(node: ir.Node, source: ir.Value) -> list[ir.Node]:
 def interior_gradient(op: Emitter, node: ir.Node, source: ir.Value, g: Any) -> Any:
     """Walk back through a piece by plain gradients; all its values have the shape of its source."""
     nodes = interior(node, source)
+    steep = unchosen(nodes)
     inside = {source, *(o for n in nodes for o in n.outputs)}
     parts: dict[ir.Value, list[Any]] = {node.outputs[0]: [g]}
     for current in reversed(nodes):
@@ -55,6 +57,8 @@ def interior_gradient(op: Emitter, node: ir.Node, source: ir.Value, g: Any) -> A
         for value, entry in zip(current.inputs, entries, strict=False):
             if value is not None and value in inside:
                 part = written(entry)
+                if part is not None and current in steep:
+                    part = nothing_where_zero(op, part, total)
                 if part is not None:
                     parts.setdefault(value, []).append(op.annotate(part, source))
     arrived = parts.get(source)

@@ -1,6 +1,6 @@
 """Write stride-1 transposed convolutions as plain ones, which onnxruntime's CPU kernels run faster.
 
-Cases: ConvTranspose with constant weight, stride 1 in every axis, no output padding, explicit pads that fit
+Cases: ConvTranspose that a walk back wrote (never the model's own), with constant weight, stride 1 in every axis, no output padding, explicit pads that fit
 the kernel, and an output not much larger than its input (a kernel as wide as the image stays as it is).
 ``convT(g, W) = conv(g, flip(W)^T)`` with pads ``d (k - 1) - p``.
 """
@@ -8,6 +8,7 @@ the kernel, and an output not much larger than its input (a kernel as wide as th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -15,7 +16,10 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.graph import facts
 
-__all__ = ["FlipTransposedConvs"]
+__all__ = ["FlipTransposedConvs", "FlippedWeights"]
+
+#: By identity of a weight and number of groups: the weight, which must not go away meanwhile, and its mirror.
+FlippedWeights: TypeAlias = "dict[tuple[int, int], tuple[object, ir.TensorProtocol]]"
 
 _MOST_GROWTH = 2.0
 _SMALL_REACH = 16
@@ -27,23 +31,24 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
     Parameters
     ----------
     cache
-        Flipped weights by the identity of the original tensor; pass one dictionary for all graphs of a
+        Flipped weights by the identity of the original tensor and the number of groups; pass one dictionary for all graphs of a
         model, so that each weight is flipped and held once.
     """
 
-    def __init__(self, cache: dict[int, tuple[object, ir.TensorProtocol]] | None = None) -> None:
+    def __init__(self, cache: FlippedWeights | None = None) -> None:
         super().__init__()
         self.cache = {} if cache is None else cache
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
+        flipped: dict[tuple[ir.Value, int], ir.Value] = {}
         for node in list(model.graph):
-            if node.op_type == "ConvTranspose" and node.domain in ("", "ai.onnx"):
-                modified |= self._lower(model.graph, node)
+            if node.op_type == "ConvTranspose" and facts.is_written(node):
+                modified |= self._lower(model.graph, node, flipped)
         return ir.passes.PassResult(model, modified)
 
-    def _lower(self, graph: ir.Graph, node: ir.Node) -> bool:
+    def _lower(self, graph: ir.Graph, node: ir.Node, flipped: dict[tuple[ir.Value, int], ir.Value]) -> bool:
         weight = node.inputs[1]
         if weight is None or not facts.is_constant(weight) or weight.const_value is None:
             return False
@@ -65,34 +70,42 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
             return False
         group = facts.attr(node, "group", 1)
         assert isinstance(group, int)
-        name = f"{weight.name}/flipped_{group}"
-        flipped = graph.initializers.get(name)
-        if flipped is None:
-            tensor = self._tensor(weight.const_value, group, name)
-            flipped = ir.Value(
-                name=name,
-                shape=ir.Shape(tensor.numpy().shape),
-                type=ir.TensorType(tensor.dtype),
-                const_value=tensor,
-            )
-            graph.register_initializer(flipped)
+        if (weight, group) not in flipped:
+            name = f"{weight.name}/flipped_{group}"
+            while name in graph.initializers:  # the model may use such a name itself
+                name += "_"
+            flipped[weight, group] = self._initializer(graph, weight.const_value, group, name)
         attrs: dict[str, int | Sequence[int]] = {
             "group": group,
             "dilations": dilations,
             "pads": new_pads,
             "kernel_shape": kernel,
         }
-        conv = ir.node("Conv", [node.inputs[0], flipped, *node.inputs[2:]], attrs, name=node.name)
+        conv = ir.node(
+            "Conv", [node.inputs[0], flipped[weight, group], *node.inputs[2:]], attrs, name=node.name
+        )
         new, old = conv.outputs[0], node.outputs[0]
         new.name, new.type, new.shape = old.name, old.type, old.shape
+        conv.metadata_props[facts.WRITTEN_KEY] = ""
         ir.convenience.replace_nodes_and_values(graph, node, [node], [conv], [old], [new])
         return True
 
+    def _initializer(self, graph: ir.Graph, tensor: ir.TensorProtocol, group: int, name: str) -> ir.Value:
+        made = self._tensor(tensor, group, name)
+        value = ir.Value(
+            name=name,
+            shape=ir.Shape(made.numpy().shape),
+            type=ir.TensorType(made.dtype),
+            const_value=made,
+        )
+        graph.register_initializer(value)
+        return value
+
     def _tensor(self, tensor: ir.TensorProtocol, group: int, name: str) -> ir.TensorProtocol:
-        held = self.cache.get(id(tensor))
+        held = self.cache.get((id(tensor), group))
         if held is None:
             made = ir.tensor(_flip(tensor.numpy(), group), name=name)
-            held = self.cache[id(tensor)] = (tensor, made)
+            held = self.cache[id(tensor), group] = (tensor, made)
         return held[1]
 
 
