@@ -96,7 +96,7 @@ def export(
     DataInputError
         If the baselines do not fit.
     MethodError
-        If the method needs more than one pass (a path, noise): run these with the Explainer; or if there is no
+        If the method needs more than one pass (a path, noise): run these with the Explainer.  If there is no
         such form.
     InvalidModelError
         If the model is broken, or too large for one file.

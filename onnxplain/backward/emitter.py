@@ -69,7 +69,7 @@ class Emitter(Ops):
     def emit(
         self, op_type: str, inputs: Sequence[Operand], attrs: dict[str, Any] | None = None
     ) -> ir.Value | tuple[ir.Value, ...]:
-        """Write a node as :meth:`Ops.emit` does, and mark it: lowering may touch it (copies of others not)."""
+        """Write a node as :meth:`Ops.emit` does, and mark it (not so copies of others)."""
         made = super().emit(op_type, inputs, attrs)
         node = (made if isinstance(made, ir.Value) else made[0]).producer()
         if node is not None:

@@ -40,8 +40,8 @@ GRADIENT_KEY = "onnxplain.gradient"
 REASON_KEY = "onnxplain.reason"
 
 #: Metadata key of the nodes that a walk back wrote, as against the model's own and copies of these.  It goes
-#: along when a graph is copied; what a model brings along is forgotten when it is read, and a finished program
-#: carries none.
+#: along when a graph is copied; what a model brings along is forgotten when it is read, and finished programs
+#: carry none.
 WRITTEN_KEY = "onnxplain.written"
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})

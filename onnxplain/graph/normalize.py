@@ -157,9 +157,9 @@ def _merge_default_domain(imports: dict[str, int]) -> None:
 
 def _forget_marks(model: ir.Model) -> None:
     """Take every node for the model's own, whatever it says."""
-    for graph in (model.graph, *model.functions.values()):
-        for node in graph.all_nodes():
-            node.metadata_props.pop(facts.WRITTEN_KEY, None)
+    functions = (node for function in model.functions.values() for node in function.all_nodes())
+    for node in (*model.graph.all_nodes(), *functions):
+        node.metadata_props.pop(facts.WRITTEN_KEY, None)
 
 
 def _forget_negative_dims(graph: ir.Graph) -> None:

@@ -17,7 +17,7 @@ from onnxplain.graph.passes.flip_transposed_convs import FlippedWeights
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["FORMS", "Form", "as_form", "Programs", "front", "lower"]
+__all__ = ["FORMS", "Form", "Programs", "as_form", "front", "lower"]
 
 #: For whom a finished program is written.
 Form = Literal["portable", "cpu", "cuda"]

@@ -39,7 +39,8 @@ CASES = {
     "power": ("p = Pow(x, half) ok = Greater(x, one) y = Where(ok, p, zero)",
               [0, 0, 0.5 / np.sqrt(2), 0, 0.5 / np.sqrt(200), 0]),
     "behind a reshape": (
-        "a = Relu(x) l = Log(a) r = Reshape(l, shape) m = Max(r, low) y = Reshape(m, back)", [0, 0, 1 / 2, 0, 1 / 200, 2]
+        "a = Relu(x) l = Log(a) r = Reshape(l, shape) m = Max(r, low) y = Reshape(m, back)",
+        [0, 0, 1 / 2, 0, 1 / 200, 2],
     ),
 }  # fmt: skip
 

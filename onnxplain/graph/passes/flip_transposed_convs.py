@@ -1,7 +1,8 @@
 """Write stride-1 transposed convolutions as plain ones, which onnxruntime's CPU kernels run faster.
 
-Cases: ConvTranspose that a walk back wrote (never the model's own), with constant weight, stride 1 in every axis, no output padding, explicit pads that fit
-the kernel, and an output not much larger than its input (a kernel as wide as the image stays as it is).
+Cases: ConvTranspose that a walk back wrote (never the model's own), with constant weight, stride 1 in every
+axis, no output padding, explicit pads that fit the kernel, and an output not much larger than its input (a
+kernel as wide as the image stays as it is).
 ``convT(g, W) = conv(g, flip(W)^T)`` with pads ``d (k - 1) - p``.
 """
 
@@ -31,8 +32,8 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
     Parameters
     ----------
     cache
-        Flipped weights by the identity of the original tensor and the number of groups; pass one dictionary for all graphs of a
-        model, so that each weight is flipped and held once.
+        Flipped weights by the identity of the original tensor and the number of groups; pass one dictionary
+        for all graphs of a model, so that each weight is flipped and held once.
     """
 
     def __init__(self, cache: FlippedWeights | None = None) -> None:
