@@ -60,7 +60,7 @@ def parameters(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def make_method(name: str, texts: Sequence[str], composite: str | None = None) -> Method:
-    """Make a method from its name and ``key=value`` pairs; methods inside it are given by name.
+    """Make a method from its name and ``key=value`` pairs.
 
     Parameters
     ----------
@@ -81,23 +81,7 @@ def make_method(name: str, texts: Sequence[str], composite: str | None = None) -
     if composite is not None:
         _refuse_composite(name, kind, composite, given)
         given["composite"] = composite
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        value = given.get(field.name)
-        if not isinstance(value, str):
-            continue
-        kinds = {part.strip() for part in str(field.type).split("|")} - {"None"}
-        if isinstance(field.default, Method):
-            given[field.name] = method(value)
-        elif kinds == {"bool"}:
-            raise MethodError(f"parameter '{field.name}' of '{name}' is true or false, not '{value}'")
-        elif kinds and kinds <= {"int", "float"}:
-            raise MethodError(f"parameter '{field.name}' of '{name}' is a number, not '{value}'")
-        elif kinds == {"tuple[str, ...]"}:
-            given[field.name] = tuple(part.strip() for part in value.split(","))
-    try:
-        return method(name, **given)
-    except TypeError as error:
-        raise MethodError(f"method '{name}' cannot take {', '.join(texts)}: {error}") from error
+    return method(name, **given)
 
 
 def composite_options(texts: Sequence[str], composite: str | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ __all__ = [
     "ModelNotFoundError",
     "NotExplainableError",
     "OnnxplainError",
+    "OptionError",
     "OptionalDependencyError",
     "RuntimeUnavailableError",
     "TargetError",
@@ -61,7 +62,11 @@ class TargetError(OnnxplainError, ValueError):
     """The target does not fit the model's output."""
 
 
-class MethodError(OnnxplainError, ValueError):
+class OptionError(OnnxplainError, ValueError):
+    """An option of an explainer or of a call is not what it may be."""
+
+
+class MethodError(OptionError):
     """A method's parameters make no sense, or do not fit the model."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from onnxplain.layout import Layout, find_layout
 from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem
+from onnxplain.options import Bytes, Count, check_option
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
 from onnxplain.runtime.programs import Programs
@@ -81,6 +82,8 @@ class Explainer:
         threads: int | None = None,
     ) -> None:
         where = resolve(device)
+        memory_budget = check_option("memory_budget", memory_budget, Bytes)
+        threads = check_option("threads", threads, Count | None)
         normal = normalize(load(model), expand=needs_body)
         self._normal = normal
         self.inputs: tuple[InputInfo, ...] = interface.inputs_of(normal.model.graph)
@@ -158,12 +161,15 @@ class Explainer:
             If the graph does not allow it.
         """
         chosen = make_method(method, **parameters)
+        through_softmax = check_option("through_softmax", through_softmax, bool)
+        progress = check_option("progress", progress, bool)
+        internal_batch_size = check_option(
+            "internal_batch_size", internal_batch_size, Count | None, MethodError
+        )
         arrays = check_inputs(inputs, self.inputs)
         name = choose_output(self.outputs, output)
         infos = choose_explained(self.inputs, wrt)
         layout = self._layout(arrays, infos)
-        if internal_batch_size is not None and internal_batch_size < 1:
-            raise MethodError(f"internal_batch_size is {internal_batch_size}; give at least 1")
         question, early = self._question(chosen, name, infos, layout, target, through_softmax)
         predictions: Array | None = None
         if early is not None and isinstance(chosen, OnePass) and not isinstance(target, str):
@@ -209,7 +215,7 @@ class Explainer:
             method=repr(chosen),
             output=(name, explained_value(self._normal, question)),
             rule_table=tuple(row for table in call.rule_tables for row in table),
-            notes=self._notes(name, through_softmax, layout.exact, infos),
+            notes=(*self._notes(name, through_softmax, layout.exact, infos), *_infinite(values)),
             extras=found.extras,
         )
 
@@ -328,6 +334,17 @@ class Explainer:
             f"input '{i.name}' holds tokens and is explained at its embedding" for i in infos if i.token
         ]
         return tuple(notes)
+
+
+def _infinite(values: Arrays) -> Iterator[str]:
+    """Say where attributions are no finite numbers."""
+    for name, array in values.items():
+        count = int((~np.isfinite(array)).sum())
+        if count:
+            yield (
+                f"{count} of the {array.size} attributions of '{name}' are NaN or infinite: the slope is so "
+                "there, or an option of the method or a baseline is too large or too small"
+            )
 
 
 def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options: Any) -> Attribution:

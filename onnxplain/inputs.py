@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -133,7 +133,13 @@ def choose_explained(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | Non
         if not found:
             raise DataInputError("no input of the model is numeric; use a perturbation method")
         return found
-    names = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
+    wrong = f"wrt is {wrt!a:.60}; give the name of an input or of an inner value, or a list of names"
+    if not isinstance(wrt, (str, Iterable)):
+        raise DataInputError(wrong)
+    names = [wrt] if isinstance(wrt, str) else list(wrt)
+    if not all(isinstance(name, str) for name in names):
+        raise DataInputError(wrong)
+    names = list(dict.fromkeys(names))
     if not names:
         raise DataInputError("wrt is empty; name an input or an inner value, or leave it out")
     by_name = {i.name: i for i in inputs}

@@ -342,9 +342,12 @@ def test_demo_is_quiet(folder: Path) -> None:
         (["explain", MODEL, "other.npz"], "no input 'other'"),
         (["explain", MODEL, "digits.npy", "-m", "magic"], "no method 'magic'"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "depth=3"], "no parameter 'depth'"),
-        (["explain", MODEL, "digits.npy", "-p", "n_steps=many"], "'n_steps' .* is a number, not 'many'"),
+        (["explain", MODEL, "digits.npy", "-p", "n_steps=many"], "n_steps is 'many'; give a whole number"),
         (["explain", MODEL, "digits.npy", "-p", "n_steps"], "no key=value"),
-        (["explain", MODEL, "digits.npy", "-p", "multiply_by_inputs=no"], "is true or false, not 'no'"),
+        (
+            ["explain", MODEL, "digits.npy", "-p", "multiply_by_inputs=no"],
+            "is .no.; give True or False",
+        ),
         (["explain", MODEL, "digits.npy", "-c", "epsilon"], "takes no composite; use it with lrp"),
         (["export", MODEL, "out.onnx", "-c", "epsilon"], "'saliency' takes no composite"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "zplus", "-p", "composite=zero"], "given too"),
@@ -354,13 +357,16 @@ def test_demo_is_quiet(folder: Path) -> None:
             ["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "gamma=1"],
             "'epsilon_plus' does not take 'gamma'",
         ),
-        (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "gamma=big"], "'gamma' .* is a number"),
+        (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "gamma=big"], "gamma is 'big'; give a number"),
         (
             ["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "epsilon=big"],
             "epsilon .*'big'; give a number",
         ),
-        (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "zero_params=biases"], "'biases'; it may name"),
-        (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "winner_take_all=no"], "true or false"),
+        (
+            ["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "zero_params=biases"],
+            "'bias' or 'weight'",
+        ),
+        (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "winner_take_all=no"], "give True or False"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "epsilon_gamma_box"], "needs low and high"),
         (
             [

@@ -6,11 +6,12 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnx_ir as ir
+from pydantic import Field
 
 from onnxplain._types import Array, Arrays, FloatArray, Shape
 from onnxplain.backward.engine import path
@@ -76,14 +77,8 @@ class AttentionRollout(Method):
     name: ClassVar[str] = "attention_rollout"
     gradient: bool = True
     head_fusion: Literal["mean", "max", "min"] = "mean"
-    discard_ratio: float = 0.0
+    discard_ratio: Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")] = 0.0
     token: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.head_fusion not in ("mean", "max", "min"):
-            raise MethodError(f"head_fusion '{self.head_fusion}' is unknown; use mean, max or min")
-        if not 0 <= self.discard_ratio < 1:
-            raise MethodError(f"discard_ratio is {self.discard_ratio}; give a number from 0 to below 1")
 
     def attribute(self, problem: Problem) -> Found:
         """Walk back to all attention weights at once, and multiply the layers up."""

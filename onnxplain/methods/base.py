@@ -12,7 +12,9 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.program import Combine, Question
+from onnxplain.errors import MethodError
 from onnxplain.methods.problem import Problem
+from onnxplain.options import check_fields
 
 __all__ = ["Found", "Method", "OnePass"]
 
@@ -43,13 +45,20 @@ class Found:
 
 
 class Method(abc.ABC):
-    """An explanation method.  Subclasses are frozen dataclasses; their fields are their parameters."""
+    """An explanation method.
+
+    Subclasses are frozen dataclasses; their fields are their parameters, and are checked by their annotations
+    (see :mod:`onnxplain.options`).
+    """
 
     #: Name by which the method is found.
     name: ClassVar[str]
 
     #: Whether the baselines of a call are many references, each for all samples.
     takes_distribution: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, MethodError)
 
     def question(self, question: Question) -> Question:
         """Return what the method's walks ask, given the question of a plain gradient."""

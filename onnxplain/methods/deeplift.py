@@ -11,27 +11,15 @@ from onnxplain._types import Arrays, FloatArray
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Combine, Question
-from onnxplain.errors import MethodError
 from onnxplain.methods.base import Found, Method, OnePass
 from onnxplain.methods.problem import Problem
+from onnxplain.options import Weight
 
 __all__ = ["DeepLift", "DeepLiftShap"]
 
-_RULES = ("rescale", "reveal_cancel")
-
 
 def _composite(rule: str, eps: float | None) -> Composite:
-    """Return the composite of a rule.
-
-    Raises
-    ------
-    MethodError
-        If the rule is unknown, or eps negative.
-    """
-    if rule not in _RULES:
-        raise MethodError(f"DeepLIFT has no rule '{rule}'; choose one of {', '.join(_RULES)}")
-    if eps is not None and not eps >= 0:
-        raise MethodError(f"eps is {eps}; give a number of at least 0, or None")
+    """Return the composite of a rule."""
     return preset(f"deep_lift_{rule}", eps=eps)
 
 
@@ -63,10 +51,7 @@ class DeepLift(OnePass):
 
     name: ClassVar[str] = "deep_lift"
     rule: Literal["rescale", "reveal_cancel"] = "rescale"
-    eps: float | None = None
-
-    def __post_init__(self) -> None:
-        self.rules()
+    eps: Weight | None = None
 
     def rules(self) -> Composite:
         """Return the rule's composite."""
@@ -108,11 +93,8 @@ class DeepLiftShap(Method):
     name: ClassVar[str] = "deep_lift_shap"
     takes_distribution: ClassVar[bool] = True
     rule: Literal["rescale", "reveal_cancel"] = "rescale"
-    eps: float | None = None
+    eps: Weight | None = None
     per_reference: bool = False
-
-    def __post_init__(self) -> None:
-        self.rules()
 
     def rules(self) -> Composite:
         """Return the rule's composite."""

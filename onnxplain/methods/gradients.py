@@ -9,6 +9,7 @@ from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Combine
 from onnxplain.methods.base import OnePass
+from onnxplain.options import Positive
 
 __all__ = ["BetaSmooth", "Deconvolution", "GuidedBackprop", "InputXGradient", "Saliency"]
 
@@ -100,10 +101,7 @@ class BetaSmooth(OnePass):
     """
 
     name: ClassVar[str] = "beta_smooth"
-    beta_smooth: float = 10.0
-
-    def __post_init__(self) -> None:
-        self.rules()
+    beta_smooth: Positive = 10.0
 
     def rules(self) -> Composite:
         """Return the smoothed rules."""

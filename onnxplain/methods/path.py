@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from onnxplain.kernels import path as kernels
 from onnxplain.methods import device_path
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.problem import Problem
+from onnxplain.options import Count
 
 __all__ = ["QUADRATURES", "IntegratedGradients", "quadrature"]
 
@@ -31,9 +32,7 @@ def quadrature(name: str, n_steps: int) -> tuple[FloatArray, FloatArray]:
     """
     if name not in QUADRATURES:
         raise MethodError(f"quadrature '{name}' is unknown; choose one of {', '.join(QUADRATURES)}")
-    least = 2 if name == "riemann_trapezoid" else 1
-    if n_steps < least:
-        raise MethodError(f"n_steps is {n_steps}, but '{name}' needs at least {least}")
+    _check_steps(name, n_steps)
     if name == "gausslegendre":
         points, weights = np.polynomial.legendre.leggauss(n_steps)
         return (points + 1) / 2, weights / 2
@@ -44,6 +43,12 @@ def quadrature(name: str, n_steps: int) -> tuple[FloatArray, FloatArray]:
         return steps / (n_steps - 1), weights
     shift = {"riemann_left": 0.0, "riemann_right": 1.0, "riemann_middle": 0.5}[name]
     return (steps + shift) / n_steps, np.full(n_steps, 1.0 / n_steps)
+
+
+def _check_steps(name: str, n_steps: int) -> None:
+    least = 2 if name == "riemann_trapezoid" else 1
+    if n_steps < least:
+        raise MethodError(f"n_steps is {n_steps}, but '{name}' needs at least {least}")
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,15 @@ class IntegratedGradients(Method):
     """
 
     name: ClassVar[str] = "integrated_gradients"
-    n_steps: int = 50
-    method: str = "gausslegendre"
+    n_steps: Count = 50
+    method: Literal[
+        "gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"
+    ] = "gausslegendre"
     multiply_by_inputs: bool = True
 
     def __post_init__(self) -> None:
-        quadrature(self.method, self.n_steps)
+        super().__post_init__()
+        _check_steps(self.method, self.n_steps)
 
     def attribute(self, problem: Problem) -> Found:
         """Sum gradients along the path, a block of rows and steps at a time."""

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar
+from os import PathLike
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
 
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
 from onnxplain.backward.rules.lrp import Bound
-from onnxplain.backward.rules.stabilizer import Stabilize
+from onnxplain.backward.rules.stabilizer import Written
 from onnxplain.errors import MethodError
 from onnxplain.methods.base import OnePass
+from onnxplain.options import OneOf, Weight
 
 __all__ = ["LRP", "ExcitationBackprop"]
+
+
+_Bound: TypeAlias = Annotated[Bound, Field(description="a number, or one per channel")]
+_Composite: TypeAlias = Annotated[
+    str | PathLike[str] | Composite,
+    OneOf(str, PathLike, Composite),
+    Field(description="the name of a composite, the path of a file, or a Composite"),
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,19 +69,23 @@ class LRP(OnePass):
     """
 
     name: ClassVar[str] = "lrp"
-    composite: str | Composite = "epsilon_plus"
-    epsilon: Stabilize | None = None
-    gamma: float | None = None
-    low: Bound | None = None
-    high: Bound | None = None
-    stabilizer: Stabilize | None = None
-    zero_params: tuple[str, ...] | None = None
+    composite: _Composite = "epsilon_plus"
+    epsilon: Weight | Written | None = None
+    gamma: Weight | None = None
+    low: _Bound | None = None
+    high: _Bound | None = None
+    stabilizer: Weight | Written | None = None
+    zero_params: tuple[Literal["bias", "weight"], ...] | None = None
     winner_take_all: bool | None = None
     account: bool = False
 
     def __post_init__(self) -> None:
+        names: Any = self.zero_params
+        if isinstance(names, str):
+            object.__setattr__(self, "zero_params", tuple(name.strip() for name in names.split(",")))
         for key in ("low", "high", "zero_params"):
             object.__setattr__(self, key, _hashable(getattr(self, key)))
+        super().__post_init__()
         if self._composite.reference:
             raise MethodError(
                 f"composite '{self._composite.name}' compares with a reference; use the method deep_lift, or "
@@ -122,6 +138,6 @@ class ExcitationBackprop(OnePass):
 
 def _hashable(value: Any) -> Any:
     """Return lists and arrays as tuples, so that methods can key caches."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return tuple(value)
     return tuple(value.ravel().tolist()) if hasattr(value, "ravel") and value.ndim else value

@@ -8,11 +8,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
-from onnxplain.errors import MethodError
+from onnxplain.backward.program import Question
 from onnxplain.kernels import path as kernels
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.gradients import Saliency
 from onnxplain.methods.problem import Problem
+from onnxplain.methods.registry import method as make_method
+from onnxplain.options import Count, Seed, Weight
 
 __all__ = ["SmoothGrad"]
 
@@ -33,7 +35,7 @@ class SmoothGrad(Method):
     Parameters
     ----------
     method
-        What to average; the signed gradient by default.
+        What to average, a method or the name of one; the signed gradient by default.
     n_samples
         Noisy copies.
     stdevs
@@ -57,22 +59,25 @@ class SmoothGrad(Method):
     """
 
     name: ClassVar[str] = "smooth_grad"
-    method: Method = _SIGNED
-    n_samples: int = 25
-    stdevs: float | None = None
-    noise_level: float = 0.15
+    method: Method | str = _SIGNED
+    n_samples: Count = 25
+    stdevs: Weight | None = None
+    noise_level: Weight = 0.15
     nt_type: Literal["smoothgrad", "smoothgrad_sq", "vargrad"] = "smoothgrad"
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.n_samples < 1:
-            raise MethodError(f"n_samples is {self.n_samples}; give at least 1")
-        if self.nt_type not in ("smoothgrad", "smoothgrad_sq", "vargrad"):
-            raise MethodError(
-                f"nt_type '{self.nt_type}' is unknown; use smoothgrad, smoothgrad_sq or vargrad"
-            )
-        if (self.stdevs is not None and self.stdevs < 0) or self.noise_level < 0:
-            raise MethodError("the noise's standard deviation cannot be negative")
+        super().__post_init__()
+        object.__setattr__(self, "method", make_method(self.method))
+
+    @property
+    def inner(self) -> Method:
+        """What is averaged."""
+        return make_method(self.method)
+
+    def question(self, question: Question) -> Question:
+        """Ask what the inner method asks."""
+        return self.inner.question(question)
 
     def attribute(self, problem: Problem) -> Found:
         """Explain noisy copies in blocks, and combine."""
@@ -86,7 +91,7 @@ class SmoothGrad(Method):
                 k: self._noisy(v, start, copies, stream)
                 for stream, (k, v) in enumerate(problem.features.items())
             }
-            found = self.method.attribute(problem.at(noisy, repeats=copies))
+            found = self.inner.attribute(problem.at(noisy, repeats=copies))
             for k, one in found.values.items():
                 split = one.reshape(copies, problem.n, *one.shape[1:]).astype(np.float64)
                 first[k] += split.sum(0)

@@ -24,10 +24,10 @@ def resolve(device: str) -> Literal["cpu", "cuda"]:
         If the device is unknown, or this onnxruntime has no provider for it.
     """
     available = ort.get_available_providers()
+    if not isinstance(device, str) or (device != "auto" and device not in _PROVIDERS):
+        raise RuntimeUnavailableError(f"device {device!a} is unknown; use 'auto', 'cpu' or 'cuda'")
     if device == "auto":
         return "cuda" if _PROVIDERS["cuda"] in available and _has_gpu() else "cpu"
-    if device not in _PROVIDERS:
-        raise RuntimeUnavailableError(f"device '{device}' is unknown; use 'auto', 'cpu' or 'cuda'")
     if _PROVIDERS[device] not in available:
         raise RuntimeUnavailableError(
             f"this onnxruntime has no {_PROVIDERS[device]}; install onnxruntime-gpu in place of "

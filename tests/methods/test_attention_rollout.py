@@ -380,7 +380,7 @@ def test_tokens_that_do_not_fit_the_input(models) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"head_fusion": "median"}, "head_fusion 'median' is unknown"),
+        ({"head_fusion": "median"}, "head_fusion is 'median'; give 'mean', 'max' or 'min'"),
         ({"discard_ratio": 1.0}, "discard_ratio is 1.0"),
         ({"discard_ratio": -0.1}, "discard_ratio is -0.1"),
     ],

@@ -252,9 +252,9 @@ def test_references_of_unequal_number(models) -> None:
 
 
 def test_parameters_that_make_no_sense() -> None:
-    with pytest.raises(MethodError, match="no rule 'linear'"):
+    with pytest.raises(MethodError, match="rule is 'linear'; give 'rescale' or 'reveal_cancel'"):
         ox.method("deep_lift", rule="linear")
-    with pytest.raises(MethodError, match="eps is -1"):
+    with pytest.raises(MethodError, match="eps is -1; give a number"):
         ox.method("deep_lift_shap", eps=-1)
 
 

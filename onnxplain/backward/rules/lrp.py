@@ -59,7 +59,7 @@ __all__ = [
 Part = Literal["same", "positive", "negative", "up", "down", "square", "one", "low", "high", "zero"]
 
 #: The least or greatest value that an input can take: a number, or one per channel.
-Bound: TypeAlias = "float | tuple[float, ...]"
+Bound: TypeAlias = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)

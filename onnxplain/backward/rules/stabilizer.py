@@ -12,10 +12,13 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
 
-__all__ = ["Stabilize", "Stabilizer", "is_elementwise", "share"]
+__all__ = ["Stabilize", "Stabilizer", "Written", "is_elementwise", "share"]
 
-#: A number (epsilon), or a function ``(op, z) -> stabilised z`` that writes nodes.
-Stabilize: TypeAlias = "float | Callable[[Emitter, ir.Value], ir.Value]"
+#: A function ``(op, z) -> stabilised z`` that writes nodes.
+Written: TypeAlias = Callable[[Emitter, ir.Value], ir.Value]
+
+#: A number (epsilon), or a function that writes nodes.
+Stabilize: TypeAlias = float | Written
 
 
 @dataclass(frozen=True)
