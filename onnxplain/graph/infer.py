@@ -7,13 +7,13 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 
-__all__ = ["infer_dims", "infer_dtype", "infer_node"]
+__all__ = ["ELEMENTWISE", "infer_dims", "infer_dtype", "infer_node"]
 
 _INT64 = frozenset({"Shape", "Size", "NonZero", "ArgMax", "ArgMin"})
 _BOOL = frozenset(
     {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Not", "IsNaN", "IsInf"}
 )
-_ELEMENTWISE = frozenset(
+ELEMENTWISE = frozenset(
     [
         "Abs",
         "Acos",
@@ -93,7 +93,7 @@ def infer_dtype(node: ir.Node, output: int = 0) -> ir.DataType | None:
 
 def infer_dims(node: ir.Node) -> tuple[facts.Dim, ...] | None:
     """Return the output's dimensions for elementwise operators and transpositions, else None."""
-    if node.op_type in _ELEMENTWISE:
+    if node.op_type in ELEMENTWISE:
         used = [i for i in node.inputs if i is not None]
         return facts.broadcast_dims(*(facts.dims(i) for i in used))
     if node.op_type == "Transpose" and node.inputs[0] is not None:
