@@ -6,15 +6,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from onnxplain import plots
 from onnxplain._types import Array, Arrays, FloatArray
+from onnxplain.archive import BROKEN, read_arrays, write_arrays
 from onnxplain.errors import DataInputError
+from onnxplain.text import visible_line
 
 __all__ = ["Attribution"]
 
@@ -83,7 +83,7 @@ class Attribution:
 
     def __repr__(self) -> str:
         """Summarise: method, shapes, delta."""
-        shapes = ", ".join(f"{name} {a.shape}" for name, a in self.arrays.items())
+        shapes = ", ".join(f"{visible_line(name)} {a.shape}" for name, a in self.arrays.items())
         relative = self.relative_delta
         check = "" if relative is None else f", |delta| up to {float(np.max(relative, initial=0)):.2%}"
         return f"Attribution({self.method}: {shapes}{check})"
@@ -108,7 +108,15 @@ class Attribution:
         return plots.draw(self.arrays[name][sample], self.inputs[name][sample], **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one compressed ``.npz`` file (read it with :meth:`load`)."""
+        """Write everything to one compressed ``.npz`` file (read it with :meth:`load`).
+
+        The file appears whole or not at all; what stood there before stays until then.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         meta = {
             "method": self.method,
             "output": self.output,
@@ -123,8 +131,7 @@ class Attribution:
         for kind, item in self.extras.items():
             for name, array in item.items() if isinstance(item, Mapping) else [("", item)]:
                 arrays[f"extras/{kind}/{name}"] = np.asarray(array)
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+        write_arrays(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Attribution:
@@ -133,19 +140,15 @@ class Attribution:
         Raises
         ------
         DataInputError
-            If the file is something else.
+            If the file is missing, damaged, or something else.
         """
+        content = read_arrays(path)
         try:
-            with Path(path).open("rb") as file:  # closed even if it is a broken archive
-                held = np.load(file, allow_pickle=False)
-                if isinstance(held, np.ndarray):
-                    raise ValueError("it holds one array")
-                with held:
-                    content = {k: held[k] for k in held.files}
             return cls._from_content(content)
-        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
+        except (AttributeError, RecursionError, *BROKEN) as error:
             raise DataInputError(
-                f"'{path}' is no saved attribution ({error}); give a file written by Attribution.save"
+                f"'{path}' is no saved attribution ({type(error).__name__}: {error}); give a file written by "
+                "Attribution.save"
             ) from error
 
     @classmethod

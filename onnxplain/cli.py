@@ -6,6 +6,7 @@ shows the traceback.
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from importlib.metadata import version
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from onnxplain.errors import DataInputError, OnnxplainError
+from onnxplain.errors import OnnxplainError
+from onnxplain.text import visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from onnxplain.attribution import Attribution
+    from typing import TextIO
 
 __all__ = ["app", "main"]
 
@@ -38,6 +39,9 @@ class _Group(TyperGroup):
         **extra: Any,
     ) -> Any:
         given = list(sys.argv[1:] if args is None else args)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a letter shows its number
+                stream.reconfigure(errors="backslashreplace")
         try:
             code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except Exception as error:
@@ -46,7 +50,7 @@ class _Group(TyperGroup):
             if "--debug" in given:
                 traceback.print_exc()
             message, code = _told(error)
-            print(f"error: {message}", file=sys.stderr)
+            _tell(f"error: {message}", sys.stderr)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -181,13 +185,14 @@ def explain(
     """Explain one input: show what made the model give this score."""
     import onnxplain as ox
     from onnxplain import command_input as given
+    from onnxplain.command_output import write
     from onnxplain.wording import check_text, prediction_text, read_labels, target_text
 
     say = _speaker(quiet)
     chosen = given.make_method(method, params or [], composite)
     class_names = read_labels(labels) if labels is not None else None
     part_names = read_labels(names) if names is not None else None
-    files = given.destinations(out, source, method)
+    files = given.destinations(out, source, method, model)
     explainer = ox.Explainer(model, device=device)
     image_options = {
         "size": given.pair(size) if size else None,
@@ -222,9 +227,8 @@ def explain(
     for note in dict.fromkeys((*explainer.notes, *result.notes)):
         say("note", note)
     for file in files:
-        for written in _write(
-            result, file, model, source, image.steps if image else (), class_names, part_names
-        ):
+        steps = image.steps if image else ()
+        for written in write(result, file, model, source, steps, class_names, part_names):
             say("wrote", str(written))
 
 
@@ -249,33 +253,16 @@ def inspect(
 ) -> None:
     """Show inputs, outputs and operators, and what would stop an explanation (then exit code 1)."""
     from onnxplain import command_input as given
+    from onnxplain.command_output import inspection_lines
     from onnxplain.inspection import inspect as look
-    from onnxplain.wording import interface_text
 
     options = given.composite_options(params or [], composite)
     found = look(model, output=output_name, composite=composite, **options)
     if not quiet:
-        for title, rows in (("inputs", found.inputs), ("outputs", found.outputs)):
-            print(title)
-            for row in rows:
-                tokens = " (tokens, explained at their embedding)" if getattr(row, "token", False) else ""
-                print(f"  {interface_text(row)}{tokens}")
-        print("operators")
-        table = [("", "operator", "count", "gradient", "LRP rule")]
-        for entry in found.operators:
-            name = f"{entry.domain}::{entry.op_type}" if entry.domain else entry.op_type
-            table.append(("", name, str(entry.count), entry.gradient, entry.rule or "-"))
-        widths = [max(len(row[i]) for row in table) for i in range(5)]
-        for cells in table:
-            print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
-        if found.rule_table is not None:
-            print(f"rules of {composite}")
-            for line in str(found.rule_table).splitlines():
-                print(f"  {line}".rstrip())
-        for note in found.notes:
-            print(f"note: {note}")
+        for line in inspection_lines(found, composite):
+            _tell(line)
     for problem in found.problems:
-        print(f"problem: {problem}", file=sys.stderr)
+        _tell(f"problem: {problem}", sys.stderr)
     if found.problems:
         raise typer.Exit(1)
     if not quiet:
@@ -301,7 +288,6 @@ def export(
     from onnxplain import command_input as given
 
     chosen = given.make_method(method, params or [], composite)
-    given.check_folder(out, str(out))
     ox.export(model, out, method=chosen, output=output_name, form=form)
     _speaker(quiet)("wrote", str(out))
 
@@ -332,61 +318,17 @@ def main() -> None:
     app()
 
 
+def _tell(text: str, file: TextIO | None = None) -> None:
+    """Print one line; what a name or label holds can neither steer the terminal nor end the run."""
+    print(visible_line(text), file=file or sys.stdout)
+
+
 def _speaker(quiet: bool) -> Callable[[str, str], None]:
     def say(name: str, text: str) -> None:
         if not quiet:
-            print(f"{name:<12} {text}")
+            _tell(f"{name:<12} {text}")
 
     return say
-
-
-def _write(
-    result: Attribution,
-    file: Path,
-    model: Path,
-    source: Path,
-    steps: Sequence[str],
-    class_names: list[str] | None,
-    part_names: list[str] | None,
-) -> list[Path]:
-    """Write the result in the form that the file's ending asks for."""
-    from onnxplain.report import rules_of, sample_section, write_report
-    from onnxplain.wording import target_text
-
-    ending = file.suffix.lower()
-    if ending == ".npz":
-        result.save(file)
-        return [file]
-    if ending in (".html", ".htm"):
-        sections = [
-            sample_section(
-                [result],
-                sample,
-                title=f"{source.name}, sample {sample}" if len(result) > 1 else source.name,
-                class_labels=class_names,
-                labels=part_names,
-            )
-            for sample in range(len(result))
-        ]
-        facts = [("model", model.name), ("output", result.output[0]), ("method", result.method)]
-        facts += [("image", ", ".join(steps))] * bool(steps)
-        title = f"Why {model.stem} says what it says"
-        return [
-            write_report(file, title, sections, facts=facts, notes=result.notes, rules=rules_of([result]))
-        ]
-    written = []
-    for sample in range(len(result)):
-        for name in result.arrays:
-            parts = [str(sample)] * (len(result) > 1) + [name.replace("/", "_")] * (len(result.arrays) > 1)
-            one = file.with_name("-".join([file.stem, *parts]) + file.suffix)
-            what = f"{result.method.split('(')[0]} for {target_text(result, sample, class_names)}"
-            figure = result.plot(sample, name=name, labels=part_names, title=what)
-            try:
-                figure.savefig(one, dpi=130)
-            except OSError as error:
-                raise DataInputError(f"cannot write '{one}': {error.strerror or error}") from error
-            written.append(one)
-    return written
 
 
 if __name__ == "__main__":

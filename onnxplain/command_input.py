@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxplain.errors import DataInputError, MethodError, TargetError
+from onnxplain.archive import read_array, read_arrays
+from onnxplain.errors import DataInputError, MethodError, OutputError, TargetError
+from onnxplain.files import check_destination, check_source, is_same_file
 from onnxplain.images import LoadedImage, load_image, preprocessing_for
 from onnxplain.methods import METHODS, Method, method
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "baselines",
-    "check_folder",
     "composite_options",
     "destinations",
     "make_method",
@@ -178,34 +179,24 @@ def target(text: str | None, labels: Sequence[str] | None) -> int | str | tuple[
     return index[0] if len(index) == 1 else index
 
 
-def destinations(out: Sequence[Path] | None, source: Path, method_name: str) -> list[Path]:
+def destinations(out: Sequence[Path] | None, source: Path, method_name: str, model: Path) -> list[Path]:
     """Check the files to write before anything runs.
 
     Raises
     ------
     DataInputError
-        If an ending is unknown or a folder missing.
+        If an ending is unknown.
+    OutputError
+        If a file cannot be put there, or is what is read.
     """
     files = list(out or [Path(f"{source.stem}-{method_name}.png")])
     for file in files:
         if file.suffix.lower() not in ENDINGS:
             raise DataInputError(f"-o {file}: the ending says what to write; use one of {', '.join(ENDINGS)}")
-        check_folder(file, f"-o {file}")
+        check_destination(file)
+        if is_same_file(file, source) or is_same_file(file, model):
+            raise OutputError(f"-o {file}: this file is read; give another to write")
     return files
-
-
-def check_folder(file: Path, what: str) -> None:
-    """Make sure that a file can be put where it is to go.
-
-    Raises
-    ------
-    DataInputError
-        If its folder is missing.
-    """
-    if not file.absolute().parent.is_dir():
-        raise DataInputError(f"{what}: there is no folder '{file.parent}'")
-    if file.is_dir():
-        raise DataInputError(f"{what}: this is a folder; give a file in it")
 
 
 def read(
@@ -246,9 +237,9 @@ def read(
         unfit = [f"--{key}" for key, value in image_options.items() if value is not None]
         if unfit:
             raise DataInputError(f"{', '.join(unfit)}: for images only; {ending} arrays are used as they are")
-        held = _load(source)
-        if isinstance(held, dict):
-            return held, name, None
+        if ending == ".npz":
+            return read_arrays(source), name, None
+        held = read_array(source)
     if name is None and len(known) > 1:
         raise DataInputError(
             f"the model has {len(known)} inputs ({', '.join(known)}); give an .npz file with an array for "
@@ -275,7 +266,7 @@ def baselines(text: str | None, image: LoadedImage | None) -> Any:
             raise DataInputError(f"--baseline {text}: for images only; give a number or a file")
         return image.filled(LEVELS[text.lower()])
     if Path(text).suffix.lower() in (".npy", ".npz"):
-        return _load(Path(text))
+        return read_arrays(text) if text.lower().endswith(".npz") else read_array(text)
     try:
         return number(text, "--baseline")
     except DataInputError:
@@ -287,8 +278,7 @@ def baselines(text: str | None, image: LoadedImage | None) -> Any:
 def _image(
     source: Path, entry: Any, options: Mapping[str, Any]
 ) -> tuple[Arrays, str | None, LoadedImage | None]:
-    if not source.exists():
-        raise DataInputError(f"there is no file '{source}'")
+    check_source(source, "image", DataInputError)
     layout, channels, size = preprocessing_for(entry.shape, options["layout"], options["size"])
     given = {key: value for key, value in options.items() if key not in ("layout", "size")}
     image = load_image(source, size=size, layout=layout, channels=channels, **given)
@@ -301,19 +291,3 @@ def _image(
             )
         array = np.round(array)
     return {entry.name: array.astype(entry.dtype, copy=False)}, None, image
-
-
-def _load(file: Path) -> Any:
-    """Read an array, or a dict of arrays, without ever running code from the file."""
-    if not file.exists():
-        raise DataInputError(f"there is no file '{file}'")
-    try:
-        held = np.load(file, allow_pickle=False)
-        if isinstance(held, np.ndarray):
-            return held
-        with held:
-            return {key: held[key] for key in held.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise DataInputError(
-            f"'{file}' cannot be read as NumPy arrays ({error}); write it with numpy.save or numpy.savez"
-        ) from error

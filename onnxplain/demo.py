@@ -9,7 +9,9 @@ import numpy as np
 
 from onnxplain import plots
 from onnxplain.data import digits_model_path, digits_samples
+from onnxplain.errors import OutputError
 from onnxplain.explainer import Explainer
+from onnxplain.files import check_destination
 from onnxplain.methods import method
 from onnxplain.report import rules_of, sample_section, write_report
 from onnxplain.wording import interface_text, prediction_text
@@ -68,13 +70,17 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
 
     Raises
     ------
-    OSError
-        If the folder cannot be written to.
+    OutputError
+        If the folder cannot be made or written to.
     """
     from tqdm import tqdm
 
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder '{place}': {error.strerror}; choose another") from error
+    check_destination(place / "report.html")
     images, truth = digits_samples()
     chosen = [*EASY, CLOSE, WRONG]
     batch = images[chosen]
@@ -142,11 +148,11 @@ def _title(label: int, top: int, rival: int, index: int) -> str:
 
 def _picture(path: Path, image: Array, results: list[Attribution], row: int, said: str) -> None:
     """One row of overlays, a panel per method."""
-    from onnxplain.plots.canvas import new_figure
+    from onnxplain.plots.canvas import new_figure, save
 
     figure = new_figure(1.9 * len(results), 2.45)
     for ax, result in zip(figure.subplots(1, len(results)), results, strict=True):
         values = next(iter(result.arrays.values()))[row]
         plots.draw(values, image, ax=ax, title=result.method.split("(")[0])
     figure.suptitle(f"{said}: red speaks for {int(results[0].target[row, 0])}, blue against it", fontsize=10)
-    figure.savefig(path, dpi=120)
+    save(figure, path, dpi=120)

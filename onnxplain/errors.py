@@ -6,6 +6,10 @@ ends with a way out. Those that report a wrong argument are also :class:`ValueEr
 
 from __future__ import annotations
 
+from typing import Any
+
+from onnxplain.text import visible_line
+
 __all__ = [
     "DataInputError",
     "ExternalDataError",
@@ -16,6 +20,7 @@ __all__ = [
     "OnnxplainError",
     "OptionError",
     "OptionalDependencyError",
+    "OutputError",
     "RuntimeUnavailableError",
     "TargetError",
     "UnsupportedOperatorError",
@@ -24,7 +29,13 @@ __all__ = [
 
 
 class OnnxplainError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    What a message quotes from a model or a file is made fit for a terminal here, for all errors at once.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*(visible_line(a) if isinstance(a, str) else a for a in args), **options)
 
 
 class ModelNotFoundError(OnnxplainError, FileNotFoundError):
@@ -72,6 +83,13 @@ class MethodError(OptionError):
 
 class RuntimeUnavailableError(OnnxplainError):
     """The asked-for device or execution provider is not there."""
+
+
+class OutputError(OnnxplainError, OSError):
+    """A file cannot be written; what was there before is still there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class OptionalDependencyError(OnnxplainError, ImportError):

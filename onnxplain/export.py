@@ -17,8 +17,10 @@ from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
 from onnxplain.baselines import by_input, finite
-from onnxplain.errors import DataInputError, InvalidModelError, MethodError, TargetError
+from onnxplain.errors import DataInputError, InvalidModelError, MethodError, OutputError, TargetError
+from onnxplain.files import check_destination, is_same_file, replacing
 from onnxplain.graph import facts, interface
+from onnxplain.graph.external import FILES_KEY
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
 from onnxplain.inputs import choose_explained, choose_output
@@ -67,7 +69,7 @@ def export(
     model
         Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
     path
-        Where to write.
+        Where to write; the file appears whole or not at all, and what stood there stays until then.
     method
         A one-pass method: ``"saliency"``, ``"input_x_gradient"``, ``"guided_backprop"``,
         ``"deconvolution"``, ``"lrp"``, ``"deep_lift"``, with its parameters as further keywords.
@@ -100,7 +102,10 @@ def export(
         such form.
     InvalidModelError
         If the model is broken, or too large for one file.
+    OutputError
+        If the file cannot be written, or is one of the model's own.
     """
+    check_destination(path)
     chosen = make_method(method, **parameters)
     written = as_form(form)
     if not isinstance(chosen, OnePass):
@@ -108,7 +113,10 @@ def export(
         raise MethodError(
             f"method '{chosen.name}' needs many passes and cannot be one graph; export one of {others}"
         )
-    normal = normalize(load(model), expand=needs_body)
+    loaded = load(model)
+    if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
+        raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
+    normal = normalize(loaded, expand=needs_body)
     graph = normal.model.graph
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
     name = choose_output(outputs, output)
@@ -141,7 +149,8 @@ def export(
         raise InvalidModelError(
             f"the explained model cannot be written as one file ({error}); files end at 2 GiB"
         ) from error
-    destination.write_bytes(content)
+    with replacing(destination) as file:
+        file.write(content)
     return Exported(
         destination,
         tuple(i.name for i in proto.graph.input),

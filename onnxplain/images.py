@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxplain.errors import DataInputError
+from onnxplain.files import check_source
 
 if TYPE_CHECKING:
     import os
@@ -207,8 +208,7 @@ def preprocessing_for(
 def _open(file: Path, channels: int, steps: list[str]) -> Image.Image:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if not file.exists():
-        raise DataInputError(f"there is no file '{file}'")
+    check_source(file, "image", DataInputError)
     try:
         with Image.open(file) as held:
             held.load()

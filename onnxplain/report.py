@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxplain import plots
+from onnxplain.files import replacing
 from onnxplain.plots.layout import guess_kind, without_batch_of_one
 from onnxplain.wording import percent, prediction_text, target_text, total_of
 
@@ -133,8 +134,8 @@ def write_report(
 
     Raises
     ------
-    OSError
-        If it cannot be written.
+    OutputError
+        If it cannot be written; what stood there is still there.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -154,9 +155,9 @@ def write_report(
         rules=[(method, table) for method, table in rules if table],
         sections=sections,
     )
-    file = Path(path)
-    file.write_text(page, encoding="utf-8")
-    return file
+    with replacing(path) as file:
+        file.write(page.encode("utf-8", "backslashreplace"))
+    return Path(path)
 
 
 def sample_section(

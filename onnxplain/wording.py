@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxplain.errors import DataInputError
+from onnxplain.files import TEXT_BYTES, check_source
 
 if TYPE_CHECKING:
     import os
@@ -41,6 +42,7 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
         If the file is missing, empty or malformed.
     """
     file = Path(path)
+    check_source(file, "list of labels", DataInputError, TEXT_BYTES)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -54,7 +56,7 @@ def read_labels(path: str | os.PathLike[str]) -> list[str]:
                 rows = [held[str(i)] for i in range(len(held))]
                 held = [row[-1] if isinstance(row, list) else row for row in rows]
             labels = [str(label) for label in held]
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise DataInputError(
                 f"'{file}' is no list of labels ({error}); "
                 "give a JSON list, or an object with the keys 0, 1, ..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -352,7 +353,7 @@ def test_demo_is_quiet(folder: Path) -> None:
         (["export", MODEL, "out.onnx", "-c", "epsilon"], "'saliency' takes no composite"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "zplus", "-p", "composite=zero"], "given too"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "zminus"], "no composite 'zminus'; choose"),
-        (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "none.toml"], "cannot read the composite"),
+        (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "none.toml"], "there is no file 'none.toml'"),
         (
             ["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "gamma=1"],
             "'epsilon_plus' does not take 'gamma'",
@@ -412,7 +413,7 @@ def test_demo_is_quiet(folder: Path) -> None:
         (["explain", MODEL, "digits.npy", "--size", "28"], "--size: for images only"),
         (["explain", MODEL, "digits.npy", "--baseline", "black"], "for images only"),
         (["explain", MODEL, "digits.npy", "--baseline", "red"], "give a number"),
-        (["explain", MODEL, "digits.npy", "--labels", "none.txt"], "cannot read the labels"),
+        (["explain", MODEL, "digits.npy", "--labels", "none.txt"], "there is no file 'none.txt'"),
         (["explain", MODEL, "digits.npy", "-o", "a.doc"], "the ending says"),
         (["explain", MODEL, "digits.npy", "-o", "no/where/a.png"], "there is no folder"),
         (["explain", MODEL, "three.png", "--size", "32"], "takes images of 28 x 28"),
@@ -426,6 +427,19 @@ def test_demo_is_quiet(folder: Path) -> None:
         (["explain", MODEL], "[Mm]issing argument"),
         (["frobnicate"], "[Nn]o such command"),
         (["export", MODEL, "no/where/out.onnx"], "there is no folder"),
+        (["export", MODEL, "."], "this is a folder"),
+        (["export", MODEL, "/dev/null"], "a pipe, a socket or a device"),
+        (["export", "mine.onnx", "mine.onnx"], "the model itself lies there"),
+        (["explain", MODEL, "three.png", "-o", "three.png"], "this file is read"),
+        (["explain", MODEL, "three.png", "-o", "folder.png"], "this is a folder"),
+        (["explain", MODEL, "damaged.npz"], "cannot be read as NumPy arrays"),
+        (["explain", MODEL, "/dev/zero"], "a pipe, a socket or a device"),
+        (["explain", "/dev/zero", "digits.npy"], "a pipe, a socket or a device"),
+        (["explain", "pipe", "digits.npy"], "a pipe, a socket or a device"),
+        (["explain", MODEL, "pipe"], "a pipe, a socket or a device"),
+        (["explain", MODEL, "digits.npy", "--labels", "pipe"], "a pipe, a socket or a device"),
+        (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "pipe.toml"], "a pipe, a socket or a device"),
+        (["explain", MODEL, "digits.npy", "--baseline", "pipe.npy"], "a pipe, a socket or a device"),
         (["export", MODEL, "out.onnx", "-m", "ig"], "many passes"),
         (["demo", "-o", "digits.npy"], "digits.npy"),
     ],
@@ -436,6 +450,11 @@ def test_errors_take_one_line(arguments: list[str], words: str, folder: Path) ->
     np.save("pickled.npy", np.array([{}, None], dtype=object))
     np.save("flat.npy", np.zeros(5, np.float32))
     np.savez("other.npz", other=np.zeros(5))
+    Path("damaged.npz").write_bytes(Path("other.npz").read_bytes()[:-60])
+    shutil.copy(MODEL, "mine.onnx")
+    Path("folder.png").mkdir()
+    for name in ("pipe", "pipe.npy", "pipe.toml"):
+        os.mkfifo(name)
     before = sorted(path.name for path in folder.iterdir())
     assert re.search(words, failure(*arguments))
     assert sorted(path.name for path in folder.iterdir()) == before

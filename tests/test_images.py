@@ -140,7 +140,7 @@ def test_unreadable_files(tmp_path: Path, picture: Path) -> None:
     cut.write_bytes(picture.read_bytes()[:2000])
     with pytest.raises(DataInputError, match="cannot be read as an image"):
         load_image(cut)
-    with pytest.raises(DataInputError, match="cannot be read as an image"):
+    with pytest.raises(DataInputError, match="is a folder"):
         load_image(tmp_path)
 
 

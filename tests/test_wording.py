@@ -33,7 +33,7 @@ def test_broken_labels(text: str, tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(DataInputError, match="labels"):
         read_labels(file)
-    with pytest.raises(DataInputError, match="cannot read"):
+    with pytest.raises(DataInputError, match="there is no file"):
         read_labels(tmp_path / "none.txt")
 
 

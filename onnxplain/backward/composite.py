@@ -18,6 +18,7 @@ from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError
 from onnxplain.graph import facts
 from onnxplain.graph.gates import signal
 from onnxplain.graph.regions import regions
+from onnxplain.text import visible_line
 
 __all__ = ["Composite", "Match", "RuleTable"]
 
@@ -112,8 +113,9 @@ class RuleTable:
 
     def __str__(self) -> str:
         """Format as a table."""
-        widths = [max((len(r[k]) for r in self.rows), default=0) for k in range(3)]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in self.rows)
+        rows = [tuple(visible_line(cell) for cell in row) for row in self.rows]
+        widths = [max((len(r[k]) for r in rows), default=0) for k in range(3)]
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in rows)
 
 
 @dataclass(frozen=True, repr=False)

@@ -40,6 +40,7 @@ from onnxplain.backward.rules.base import Rule
 from onnxplain.backward.rules.catalogue import RULES, make_rule
 from onnxplain.backward.rules.stabilizer import Stabilizer
 from onnxplain.errors import MethodError
+from onnxplain.files import TEXT_BYTES, check_source
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -74,6 +75,7 @@ def read(path: Path, preset: Callable[..., Composite]) -> Composite:
 
 def _read(path: Path, preset: Callable[..., Composite], open_files: tuple[Path, ...]) -> Composite:
     """Read a composite; ``open_files`` are those that led here by what they extend."""
+    check_source(path, "composite", MethodError, TEXT_BYTES)
     try:
         text = path.read_text(encoding="utf-8-sig")
         content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -13,7 +14,10 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ft2font import FT2Font
 
+from onnxplain.files import replacing
+
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
@@ -32,6 +36,7 @@ __all__ = [
     "paint",
     "png",
     "printable",
+    "save",
     "symmetric_colours",
 ]
 
@@ -66,6 +71,18 @@ def png(figure: Figure, dpi: float = 110.0) -> bytes:
     with io.BytesIO() as buffer:
         figure.savefig(buffer, format="png", dpi=dpi)
         return buffer.getvalue()
+
+
+def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 110.0) -> None:
+    """Write a figure in the form that the file's ending asks for, in one step.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with replacing(path) as file:
+        figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=dpi)
 
 
 def colour_map(cmap: str | Colormap | None) -> Colormap:

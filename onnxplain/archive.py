@@ -1,0 +1,109 @@
+"""``.npz`` archives of arrays by name, whatever the names, read without ever trusting them.
+
+NumPy's own reader takes ``x.npy`` for the file of ``x``, runs into zlib's errors where an archive is damaged,
+and allocates what a header claims.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays
+from onnxplain.errors import DataInputError
+from onnxplain.files import check_source, replacing
+
+__all__ = ["BROKEN", "read_array", "read_arrays", "write_arrays"]
+
+#: What reading a damaged archive or array may raise.
+BROKEN = (
+    KeyError, TypeError, ValueError, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError,
+    SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+_ENDING = ".npy"
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
+    """Write one compressed ``.npz`` file, in one step.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(_to_entry(name), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> Arrays:
+    """Read an ``.npz`` file.  Every entry's checksum is compared before its content is used.
+
+    Raises
+    ------
+    DataInputError
+        If the file is missing, damaged, or something else.
+    """
+    check_source(path, "array", DataInputError)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {_to_name(i.filename): _array(archive.read(i)) for i in archive.infolist()}
+    except BROKEN as error:
+        raise _unread(path, error) from error
+
+
+def read_array(path: str | os.PathLike[str]) -> Array:
+    """Read an ``.npy`` file.
+
+    Raises
+    ------
+    DataInputError
+        If the file is missing, damaged, or something else.
+    """
+    check_source(path, "array", DataInputError)
+    try:
+        held = np.load(path, allow_pickle=False)
+        if isinstance(held, np.ndarray):
+            return held
+        held.close()
+    except BROKEN as error:
+        raise _unread(path, error) from error
+    raise DataInputError(f"'{path}' is an archive of arrays; give it the ending .npz")
+
+
+def _unread(path: str | os.PathLike[str], error: BaseException) -> DataInputError:
+    return DataInputError(
+        f"'{path}' cannot be read as NumPy arrays ({type(error).__name__}: {error}); write it with "
+        "numpy.save or numpy.savez"
+    )
+
+
+def _array(content: bytes) -> Array:
+    """Read one array, whose header may claim no more than there is."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version in readers:
+        shape, _, dtype = readers[version](file)
+        if not dtype.hasobject and dtype.itemsize * int(np.prod(shape, dtype=object)) > len(content):
+            raise ValueError("it ends before its array does")
+    file.seek(0)
+    return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _to_entry(name: str) -> str:
+    """Write a name so that an archive keeps it: zip ends names at a zero byte, and knows one slash."""
+    return re.sub(r"[%\\\x00-\x1f\x7f]", lambda c: f"%{ord(c[0]):02X}", name) + _ENDING
+
+
+def _to_name(entry: str) -> str:
+    return re.sub(r"%([0-9A-F]{2})", lambda h: chr(int(h[1], 16)), entry.removesuffix(_ENDING))

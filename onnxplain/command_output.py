@@ -1,0 +1,123 @@
+"""What the command line writes: files in the form that their ending asks for, and tables for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxplain.report import rules_of, sample_section, write_report
+from onnxplain.text import visible_line
+from onnxplain.wording import interface_text, target_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnxplain.attribution import Attribution
+    from onnxplain.inspection import Inspection
+
+__all__ = ["inspection_lines", "write"]
+
+
+def write(
+    result: Attribution,
+    file: Path,
+    model: Path,
+    source: Path,
+    steps: Sequence[str],
+    class_names: list[str] | None,
+    part_names: list[str] | None,
+) -> list[Path]:
+    """Write a result in the form that the file's ending asks for.
+
+    Parameters
+    ----------
+    result
+        What to write.
+    file
+        Where to: ``.npz``, ``.html``, or a picture, of which there is one for each sample and input.
+    model, source
+        Where it came from, for titles.
+    steps
+        What was done to an image.
+    class_names, part_names
+        Names of classes, and of features or tokens.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be written.
+    """
+    ending = file.suffix.lower()
+    if ending == ".npz":
+        result.save(file)
+        return [file]
+    if ending in (".html", ".htm"):
+        sections = [
+            sample_section(
+                [result],
+                sample,
+                title=f"{source.name}, sample {sample}" if len(result) > 1 else source.name,
+                class_labels=class_names,
+                labels=part_names,
+            )
+            for sample in range(len(result))
+        ]
+        facts = [("model", model.name), ("output", result.output[0]), ("method", result.method)]
+        facts += [("image", ", ".join(steps))] * bool(steps)
+        title = f"Why {model.stem} says what it says"
+        return [
+            write_report(file, title, sections, facts=facts, notes=result.notes, rules=rules_of([result]))
+        ]
+    return _pictures(result, file, class_names, part_names)
+
+
+def _pictures(
+    result: Attribution, file: Path, class_names: list[str] | None, part_names: list[str] | None
+) -> list[Path]:
+    from onnxplain.plots.canvas import save
+
+    written = []
+    for sample in range(len(result)):
+        for name in result.arrays:
+            parts = [str(sample)] * (len(result) > 1)
+            parts += [_file_part(name)] * (len(result.arrays) > 1)
+            one = file.with_name("-".join([file.stem, *parts]) + file.suffix)
+            what = f"{result.method.split('(')[0]} for {target_text(result, sample, class_names)}"
+            save(result.plot(sample, name=name, labels=part_names, title=what), one, dpi=130)
+            written.append(one)
+    return written
+
+
+def _file_part(name: str) -> str:
+    """Make an input's name part of a file's name, which must stay in its folder and fit there."""
+    return "".join("_" if letter in '/\\:*?"<>|' else letter for letter in visible_line(name))[:80]
+
+
+def inspection_lines(found: Inspection, composite: str | None) -> list[str]:
+    """Lay out what an inspection found."""
+    lines = []
+    for title, rows in (("inputs", found.inputs), ("outputs", found.outputs)):
+        lines.append(title)
+        for row in rows:
+            tokens = " (tokens, explained at their embedding)" if getattr(row, "token", False) else ""
+            lines.append(f"  {interface_text(row)}{tokens}")
+    lines.append("operators")
+    table = [["operator", "count", "gradient", "LRP rule"]]
+    for entry in found.operators:
+        name = f"{entry.domain}::{entry.op_type}" if entry.domain else entry.op_type
+        cells = (name, str(entry.count), entry.gradient, entry.rule or "-")
+        table.append([visible_line(cell) for cell in cells])
+    widths = [max(len(row[i]) for row in table) for i in range(4)]
+    lines += [
+        "  " + "  ".join(c.ljust(width) for c, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    if found.rule_table is not None:
+        lines.append(f"rules of {composite}")
+        lines += [f"  {line}".rstrip() for line in str(found.rule_table).splitlines()]
+    return lines + [f"note: {note}" for note in found.notes]
