@@ -189,7 +189,10 @@ REFUSED: dict[str, tuple[str, str]] = {
         'extends = "zminus"',
         r"there is no composite 'zminus'; choose one of .*epsilon_plus",
     ),
-    "extends a file": ('extends = "none.toml"', r"there is no file '.*none.toml'; check the path of the composite"),
+    "extends a file": (
+        'extends = "none.toml"',
+        r"there is no file '.*none.toml'; check the path of the composite",
+    ),
     "extends itself": ('extends = "mine.toml"', r"'mine.toml' extends this file.*; let one .* a preset"),
     "options": ("options = 3", r"options is 3; give a table"),
     "option": ("options = {gamma = 1}", r"composite 'epsilon' does not take 'gamma'; it takes epsilon, "),
