@@ -13,6 +13,7 @@ from onnxplain.errors import DataInputError
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array, check_inputs
 from onnxplain.layout import Layout
+from onnxplain.runtime.axes import first
 
 __all__ = ["by_input", "find_baselines", "finite"]
 
@@ -62,7 +63,7 @@ def find_baselines(
         if info.role in ("token", "number") and start is not None:
             ids = check_inputs({info.name: start}, [replace(info, shape=None)])[info.name]
             embed = _many_embedded if many else _embedded
-            out |= embed(ids, info, arrays, features, layout, values)
+            out |= embed(ids, info, arrays, layout, values)
             continue
         for entry in info.entries:
             check = _references if many else _baseline
@@ -147,34 +148,29 @@ def _embedded(
     ids: Array,
     info: InputInfo,
     arrays: Arrays,
-    features: Arrays,
     layout: Layout,
     values: Callable[[tuple[str, ...], Arrays], Arrays],
 ) -> Arrays:
     """Return the embeddings of token ids that are baselines."""
     start = _baseline(ids, info.name, arrays[info.name], None)
     made = values(info.entries, {**arrays, info.name: start})
-    return {e: v[None] if v.ndim < features[e].ndim else v for e, v in made.items()}
+    return {e: first(v, layout.axes[e]) for e, v in made.items()}
 
 
 def _many_embedded(
     ids: Array,
     info: InputInfo,
     arrays: Arrays,
-    features: Arrays,
     layout: Layout,
     values: Callable[[tuple[str, ...], Arrays], Arrays],
 ) -> Arrays:
     """Return the embeddings of token ids that are references, one after the other."""
-    axis, array = layout.axes[info.name], arrays[info.name]
-    rows = array[None] if axis is None else np.moveaxis(array, axis, 0)
+    axis = layout.axes[info.name]
     made = []
-    for row in _references(ids, info.name, rows, axis):
+    for row in _references(ids, info.name, first(arrays[info.name], axis), axis):
         fed = row if axis is None else np.repeat(np.expand_dims(row, axis), layout.n, axis)
         made.append(values(info.entries, {**arrays, info.name: fed}))
-    return {
-        e: np.stack([v[e] if v[e].ndim < features[e].ndim else v[e][0] for v in made]) for e in info.entries
-    }
+    return {e: np.stack([first(v[e], layout.axes[e])[0] for v in made]) for e in info.entries}
 
 
 def _of_one_length(references: Arrays) -> Arrays:

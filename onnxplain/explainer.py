@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from onnxplain._types import Array, ArrayLike, Arrays, IntArray
+from onnxplain._types import ArrayLike, Arrays
 from onnxplain.attribution import Attribution
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import Question, explained_value
 from onnxplain.baselines import find_baselines
-from onnxplain.errors import DataInputError, MethodError
+from onnxplain.batching import Batching, one_sample
+from onnxplain.errors import MethodError
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
@@ -24,8 +25,9 @@ from onnxplain.inputs import (
     check_target,
     choose_explained,
     choose_output,
+    is_predicted,
 )
-from onnxplain.layout import Layout, find_layout
+from onnxplain.layout import Layout
 from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem
@@ -33,6 +35,7 @@ from onnxplain.options import Bytes, Count, check_option
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
 from onnxplain.runtime.programs import Programs
+from onnxplain.samples import Samples, confirm, find_samples
 
 __all__ = ["Explainer", "explain"]
 
@@ -91,6 +94,7 @@ class Explainer:
         self.notes = normal.notes
         self.memory_budget = memory_budget
         self._memory = MemoryModel(normal.model)
+        self._batching = Batching(normal.model, self.inputs)
         self._programs = Programs(normal, where, threads)
 
     @property
@@ -106,7 +110,8 @@ class Explainer:
         dict of arrays, by output name.
         """
         arrays = check_inputs(inputs, self.inputs)
-        return self._values(tuple(o.name for o in self.outputs), arrays, self._layout(arrays, ()))
+        names = tuple(o.name for o in self.outputs)
+        return self._samples(arrays, (), names, None).values(names)
 
     def __call__(
         self,
@@ -118,6 +123,7 @@ class Explainer:
         output: str | None = None,
         wrt: str | Sequence[str] | None = None,
         through_softmax: bool = False,
+        batch_axes: int | Mapping[str, int | None] | None = None,
         internal_batch_size: int | None = None,
         progress: bool = False,
         **parameters: Any,
@@ -129,8 +135,9 @@ class Explainer:
         inputs
             (N, ...) array, or arrays by input name.
         target
-            Which score: an int, one per sample, an index tuple for outputs with more axes (or one per
-            sample), ``"predicted"`` for each sample's highest, None for a model with a single score.
+            Which score: an int, a list with one per sample, an index tuple for outputs with more axes (or a
+            list of one per sample), ``"predicted"`` for each sample's highest, None for a model with a single
+            score.  It indexes one sample's output; where the arrays are one sample, the whole output.
         method
             A method, or its name (see ``onnxplain.METHODS``), with its parameters as further keywords.
         baselines
@@ -144,6 +151,11 @@ class Explainer:
             token inputs, at their embedding).
         through_softmax
             Explain the probability of a classifier that ends in Softmax, instead of the score before it.
+        batch_axes
+            Where samples lie in the inputs: an axis, or axes by input name (None where all samples share an
+            input; inputs that are left out have none).  Default: where the graph proves that samples do not
+            touch one another (axis 0, or the one named after the batch); if nowhere, the arrays are one
+            sample, and the result's notes say why.  What is given here and not proven is checked by running.
         internal_batch_size
             Rows to run at once (default: as many as fit in the memory budget).
         progress
@@ -169,20 +181,22 @@ class Explainer:
         arrays = check_inputs(inputs, self.inputs)
         name = choose_output(self.outputs, output)
         infos = choose_explained(self.inputs, wrt)
-        layout = self._layout(arrays, infos)
-        question, early = self._question(chosen, name, infos, layout, target, through_softmax)
-        predictions: Array | None = None
-        if early is not None and isinstance(chosen, OnePass) and not isinstance(target, str):
-            found_target = early  # the one walk brings the predictions along
-        else:
-            predictions = self._values(tuple(o.name for o in self.outputs), arrays, layout)[name]
-            found_target, _ = check_target(target, layout.n, predictions.shape, predictions, name)
-        question = replace(question, target_axes=found_target.shape[1])
-        features, entry_axes = self._features(arrays, infos, layout)
-        many = chosen.takes_distribution
-        starts = find_baselines(
-            baselines, infos, arrays, features, layout, lambda n, fed: self._values(n, fed, layout), many=many
-        )
+        samples = self._samples(arrays, infos, (name,), batch_axes)
+        entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
+        question = Question(name, entries, through_softmax=through_softmax)
+        self._programs.check(chosen.question(question))
+        about, predictions = samples.output(name), None
+        if about is None or not isinstance(chosen, OnePass) or is_predicted(target):
+            predictions = samples.values(tuple(o.name for o in self.outputs))[name]
+            about = samples.output(name)
+            assert about is not None
+        rows = None if predictions is None else about.rows(predictions)
+        found_target = check_target(target, samples.n, about.shape, rows, name, samples.layout.mixed)
+        question = replace(question, target_axes=found_target.shape[1], output_axis=about.axis)
+        self._programs.program(chosen.question(question))
+        features, samples = samples.features()
+        layout, many = samples.layout, chosen.takes_distribution
+        starts = find_baselines(baselines, infos, arrays, features, layout, samples.values, many=many)
         twice = chosen.question(question).composite.reference  # the activations of the reference too
         budget = self.memory_budget // 2 if twice else self.memory_budget
         call = Call(
@@ -190,145 +204,78 @@ class Explainer:
             question,
             found_target,
             {k: v for k, v in arrays.items() if k not in features},
-            {**layout.axes, **entry_axes},
-            layout.exact or self._batch_size(internal_batch_size, arrays, layout, features, name, budget),
+            layout.axes,
+            layout.exact or self._batch_size(internal_batch_size, samples, features, budget),
             layout.exact,
+            about.axis,
             progress,
             with_predictions=predictions is None,
         )
-        rows = np.arange(layout.n)
-        problem = Problem(call, features, rows, {}, starts) if many else Problem(call, features, rows, starts)
+        numbers = np.arange(samples.n)
+        problem = Problem(call, features, numbers, *(({}, starts) if many else (starts,)))
         found = chosen.attribute(problem)
-        values = {i.name: self._back(i, found.values, arrays, call.axes) for i in infos}
-        total = sum(v.reshape(layout.n, -1).astype(np.float64).sum(1) for v in found.values.values())
+        if predictions is None:
+            predictions = np.asarray(found.predictions)
+            if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
+                samples.values((name,))
+                return self(
+                    inputs, target, chosen, baselines=baselines, output=output, wrt=wrt,
+                    through_softmax=through_softmax, batch_axes=batch_axes,
+                    internal_batch_size=internal_batch_size, progress=progress,
+                )  # fmt: skip
+        explained = explained_value(self._normal, question)
+        if explained == name:
+            confirm(found.score, about.rows(predictions), found_target, name)
+        total = sum(v.reshape(samples.n, -1).astype(np.float64).sum(1) for v in found.values.values())
+        values = {i.name: samples.back(i, found.values) for i in infos}
         return Attribution(
             arrays=values,
-            inputs={
-                i.name: arrays[i.name] if i.name in arrays else self._back(i, features, arrays, call.axes)
-                for i in infos
-            },
+            inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
             target=found_target,
             score=found.score,
-            predictions=np.asarray(found.predictions if predictions is None else predictions),
+            predictions=predictions,
             delta=None if found.reference is None else np.asarray(total - found.reference),
             reference=found.reference,
             method=repr(chosen),
-            output=(name, explained_value(self._normal, question)),
+            output=(name, explained),
             rule_table=tuple(row for table in call.rule_tables for row in table),
-            notes=(*self._notes(name, through_softmax, layout.exact, infos), *_infinite(values)),
+            notes=(*self._notes(name, through_softmax, layout, infos), *_infinite(values)),
             extras=found.extras,
         )
 
-    def _layout(self, arrays: Arrays, infos: Sequence[InputInfo]) -> Layout:
-        main = next((i.name for i in infos if i.name in arrays), self.inputs[0].name)
-        return find_layout(arrays, self.inputs, self.outputs, main, [i.name for i in infos])
-
-    def _question(
+    def _samples(
         self,
-        method: Method,
-        output: str,
-        infos: Sequence[InputInfo],
-        layout: Layout,
-        target: Any,
-        through_softmax: bool,
-    ) -> tuple[Question, IntArray | None]:
-        """Return what to ask, and the target if it is certain; refuse what cannot be asked before a run."""
-        entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
-        question = Question(output, entries, through_softmax=through_softmax)
-        first = method.question(question)
-        self._programs.check(first)
-        info = next(o for o in self.outputs if o.name == output)
-        main = next((i for i in (*infos, *self.inputs) if i.shape), None)
-        shape = layout.output_shape(info, main.shape[0] if main is not None and main.shape else None)
-        if shape is None:
-            return question, None
-        early, _ = check_target(target, layout.n, shape, None, output)
-        self._programs.program(replace(first, target_axes=early.shape[1]))
-        return question, early
-
-    def _values(self, names: tuple[str, ...], arrays: Arrays, layout: Layout) -> Arrays:
-        """Compute outputs or inner values; where the batch is fixed, in pieces."""
-        made = [(self._programs.values(names, part), n) for part, n in layout.pieces(arrays)]
-        if len(made) == 1 and layout.exact in (None, made[0][1]):
-            return made[0][0]
-        out: Arrays = {}
-        for name in names:
-            parts = [
-                values[name][:n] if values[name].shape[:1] == (layout.exact,) else values[name]
-                for values, n in made
-            ]
-            out[name] = np.concatenate(parts) if parts[0].ndim else parts[0]
-        return out
-
-    def _features(
-        self, arrays: Arrays, infos: Sequence[InputInfo], layout: Layout
-    ) -> tuple[Arrays, dict[str, int | None]]:
-        """Return what is varied, batch axis first: float inputs, embeddings, inner values."""
-        features: Arrays = {}
-        axes: dict[str, int | None] = {}
-        for info in infos:
-            inner = tuple(e for e in info.entries if e not in arrays)
-            made = self._values(inner, arrays, layout) if inner else {}
-            for entry in info.entries:
-                array = arrays[entry] if entry in arrays else made[entry]
-                axis = layout.axes[entry] if entry in arrays else 0
-                if entry not in arrays and array.shape[:1] != (layout.n,):
-                    if layout.n != 1:
-                        raise DataInputError(
-                            f"inner value '{entry}' has shape {array.shape} for {layout.n} samples, so its "
-                            "first axis is not the batch; explain one sample at a time"
-                        )
-                    axis = None
-                axes[entry] = axis
-                features[entry] = array[None] if axis is None else np.moveaxis(array, axis, 0)
-        return features, axes
-
-    def _batch_size(
-        self,
-        wanted: int | None,
         arrays: Arrays,
-        layout: Layout,
-        features: Arrays,
-        output: str,
-        budget: int,
-    ) -> int:
-        axes = layout.axes
-        shape = next(o.shape for o in self.outputs if o.name == output)
-        if shape is not None and (not shape or isinstance(shape[0], int)):
-            return 1  # the output has no batch axis, so rows would be mixed up
-        loose = [k for k, v in arrays.items() if axes[k] is None and v.ndim and k not in features]
-        if any(axes.get(k, 0) is None for k in features) or (loose and layout.n == 1):
+        infos: Sequence[InputInfo],
+        outputs: tuple[str, ...],
+        batch_axes: int | Mapping[str, int | None] | None,
+    ) -> Samples:
+        run = self._programs.values
+        return find_samples(arrays, infos, self.inputs, outputs, self._batching, run, batch_axes)
+
+    def _batch_size(self, wanted: int | None, samples: Samples, features: Arrays, budget: int) -> int:
+        layout = samples.layout
+        if layout.whole or any(layout.axes[k] is None for k in features):
             return 1
         if wanted is not None:
             return wanted
-        shapes = {
-            k: tuple(1 if axis == axes[k] else d for axis, d in enumerate(v.shape)) for k, v in arrays.items()
-        }
-        return self._memory.batch_size(shapes, budget)
-
-    def _back(self, info: InputInfo, values: Arrays, arrays: Arrays, axes: dict[str, int | None]) -> Array:
-        """Bring attributions into the input's shape; those of embeddings are summed over their axes."""
-        total: Any = 0
-        for entry in info.entries:
-            array = values[entry]
-            if info.role in ("token", "number"):
-                array = array.sum(axis=tuple(range(arrays[info.name].ndim, array.ndim)))
-                array = array.reshape(arrays[info.name].shape)
-            else:
-                axis = axes[entry]
-                array = array[0] if axis is None else np.moveaxis(array, 0, axis)
-            total = total + array
-        return np.asarray(total)
+        inputs = {k: layout.axes[k] for k in samples.arrays}
+        return self._memory.batch_size(one_sample(samples.shapes, inputs), budget)
 
     def _notes(
-        self, output: str, through: bool, exact: int | None, infos: Sequence[InputInfo]
+        self, output: str, through: bool, layout: Layout, infos: Sequence[InputInfo]
     ) -> tuple[str, ...]:
         notes = list(self.notes)
         value = next(v for v in self._normal.model.graph.outputs if v.name == output)
         if before_softmax(value) is not None and not through:
             notes.append("the score before the closing Softmax is explained")
-        if exact is not None:
-            how = "one by one" if exact == 1 else f"in batches of exactly {exact}"
+        if layout.mixed is not None:
+            notes.append(
+                f"the arrays are one sample, run whole: {layout.mixed}; where you know better, say "
+                "batch_axes="
+            )
+        if layout.exact is not None:
+            how = "one by one" if layout.exact == 1 else f"in batches of exactly {layout.exact}"
             notes.append(f"the model has a fixed batch size, so samples are run {how}")
         notes += [
             f"input '{i.name}' holds tokens and is explained at its embedding" for i in infos if i.token

@@ -17,6 +17,7 @@ from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
 from onnxplain.baselines import by_input, finite
+from onnxplain.batching import Batching, without
 from onnxplain.errors import DataInputError, InvalidModelError, MethodError, OutputError, TargetError
 from onnxplain.files import check_destination, is_same_file, replacing
 from onnxplain.graph import facts, interface
@@ -43,11 +44,15 @@ class Exported:
         Names: those of the model, then ``target`` (unless the output is a single score).
     outputs
         Names: those of the model, then ``attribution/<input>`` for each input explained.
+    mixed
+        Why the inputs are one sample, so that ``target`` indexes the whole output; None where samples lie
+        along a batch axis.
     """
 
     path: Path
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    mixed: str | None = None
 
 
 def export(
@@ -91,7 +96,8 @@ def export(
     -------
     Exported
         The file's inputs and outputs.  ``target`` is int64, (N,) class indices; (N, k) index tuples for
-        outputs with more axes.
+        outputs with more axes.  Where samples cannot be told apart, N is 1 and the index is one of the whole
+        output.
 
     Raises
     ------
@@ -121,11 +127,13 @@ def export(
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
     name = choose_output(outputs, output)
     infos = choose_explained(inputs, wrt)
+    axis, mixed = _output_axis(normal.model, inputs, infos, name)
     question = Question(
         name,
         tuple(dict.fromkeys(e for i in infos for e in i.entries)),
         chosen.rules(),
-        _target_axes(next(o for o in outputs if o.name == name), inputs),
+        _target_axes(next(o for o in outputs if o.name == name), axis),
+        axis,
         cut=False,
         through_softmax=through_softmax,
         combine=chosen.combination(),
@@ -155,6 +163,7 @@ def export(
         destination,
         tuple(i.name for i in proto.graph.input),
         tuple(o.name for o in proto.graph.output),
+        mixed,
     )
 
 
@@ -195,17 +204,24 @@ def _references(
     return found
 
 
-def _target_axes(output: interface.OutputInfo, inputs: Sequence[interface.InputInfo]) -> int:
-    """Return the length of a target index; outputs whose first axis is not the batch are indexed in full."""
-    dims = output.shape
-    if dims is None:
+def _output_axis(
+    model: ir.Model, inputs: Sequence[interface.InputInfo], infos: Sequence[interface.InputInfo], output: str
+) -> tuple[int | None, str | None]:
+    """Return the axis of an output along which samples lie, None for nowhere, and why nowhere."""
+    main = next((i.name for i in infos if i in inputs), inputs[0].name)
+    layout = Batching(model, inputs).exported(main, [i.name for i in infos], [output])
+    value = next(v for v in model.graph.outputs if v.name == output)
+    return layout.axis_of(output, facts.dims(value)), layout.mixed
+
+
+def _target_axes(output: interface.OutputInfo, axis: int | None) -> int:
+    """Return the length of a target index: the axes of one sample's output, 0 if it is a single score."""
+    if output.shape is None:
         raise TargetError(
             f"the rank of output '{output.name}' is unknown; run onnx.shape_inference on the model first"
         )
-    batches = {i.shape[0] for i in inputs if i.shape}
-    if not dims or (isinstance(dims[0], int) and dims[0] not in batches):
-        return 0 if all(d == 1 for d in dims) else len(dims)
-    return 0 if all(d == 1 for d in dims[1:]) else len(dims) - 1
+    dims = without(output.shape, axis)
+    return 0 if all(d == 1 for d in dims) else len(dims)
 
 
 def _finish_outputs(

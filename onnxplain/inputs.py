@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from onnxplain._types import Array, ArrayLike, Arrays, IntArray
+from onnxplain._types import Array, ArrayLike, Arrays, IntArray, Shape
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph.interface import InputInfo, OutputInfo
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_target",
     "choose_explained",
     "choose_output",
+    "is_predicted",
 ]
 
 
@@ -172,78 +174,95 @@ def as_array(given: object, what: str) -> Array:
 
 
 def check_target(
-    target: object, n: int, shape: tuple[int, ...], prediction: Array | None, output: str
-) -> tuple[IntArray, tuple[int, ...]]:
-    """Return the targets as int64 (N, k), and the shape of one sample's output.
+    target: object, n: int, each: Shape, predictions: Array | None, output: str, mixed: str | None = None
+) -> IntArray:
+    """Return the targets as int64 (N, k), k the number of axes of one sample's output (0 if it is one score).
 
     Parameters
     ----------
     target
-        None, ``"predicted"``, an int, one int per sample, an index tuple, or one tuple per sample.
+        None, ``"predicted"``, an int, a list of one int per sample, an index tuple, or a list of one tuple
+        per sample.  Axes of length 1 may be left out of a tuple.
     n
         Number of samples.
-    shape
-        Shape of the whole prediction.
-    prediction
-        The prediction, for ``"predicted"``; None if it is not yet known, which makes that target 0.
+    each
+        Shape of one sample's output.
+    predictions
+        (N, ...), for ``"predicted"``.
     output
         Name, for messages.
+    mixed
+        Why the arrays of the call are one sample, for messages.
 
     Raises
     ------
     TargetError
         If it does not fit the output, or is out of range.
     """
-    batched = len(shape) > 0 and shape[0] == n
-    if not batched and n != 1:
-        raise TargetError(
-            f"output '{output}' has shape {shape} for {n} samples, so its first axis is not the batch; "
-            "explain one sample at a time"
-        )
-    each = shape[1:] if batched else shape
-    size = int(np.prod(each, dtype=np.int64))
+    size = math.prod(each)
+    what = f"output '{output}' has shape {each}" + (" per sample" if mixed is None else "")
+    why = "" if mixed is None else f" (the arrays of the call are one sample: {mixed})"
     if target is None:
         if size == 1:
-            return np.zeros((n, 0), np.int64), each
+            return np.zeros((n, 0), np.int64)
         raise TargetError(
-            f"output '{output}' has {size} scores per sample {each}; say which one with target= (an index, "
-            "or 'predicted' for the highest)"
+            f"{what}, so it has {size} scores{why}; say which one with target= (an index, or 'predicted' for "
+            "the highest)"
         )
-    if isinstance(target, str):
-        if target != "predicted":
-            raise TargetError(f"target '{target}' is unknown; give an index, or 'predicted'")
+    if is_predicted(target):
         if size == 1:
-            return np.zeros((n, 0), np.int64), each
-        best = np.zeros(n, np.int64) if prediction is None else prediction.reshape(n, -1).argmax(1)
-        return np.stack(np.unravel_index(best, each), axis=1).astype(np.int64), each
-    found = _indices(target, n, len(each), output, each)
+            return np.zeros((n, 0), np.int64)
+        assert predictions is not None
+        best = predictions.reshape(n, -1).argmax(1)
+        return np.stack(np.unravel_index(best, each), axis=1).astype(np.int64)
+    found = _indices(target, n, each, what, why)
     for axis, length in enumerate(each):
         low, high = int(found[:, axis].min()), int(found[:, axis].max())
         if low < -length or high >= length:
             bad = high if high >= length else low
             raise TargetError(
-                f"target {bad} is out of range: axis {axis + 1} of output '{output}' has {length} entries "
-                f"(0 to {length - 1})"
+                f"target {bad} is out of range: axis {axis} of {each}, the shape of output '{output}', has "
+                f"{length} entries (0 to {length - 1}){why}"
             )
         found[:, axis] %= length
-    return found, each
+    return found
 
 
-def _indices(target: object, n: int, k: int, output: str, each: tuple[int, ...]) -> IntArray:
-    wanted = "one index" if k == 1 else f"a tuple of {k} indices" if k else "None"
-    each_text = f"output '{output}' has shape {each} per sample, so a target is {wanted}"
+def is_predicted(target: object) -> bool:
+    """Tell whether a target is whatever each sample scores highest for.
+
+    Raises
+    ------
+    TargetError
+        If it is another word.
+    """
+    if isinstance(target, str) and target != "predicted":
+        raise TargetError(f"target '{target}' is unknown; give an index, or 'predicted'")
+    return isinstance(target, str)
+
+
+def _indices(target: object, n: int, each: Shape, what: str, why: str) -> IntArray:
+    """Return an index for every sample, (n, k)."""
+    long = [k for k, length in enumerate(each) if length != 1]
+    k = len(each)
+    wanted = f"a tuple of {k} indices" if len(long) > 1 else "one index" if k else "None"
+    text = f"{what}, so a target is {wanted}{why}"
     try:
         array = np.asarray(target)
-    except ValueError:
-        raise TargetError(f"{each_text}, or one per sample; not {target!r}") from None
-    if array.dtype.kind not in "iu":
-        raise TargetError(f"a target is an integer index, not {target!r}; {each_text}")
-    if k == 1 and array.ndim == 0:
-        return np.full((n, 1), int(array), np.int64)
-    if k == 1 and array.shape == (n,) and not isinstance(target, tuple):
-        return array.astype(np.int64).reshape(n, 1)
-    if array.shape == (k,):
-        return np.tile(array.astype(np.int64), (n, 1))
-    if array.shape == (n, k):
-        return array.astype(np.int64)
-    raise TargetError(f"{each_text}, or one per sample ({n}); got shape {array.shape}")
+    except (ValueError, OverflowError):
+        raise TargetError(f"{text}, or a list of one per sample; not {target!r}") from None
+    if array.dtype.kind not in "iu" or (array.dtype.kind == "u" and array.max(initial=0) > 2**62):
+        raise TargetError(f"a target is an integer index, not {target!r}; {text}")
+    array = array.astype(np.int64)
+    for axes in (list(range(k)), long):  # in full, or without the axes of length 1
+        if isinstance(target, tuple) or array.ndim == 0 or (n == 1 and array.ndim == 1 and len(axes) > 1):
+            rows = np.broadcast_to(array.reshape(1, -1), (n, array.size))
+        else:
+            rows = array.reshape(n, -1) if array.shape[:1] == (n,) and array.ndim <= 2 else array
+        if axes and rows.shape == (n, len(axes)):
+            full = np.zeros((n, k), np.int64)
+            full[:, axes] = rows
+            return full
+    if k == 0 and not array.any() and array.shape in ((), (n,)):
+        return np.zeros((n, 0), np.int64)
+    raise TargetError(f"{text}, or a list of one per sample ({n}); got shape {array.shape}")

@@ -1,17 +1,33 @@
-"""How the samples of a call lie in its arrays: which axis of each input is the batch."""
+"""How the samples of a call lie in its arrays: which axis of each input is the batch.
+
+Names of axes and equal lengths only suggest where samples lie; what counts is the proof of
+:mod:`onnxplain.graph.batch`.  Where nothing is proven, the arrays of a call are one sample.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, product
 
 import numpy as np
 
-from onnxplain._types import Arrays
+from onnxplain._types import Arrays, Shape
 from onnxplain.errors import DataInputError
-from onnxplain.graph.interface import InputInfo, OutputInfo
+from onnxplain.graph.batch import Batch, Mixed
+from onnxplain.graph.interface import InputInfo
 
-__all__ = ["Layout", "find_layout"]
+__all__ = ["Axes", "Layout", "Prove", "find_layout"]
+
+#: Position of the batch axis by name; None where there is none.
+Axes = dict[str, "int | None"]
+
+#: Proves where samples lie, from axes and shapes by input, for any batch size (True) or only for this one.
+Prove = Callable[[Axes, Mapping[str, Shape], bool], "Batch | Mixed"]
+
+_BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
+_MOST_GUESSES = 24
 
 
 @dataclass(frozen=True)
@@ -26,11 +42,30 @@ class Layout:
         Position of the batch axis by input name; None where there is none.
     exact
         Samples that the model demands at once (a fixed batch), or None.
+    inner
+        Position of the batch axis by name of an output or inner value, as far as it is proven.
+    mixed
+        Why the arrays are one sample although they might be several: the node that mixes them, and how.
     """
 
     n: int
-    axes: dict[str, int | None]
-    exact: int | None
+    axes: Axes
+    exact: int | None = None
+    inner: Mapping[str, int | None] = field(default_factory=dict)
+    mixed: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the arrays of the call are one sample, which can be neither cut nor repeated."""
+        return all(axis is None for axis in self.axes.values())
+
+    def axis_of(self, name: str, shape: Sequence[object] | None) -> int | None:
+        """Return where samples lie in an output or inner value of this shape (or rank), None for nowhere."""
+        if name in self.inner:
+            return self.inner[name]
+        if self.exact == 1 and shape and shape[0] == 1:
+            return 0  # run one by one, so that nothing can be mixed
+        return None
 
     def pieces(self, arrays: Arrays) -> Iterator[tuple[Arrays, int]]:
         """Cut inputs into what the model takes at once, with the number of samples that count in each."""
@@ -45,96 +80,124 @@ class Layout:
             }
             yield part, min(self.exact, self.n - start)
 
-    def output_shape(self, output: OutputInfo, batch: object) -> tuple[int, ...] | None:
-        """Return the shape that an output will have, if that is certain before running.
-
-        Parameters
-        ----------
-        output
-            The output.
-        batch
-            The model's own word for its batch axis: a name, or a number where it is fixed.
-        """
-        shape = output.shape
-        if not shape or not all(isinstance(d, int) for d in shape[1:]):
-            return None
-        if len(shape) == 1 and not isinstance(shape[0], int):
-            return None  # exporters also name the only axis of a few scores after the batch
-        sizes = tuple(d for d in shape[1:] if isinstance(d, int))
-        if shape[0] == batch and batch is not None and any(a is not None for a in self.axes.values()):
-            return (self.n, *sizes)
-        return (shape[0], *sizes) if isinstance(shape[0], int) else None
-
 
 def find_layout(
-    arrays: Arrays,
+    shapes: Mapping[str, Shape],
     inputs: Sequence[InputInfo],
-    outputs: Sequence[OutputInfo],
     main: str,
     explained: Sequence[str],
+    prove: Prove,
 ) -> Layout:
-    """Find each input's batch axis, from names of axes, or else from their lengths.
+    """Find each input's batch axis: what names and lengths suggest, and the graph proves.
 
     Parameters
     ----------
-    arrays
-        The inputs as given.
-    inputs, outputs
+    shapes
+        Of the arrays as given, by input.
+    inputs
         What the model says of them.
     main
-        The input whose first axis is the batch.
+        The input whose axis is looked for first.
     explained
         Names of the inputs that are explained; they all need a batch axis, or else there is no batch.
+    prove
+        The proof.
 
     Raises
     ------
     DataInputError
-        If inputs disagree on the number of samples.
+        If inputs disagree on the number of samples, or the model takes another number.
     """
-    by_name = {i.name: i for i in inputs}
-    shape = by_name[main].shape
-    symbol = shape[0] if shape else None
-    if arrays[main].ndim == 0 or (isinstance(symbol, int) and _has_no_batch(symbol, outputs)):
-        if isinstance(symbol, int) and len(arrays[main]) != symbol:
+    declared = {i.name: i.shape for i in inputs}
+    shape = declared[main]
+    fixed = shape[0] if shape and isinstance(shape[0], int) and shape[0] > 0 else None
+    if not shapes[main]:
+        return Layout(1, dict.fromkeys(shapes, None))
+    if fixed is not None:
+        return _fixed(shapes, declared, main, fixed, prove)
+    refused: Mixed | None = None
+    for axis in _main_axes(shapes[main], shape):
+        n = shapes[main][axis]
+        others = [k for k in shapes if k != main]
+        choices = [_side_axes(shapes[k], declared[k], n, shape and shape[axis]) for k in others]
+        for chosen in islice(product(*choices), _MOST_GUESSES):
+            axes: Axes = {main: axis, **dict(zip(others, chosen, strict=True))}
+            if n > 1 and any(k in axes and axes[k] is None and shapes[k] for k in explained):
+                continue
+            found = prove(axes, shapes, True)
+            if isinstance(found, Batch):
+                return Layout(n, axes, None, found.axes)
+            refused = refused or found
+    _same_number(shapes, declared, main)
+    return _whole(shapes, refused)
+
+
+def _main_axes(shape: Shape, declared: Sequence[object] | None) -> list[int]:
+    """Return the axes along which samples may lie: one named after the batch, the first, other free ones."""
+    free = [k for k in range(len(shape)) if declared is None or not isinstance(declared[k], int)]
+    named = [k for k in free if declared and _BATCH_NAME.fullmatch(str(declared[k] or ""))]
+    return list(dict.fromkeys([*named[:1], *(k for k in (0,) if k in free), *named[1:]]))
+
+
+def _side_axes(
+    shape: Shape, declared: Sequence[object] | None, n: int, symbol: object
+) -> tuple[int | None, ...]:
+    """Return the axes of another input along which the same samples may lie, likeliest first."""
+    dims = declared or (None,) * len(shape)
+    free = [k for k, d in enumerate(dims) if not isinstance(d, int) and shape[k] == n]
+    named = [k for k in free if isinstance(symbol, str) and dims[k] == symbol]
+    return (*dict.fromkeys([*named, *free]), None)
+
+
+def _fixed(
+    shapes: Mapping[str, Shape],
+    declared: Mapping[str, Sequence[object] | None],
+    main: str,
+    batch: int,
+    prove: Prove,
+) -> Layout:
+    """Find the layout of a model whose first axis has a fixed length."""
+    n = shapes[main][0]
+    axes: Axes = {main: 0}
+    for name, shape in shapes.items():
+        dims = declared[name] or (None,) * len(shape)
+        if name != main:
+            axes[name] = next((k for k, d in enumerate(dims) if d == batch and shape[k] == n), None)
+    once = {
+        k: tuple(batch if axis == axes[k] else d for axis, d in enumerate(shape))
+        for k, shape in shapes.items()
+    }
+    found = prove(axes, once, False)
+    if isinstance(found, Batch):
+        return Layout(n, axes, batch, found.axes)
+    if batch == 1:
+        return Layout(n, axes, 1)  # each sample has a run of its own
+    if n != batch:
+        spelled = ", ".join("?" if d is None else str(d) for d in declared[main] or ())
+        raise DataInputError(
+            f"input '{main}' must have shape ({spelled}), not {shapes[main]}: the {batch} entries of its "
+            f"first axis are one sample, since {found.node} {found.reason}"
+        )
+    return _whole(shapes, found)
+
+
+def _whole(shapes: Mapping[str, Shape], refused: Mixed | None) -> Layout:
+    why = None if refused is None else f"{refused.node} {refused.reason}"
+    return Layout(1, dict.fromkeys(shapes, None), mixed=why)
+
+
+def _same_number(
+    shapes: Mapping[str, Shape], declared: Mapping[str, Sequence[object] | None], main: str
+) -> None:
+    """Raise if another input, whose axis bears the name of the batch, has another length."""
+    symbol = (declared[main] or (None,))[0]
+    for name, shape in shapes.items():
+        dims = declared[name] or ()
+        if name == main or not isinstance(symbol, str) or symbol not in dims:
+            continue
+        axis = list(dims).index(symbol)
+        if shape[axis] != shapes[main][0]:
             raise DataInputError(
-                f"input '{main}' must have shape {by_name[main].spelled}, not {arrays[main].shape}: this "
-                "model takes one sample, without a batch axis"
+                f"input '{main}' has {shapes[main][0]} samples, but input '{name}' has {shape[axis]} (axis "
+                f"{axis} of {shape}); give both the same number"
             )
-        return Layout(1, dict.fromkeys(arrays, None), None)
-    if shape and _batch_is_elsewhere(shape, outputs):
-        return Layout(1, dict.fromkeys(arrays, None), None)  # time first, say: one sample
-    n = arrays[main].shape[0]
-    axes: dict[str, int | None] = {}
-    for name, array in arrays.items():
-        dims = by_name[name].shape or (None,) * array.ndim
-        if name == main:
-            axes[name] = 0
-        elif isinstance(symbol, str) and symbol in dims:
-            axes[name] = axis = dims.index(symbol)
-            if array.shape[axis] != n:
-                raise DataInputError(
-                    f"input '{main}' has {n} samples, but input '{name}' has {array.shape[axis]} (axis "
-                    f"{axis} of {array.shape}); give both the same number"
-                )
-        elif isinstance(symbol, int):
-            axes[name] = next((k for k, d in enumerate(dims) if d == symbol and array.shape[k] == n), None)
-        else:
-            free = [k for k, d in enumerate(dims) if not isinstance(d, int) and array.shape[k] == n]
-            axes[name] = free[0] if free else None
-    if n > 1 and any(k in arrays and axes[k] is None and arrays[k].ndim for k in explained):
-        return Layout(1, dict.fromkeys(arrays, None), None)  # the first axis is a sequence, say: one sample
-    return Layout(n, axes, symbol if isinstance(symbol, int) and symbol > 0 else None)
-
-
-def _batch_is_elsewhere(shape: Sequence[object], outputs: Sequence[OutputInfo]) -> bool:
-    """Tell whether outputs begin with another named axis of the main input than its first."""
-    first = {o.shape[0] for o in outputs if o.shape}
-    return shape[0] not in first and any(isinstance(d, str) and d in first for d in shape[1:])
-
-
-def _has_no_batch(first: int, outputs: Sequence[OutputInfo]) -> bool:
-    """Tell whether the fixed first axis of the main input comes back as that of no output, so is no batch."""
-    return first > 1 and all(
-        o.shape is not None and (not o.shape or (isinstance(o.shape[0], int) and o.shape[0] != first))
-        for o in outputs
-    )

@@ -84,7 +84,7 @@ CALLS = {
     "int for maps": ("maps", np.ones((2, 2, 5, 5)), {"target": 1}, Target,
                      ("'y'", "(3, 5, 5)", "tuple of 3 indices")),
     "map target too high": ("maps", np.ones((2, 2, 5, 5)), {"target": (0, 5, 0)}, Target,
-                            ("target 5", "axis 2", "0 to 4")),
+                            ("target 5", "axis 1 of (3, 5, 5)", "0 to 4")),
     "output": ("mlp", X, {"output": "z"}, Target, ("no output 'z'", "y")),
     "inner value": ("mlp", X, {"wrt": "hidden"}, DataInput, ("'hidden'", "inspect", "netron")),
     "no wrt": ("mlp", X, {"wrt": []}, DataInput, ("wrt is empty", "leave it out")),

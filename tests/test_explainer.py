@@ -116,8 +116,9 @@ def test_outputs_without_a_batch_axis(models) -> None:
     explainer = ox.Explainer(model)
     found = explainer(models.random(1, 4), (2, 1), SIGNED)
     np.testing.assert_allclose(found.values[0], models.random(4, 6)[:, 5], rtol=1e-6)
-    with pytest.raises(ox.errors.TargetError, match=r"first axis is not the batch.*one sample"):
-        explainer(models.random(2, 4), (2, 1), SIGNED)
+    two = explainer(models.random(2, 4), [(2, 1), (0, 0)], SIGNED)  # each has a run of its own
+    assert two.predictions.shape == (2, 3, 2)
+    np.testing.assert_allclose(two.values, models.random(4, 6)[:, [5, 0]].T, rtol=1e-6)
 
 
 def test_models_of_one_sample_without_a_batch_axis(models) -> None:
@@ -148,6 +149,13 @@ def test_models_with_time_first(time, models) -> None:
     assert found.values.shape == (3, 1, 4)
     np.testing.assert_allclose(found.delta, 0, atol=1e-5)
     x = models.random(3, 3, 4)
+    if time == "T":  # samples lie along the axis that is named after them
+        found = explainer(x, [1, 0, 1], "deep_lift")
+        np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+        np.testing.assert_allclose(
+            found.values[:, [1]], explainer(x[:, [1]], 0, "deep_lift").values, rtol=1e-5
+        )
+        return
     with pytest.raises(ox.errors.TargetError, match="a target is a tuple of 2 indices"):
         explainer(x, 1, "deep_lift")
     found = explainer(x, (2, 1), "deep_lift")

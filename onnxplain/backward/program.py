@@ -43,6 +43,8 @@ class Question:
         How to walk back.
     target_axes
         Length of a target index: 0 for one score per sample, 1 for a class, more for maps.
+    output_axis
+        Axis of the output along which the samples lie; None where the whole output is one sample's.
     cut
         Whether inner values of ``wrt`` become inputs (to follow a path through them) instead of being
         computed from the model's inputs.
@@ -59,6 +61,7 @@ class Question:
     wrt: tuple[str, ...]
     composite: Composite = field(default_factory=lambda: preset("gradient"))
     target_axes: int = 1
+    output_axis: int | None = 0
     cut: bool = True
     through_softmax: bool = False
     combine: Combine = "raw"
@@ -335,10 +338,11 @@ def _pick(
     if k == 0:
         seed = op.full_like(y, 1.0) if question.composite.seed == "one" else y
         return op.Reshape(y, [-1]), seed, lambda v: op.Reshape(v, [-1])
-    if k not in (rank, rank - 1):
+    axis = question.output_axis
+    if k != rank - (axis is not None):
         raise TargetError(
-            f"output '{question.output}' has {rank} axes, so a target is an index of {rank - 1} numbers "
-            f"(per sample), not {k}"
+            f"output '{question.output}' has {rank} axes, so a target is an index of "
+            f"{rank - (axis is not None)} numbers, not {k}"
         )
     target = ir.Value(
         name=target_name,
@@ -347,9 +351,11 @@ def _pick(
     )
     graph.inputs.append(target)
     index = op.Unsqueeze(target, [1]) if k == 1 else target
-    if k == rank - 1:
+    if axis is not None:
         rows = op.Unsqueeze(op.indices(op.Shape(target, start=0, end=1)), [1])
-        index = op.Concat(rows, index, axis=1)
+        parts = [op.Slice(index, [0], [axis], [1])] if axis else []
+        rest = op.Slice(index, [axis], [k], [1]) if axis else index
+        index = op.Concat(*parts, rows, *([rest] if axis < k else []), axis=1)
     score = op.GatherND(y, index)
     score.type, score.shape = ir.TensorType(y.dtype or ir.DataType.FLOAT), ir.Shape([None])
     start = score if question.composite.seed == "score" else op.full_like(score, 1.0)

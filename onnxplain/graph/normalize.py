@@ -83,7 +83,7 @@ def normalize(
     model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
     if float32 and passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
         notes.append("computed in float32 (the model is stored in a half-precision type)")
-    infer_shapes(model)
+    _infer_undeclared(model)
     if passes.Decompose()(model).modified:
         infer_shapes(model)
     if passes.Dequantize()(model).modified:
@@ -117,6 +117,23 @@ def _settle(model: ir.Model) -> None:
         unpacked = passes.SequencesToTensors()(model).modified
         if not folded and not inlined and not unpacked:
             return
+        infer_shapes(model)
+
+
+def _infer_undeclared(model: ir.Model) -> None:
+    """Infer all shapes from those of the inputs, which onnxruntime holds a call to; others are only declared.
+
+    Exporters write shapes of the example that they traced, also where they depend on the input.  Of what is
+    declared, the number of axes is believed where nothing can be inferred.
+    """
+    ranks = {v: facts.rank(v) for node in model.graph for v in node.outputs}
+    for value in ranks:
+        value.shape = None
+    infer_shapes(model)
+    unknown = [(v, rank) for v, rank in ranks.items() if v.shape is None and rank is not None]
+    for value, rank in unknown:
+        value.shape = ir.Shape([None] * rank)
+    if unknown:
         infer_shapes(model)
 
 

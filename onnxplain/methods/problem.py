@@ -13,6 +13,7 @@ from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Combine, Program, Question
+from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.session import Executable
 
@@ -64,6 +65,8 @@ class Call:
         Rows to run at once.
     exact_batch
         Rows that the model demands at once (a fixed batch), or None.
+    output_axis
+        Position of the batch axis in the explained output; None where there is none.
     progress
         Whether to show a bar.
     with_predictions
@@ -77,6 +80,7 @@ class Call:
     axes: dict[str, int | None]
     batch_size: int
     exact_batch: int | None = None
+    output_axis: int | None = 0
     progress: bool = False
     with_predictions: bool = False
     rule_tables: list[tuple[tuple[str, str, str], ...]] = field(default_factory=list)
@@ -94,9 +98,7 @@ class Call:
 
     def laid_out(self, name: str, array: Array) -> Array:
         """Bring a feature's array, batch axis first, into the layout of the model's input."""
-        axis = self.axes[name]
-        laid: Array = array[0] if axis is None else np.moveaxis(array, 0, axis)
-        return laid
+        return batch_axes.laid_out(array, self.axes[name])
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class Problem:
         return Walk(
             values,
             np.concatenate([p.score for p in parts]),
-            None if not predictions else predictions[0] if len(parts) == 1 else np.concatenate(predictions),
+            batch_axes.join(predictions, self.call.output_axis) if predictions else None,
             np.concatenate(references) if references else None,
             {node: sum(p.kept[node] for p in parts) for node, _ in program.kept},
         )
@@ -214,12 +216,10 @@ class Problem:
         made = executable.run(feeds, wanted)
         values: Arrays = {}
         for name, output in zip(call.question.wrt, program.attributions, strict=True):
-            axis = call.axes[name]
-            array: Array = made[output]
-            values[name] = array[None] if axis is None else np.moveaxis(array, axis, 0)[:n]
+            values[name] = batch_axes.first(made[output], call.axes[name])[:n]
         predictions = made.get(program.prediction)
         if predictions is not None and call.exact_batch is not None:
-            predictions = predictions[:n]
+            predictions = batch_axes.rows(predictions, call.output_axis, n)
         reference_score = None if program.reference_score is None else made[program.reference_score][:n]
         kept = {node: float(made[output]) for node, output in program.kept}
         return Walk(values, made[program.score][:n], predictions, reference_score, kept)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Shape
 from onnxplain.graph import facts
-from onnxplain.graph.normalize import infer_shapes
+from onnxplain.graph.shapes import at_shapes
 
 __all__ = ["DEFAULT_BUDGET", "LARGEST_BATCH", "MemoryModel"]
 
@@ -45,19 +45,11 @@ class MemoryModel:
         return max(1, min(LARGEST_BATCH, budget // self.bytes_per_sample(shapes)))
 
     def _estimate(self, shapes: dict[str, Shape]) -> int:
-        model = self._model.clone()
-        for value in model.graph.inputs:
-            if value.name in shapes:
-                value.shape = ir.Shape(shapes[value.name])
-        for node in model.graph:
-            for value in node.outputs:
-                if facts.static_shape(value) is None:
-                    value.shape = None
-        infer_shapes(model)
+        model = at_shapes(self._model, shapes)
         total = 0.0  # 4-bit types take half a byte
-        for node in model.graph:
-            for value in node.outputs:
-                shape = facts.static_shape(value)
+        for node, told in zip(model.graph, self._model.graph, strict=True):
+            for value, declared in zip(node.outputs, told.outputs, strict=True):
+                shape = facts.static_shape(value) or facts.static_shape(declared)
                 if shape is not None and facts.is_float(value):
                     total += 2 * math.prod(shape) * (value.dtype.itemsize if value.dtype is not None else 4)
         inputs = sum(4 * math.prod(s) for s in shapes.values())

@@ -1,0 +1,185 @@
+"""Where samples lie, and what one sample's output looks like: proofs for one model, remembered."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import onnx_ir as ir
+
+from onnxplain._types import Array, Shape
+from onnxplain.graph import facts
+from onnxplain.graph.batch import Batch, Mixed, analyse
+from onnxplain.graph.interface import InputInfo
+from onnxplain.graph.shapes import at_shapes
+from onnxplain.layout import Axes, Layout, find_layout
+from onnxplain.runtime.axes import first
+
+__all__ = ["Batching", "SampleOutput", "one_sample", "without"]
+
+#: How many kinds of calls are remembered, by the shapes of their arrays.
+_REMEMBERED = 256
+
+#: Lengths to try for axes whose length only a call will tell, by the number of the input's axes.
+_IMAGES, _OTHERS = (224, 256, 320, 64, 48), (16, 24, 128, 8, 5)
+
+_T = TypeVar("_T")
+
+
+class _Recent(OrderedDict[object, _T]):
+    """What was found for the latest keys."""
+
+    def get_or(self, key: object, make: Callable[[], _T]) -> _T:
+        if key not in self:
+            self[key] = make()
+            if len(self) > _REMEMBERED:
+                self.popitem(last=False)
+        self.move_to_end(key)
+        return self[key]
+
+
+@dataclass(frozen=True)
+class SampleOutput:
+    """What one sample's output looks like.
+
+    Attributes
+    ----------
+    shape
+        Its shape, without the batch axis.
+    axis
+        Where the batch axis is in the model's output; None where there is none.
+    """
+
+    shape: Shape
+    axis: int | None
+
+    def rows(self, output: Array) -> Array:
+        """Return an output as (N, ...)."""
+        stacked = self.axis is None and output.ndim > len(self.shape)  # runs one by one, already
+        return output if stacked else first(output, self.axis)
+
+
+class Batching:
+    """Finds layouts for one model; safe to use from several threads.
+
+    Parameters
+    ----------
+    model
+        The normalised model.
+    inputs
+        What it takes.
+    """
+
+    def __init__(self, model: ir.Model, inputs: Sequence[InputInfo]) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._proofs: _Recent[Batch | Mixed] = _Recent()
+        self._outputs: _Recent[dict[str, SampleOutput | None]] = _Recent()
+        self._lock = threading.RLock()
+
+    def layout(
+        self, shapes: Mapping[str, Shape], main: str, explained: Sequence[str], outputs: Sequence[str]
+    ) -> Layout:
+        """Find the layout of a call.
+
+        Parameters
+        ----------
+        shapes, main, explained
+            As :func:`~onnxplain.layout.find_layout` takes them.
+        outputs
+            Names of the outputs that are asked for; others may mix samples.
+
+        Raises
+        ------
+        DataInputError
+            If inputs disagree on the number of samples, or the model takes another number.
+        """
+        prove = partial(self.prove, outputs=tuple(outputs))
+        return find_layout(shapes, self._inputs, main, explained, prove)
+
+    def prove(
+        self, axes: Axes, shapes: Mapping[str, Shape], free: bool, outputs: tuple[str, ...]
+    ) -> Batch | Mixed:
+        """Prove where samples lie, or say which node mixes them, as far as these outputs see."""
+        one = one_sample(shapes, axes) if free else dict(shapes)
+        key = tuple(sorted((k, axes[k] is None, axes[k] or 0, one[k]) for k in one)), free, outputs
+        with self._lock:
+            return self._proofs.get_or(
+                key, lambda: analyse(self._model, axes, one, free=free, outputs=outputs)
+            )
+
+    def output(self, name: str, shapes: Mapping[str, Shape], layout: Layout) -> SampleOutput | None:
+        """Return what one sample's output looks like, if the shapes of the inputs tell it for certain.
+
+        Parameters
+        ----------
+        name
+            Of the output.
+        shapes
+            Of the call's arrays, by input.
+        layout
+            How samples lie in them.
+        """
+        with self._lock:
+            return self._known(shapes, layout)[name]
+
+    def learn(self, name: str, shape: Shape, shapes: Mapping[str, Shape], layout: Layout) -> SampleOutput:
+        """Remember the shape that an output really had in a run, and return what it is for one sample."""
+        axis = layout.axis_of(name, shape)
+        found = SampleOutput(without(shape, axis), axis)
+        with self._lock:
+            self._known(shapes, layout)[name] = found
+        return found
+
+    def exported(self, main: str, explained: Sequence[str], outputs: Sequence[str]) -> Layout:
+        """Find a layout that holds for inputs of any shape that the model takes.
+
+        Lengths that a model does not state are tried; a layout counts if it is the same for two.
+        """
+        found: list[Layout] = []
+        for image, other in zip(_IMAGES, _OTHERS, strict=True):
+            shapes = {i.name: _tried(i, image, other) for i in self._inputs}
+            layout = self.layout(shapes, main, explained, outputs)
+            if all(isinstance(d, int) for i in self._inputs for d in (i.shape or (None,))):
+                return layout
+            if not layout.whole and any(o.axes == layout.axes and o.inner == layout.inner for o in found):
+                return layout
+            found.append(layout)
+        return next((o for o in found if o.whole), Layout(1, dict.fromkeys(shapes, None)))
+
+    def _known(self, shapes: Mapping[str, Shape], layout: Layout) -> dict[str, SampleOutput | None]:
+        one = one_sample(shapes, {k: layout.axes[k] for k in shapes}, layout.exact or 1)
+        key = tuple(sorted((k, layout.axes[k] is None, layout.axes[k] or 0, v) for k, v in one.items()))
+        return self._outputs.get_or(key, lambda: self._infer(one, layout))
+
+    def _infer(self, one: Mapping[str, Shape], layout: Layout) -> dict[str, SampleOutput | None]:
+        found: dict[str, SampleOutput | None] = {}
+        for value in at_shapes(self._model, one).graph.outputs:
+            name, shape = str(value.name), facts.static_shape(value)
+            axis = layout.axis_of(name, shape)
+            found[name] = None if shape is None else SampleOutput(without(shape, axis), axis)
+        return found
+
+
+def without(shape: Sequence[_T], axis: int | None) -> tuple[_T, ...]:
+    """Return a shape without one of its axes."""
+    return tuple(d for k, d in enumerate(shape) if k != axis)
+
+
+def one_sample(shapes: Mapping[str, Shape], axes: Axes, length: int = 1) -> dict[str, Shape]:
+    """Return shapes with another number of samples."""
+    return {
+        name: tuple(length if k == axes[name] else d for k, d in enumerate(shape))
+        for name, shape in shapes.items()
+    }
+
+
+def _tried(info: InputInfo, image: int, other: int) -> Shape:
+    """Return a shape that an input may have; a first axis of unknown length is the batch, maybe."""
+    dims = info.shape or ()
+    wide = image if len(dims) >= 4 else other
+    return tuple(d if isinstance(d, int) else 2 if k == 0 else wide for k, d in enumerate(dims))

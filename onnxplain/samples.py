@@ -1,0 +1,214 @@
+"""The arrays of one call, seen as samples: what they are, what is varied of them, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
+from onnxplain.batch_check import given_axes, seen_axes
+from onnxplain.batching import Batching, SampleOutput, one_sample
+from onnxplain.errors import DataInputError, NotExplainableError
+from onnxplain.graph.batch import Batch
+from onnxplain.graph.interface import InputInfo
+from onnxplain.layout import Layout
+from onnxplain.runtime import axes as moved
+
+__all__ = ["Samples", "confirm", "find_samples"]
+
+#: Computes outputs or inner values of the model.
+Run = Callable[[tuple[str, ...], Arrays], Arrays]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The arrays of one call.
+
+    Attributes
+    ----------
+    arrays
+        All inputs, by name.
+    infos
+        The explained ones (inner values too).
+    layout
+        How samples lie in inputs, and in explained values.
+    batching
+        What is known of the model's samples.
+    run
+        Runs the model.
+    """
+
+    arrays: Arrays
+    infos: Sequence[InputInfo]
+    layout: Layout
+    batching: Batching
+    run: Run
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return self.layout.n
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Shapes of the inputs."""
+        return {k: v.shape for k, v in self.arrays.items()}
+
+    def values(self, names: tuple[str, ...], arrays: Arrays | None = None) -> Arrays:
+        """Compute outputs or inner values for these arrays, or others like them; in pieces if need be."""
+        layout, given = self.layout, self.arrays if arrays is None else arrays
+        made = [(self.run(names, part), n) for part, n in layout.pieces(given)]
+        out: Arrays = {}
+        for name in names:
+            axis = self.learn(name, made[0][0][name].shape).axis
+            parts = [v[name] if layout.exact is None else moved.rows(v[name], axis, n) for v, n in made]
+            out[name] = moved.join(parts, axis)
+        return out
+
+    def output(self, name: str) -> SampleOutput | None:
+        """Return what one sample's output looks like, if the inputs tell it for certain.
+
+        Raises
+        ------
+        NotExplainableError
+            If it is the same for all samples.
+        """
+        found = self.batching.output(name, self.shapes, self.layout)
+        if found is not None and found.axis is None and self.n > 1 and name in self.layout.inner:
+            raise NotExplainableError(
+                f"output '{name}' does not depend on the samples, so it cannot be explained for each; "
+                "explain another output"
+            )
+        return found
+
+    def learn(self, name: str, shape: Shape) -> SampleOutput:
+        """Remember the shape that an output or inner value really had in a run."""
+        return self.batching.learn(name, shape, self.shapes, self.layout)
+
+    def features(self) -> tuple[Arrays, Samples]:
+        """Return what is varied, batch axis first, and these samples with the axes of those values.
+
+        Raises
+        ------
+        DataInputError
+            If an inner value has no axis of samples.
+        """
+        features: Arrays = {}
+        axes: dict[str, int | None] = {}
+        for info in self.infos:
+            inner = tuple(e for e in info.entries if e not in self.arrays)
+            found = self.arrays | (self.values(inner) if inner else {})
+            for entry in info.entries:
+                array = found[entry]
+                axis = self.layout.axes[entry] if entry in self.arrays else self._inner_axis(entry)
+                if axis is None and self.n > 1:
+                    raise DataInputError(
+                        f"inner value '{entry}' has shape {array.shape} for {self.n} samples, and none of "
+                        "its axes is theirs; explain one sample at a time"
+                    )
+                axes[entry] = axis
+                features[entry] = moved.first(array, axis)
+        return features, replace(self, layout=replace(self.layout, axes={**self.layout.axes, **axes}))
+
+    def _inner_axis(self, name: str) -> int | None:
+        found = self.batching.output(name, self.shapes, self.layout)
+        assert found is not None  # it was computed
+        return found.axis
+
+    def back(self, info: InputInfo, values: Arrays) -> Array:
+        """Bring attributions into the input's shape; those of embeddings are summed over their axes."""
+        total: Any = 0
+        for entry in info.entries:
+            array = moved.laid_out(values[entry], self.layout.axes[entry])
+            if info.role in ("token", "number"):
+                given = self.arrays[info.name]
+                array = array.sum(axis=tuple(range(given.ndim, array.ndim))).reshape(given.shape)
+            total = total + array
+        return np.asarray(total)
+
+
+def find_samples(
+    arrays: Arrays,
+    infos: Sequence[InputInfo],
+    inputs: Sequence[InputInfo],
+    outputs: tuple[str, ...],
+    batching: Batching,
+    run: Run,
+    batch_axes: int | Mapping[str, int | None] | None = None,
+) -> Samples:
+    """Find the samples in the arrays of a call: where the graph proves them, or where the user says.
+
+    Parameters
+    ----------
+    arrays, infos, batching, run
+        As :class:`Samples` holds them.
+    inputs
+        All inputs of the model.
+    outputs
+        Names of the outputs that are asked for.
+    batch_axes
+        What the user says, see :func:`~onnxplain.batch_check.given_axes`.
+
+    Raises
+    ------
+    DataInputError
+        If inputs disagree on their number, the model takes another one, or the user is wrong.
+    """
+    main = next((i.name for i in infos if i.name in arrays), inputs[0].name)
+    shapes = {k: v.shape for k, v in arrays.items()}
+    if batch_axes is None:
+        layout = batching.layout(shapes, main, [i.name for i in infos], outputs)
+        return Samples(arrays, infos, layout, batching, run)
+    axes = given_axes(batch_axes, arrays, main)
+    batched = next((k for k, axis in axes.items() if axis is not None), None)
+    if batched is None:
+        return Samples(arrays, infos, Layout(1, axes), batching, run)
+    axis = axes[batched]
+    assert axis is not None
+    declared = next(i.shape for i in inputs if i.name == batched)
+    fixed = declared[axis] if declared else None
+    exact = fixed if isinstance(fixed, int) else None
+    layout = Layout(shapes[batched][axis], axes, exact)
+    found = batching.prove(axes, one_sample(shapes, axes, exact or 1), exact is None, outputs)
+    if isinstance(found, Batch):
+        inner = found.axes
+    else:
+        names = [*outputs] + [e for i in infos for e in i.entries if e not in arrays]
+        inner = seen_axes(arrays, layout, names, run, found)
+    return Samples(arrays, infos, replace(layout, inner=inner), batching, run)
+
+
+def confirm(score: FloatArray, predictions: Array, target: IntArray, output: str) -> None:
+    """Check that the explained scores are the predictions at the target.
+
+    Parameters
+    ----------
+    score
+        (N,).
+    predictions
+        (N, ...), batch axis first.
+    target
+        (N, k).
+    output
+        Name, for the message.
+
+    Raises
+    ------
+    NotExplainableError
+        If they are not.
+    """
+    n = len(score)
+    index = (np.arange(n), *target.T) if target.shape[1] else slice(None)
+    expected = predictions[index].reshape(n).astype(np.float64)
+    scale = float(np.abs(predictions).max(initial=0.0))
+    wrong = ~np.isclose(score, expected, rtol=1e-2, atol=1e-3 * scale, equal_nan=True)
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        raise NotExplainableError(
+            f"the score that was walked back from, {score[k]:.6g}, is not the prediction of sample {k} at "
+            f"the target, {expected[k]:.6g} (output '{output}'): a fault of onnxplain; please report it with "
+            "the model, and explain one sample at a time meanwhile"
+        )
