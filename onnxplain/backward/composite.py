@@ -187,7 +187,8 @@ class Composite:
                 f"composite '{self.name}' is for networks with {' or '.join(self.needs)}, and there is none "
                 "between the output and the input; use a gradient method (saliency, integrated_gradients)"
             )
-        pieces = _free_of(wrt, regions(nodes, reached)) if self.regions else {}
+        smooth = {v for v in reached if facts.is_float(v)}
+        pieces = _free_of(wrt, regions(nodes, smooth)) if self.regions else {}
         nodes = _without_interiors(nodes, outputs, reached, pieces)
         places = find_places(nodes, reached, pieces, span)
         chosen = {node: self._choose(places[node]) for node in nodes if not _has_bodies(node)}

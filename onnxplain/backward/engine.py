@@ -43,7 +43,8 @@ def path(
         if rule is not None and rule.category in _STOPS:
             continue
         if any(i in reached for i in used_values(node)):
-            carriers = [o for o in node.outputs if facts.is_float(o)]
+            whole = _hands_on_any_type(node, rule, reached)
+            carriers = [o for o in node.outputs if whole or facts.is_float(o)]
             reached.update(o for o in carriers if o not in reached)
             if carriers:
                 forward.append(node)
@@ -55,6 +56,18 @@ def path(
             needed.update(i for i in used_values(node) if i in reached)
     kept.reverse()
     return kept, reached
+
+
+def _hands_on_any_type(node: ir.Node, rule: OperatorRule | None, reached: set[ir.Value]) -> bool:
+    """Tell whether outputs that are no floats belong to a path: differences of truth values, say."""
+    if rule is None or rule.category is not Category.STRUCTURAL:
+        return rule is not None and rule.any_type
+    return rule.any_type or any(i in reached and not _holds_gradient(i) for i in node.inputs if i is not None)
+
+
+def _holds_gradient(value: ir.Value) -> bool:
+    """Tell floats, and integers that are given, from what a walk along differences computes with."""
+    return facts.is_float(value) or value.producer() is None
 
 
 def used_values(node: ir.Node) -> list[ir.Value]:
@@ -182,7 +195,9 @@ def _entries(
     wide = facts.dims(node.outputs[0])
     made: list[tuple[ir.Value, Any]] = []
     for value, entry in zip(node.inputs, entries, strict=False):
-        if value is None or value not in walk.reached or entry is None or not facts.is_float(value):
+        if value is None or value not in walk.reached or entry is None:
+            continue
+        if not facts.is_float(value) and value.producer() is None:
             continue
         part = entry if isinstance(entry, (ir.Value, Pair)) else entry()
         if part is not None and modified is None and node in walk.unchosen:

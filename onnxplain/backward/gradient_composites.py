@@ -12,7 +12,7 @@ from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.places import Place
 from onnxplain.backward.registry import Category
 from onnxplain.backward.relevance_composites import is_no_piece, is_no_softmax
-from onnxplain.backward.rules import deeplift, guided, reveal_cancel, visual
+from onnxplain.backward.rules import deeplift, guided, reveal_cancel, steps, visual
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
@@ -100,6 +100,7 @@ def _axes_are_spatial(node: ir.Node) -> bool:
 def deep_lift_rescale(eps: float | None = None) -> Composite:
     """DeepLIFT, Rescale."""
     pairs: tuple[tuple[Match, Rule], ...] = (
+        (Match(ops=("Where",), categories=(Category.STRUCTURAL,)), steps.Choice()),
         (Match(categories=(Category.STRUCTURAL, Category.SUM), predicate=_is_fixed), GRADIENT),
         (Match(categories=(Category.LINEAR,)), deeplift.Linear()),
         (Match(ops=("Mul", "STFT"), categories=(Category.BILINEAR,)), deeplift.Linear()),

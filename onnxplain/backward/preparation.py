@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from onnxplain.errors import MethodError
 from onnxplain.graph import passes
+from onnxplain.graph.passes.mark_steps import STEPS
 from onnxplain.graph.passes.split_bias import WITH_BIAS
 from onnxplain.graph.passes.write_out_norms import WRITTEN_OUT, WriteOutNorms
 from onnxplain.graph.recurrent import RECURRENT
@@ -35,18 +36,19 @@ class _Relevance(_Step):
 
 
 class _Differences(_Step):
-    """Write out what has no form of its own under rules that compare with a reference."""
+    """Write out what has no form of its own under rules that compare with a reference, and mark what jumps."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = bool(passes.DecomposeRecurrent()(model).modified)
         modified |= bool(WriteOutNorms()(model).modified)
+        modified |= bool(passes.MarkSteps()(model).modified)
         return ir.passes.PassResult(model, modified)
 
 
 #: By name: the operators that the step is about, and the step.
 PREPARATIONS: dict[str, tuple[frozenset[str], type[_Step]]] = {
     "relevance": (frozenset({"BatchNormalization", "Add", *WITH_BIAS}), _Relevance),
-    "differences": (frozenset({*WRITTEN_OUT, *RECURRENT}), _Differences),
+    "differences": (frozenset({*WRITTEN_OUT, *RECURRENT, *STEPS, "ReduceMax", "ReduceMin"}), _Differences),
 }
 
 

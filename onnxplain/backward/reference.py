@@ -12,8 +12,9 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.twins import copy_forward, marked_pairs
+from onnxplain.graph import facts
 
-__all__ = ["add_reference", "reference_of", "varies"]
+__all__ = ["add_reference", "reference_of", "varies", "walk_dtype"]
 
 _MEMO = ("reference",)
 
@@ -48,6 +49,12 @@ def reference_of(op: Emitter, value: ir.Value) -> ir.Value:
 def varies(op: Emitter, value: ir.Value) -> bool:
     """Tell whether a value is computed once more for the reference."""
     return value in _pairs(op)
+
+
+def walk_dtype(op: Emitter) -> ir.DataType:
+    """Return the floating-point type of what is compared."""
+    kinds = (v.dtype for v in _pairs(op) if v.dtype in facts.FLOATS)
+    return next((k for k in kinds if k is not None), ir.DataType.FLOAT)
 
 
 def _pairs(op: Emitter) -> dict[ir.Value, ir.Value]:

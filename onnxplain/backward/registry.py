@@ -101,6 +101,9 @@ class OperatorRule:
         Whether entries come with the output's shape, to be summed over broadcast axes by the engine.
     all_outputs
         Whether ``vjp`` takes one gradient per output, instead of that of the first alone.
+    any_type
+        Whether values that are no floats are handed something, too (differences have a meaning there,
+        gradients have none).
     wrt
         Inputs in which the operator is linear, for categories where that matters.
     reason
@@ -115,6 +118,7 @@ class OperatorRule:
     domain: str = ""
     broadcasts: bool = False
     all_outputs: bool = False
+    any_type: bool = False
     wrt: tuple[int, ...] = (0,)
     reason: str = ""
     collective: CollectiveFunction | None = None
@@ -166,12 +170,15 @@ def gradient(
     domain: str = "",
     broadcasts: bool = False,
     all_outputs: bool = False,
+    any_type: bool = False,
     wrt: Sequence[int] = (0,),
 ) -> Callable[[BackwardFunction], BackwardFunction]:
     """Register the decorated function as an operator's gradient."""
 
     def register(function: BackwardFunction) -> BackwardFunction:
-        _register(OperatorRule(op_type, category, function, domain, broadcasts, all_outputs, tuple(wrt)))
+        _register(
+            OperatorRule(op_type, category, function, domain, broadcasts, all_outputs, any_type, tuple(wrt))
+        )
         return function
 
     return register

@@ -1,8 +1,17 @@
-"""Where gradients end: operators that are constant almost everywhere, and those with discrete outputs."""
+"""Where gradients end: operators that are constant almost everywhere, and those with discrete outputs.
+
+Walks that follow differences go on through some of them (:mod:`onnxplain.graph.passes.mark_steps`).
+"""
 
 from __future__ import annotations
 
-from onnxplain.backward.registry import nondifferentiable, zero
+from collections.abc import Sequence
+from typing import Any
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.registry import Category, Entry, gradient, nondifferentiable, zero
+from onnxplain.backward.view import NodeView
+from onnxplain.graph.facts import GRADIENT_KEY
 
 zero("Floor", "Ceil", "Round", "Sign", "Hardmax")
 
@@ -39,3 +48,12 @@ nondifferentiable(
     domain=_CLASSIC,
 )  # fmt: skip
 nondifferentiable("CastMap", "ZipMap", reason="a map from keys to numbers is no tensor", domain=_CLASSIC)
+
+
+@gradient("step", Category.ELEMENTWISE, domain=GRADIENT_KEY)
+@gradient("hardmax", Category.NORMALIZATION, domain=GRADIENT_KEY)
+@gradient("truth", Category.BILINEAR, domain=GRADIENT_KEY, broadcasts=True, any_type=True)
+@gradient("number", Category.STRUCTURAL, domain=GRADIENT_KEY, any_type=True)
+def flat(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
+    """Give nothing: the derivative is 0 wherever there is one."""
+    return [None] * len(node.inputs)

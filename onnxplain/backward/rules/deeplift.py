@@ -12,6 +12,7 @@ elementwise f          ``m (f(x) - f(x0)) / dx``; the gradient where dx is about
 elementwise f(a, b)    the same for each operand, averaged over the other's two values
 maxima of many         what rises above y0 to the winner at x, what falls below it to the winner at x0
 softmax                ``q (m - sum(m q) / sum(q))`` with ``q = dy / d log y``
+steps, choices         see :mod:`onnxplain.backward.rules.steps`
 =====================  ====================================================================================
 
 Each of them is exact: ``m_x dx`` summed over the inputs of an operator is ``m dy``.  So the attributions sum
@@ -39,8 +40,10 @@ from onnxplain.backward.rules.secant import (
     difference,
     indistinct,
     middle,
+    number,
     quotient,
 )
+from onnxplain.backward.rules.steps import JUMPS
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
@@ -150,6 +153,9 @@ class Rescale:
             if node.op_type == "Mul" and all(i is source for i in node.inputs):
                 return Linear().bind(binding)  # a square
             return partial(_piece, self, source)
+        jumps = JUMPS.get(node.op_type)
+        if jumps is not None:
+            return jumps
         special = _FORMS.get(node.op_type)
         if special is not None:
             return partial(special, self)
@@ -169,9 +175,9 @@ class Rescale:
     def close(self, op: Emitter, node: NodeView, x: ir.Value, change: Any = None, piece: bool = False) -> Any:
         """Tell where the gradient stands in for the quotient (None: only where the difference is 0)."""
         clean = not piece and (node.op_type in _CLEAN or GRADIENT_KEY in node.source.metadata_props)
-        y = node.y
-        dy = difference(op, y) if change is None else change
-        return indistinct(op, x, difference(op, x), y, reference_of(op, y), dy, 0.0 if clean else self.eps)
+        y, y0 = number(op, node.y), number(op, reference_of(op, node.y))
+        dy = difference(op, node.y) if change is None else change
+        return indistinct(op, x, difference(op, x), y, y0, dy, 0.0 if clean else self.eps)
 
 
 #: Quotients in a form without cancellation, of x, x0, y and y0.
@@ -192,6 +198,7 @@ def _elementwise(rule: Rescale, k: int, op: Emitter, node: NodeView, /, *gradien
         if exact is not None:
             return g * exact(op, x, reference_of(op, x), y, reference_of(op, y))
         near = written(propagate(op, node, g)[k])
+        near = 0.0 if near is None else near  # of a step
         return quotient(op, g * difference(op, y), difference(op, x), near, rule.close(op, node, x))
 
     return only(node, k, entry)

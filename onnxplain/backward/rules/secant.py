@@ -8,27 +8,42 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.reference import reference_of, varies
+from onnxplain.backward.reference import reference_of, varies, walk_dtype
+from onnxplain.graph import facts
 
-__all__ = ["difference", "indistinct", "middle", "quotient"]
+__all__ = ["difference", "indistinct", "middle", "number", "quotient"]
+
+
+def number(op: Emitter, value: ir.Value) -> ir.Value:
+    """Return a value as floating-point numbers: truth values as 0 and 1."""
+    if facts.is_float(value):
+        return value
+    made: ir.Value = op.once(
+        ("number", value), lambda: op.annotate(op.Cast(value, to=int(walk_dtype(op))), value)
+    )
+    return made
 
 
 def difference(op: Emitter, value: ir.Value) -> ir.Value:
-    """Return ``x - x0``, written once."""
-    made: ir.Value = op.once(
-        ("difference", value), lambda: op.annotate(op.Sub(value, reference_of(op, value)), value)
-    )
+    """Return ``x - x0`` in floating-point numbers, written once."""
+
+    def written() -> ir.Value:
+        return op.annotate(op.Sub(number(op, value), number(op, reference_of(op, value))), value)
+
+    made: ir.Value = op.once(("difference", value), written)
     return made
 
 
 def middle(op: Emitter, value: ir.Value) -> ir.Value:
     """Return ``(x + x0) / 2``, or the value itself where it does not vary."""
     if not varies(op, value):
-        return value
-    made: ir.Value = op.once(
-        ("middle", value),
-        lambda: op.annotate(op.Mul(op.Add(value, reference_of(op, value)), 0.5), value),
-    )
+        return number(op, value)
+
+    def written() -> ir.Value:
+        total = op.Add(number(op, value), number(op, reference_of(op, value)))
+        return op.annotate(op.Mul(total, 0.5), value)
+
+    made: ir.Value = op.once(("middle", value), written)
     return made
 
 

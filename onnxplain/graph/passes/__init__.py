@@ -12,6 +12,7 @@ from onnxplain.graph.passes.fold_pad import FoldPad
 from onnxplain.graph.passes.fuse_bias import FuseBias
 from onnxplain.graph.passes.hoist_loop_constants import HoistLoopConstants
 from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
+from onnxplain.graph.passes.mark_steps import MarkSteps
 from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.name_casts import NameCasts
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
@@ -34,6 +35,7 @@ __all__ = [
     "FuseBias",
     "HoistLoopConstants",
     "InlineConstantIf",
+    "MarkSteps",
     "MaskByHardSigmoid",
     "NameCasts",
     "RecogniseSoftmax",
