@@ -166,7 +166,9 @@ def _resolved(
     graph = prepare(normal.model, composite.preparation, wrt).graph
     values = {v.name: v for v in (*graph.inputs, *(o for n in graph for o in n.outputs))}
     score = before_softmax(values[output]) or values[output]
-    table = composite.resolve(graph, [score], [values[n] for n in wrt])
+    explained = [values[n] for n in wrt]
+    composite.must_follow(graph, [score], explained)
+    table = composite.resolve(graph, [score], explained)
     return RuleTable(table.rows, {}), {n.op_type for n in graph}
 
 

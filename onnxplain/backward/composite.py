@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxplain.backward import engine
 from onnxplain.backward.emitter import Chooser
+from onnxplain.backward.leaks import refuse_leaks
 from onnxplain.backward.places import WHOLE, Place, Span, active_inputs, find_places
 from onnxplain.backward.registry import BackwardFunction, Category, lookup
 from onnxplain.backward.rules.base import Binding, Gradient, Pass, Rule
@@ -179,17 +180,12 @@ class Composite:
         UnsupportedRuleError
             If no rule matches a node, or a rule cannot be bound to it.
         """
-        nodes, reached = engine.path(graph, outputs, wrt)
-        for node in nodes:
-            _must_be_known(node)
+        nodes, reached, pieces = self._walk(graph, outputs, wrt)
         if self.needs and span == WHOLE and not any(n.op_type in self.needs for n in nodes):
             raise UnsupportedRuleError(
                 f"composite '{self.name}' is for networks with {' or '.join(self.needs)}, and there is none "
                 "between the output and the input; use a gradient method (saliency, integrated_gradients)"
             )
-        smooth = {v for v in reached if facts.is_float(v)}
-        pieces = _free_of(wrt, regions(nodes, smooth)) if self.regions else {}
-        nodes = _without_interiors(nodes, outputs, reached, pieces)
         places = find_places(nodes, reached, pieces, span)
         chosen = {node: self._choose(places[node]) for node in nodes if not _has_bodies(node)}
         silent = _silent_where_zero(nodes, chosen, pieces, outputs)
@@ -216,6 +212,28 @@ class Composite:
                 functions[node] = function
             rows.append((node.name or "", node.op_type, rule.name))
         return RuleTable(tuple(rows), functions, choosers)
+
+    def must_follow(self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]) -> None:
+        """Refuse a graph, as it is before the reference is added, in which differences would get lost.
+
+        Raises
+        ------
+        UnsupportedRuleError
+            If the rules compare with a reference, and cannot follow all that depends on ``wrt``.
+        """
+        if self.reference:
+            refuse_leaks(self.name, self._walk, graph, outputs, wrt)
+
+    def _walk(
+        self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]
+    ) -> tuple[list[ir.Node], set[ir.Value], dict[ir.Node, ir.Value]]:
+        """Return the nodes that are walked through, what depends on ``wrt``, and which nodes close pieces."""
+        nodes, reached = engine.path(graph, outputs, wrt)
+        for node in nodes:
+            _must_be_known(node)
+        smooth = {v for v in reached if facts.is_float(v)}
+        pieces = _free_of(wrt, regions(nodes, smooth)) if self.regions else {}
+        return _without_interiors(nodes, outputs, reached, pieces), reached, pieces
 
     def _choose(self, place: Place) -> Rule:
         for match, rule in self.rules:

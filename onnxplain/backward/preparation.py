@@ -36,7 +36,7 @@ class _Relevance(_Step):
 
 
 class _Differences(_Step):
-    """Write out what has no form of its own under rules that compare with a reference, and mark what jumps."""
+    """Write out what has no form of its own under rules that compare with a reference; mark what jumps."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = bool(passes.DecomposeRecurrent()(model).modified)

@@ -146,6 +146,7 @@ def build(
     target = names.free("target")
     op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
     starts: list[ir.Value] = []
+    question.composite.must_follow(graph, [scored], wrt)
     if question.composite.reference:
         starts = [_start(op, names, v, n, references) for n, v in zip(question.wrt, wrt, strict=True)]
         replaced = add_reference(op, dict(zip(wrt, starts, strict=True)))
@@ -210,6 +211,7 @@ def check(source: Normalized, question: Question) -> None:
     wrt = [_value(graph, name) for name in question.wrt]
     if question.cut or question.composite.reference:
         _refuse_nested(graph, wrt)
+    question.composite.must_follow(graph, [scored], wrt)
     question.composite.resolve(graph, [scored], wrt)
 
 

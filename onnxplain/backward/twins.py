@@ -140,6 +140,7 @@ def _rebuild(op: Emitter, node: ir.Node, pairs: dict[ir.Value, ir.Value]) -> dic
     else:
         for name in ("then_branch", "else_branch"):
             attrs[name] = _double(op, node.attributes[name].as_graph(), pairs, (), 0, 0)
+    chosen = _at_its_own_choice(op, node, pairs) if node.op_type == "If" else {}
     made = op.emit(node.op_type, inputs, {**attrs, "_outputs": 2 * len(node.outputs)})
     assert isinstance(made, tuple)
     n = len(node.outputs)
@@ -151,6 +152,8 @@ def _rebuild(op: Emitter, node: ir.Node, pairs: dict[ir.Value, ir.Value]) -> dic
             value.type = old.type
             op.annotate(value, old)
         new, pairs[new] = _boundary(op, a, b)
+        if old in chosen:
+            new = _switch(op, new, node.inputs[0], chosen[old], pairs)
         label, old.name = old.name, None
         ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
         new.name = label
@@ -160,6 +163,54 @@ def _rebuild(op: Emitter, node: ir.Node, pairs: dict[ir.Value, ir.Value]) -> dic
             inner.replace_input_with(k, None)
     op.graph.remove(node, safe=True)
     return replaced
+
+
+def _at_its_own_choice(
+    op: Emitter, node: ir.Node, pairs: dict[ir.Value, ir.Value]
+) -> dict[ir.Value, ir.Value]:
+    """Return what the float outputs of an If are at the reference, where its condition may differ there."""
+    condition = node.inputs[0]
+    if condition not in pairs:
+        return {}
+    attrs: dict[str, Any] = {}
+    for name in ("then_branch", "else_branch"):
+        inner = inside(op, "reference")
+        outputs = paste_known(inner, node.attributes[name].as_graph(), [])
+        for held in inner.graph.all_nodes():
+            for k, used in enumerate(held.inputs):
+                if used in pairs:
+                    held.replace_input_with(k, pairs[used])
+        for graph in inner.graph.subgraphs():
+            for k, result in enumerate(graph.outputs):
+                if result in pairs:
+                    graph.outputs[k] = pairs[result]
+        attrs[name] = finish_body(inner.graph, [pairs.get(o, o) for o in outputs], inner.scope)
+    made = op.emit("If", [pairs[condition]], {**attrs, "_outputs": len(node.outputs)})
+    values = made if isinstance(made, tuple) else (made,)
+    found = {}
+    for old, value in zip(node.outputs, values, strict=True):
+        value.type = old.type
+        op.annotate(value, old)
+        if facts.is_float(old):
+            found[old] = value
+    return found
+
+
+def _switch(
+    op: Emitter, value: ir.Value, condition: ir.Value | None, there: ir.Value, pairs: dict[ir.Value, ir.Value]
+) -> ir.Value:
+    """Hand on an output of an If whose condition may differ at the reference, where it is another value."""
+    made = [
+        op.annotate(op.Where(c, v, v, _fold=False), value)
+        for c, v in ((condition, value), (pairs[condition], there))  # type: ignore[index]
+    ]
+    nodes = [m.producer() for m in made]
+    assert nodes[0] is not None
+    assert nodes[1] is not None
+    _mark(op, nodes[0], nodes[1])
+    nodes[0].metadata_props[facts.GRADIENT_KEY] = "switch"
+    pairs[made[0]] = made[1]
+    return made[0]
 
 
 def _others(values: Sequence[ir.Value | None], pairs: dict[ir.Value, ir.Value]) -> list[ir.Value | None]:

@@ -53,6 +53,7 @@ nondifferentiable("CastMap", "ZipMap", reason="a map from keys to numbers is no 
 @gradient("step", Category.ELEMENTWISE, domain=GRADIENT_KEY)
 @gradient("hardmax", Category.NORMALIZATION, domain=GRADIENT_KEY)
 @gradient("truth", Category.BILINEAR, domain=GRADIENT_KEY, broadcasts=True, any_type=True)
+@gradient("switch", Category.CONTROL_FLOW, domain=GRADIENT_KEY, broadcasts=True, any_type=True)
 @gradient("number", Category.STRUCTURAL, domain=GRADIENT_KEY, any_type=True)
 def flat(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Give nothing: the derivative is 0 wherever there is one."""

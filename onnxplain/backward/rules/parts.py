@@ -31,7 +31,7 @@ from onnxplain.backward.registry import BackwardFunction, Entry
 from onnxplain.backward.rules.base import only, propagate, written
 from onnxplain.backward.rules.operands import part_of
 from onnxplain.backward.rules.pieces import interior
-from onnxplain.backward.rules.secant import difference, quotient
+from onnxplain.backward.rules.secant import difference, number, quotient
 from onnxplain.backward.view import NodeView
 
 __all__ = [
@@ -328,9 +328,9 @@ class Nonlinear(Form):
     def parts(self, op: Emitter, node: ir.Node) -> _Parts:
         """See the module."""
         up, down = _parts(op, self.source)
-        y, x0 = node.outputs[0], reference_of(op, self.source)
-        y0 = reference_of(op, y)
-        raised, lowered = self._at(op, node, x0 + up), self._at(op, node, x0 + down)
+        x0 = reference_of(op, self.source)
+        y, y0 = (number(op, v) for v in (node.outputs[0], reference_of(op, node.outputs[0])))
+        raised, lowered = (number(op, self._at(op, node, x0 + part)) for part in (up, down))
         first = ((raised - y0) + (y - lowered)) * 0.5
         second = ((lowered - y0) + (y - raised)) * 0.5
         if not self._is_total(node):

@@ -7,6 +7,8 @@ comparisons a, b     ``m (c - c0) / (da - db)`` to a, the opposite to b: a step 
 not, and, or         as 1 - c, the product, and ``1 - (1 - a)(1 - b)``, which are linear in each operand
 c ? a : b            ``m (c + c0) / 2`` to a, ``m (1 - (c + c0) / 2)`` to b and ``m (a + a0 - b - b0) / 2`` to
                      the condition: a sum of products.  Where c = c0 it is the gradient
+if                   the branch that the input picks, as any body; to the condition what the reference would
+                     have got from it, less what it got from its own branch
 hardmax              ``dy sum(m dy) / sum(dx dy)``: a step function of the difference of the two winners
 ===================  ======================================================================================
 """
@@ -86,6 +88,16 @@ def _hardmax(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]
     return (entry,)
 
 
+def _switch(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
+    """Give the branch what it gets, and the condition what it changes at the reference."""
+    g, c, y = gradients[0], node.x, node.input(1)
+
+    def condition() -> Any:
+        return g * (reference_of(op, y) - reference_of(op, node.y)) * difference(op, c)
+
+    return condition, g, None
+
+
 #: What marked operators do (:mod:`onnxplain.graph.passes.mark_steps`).
 JUMPS: dict[str, Callable[..., Sequence[Entry]]] = {
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Xor"), _comparison),
@@ -94,6 +106,7 @@ JUMPS: dict[str, Callable[..., Sequence[Entry]]] = {
     "Hardmax": _hardmax,
     "Not": _negation,
     "Or": _either,
+    "Where": _switch,
 }
 
 
@@ -101,7 +114,7 @@ JUMPS: dict[str, Callable[..., Sequence[Entry]]] = {
 class Choice:
     """``Where``: the gradient; where the choice differs at the reference, the condition gets a share.
 
-    What is infinite or no number in the branch that was not chosen does not count: the condition then gets all.
+    Where the branch that was not chosen is infinite or no number, the condition gets all.
     """
 
     name: str = "choice"
@@ -117,7 +130,6 @@ def _choice(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
     differs = op.Xor(c, c0)
     mixed = op.And(differs, _all_finite(op, (a, a0, b, b0)))
     alone = op.Where(differs, 0.0, op.cast_like(c, g))
-    dtype = walk_dtype(op)
 
     def condition() -> Any:
         dy = difference(op, node.y)
