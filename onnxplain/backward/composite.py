@@ -94,11 +94,14 @@ class RuleTable:
         What the engine runs in place of gradients.
     choosers
         How rules are chosen inside the bodies of control flow and recurrent nodes.
+    differences
+        Whether the walk follows differences from a reference, instead of derivatives.
     """
 
     rows: tuple[tuple[str, str, str], ...]
     functions: Mapping[ir.Node, BackwardFunction]
     choosers: Mapping[ir.Node, Chooser] = field(default_factory=dict)
+    differences: bool = False
 
     def function(self, node: ir.Node) -> BackwardFunction | None:
         """Return what to run in place of a node's gradient; None for the gradient itself."""
@@ -211,7 +214,7 @@ class Composite:
             if function is not None:
                 functions[node] = function
             rows.append((node.name or "", node.op_type, rule.name))
-        return RuleTable(tuple(rows), functions, choosers)
+        return RuleTable(tuple(rows), functions, choosers, self.reference)
 
     def must_follow(self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]) -> None:
         """Refuse a graph, as it is before the reference is added, in which differences would get lost.

@@ -32,7 +32,17 @@ class Pair:
 
 
 class Rules(Protocol):
-    """What replaces gradients during one walk through one graph."""
+    """What replaces gradients during one walk through one graph.
+
+    Attributes
+    ----------
+    differences
+        Whether the walk follows differences from a reference, instead of derivatives.
+    """
+
+    @property
+    def differences(self) -> bool:
+        """See the class."""
 
     def function(self, node: ir.Node) -> Any:
         """Return what to run in place of a node's gradient; None for the gradient itself."""

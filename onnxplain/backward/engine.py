@@ -116,7 +116,7 @@ def backward(
     if not nodes and not any(s in wrt for s in seeds):
         raise NotExplainableError(no_path(op.graph, seeds, wrt))
     parts: dict[ir.Value, list[Any]] = {value: [seed] for value, seed in seeds.items()}
-    walk = _Path(reached, set(wrt), unchosen(nodes))
+    walk = _Path(reached, set(wrt), unchosen(nodes), rules is not None and rules.differences)
     scope = op.scope
     with op.arithmetic():
         for node in reversed(nodes):
@@ -128,11 +128,12 @@ def backward(
 
 @dataclass(frozen=True)
 class _Path:
-    """What a walk knows: the values on its way, those that are asked for, and :func:`unchosen` nodes."""
+    """What a walk knows: the values on its way, those asked for, :func:`unchosen` nodes, what it follows."""
 
     reached: set[ir.Value]
     asked: set[ir.Value]
     unchosen: set[ir.Node]
+    differences: bool
 
 
 def _step(
@@ -191,7 +192,8 @@ def _entries(
             return []
     entries = function(op, view, *(gradients if rule.all_outputs else gradients[:1]))
     if isinstance(entries, Mapping):  # straight to values further back
-        return [(v, _fit(op, rule, v, part, facts.dims(v))) for v, part in entries.items()]
+        kept = {v: _guarded(op, node, part, gradients[0], modified, walk) for v, part in entries.items()}
+        return [(v, _fit(op, rule, v, part, facts.dims(v))) for v, part in kept.items()]
     wide = facts.dims(node.outputs[0])
     made: list[tuple[ir.Value, Any]] = []
     for value, entry in zip(node.inputs, entries, strict=False):
@@ -200,11 +202,24 @@ def _entries(
         if not facts.is_float(value) and value.producer() is None:
             continue
         part = entry if isinstance(entry, (ir.Value, Pair)) else entry()
-        if part is not None and modified is None and node in walk.unchosen:
-            part = nothing_where_zero(op, part, gradients[0])
         if part is not None:
+            part = _guarded(op, node, part, gradients[0], modified, walk)
             made.append((value, _fit(op, rule, value, part, wide)))
     return made
+
+
+def _guarded(
+    op: Emitter, node: ir.Node, part: Any, g: Any, modified: BackwardFunction | None, walk: _Path
+) -> Any:
+    """Keep what was not chosen from being 0 times infinity, in walks by derivatives and by differences."""
+    if node not in walk.unchosen or (modified is not None and not walk.differences):
+        return part
+    if isinstance(part, Pair):
+        halves = [(part.half(k), g.half(k) if isinstance(g, Pair) else g) for k in (0, 1)]
+        return Pair(*(nothing_where_zero(op, p, h) for p, h in halves))
+    if isinstance(g, Pair):  # one of them, element by element
+        g = op.Max(op.Abs(g.positive), op.Abs(g.negative))
+    return nothing_where_zero(op, part, g)
 
 
 def _refuse_further_outputs(node: ir.Node, gradients: Sequence[Any]) -> None:

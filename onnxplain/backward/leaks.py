@@ -60,15 +60,16 @@ def refuse_leaks(
             continue
         for k, value in enumerate(used_values(node)):
             if value in depends and not _is_followed(node, k, value, reached):
-                raise _refusal(name, value, node)
+                raise _refusal(name, value, node, depends, reached)
         for body in _bodies(node):
             start = depends
             if node.op_type in _LOOPS:
                 start = depends | _formals(node, body, depends)
-                if node.op_type == "Loop" and body.outputs[0] in _dependents(body, start):
-                    raise _refusal(name, body.outputs[0], node, "and says how often the loop runs")
-            inner = [v for v in body.outputs if facts.is_float(v)]
-            refuse_leaks(name, walked, body, inner, start)
+                inner = _dependents(body, start)
+                if node.op_type == "Loop" and body.outputs[0] in inner:
+                    raise _refusal(name, body.outputs[0], node, inner, start, " and says how often it runs")
+            results = [v for v in body.outputs if facts.is_float(v)]
+            refuse_leaks(name, walked, body, results, start)
 
 
 def _formals(node: ir.Node, body: ir.Graph, depends: set[ir.Value]) -> set[ir.Value]:
@@ -111,12 +112,24 @@ def _bodies(node: ir.Node) -> Iterator[ir.Graph]:
             yield attribute.as_graph()
 
 
-def _refusal(name: str, value: ir.Value, node: ir.Node, why: str = "") -> UnsupportedRuleError:
-    maker = value.producer()
-    made_by = f"'{value.name}'" if maker is None else f"what {facts.node_label(maker)} makes of it"
+def _stop(value: ir.Value, depends: set[ir.Value], reached: set[ir.Value]) -> ir.Node | None:
+    """Return the node at which a walk towards a value would end."""
+    node = value.producer()
+    while node is not None and not any(v in reached for v in used_values(node)):
+        made = next((p for v in used_values(node) if v in depends and (p := v.producer()) is not None), None)
+        if made is None:
+            break
+        node = made
+    return node
+
+
+def _refusal(
+    name: str, value: ir.Value, node: ir.Node, depends: set[ir.Value], reached: set[ir.Value], why: str = ""
+) -> UnsupportedRuleError:
+    stop = _stop(value, depends, reached)
+    made_by = f"'{value.name}'" if stop is None else f"what {facts.node_label(stop)} makes of it"
     return UnsupportedRuleError(
-        f"composite '{name}' cannot be used on {facts.node_label(node)}: "
-        f"{made_by} depends on what is explained, {why or 'and no differences can be followed through it'}; "
-        "use integrated_gradients, which compares with a reference too, or explain an inner value behind the "
-        "node (wrt=...)"
+        f"composite '{name}' cannot be used on {facts.node_label(node)}: {made_by} depends on what is "
+        f"explained{why}, and no differences can be followed through it; use integrated_gradients, which "
+        "compares with a reference too, or explain an inner value behind the node (wrt=...)"
     )

@@ -29,9 +29,9 @@ class DeepLift(OnePass):
 
     Multipliers ``m = (change of the score) / (x - b)`` are walked back like gradients, in one pass that also
     computes the activations at the baseline b; ``A = m (x - b)``.  The attributions sum to ``S(x) - S(b)``,
-    exactly but for rounding; the result's ``delta`` states by how much they do not (operators that choose by
-    a condition, such as ``Where``, are the exception: a choice that differs at the baseline counts for
-    nothing).
+    exactly but for rounding; the result's ``delta`` states by how much they do not.  Steps, comparisons and
+    choices by a condition take part; what cannot be followed (an index, a loop's number of iterations) is
+    refused by name.
 
     Parameters
     ----------

@@ -5,46 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx_ir as ir
 import pytest
+from differences import RULES, explained, numbers
 
 from onnxplain._reference import Evaluator
-from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.presets import preset
-from onnxplain.backward.program import Question, build
 from onnxplain.errors import UnsupportedRuleError
-from onnxplain.graph import passes
 from onnxplain.graph.load import load
-from onnxplain.graph.normalize import Normalized, normalize
-from onnxplain.runtime.programs import lower
 
 if TYPE_CHECKING:
     import onnx
 
-    from onnxplain.backward.composite import Composite
-
-RULES = ("deep_lift_rescale", "deep_lift_reveal_cancel")
 every_rule = pytest.mark.parametrize("rule", RULES)
-
-
-def explained(
-    proto: onnx.ModelProto, rule: str | Composite, feeds: dict[str, np.ndarray], starts: dict[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return attributions in float64 by input, and the difference of the scores; the model has one score."""
-    normal = normalize(load(proto), expand=needs_body)
-    passes.Retype(frozenset({ir.DataType.FLOAT}), ir.DataType.DOUBLE)(normal.model)
-    question = Question("y", tuple(starts), preset(rule), 0, combine="times_difference")
-    program = build(Normalized(normal.model, ()), question)
-    lower(program.model, "cpu")
-    references = dict(zip(program.references, starts.values(), strict=True))
-    found = Evaluator(program.model)({**feeds, **references})
-    assert program.reference_score is not None
-    made = {n: found[a] for n, a in zip(starts, program.attributions, strict=True)}
-    return made, found[program.score] - found[program.reference_score]
-
-
-def numbers(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def positive(*shape: int, seed: int = 0) -> np.ndarray:

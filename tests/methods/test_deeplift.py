@@ -267,13 +267,30 @@ def test_an_operator_without_a_form_is_refused_before_anything_runs(models) -> N
     assert ox.explain(model, x, method="integrated_gradients").values.any()
 
 
-def test_a_choice_that_differs_at_the_reference_shows_in_delta(models) -> None:
-    """y = 5 if a > 0 else b: at (1, 1) the 5 is picked, at the reference b; nobody gets the difference."""
+def test_a_choice_that_differs_at_the_reference_is_followed(models) -> None:
+    """y = 5 if a > 0 else b: at (1, 1) the 5 is picked, at the reference b = 0; b counts half the way."""
     body = "a, b = Split<axis = 1, num_outputs = 2>(x) c = Greater(a, zero) y = Where(c, five, b)"
     model = models.make(NET.format(n=2, body=body), zero=0.0, five=5.0)
     found = ox.explain(model, np.ones((1, 2), np.float32), method="deep_lift")
-    check(found.values, [[0, 0]])
-    check(found.delta, [-5.0])
+    check(found.values, [[4.5, 0.5]])
+    check(found.delta, [0.0])
+
+
+@pytest.mark.parametrize("op_type", ["ArgMax", "IsInf"])
+def test_what_cannot_be_followed_is_refused_unless_it_is_a_guard(op_type, models, tmp_path) -> None:
+    """An index changes with its input; whether something is infinite hardly does."""
+    body = f"i = {op_type}(x) f = Cast<to = 1>(i) z = Add(f, x) y = ReduceSum(z, axis)"
+    model = models.make(NET.format(n=2, body=body), axis=np.array([1]), opset=20)
+    x = np.ones((1, 2), np.float32)
+    if op_type == "IsInf":
+        check(ox.explain(model, x, method="deep_lift").values, [[1.0, 1.0]])
+        return
+    for ask in (
+        lambda: ox.explain(model, x, method="deep_lift"),
+        lambda: ox.export(model, tmp_path / "made.onnx", method="deep_lift"),
+    ):
+        with pytest.raises(UnsupportedRuleError, match=r"ArgMax node .* integrated_gradients"):
+            ask()
 
 
 def test_a_choice_that_is_a_function_of_one_value_is_followed(models) -> None:
