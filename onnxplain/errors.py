@@ -17,7 +17,6 @@ __all__ = [
     "MethodError",
     "ModelNotFoundError",
     "NotExplainableError",
-    "NotFiniteError",
     "OnnxplainError",
     "OptionError",
     "OptionalDependencyError",
@@ -64,10 +63,6 @@ class UnsupportedRuleError(OnnxplainError):
 
 class NotExplainableError(OnnxplainError):
     """No differentiable path leads from the output to the values that were asked for."""
-
-
-class NotFiniteError(OnnxplainError, ArithmeticError):
-    """An explanation of finite inputs holds NaN or infinite numbers."""
 
 
 class DataInputError(OnnxplainError, ValueError):

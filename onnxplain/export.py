@@ -16,7 +16,7 @@ from onnxplain._types import Array, ArrayLike
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
-from onnxplain.baselines import by_input, finite, fitting, refuse_unused
+from onnxplain.baselines import by_input, finite
 from onnxplain.batching import Batching, without
 from onnxplain.errors import DataInputError, InvalidModelError, MethodError, OutputError, TargetError
 from onnxplain.files import check_destination, is_same_file, replacing
@@ -119,7 +119,6 @@ def export(
         raise MethodError(
             f"method '{chosen.name}' needs many passes and cannot be one graph; export one of {others}"
         )
-    refuse_unused(baselines, chosen)
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
@@ -176,9 +175,11 @@ def _references(
     Raises
     ------
     DataInputError
-        If one cannot stand for every sample.
+        If one cannot stand for every sample, or none is wanted.
     """
     if not wanted:
+        if given is not None:
+            raise DataInputError("baselines are for methods that compare with a reference, such as deep_lift")
         return None
     starts = by_input(given, infos)
     found: dict[str, Array] = {}
@@ -188,10 +189,7 @@ def _references(
             raise DataInputError(
                 f"input '{info.name}' holds tokens, whose reference in a file is 0; leave it out"
             )
-        what = f"the baseline of '{info.name}'"
-        array = finite(0.0 if start is None else start, what)
-        if start is not None and info.dtype is not None:
-            array = fitting(array, info.dtype, what)
+        array = finite(0.0 if start is None else start, f"the baseline of '{info.name}'")
         shape = info.shape
         fits = shape is None or (
             array.ndim <= len(shape)

@@ -14,7 +14,6 @@ from onnxplain.errors import MethodError
 from onnxplain.graph import facts, passes
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.passes.flip_transposed_convs import FlippedWeights
-from onnxplain.runtime.diagnose import first_not_finite
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
@@ -61,12 +60,6 @@ class Programs:
                 held = made, Executable(made.model, self.weights, self.device, self.threads)
                 self._programs[question] = held
             return held
-
-    def blame(self, question: Question, feeds: Arrays) -> str | None:
-        """Name the first node of a question's program that makes NaN or infinite numbers of finite ones."""
-        with self._lock:
-            made = build(self.source, question).model
-        return first_not_finite(made, feeds)
 
     def check(self, question: Question) -> None:
         """Raise what would stop a question, whatever the target, without building anything."""

@@ -143,7 +143,7 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
 def _axis(found: Found | None) -> int | None:
     """Return the axis that counts samples, None where there is none, -1 where that cannot be said."""
     inner = found.element if isinstance(found, List) else found
-    if not isinstance(inner, Value) or inner.sized:
+    if not isinstance(inner, Value) or inner.sized or inner.taint is not None:
         return _NOWHERE
     if inner.at is None:
         return None
@@ -159,6 +159,8 @@ def _wrong(value: ir.Value, found: Found) -> Lost | None:
     inner = found.element if isinstance(found, List) else found
     if inner is None or _axis(inner) != _NOWHERE:
         return None
+    if inner.taint is not None:
+        return inner.taint
     if inner.sized:
         return Lost(label, "it gives the batch size (not only its shape depends on it)", _LATE)
     assert inner.at is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -84,7 +84,7 @@ class Node:
     def contents(self, k: int) -> tuple[Array, ...]:
         """Return an input's content at each batch size tried."""
         value = self.input(k)
-        if value.contents is not None and value.at is None:
+        if value.contents is not None and value.at is None and value.taint is None:
             return value.contents
         if value.at is not None:
             raise Mixes(f"its input {k} ({self.name(k)}) decides shapes, and depends on the samples")
@@ -110,10 +110,11 @@ class Node:
         """Refuse if one of these inputs depends on samples."""
         for k in inputs:
             found = self.inputs[k] if k < len(self.inputs) else None
-            if isinstance(found, List) and found.element is not None and found.element.at is not None:
+            value = found.element if isinstance(found, List) else found
+            if isinstance(value, Value) and value.at is not None:
                 raise Mixes(f"its input {k} ({self.name(k)}) {why}")
-            if isinstance(found, Value) and found.at is not None:
-                raise Mixes(f"its input {k} ({self.name(k)}) {why}")
+            if isinstance(value, Value) and value.taint is not None:
+                raise Mixes(f"its input {k} ({self.name(k)}) depends on the batch size")
 
     def apart(self, k: int, axes: Sequence[int], what: str = "works along") -> None:
         """Refuse if the samples of an input lie along one of these axes (which count from the end if < 0)."""
@@ -257,9 +258,11 @@ def joined(a: Found | None, b: Found | None) -> Found:
         return List(element)
     if isinstance(a, List) or isinstance(b, List):
         raise Mixes("it gives a sequence on one way and a tensor on another")
+    if a.taint != b.taint:
+        a, b = replace(a, taint=a.taint or b.taint), replace(b, taint=a.taint or b.taint)
     if a.at != b.at:
         raise Mixes("samples lie elsewhere in what it gives on one way than on another")
     shape: Dims | None = None
     if a.shape is not None and b.shape is not None and len(a.shape) == len(b.shape):
         shape = tuple(p if p == q else None for p, q in zip(a.shape, b.shape, strict=True))
-    return Value(shape, a.dtype, a.at, a.alike and b.alike)
+    return Value(shape, a.dtype, a.at, a.alike and b.alike, taint=a.taint, guess=a.guess or b.guess)

@@ -39,18 +39,25 @@ class Row:
         Inputs whose content it takes into account, so that they may depend on the batch size.
     always
         Whether it is asked even if no input depends on the batch.
+    cleans
+        Inputs with numbers of samples that it takes care of.
     """
 
     function: Rule
     reads: tuple[int, ...] = ()
     always: bool = False
+    cleans: tuple[int, ...] = ()
 
 
 _TABLE: dict[tuple[str, str], Row] = {}
 
 
 def rule(
-    *op_types: str, domain: str = "", reads: Iterable[int] = (), always: bool = False
+    *op_types: str,
+    domain: str = "",
+    reads: Iterable[int] = (),
+    always: bool = False,
+    cleans: Iterable[int] = (),
 ) -> Callable[[Rule], Rule]:
     """Register the decorated function for operators."""
 
@@ -58,7 +65,7 @@ def rule(
         for op_type in op_types:
             if (domain, op_type) in _TABLE:
                 raise ValueError(f"operator {(domain, op_type)} is registered twice")
-            _TABLE[domain, op_type] = Row(function, tuple(reads), always)
+            _TABLE[domain, op_type] = Row(function, tuple(reads), always, tuple(cleans))
         return function
 
     return register

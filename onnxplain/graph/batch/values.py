@@ -49,6 +49,15 @@ class At:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A value of which nothing is proven, the first node at fault, and its place in the order of the walk."""
+
+    node: str
+    reason: str
+    order: int = 0
+
+
+@dataclass(frozen=True)
 class Value:
     """A tensor.
 
@@ -66,6 +75,16 @@ class Value:
         Its content at each of the batch sizes tried, where it was computed ahead, or is a small constant.
     constant
         The content of a constant, however large.
+    taint
+        Why its content is not that of samples alone (it has to do with their number, or numbers them), though
+        its shape and place are proven; None where it is fine.
+    number
+        Whether every entry is the number of its sample.
+    columns
+        Entries of the last axis that are the number of their sample, where nothing else taints it.
+    guess
+        Whether some length in its shape or content is a stand-in for one that only a run can tell (but that
+        no sample decides).
     """
 
     shape: Dims | None
@@ -74,6 +93,10 @@ class Value:
     alike: bool = False
     contents: tuple[Array, ...] | None = None
     constant: object = None
+    taint: Lost | None = None
+    number: bool = False
+    columns: frozenset[int] = frozenset()
+    guess: bool = False
 
     @property
     def sized(self) -> bool:
@@ -106,15 +129,6 @@ class List:
     """A sequence (or an optional) whose elements all look like one value; None for an empty one."""
 
     element: Value | None
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A value of which nothing is proven, the first node at fault, and its place in the order of the walk."""
-
-    node: str
-    reason: str
-    order: int = 0
 
 
 Found: TypeAlias = "Value | List | Lost"

@@ -2,6 +2,7 @@
 
 from onnxplain.graph.batch.rules import (
     attending,
+    classic,
     control_flow,
     elementwise,
     indexing,
@@ -16,6 +17,7 @@ from onnxplain.graph.batch.rules import (
 
 __all__ = [
     "attending",
+    "classic",
     "control_flow",
     "elementwise",
     "indexing",

@@ -45,7 +45,7 @@ def _varying(found: Found) -> Found:
     if isinstance(found, Value):
         if found.sized:
             raise Mixes("it computes with the batch size")
-        return replace(found, contents=None, constant=None)
+        return replace(found, contents=None, constant=None, number=False, columns=frozenset())
     return found
 
 
@@ -94,7 +94,7 @@ def _decided(condition: Found) -> None:
     """Refuse a loop whose end depends on samples."""
     if isinstance(condition, Lost):
         raise Mixes(f"how many steps it takes depends on all samples ({condition.node}: {condition.reason})")
-    if isinstance(condition, Value) and condition.at is not None:
+    if isinstance(condition, Value) and (condition.at is not None or condition.taint is not None):
         raise Mixes("how many steps it takes depends on the samples")
 
 

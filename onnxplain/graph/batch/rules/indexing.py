@@ -6,14 +6,14 @@ import numpy as np
 
 from onnxplain.graph.batch.node import Node
 from onnxplain.graph.batch.table import Result, rule
-from onnxplain.graph.batch.values import At, Mixes
+from onnxplain.graph.batch.values import At, Mixes, Value
 
 __all__: list[str] = []
 
 _ROWS = "it picks entries along axis {axis} of {name}, along which the samples lie"
 
 
-@rule("Gather", "ArrayFeatureExtractor")
+@rule("Gather")
 def gather(node: Node) -> Result:
     """Pick entries along one axis: the samples' indices from a table, or the same ones from each sample."""
     data, indices = node.input(0), node.input(1)
@@ -41,13 +41,16 @@ def gather_elements(node: Node) -> Result:
     return node.aligned(0, 1, axis=at.axis)
 
 
-@rule("GatherND")
+@rule("GatherND", cleans=(1,))
 def gather_nd(node: Node) -> Result:
-    """Pick entries by tuples of indices."""
+    """Pick entries by tuples of indices; a sample's own number among them picks its own row."""
     data, indices = node.input(0), node.input(1)
     first = node.integer("batch_dims", 0)
     at = data.at or indices.at
-    assert at is not None
+    if indices.taint is not None:
+        return _own_rows(node, data, indices, first)
+    if at is None:
+        raise Mixes("it picks by the number of samples")
     if at.axis < first:
         return node.aligned(0, 1, axis=at.axis)
     if indices.shape is None or indices.shape[-1] is None:
@@ -62,6 +65,17 @@ def gather_nd(node: Node) -> Result:
     if data.at.axis < taken:
         raise Mixes(_ROWS.format(axis=data.at.axis, name=node.name(0)))
     return data.at.moved(data.at.axis - taken + indices.rank - 1)
+
+
+def _own_rows(node: Node, data: Value, indices: Value, first: int) -> At:
+    """Find the place of what samples pick by their own numbers."""
+    own = indices.number or 0 in indices.columns
+    at = indices.at
+    if first or not own or data.at is None or data.at.axis or at is None or not (data.at.whole and at.whole):
+        raise Mixes("it picks rows by the number of samples")
+    if data.taint is not None or at.axis == indices.rank - 1:
+        raise Mixes("it picks rows by the number of samples")
+    return at
 
 
 @rule("ScatterElements", "Scatter")

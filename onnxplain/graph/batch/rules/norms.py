@@ -25,7 +25,7 @@ def image(node: Node) -> Result:
     node.shared(1, 2)
     if node.at(0).axis:
         raise Mixes(f"it normalises over axis {node.at(0).axis}, along which the samples lie")
-    return node.at(0)
+    return node.made(node.x.shape, node.at(0))
 
 
 @rule("BatchNormalization")

@@ -92,3 +92,19 @@ def fourier(node: Node) -> Result:
         axis = node.integer("axis", -2)
     node.apart(0, [axis, -1])
     return node.at(0)
+
+
+@rule("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")
+def loss(node: Node) -> Result:
+    """Give each sample its loss, unless they are added up."""
+    node.shared(2)
+    at = node.aligned(0, 1)
+    if node.text("reduction", "mean") == "none":
+        return [at] * len(node.source.outputs)
+    return [node.lost("it adds the losses of all samples up"), at]
+
+
+@rule("StringSplit", "StringNormalizer")
+def words(node: Node) -> Result:
+    """Refuse: the content of all samples decides how many entries each has."""
+    raise Mixes("how many entries it gives depends on the content of all samples")

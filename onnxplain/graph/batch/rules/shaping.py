@@ -171,11 +171,11 @@ def squeeze(node: Node) -> Result:
     if node.has(1):
         axes = {int(a) % x.rank for a in np.ravel(node.content(1))}
     else:
+        if x.guess:
+            raise Mixes("it takes away every axis of length 1, and not all lengths are known before running")
         axes = {k for k, d in enumerate(x.shape) if d == 1}
         if at.whole and (node.free or x.shape[at.axis] == 1):
             raise Mixes(f"it takes away every axis of length 1, that of a single sample (axis {at.axis}) too")
-        if None in x.shape:
-            raise Mixes("it takes away every axis of length 1, and not all lengths are known before running")
     if at.axis in axes:
         raise Mixes(f"it takes away axis {at.axis}, along which the samples lie")
     kept = [k for k in range(x.rank) if k not in axes]
@@ -199,7 +199,7 @@ def asks_for_shape(node: Node) -> Result:
     raise Mixes("it reads a shape that is not known before running")
 
 
-@rule("Range", "EyeLike", always=False)
+@rule("Range", "EyeLike")
 def counts(node: Node) -> Result:
     """Refuse: what a row holds depends on its number."""
     raise Mixes("it numbers the samples")
