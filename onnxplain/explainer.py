@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from onnxplain._types import ArrayLike, Arrays
 from onnxplain.attribution import Attribution
-from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import Question, explained_value
 from onnxplain.baselines import find_baselines
 from onnxplain.batching import Batching, one_sample
@@ -18,8 +18,7 @@ from onnxplain.errors import MethodError
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
-from onnxplain.graph.load import ModelSource, load
-from onnxplain.graph.normalize import normalize
+from onnxplain.graph.load import ModelSource
 from onnxplain.inputs import (
     check_inputs,
     check_target,
@@ -32,6 +31,7 @@ from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem
 from onnxplain.options import Bytes, Count, check_option
+from onnxplain.reading import depends, read
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
 from onnxplain.runtime.programs import Programs
@@ -87,7 +87,7 @@ class Explainer:
         where = resolve(device)
         memory_budget = check_option("memory_budget", memory_budget, Bytes)
         threads = check_option("threads", threads, Count | None)
-        normal = normalize(load(model), expand=needs_body)
+        normal = read(model)
         self._normal = normal
         self.inputs: tuple[InputInfo, ...] = interface.inputs_of(normal.model.graph)
         self.outputs: tuple[OutputInfo, ...] = interface.outputs_of(normal.model.graph)
@@ -147,8 +147,9 @@ class Explainer:
         output
             Name of the output to explain (default: the first of floats).
         wrt
-            Names of the inputs to explain, or of values inside the graph (default: float inputs, or else
-            token inputs, at their embedding).
+            Names of the inputs to explain, or of values inside the graph.  Default: float inputs, or else
+            token inputs, at their embedding, that the score depends on; masks, lengths, rates and states are
+            taken as given where there is anything else.
         through_softmax
             Explain the probability of a classifier that ends in Softmax, instead of the score before it.
         batch_axes
@@ -180,7 +181,7 @@ class Explainer:
         )
         arrays = check_inputs(inputs, self.inputs)
         name = choose_output(self.outputs, output)
-        infos = choose_explained(self.inputs, wrt)
+        infos = choose_explained(self.inputs, wrt, partial(depends, self._normal, name))
         samples = self._samples(arrays, infos, (name,), batch_axes)
         entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
         question = Question(name, entries, through_softmax=through_softmax)
@@ -250,8 +251,8 @@ class Explainer:
         outputs: tuple[str, ...],
         batch_axes: int | Mapping[str, int | None] | None,
     ) -> Samples:
-        run = self._programs.values
-        return find_samples(arrays, infos, self.inputs, outputs, self._batching, run, batch_axes)
+        run, positions = self._programs.values, self._programs.positions
+        return find_samples(arrays, infos, self.inputs, outputs, self._batching, run, positions, batch_axes)
 
     def _batch_size(self, wanted: int | None, samples: Samples, features: Arrays, budget: int) -> int:
         layout = samples.layout

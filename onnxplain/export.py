@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from onnxplain._types import Array, ArrayLike
-from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
 from onnxplain.baselines import by_input, finite
@@ -23,10 +24,11 @@ from onnxplain.files import check_destination, is_same_file, replacing
 from onnxplain.graph import facts, interface
 from onnxplain.graph.external import FILES_KEY
 from onnxplain.graph.load import ModelSource, load
-from onnxplain.graph.normalize import normalize
+from onnxplain.graph.positions import write_positions
 from onnxplain.inputs import choose_explained, choose_output
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
+from onnxplain.reading import depends, understood
 from onnxplain.runtime.programs import as_form, lower
 
 __all__ = ["Exported", "export"]
@@ -81,7 +83,8 @@ def export(
     output
         Which output to explain (default: the first of floats).
     wrt
-        Which inputs to explain (default: the floats, or else tokens, as one number per token).
+        Which inputs to explain (default: as :class:`~onnxplain.Explainer` chooses; tokens get one number
+        each).
     through_softmax
         Explain a closing Softmax too.
     baselines
@@ -122,11 +125,11 @@ def export(
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
-    normal = normalize(loaded, expand=needs_body)
+    normal = understood(loaded)
     graph = normal.model.graph
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
     name = choose_output(outputs, output)
-    infos = choose_explained(inputs, wrt)
+    infos = choose_explained(inputs, wrt, partial(depends, normal, name))
     axis, mixed = _output_axis(normal.model, inputs, infos, name)
     question = Question(
         name,
@@ -224,6 +227,24 @@ def _target_axes(output: interface.OutputInfo, axis: int | None) -> int:
     return 0 if all(d == 1 for d in dims) else len(dims)
 
 
+def _by_token(
+    op: Emitter, info: interface.InputInfo, by_name: Mapping[str, ir.Value], entry: str, part: ir.Value
+) -> ir.Value:
+    """Sum an embedding's numbers by the token that each is for."""
+    if entry not in info.moved:
+        rank = len(info.shape or ())
+        return op.sum(part, range(rank, facts.rank(part) or rank))
+    tokens = by_name[info.name]
+    where = op.Reshape(write_positions(op, tokens, by_name[entry]), [-1])
+    size = op.Size(tokens)
+    one = op.const(np.array([1], np.int64))
+    where = op.Where(op.Less(where, op.const(np.int64(0))), size, where)  # nobody's numbers go last
+    base = op.ConstantOfShape(op.Add(op.Reshape(size, [1]), one), value=ir.tensor(np.zeros(1, np.float32)))
+    added = op.ScatterElements(base, where, op.Reshape(part, [-1]), axis=0, reduction="add")
+    kept = op.slice(added, 0, 0, op.Reshape(size, [1]))
+    return cast("ir.Value", op.Reshape(kept, op.Shape(tokens), allowzero=1))
+
+
 def _finish_outputs(
     model: ir.Model,
     originals: Sequence[str],
@@ -233,7 +254,9 @@ def _finish_outputs(
 ) -> None:
     """Give back all outputs of the model, and one attribution per input."""
     graph = model.graph
-    by_name = {v.name: v for node in graph for v in node.outputs} | {v.name: v for v in graph.inputs}
+    by_name = {str(v.name): v for node in graph for v in node.outputs} | {
+        str(v.name): v for v in graph.inputs
+    }
     names = Names(graph)
     op = Emitter(graph, opset, scope=names.scope("onnxplain/outputs"))
     outputs = [by_name[name] for name in originals]
@@ -242,8 +265,7 @@ def _finish_outputs(
         if info.entries == (info.name,):
             outputs.append(parts[0])
             continue
-        rank = len(info.shape or ())
-        summed = [op.sum(p, range(rank, facts.rank(p) or rank)) for p in parts]
+        summed = [_by_token(op, info, by_name, e, p) for e, p in zip(info.entries, parts, strict=True)]
         total = summed[0] if len(summed) == 1 else op.Sum(*summed)
         total.name = names.free(f"attribution/{info.name}")
         total.shape = ir.Shape(list(info.shape or ()))

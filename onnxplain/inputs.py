@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -122,8 +122,20 @@ def choose_output(outputs: Sequence[OutputInfo], name: str | None) -> str:
     return name
 
 
-def choose_explained(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | None) -> list[InputInfo]:
+def choose_explained(
+    inputs: Sequence[InputInfo], wrt: str | Sequence[str] | None, depends: Callable[[InputInfo], bool]
+) -> list[InputInfo]:
     """Return what is explained; an inner value appears as an input of its own name.
+
+    Parameters
+    ----------
+    inputs
+        What the model takes.
+    wrt
+        Names, as the user gives them; None for what is explained by default, or, where the score does not
+        depend on it differentiably, for the first kind of inputs that it depends on.
+    depends
+        Tells whether the score depends on an input.
 
     Raises
     ------
@@ -134,6 +146,12 @@ def choose_explained(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | Non
         found = [i for i in inputs if i.explained]
         if not found:
             raise DataInputError("no input of the model is numeric; use a perturbation method")
+        if any(depends(i) for i in found):
+            return found
+        for role in ("float", "token", "number"):
+            others = [i for i in inputs if i.role == role and not i.explained and depends(i)]
+            if others:
+                return others
         return found
     wrong = f"wrt is {wrt!a:.60}; give the name of an input or of an inner value, or a list of names"
     if not isinstance(wrt, (str, Iterable)):

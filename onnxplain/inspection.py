@@ -11,7 +11,6 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxplain.backward import engine
-from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.composite import Composite, RuleTable
 from onnxplain.backward.preparation import prepare
 from onnxplain.backward.presets import preset
@@ -21,8 +20,9 @@ from onnxplain.errors import MethodError, OnnxplainError, TargetError
 from onnxplain.graph import facts, interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
-from onnxplain.graph.load import ModelSource, load
-from onnxplain.graph.normalize import Normalized, normalize
+from onnxplain.graph.load import ModelSource
+from onnxplain.graph.normalize import Normalized
+from onnxplain.reading import read
 
 __all__ = ["Inspection", "OperatorRow", "inspect"]
 
@@ -110,7 +110,7 @@ def inspect(
     if composite is None and options:
         raise MethodError(f"'{next(iter(options))}' is an option of a composite; name one (composite=...)")
     rules_asked = None if composite is None else preset(composite, **options)
-    normal = normalize(load(model), expand=needs_body)
+    normal = read(model)
     graph = normal.model.graph
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
     if output is not None and output not in [o.name for o in outputs]:

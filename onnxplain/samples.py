@@ -21,6 +21,8 @@ __all__ = ["Samples", "confirm", "find_samples"]
 
 #: Computes outputs or inner values of the model.
 Run = Callable[[tuple[str, ...], Arrays], Arrays]
+#: See :meth:`onnxplain.runtime.programs.Programs.positions`.
+Positions = Callable[[str, str, Arrays], Array]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Samples:
         What is known of the model's samples.
     run
         Runs the model.
+    positions
+        Tells, from the tokens' input, their embedding and the inputs, which token each number is for.
     """
 
     arrays: Arrays
@@ -46,6 +50,7 @@ class Samples:
     layout: Layout
     batching: Batching
     run: Run
+    positions: Positions
 
     @property
     def n(self) -> int:
@@ -123,11 +128,28 @@ class Samples:
         total: Any = 0
         for entry in info.entries:
             array = moved.laid_out(values[entry], self.layout.axes[entry])
-            if info.role in ("token", "number"):
+            if entry in info.moved:
+                array = self._by_token(info, entry, array)
+            elif info.role in ("token", "number"):
                 given = self.arrays[info.name]
                 array = array.sum(axis=tuple(range(given.ndim, array.ndim))).reshape(given.shape)
             total = total + array
         return np.asarray(total)
+
+    def _by_token(self, info: InputInfo, entry: str, values: Array) -> Array:
+        """Sum an embedding's numbers by the token that each is for."""
+        layout, made, start = self.layout, [], 0
+        for part, n in layout.pieces(self.arrays):
+            where = self.positions(info.name, entry, part)
+            mine = values
+            if layout.exact is not None and layout.axes[entry] is not None:
+                index = np.minimum(np.arange(start, start + layout.exact), layout.n - 1)
+                mine = np.take(values, index, axis=layout.axes[entry])
+            tokens = np.zeros(part[info.name].size + 1, values.dtype)  # the last one is nobody's
+            np.add.at(tokens, where.ravel(), mine.ravel())
+            made.append(moved.rows(tokens[:-1].reshape(part[info.name].shape), layout.axes[info.name], n))
+            start += n
+        return moved.join(made, layout.axes[info.name])
 
 
 def find_samples(
@@ -137,13 +159,14 @@ def find_samples(
     outputs: tuple[str, ...],
     batching: Batching,
     run: Run,
+    positions: Positions,
     batch_axes: int | Mapping[str, int | None] | None = None,
 ) -> Samples:
     """Find the samples in the arrays of a call: where the graph proves them, or where the user says.
 
     Parameters
     ----------
-    arrays, infos, batching, run
+    arrays, infos, batching, run, positions
         As :class:`Samples` holds them.
     inputs
         All inputs of the model.
@@ -161,11 +184,11 @@ def find_samples(
     shapes = {k: v.shape for k, v in arrays.items()}
     if batch_axes is None:
         layout = batching.layout(shapes, main, [i.name for i in infos], outputs)
-        return Samples(arrays, infos, layout, batching, run)
+        return Samples(arrays, infos, layout, batching, run, positions)
     axes = given_axes(batch_axes, arrays, main)
     batched = next((k for k, axis in axes.items() if axis is not None), None)
     if batched is None:
-        return Samples(arrays, infos, Layout(1, axes), batching, run)
+        return Samples(arrays, infos, Layout(1, axes), batching, run, positions)
     axis = axes[batched]
     assert axis is not None
     declared = next(i.shape for i in inputs if i.name == batched)
@@ -178,7 +201,7 @@ def find_samples(
     else:
         names = [*outputs] + [e for i in infos for e in i.entries if e not in arrays]
         inner = seen_axes(arrays, layout, names, run, found)
-    return Samples(arrays, infos, replace(layout, inner=inner), batching, run)
+    return Samples(arrays, infos, replace(layout, inner=inner), batching, run, positions)
 
 
 def confirm(score: FloatArray, predictions: Array, target: IntArray, output: str) -> None:

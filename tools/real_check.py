@@ -18,7 +18,7 @@ from onnxplain.backward.program import Question, build
 from onnxplain.graph import interface, passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
-from onnxplain.runtime.programs import front
+from onnxplain.runtime.front import front
 
 __all__ = ["Agreement", "check"]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.positions import ROW_MOVERS, keeps_order
+from onnxplain.graph.side_inputs import main_inputs
 
 __all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
 
@@ -19,6 +21,7 @@ _INTEGER_MOVERS = frozenset(
     """Add Cast Concat Expand Flatten Gather Identity Max Min Mul Pad Reshape Slice Split Squeeze
     Sub Tile Transpose Unsqueeze Where""".split()
 )
+_NARROW = frozenset({ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4})
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class InputInfo:
         Names of the values at which it can be explained: itself for floats, the embeddings for tokens.
     explained
         Whether it is explained if nothing else is said.
+    moved
+        Those entries whose rows do not lie as the tokens do (time first, say).
     """
 
     name: str
@@ -44,6 +49,7 @@ class InputInfo:
     role: Role
     entries: tuple[str, ...]
     explained: bool = False
+    moved: frozenset[str] = frozenset()
 
     @property
     def token(self) -> bool:
@@ -78,16 +84,17 @@ def outputs_of(graph: ir.Graph) -> tuple[OutputInfo, ...]:
 
 
 def inputs_of(graph: ir.Graph) -> tuple[InputInfo, ...]:
-    """Describe all inputs; floats are explained by default, tokens where there are no floats."""
-    found = [_describe(v) for v in graph.inputs]
+    """Describe all inputs; floats are explained by default, tokens where there are no floats.
+
+    Masks, lengths, states and other side inputs are explained by default only where there is nothing else.
+    """
+    found = {v: _describe(v) for v in graph.inputs}
     for role in ("float", "token", "number"):
-        if any(i.role == role for i in found):
-            return tuple(_with_default(i, i.role == role) for i in found)
-    return tuple(found)
-
-
-def _with_default(info: InputInfo, explained: bool) -> InputInfo:
-    return InputInfo(info.name, info.dtype, info.shape, info.role, info.entries, explained)
+        of_role = [v for v, info in found.items() if info.role == role]
+        if of_role:
+            main = main_inputs(of_role)
+            return tuple(replace(info, explained=v in main) for v, info in found.items())
+    return tuple(found.values())
 
 
 def _describe(value: ir.Value) -> InputInfo:
@@ -101,7 +108,13 @@ def _describe(value: ir.Value) -> InputInfo:
             role, entries = "token", tuple(embeddings)
         elif numbers:
             role, entries = "number", tuple(numbers)
-    return InputInfo(name, _dtype(value), facts.dims(value), role, entries)  # type: ignore[arg-type]
+    moved = frozenset() if role == "float" else _moved(value, entries)
+    return InputInfo(name, _dtype(value), facts.dims(value), role, entries, moved=moved)  # type: ignore[arg-type]
+
+
+def _moved(value: ir.Value, entries: tuple[str, ...]) -> frozenset[str]:
+    values = {v.name: v for node in value.graph or () for v in node.outputs}
+    return frozenset(e for e in entries if not keeps_order(value, values[e]))
 
 
 def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
@@ -109,6 +122,7 @@ def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
     embeddings: list[str] = []
     numbers: list[str] = []
     seen, stack = {value}, [value]
+    picked: set[ir.Value] = set()  # rows of a table of integers
     while stack:
         current = stack.pop()
         for node, index in current.uses():
@@ -117,10 +131,12 @@ def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
             output = node.outputs[0]
             if output in seen:
                 continue
+            picks = node.op_type in ("Gather", "GatherND") and index == 1
             if facts.is_float(output):
-                picks = node.op_type in ("Gather", "GatherND") and index == 1
                 if picks or (node.op_type == "OneHot" and index == 0):
                     embeddings.append(str(output.name))
+                elif node.op_type == "Cast" and current in picked:
+                    embeddings += [str(v.name) for v in _dequantized(output)]
                 elif node.op_type == "Cast":
                     one_hot = current.dtype == ir.DataType.BOOL
                     (embeddings if one_hot else numbers).append(str(output.name))
@@ -130,4 +146,39 @@ def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
             elif node.op_type in _INTEGER_MOVERS and facts.is_integer(output):
                 seen.add(output)
                 stack.append(output)
-    return embeddings, numbers
+                if current in picked or (picks and _is_table(node.inputs[0])):
+                    picked.add(output)
+    return list(dict.fromkeys(embeddings)), list(dict.fromkeys(numbers))
+
+
+def _is_table(value: ir.Value | None) -> bool:
+    """Tell whether a value holds the rows of a quantised embedding."""
+    if value is None or not facts.is_constant(value) or value.dtype not in _NARROW:
+        return False
+    return (facts.rank(value) or 0) >= 2
+
+
+def _dequantized(value: ir.Value) -> list[ir.Value]:
+    """Return where rows of integers are real numbers: behind their offset and scale, wherever these stand."""
+    if not _scaled_later(value):
+        return [value]
+    found: list[ir.Value] = []
+    for node, index in value.uses():
+        if node.op_type in ("Shape", "Size"):
+            continue
+        if not (_scales(node, index) or (node.op_type in ROW_MOVERS and index == 0)):
+            return [value]  # somebody reads the integers
+        found += [v for output in node.outputs for v in _dequantized(output)]
+    return found
+
+
+def _scaled_later(value: ir.Value) -> bool:
+    return any(
+        _scales(node, index)
+        or (node.op_type in ROW_MOVERS and index == 0 and any(map(_scaled_later, node.outputs)))
+        for node, index in value.uses()
+    )
+
+
+def _scales(node: ir.Node, index: int) -> bool:
+    return node.op_type in ("Sub", "Mul") and facts.is_constant(node.inputs[1 - index])

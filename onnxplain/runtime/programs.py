@@ -6,18 +6,18 @@ import threading
 from typing import Literal
 
 import onnx_ir as ir
-from onnx_ir.passes import common
 
-from onnxplain._types import Arrays
+from onnxplain._types import Array, Arrays
 from onnxplain.backward.program import Program, Question, build, check
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts, passes
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.passes.flip_transposed_convs import FlippedWeights
+from onnxplain.runtime.front import front, token_positions
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["FORMS", "Form", "Programs", "as_form", "front", "lower"]
+__all__ = ["FORMS", "Form", "Programs", "as_form", "lower"]
 
 #: For whom a finished program is written.
 Form = Literal["portable", "cpu", "cuda"]
@@ -77,6 +77,17 @@ class Programs:
                 self._fronts[names] = held
         return held.run(feeds)
 
+    def positions(self, tokens: str, entry: str, feeds: Arrays) -> Array:
+        """Tell which token of an input each number of its embedding is for; int64, of its shape."""
+        with self._lock:
+            key = ("positions", tokens, entry)
+            held = self._fronts.get(key)
+            if held is None:
+                model = token_positions(self.source, tokens, entry)
+                held = self._fronts[key] = Executable(model, self.weights, self.device, self.threads)
+        (found,) = held.run(feeds).values()
+        return found
+
 
 def as_form(name: str) -> Form:
     """Return the form of this name.
@@ -109,16 +120,3 @@ def lower(model: ir.Model, form: Form, flipped: FlippedWeights | None = None) ->
         passes.MaskByHardSigmoid()(model)
     for node in model.graph.all_nodes():
         node.metadata_props.pop(facts.WRITTEN_KEY, None)
-
-
-def front(source: ir.Model, names: tuple[str, ...]) -> ir.Model:
-    """Return the part of a model that computes some of its values from its inputs."""
-    model = source.clone()
-    graph = model.graph
-    by_name = {v.name: v for node in graph for v in node.outputs}
-    graph.outputs.clear()
-    graph.outputs.extend(by_name[name] for name in names)
-    common.RemoveUnusedNodesPass()(model)
-    for value in [v for v in graph.inputs if not v.uses()]:
-        graph.inputs.remove(value)
-    return model

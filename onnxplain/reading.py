@@ -1,0 +1,51 @@
+"""From whatever the user gives to a model that can be explained: one way for all that read models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from onnxplain.backward.adjoint import needs_body
+from onnxplain.backward.engine import path
+from onnxplain.graph.heads import before_softmax, expose_scores
+from onnxplain.graph.interface import InputInfo
+from onnxplain.graph.load import ModelSource, load
+from onnxplain.graph.normalize import Normalized, normalize
+
+__all__ = ["depends", "read", "understood"]
+
+
+def read(model: ModelSource) -> Normalized:
+    """Load a model and bring it into normal form, with scores among its outputs.
+
+    Parameters
+    ----------
+    model
+        Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
+
+    Raises
+    ------
+    ModelNotFoundError, InvalidModelError, ExternalDataError
+        If it cannot be read.
+    """
+    return understood(load(model))
+
+
+def understood(loaded: ir.Model) -> Normalized:
+    """Bring a loaded model, which may be changed, into normal form, with scores among its outputs."""
+    normal = normalize(loaded, expand=needs_body)
+    note = expose_scores(normal.model.graph)
+    return normal if note is None else replace(normal, notes=(*normal.notes, note))
+
+
+def depends(normal: Normalized, output: str, info: InputInfo) -> bool:
+    """Tell whether an output depends differentiably on an input."""
+    graph = normal.model.graph
+    values = {v.name: v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
+    entries = [values[e] for e in info.entries if e in values]
+    scored = values.get(output)
+    if scored is None or not entries:
+        return False
+    scored = before_softmax(scored) or scored
+    return scored in entries or bool(path(graph, [scored], entries)[0])
