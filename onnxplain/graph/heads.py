@@ -44,7 +44,7 @@ def expose_scores(graph: ir.Graph) -> str | None:
         return None
     for output in list(graph.outputs):
         scores = _chosen_by(output)
-        if scores is not None and not scores.is_graph_output():
+        if scores is not None and not scores.is_graph_output() and not scores.is_graph_input():
             graph.outputs.append(scores)
             return f"output '{output.name}' is no score; '{scores.name}', by which it is chosen, is explained"
     return None
