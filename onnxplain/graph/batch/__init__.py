@@ -21,13 +21,16 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.batch import rules  # noqa: F401  (fills the table)
+from onnxplain.graph.batch.taint import data_of
 from onnxplain.graph.batch.values import At, Found, List, Lost, Value
-from onnxplain.graph.batch.walk import Walk
+from onnxplain.graph.batch.walk import UNKNOWN, Walk
 
 __all__ = ["SIZES", "Batch", "Mixed", "analyse"]
 
 #: The batch sizes at which shape arithmetic is done, if any size must do.
 SIZES = (3, 1, 2, 1009)
+_NOWHERE = -1  # an axis, where samples lie in no plain way
+_LATE = 1 << 62  # what is wrong with outputs comes after all nodes
 
 
 @dataclass(frozen=True)
@@ -122,15 +125,13 @@ def _analyse(
         walk.known[value] = Value((*shape[:axis], walk.sizes[0], *shape[axis + 1 :]), dtype, At(axis))
     walk.graph(graph)
     named = {str(v.name): v for v in _values(graph)}
+    found = {v: _data(v, walk) for v in named.values()}
     asked = list(graph.outputs) if outputs is None else [named[k] for k in outputs]
-    wrong = [w for v in asked if (w := _wrong(v, walk.known[v])) is not None]
+    wrong = [w for v in asked if (w := _wrong(v, found[v])) is not None]
     if wrong:
         first = min(wrong, key=lambda w: w.order)
         return Mixed(first.node, first.reason)
-    return Batch({k: axis for k, v in named.items() if (axis := _axis(walk.known.get(v))) != _NOWHERE})
-
-
-_NOWHERE = -1
+    return Batch({k: axis for k, v in named.items() if (axis := _axis(found[v])) != _NOWHERE})
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -140,10 +141,20 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
+def _data(value: ir.Value, walk: Walk) -> Found:
+    """Return what is known of a value, with what was computed from the batch size as data."""
+    found = walk.known.get(value, UNKNOWN)
+    if not isinstance(found, Value) or not found.sized:
+        return found
+    maker = value.producer()
+    label = f"'{value.name}'" if maker is None else facts.node_label(maker)
+    return data_of(found, walk.sizes, Lost(label, "it gives the number of samples, or numbers them", _LATE))
+
+
 def _axis(found: Found | None) -> int | None:
     """Return the axis that counts samples, None where there is none, -1 where that cannot be said."""
     inner = found.element if isinstance(found, List) else found
-    if not isinstance(inner, Value) or inner.sized or inner.taint is not None:
+    if not isinstance(inner, Value) or inner.taint is not None:
         return _NOWHERE
     if inner.at is None:
         return None
@@ -161,14 +172,9 @@ def _wrong(value: ir.Value, found: Found) -> Lost | None:
         return None
     if inner.taint is not None:
         return inner.taint
-    if inner.sized:
-        return Lost(label, "it gives the batch size (not only its shape depends on it)", _LATE)
     assert inner.at is not None
     return Lost(
         label,
-        f"axis {inner.at.axis} of what it gives counts more than samples: {inner.at.outer} times as many",
+        f"axis {inner.at.axis} of what it gives counts more than samples: {inner.at.length(1)} times as many",
         _LATE,
     )
-
-
-_LATE = 1 << 62

@@ -16,10 +16,11 @@ from onnxplain.graph.batch.table import Result, Row, lookup
 from onnxplain.graph.batch.taint import data_of, marked, taint_of
 from onnxplain.graph.batch.values import FEW, At, Dims, Found, List, Lost, Mixes, Value
 
-__all__ = ["Walk"]
+__all__ = ["UNKNOWN", "Walk"]
 
 _SIZE_TEXT = "it computes with the batch size, or numbers the samples (not only in shapes)"
-_UNKNOWN = Lost("a node", "reads a value of which nothing is known")
+#: What is known of values that the walk does not reach.
+UNKNOWN = Lost("a node", "reads a value of which nothing is known")
 _BOOL = 9
 #: The first stand-in for a length that is not known before running: no real length is likely to be like it.
 _LARGE = 10_007
@@ -86,7 +87,7 @@ class Walk:
     def _node(self, node: ir.Node) -> list[Found]:
         self.count += 1
         order = self.count
-        inputs = [None if v is None else self.known.get(v, _UNKNOWN) for v in node.inputs]
+        inputs = [None if v is None else self.known.get(v, UNKNOWN) for v in node.inputs]
         lost = next((i for i in inputs if isinstance(i, Lost)), None)
         if lost is not None:
             return [lost] * len(node.outputs)

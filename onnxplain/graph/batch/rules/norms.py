@@ -50,4 +50,4 @@ def local(node: Node) -> Result:
 def mean_variance(node: Node) -> Result:
     """Statistics over the axes given."""
     node.apart(0, node.ints("axes") or (0, 2, 3), "normalises over")
-    return node.at(0)
+    return node.made(node.x.shape, node.at(0))

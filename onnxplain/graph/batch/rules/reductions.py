@@ -24,13 +24,11 @@ def reduced(node: Node) -> Result:
         axes = list(given)
     x, at = node.x, node.at(0)
     if not axes:
-        if axes is not None and node.integer("noop_with_empty_axes", 0):
-            return at
-        if axes is None and node.integer("noop_with_empty_axes", 0):
+        if node.integer("noop_with_empty_axes", 0):
             return at
         axes = list(range(x.rank))
-    if "DynamicQuantize" in str(node.source.name):
-        node.apart(0, axes, "measures the range of all numbers (dynamic quantisation) over")
+    if node.source.op_type in ("ReduceMax", "ReduceMin") and len(axes) == x.rank:
+        raise Mixes("it measures the range of all samples together, as dynamic quantisation does")
     node.apart(0, axes)
     return _dropped(at, {a % x.rank for a in axes}, bool(node.integer("keepdims", 1)))
 
@@ -69,7 +67,18 @@ def top(node: Node) -> Result:
     return node.at(0)
 
 
-@rule("NonZero", "Unique", "Compress", "NonMaxSuppression")
+@rule("Compress")
+def compressed(node: Node) -> Result:
+    """Keep some entries of one axis, the same ones of each sample."""
+    node.shared(1)
+    axis = node.source.attributes.get("axis")
+    if axis is None:
+        raise Mixes("it picks among the entries of all samples")
+    node.apart(0, [axis.as_int()], "picks along")
+    return node.at(0)
+
+
+@rule("NonZero", "Unique", "NonMaxSuppression")
 def selected(node: Node) -> Result:
     """Refuse: the content of the samples decides how many rows there are."""
     raise Mixes("how many rows it gives depends on the content of all samples")
