@@ -46,8 +46,7 @@ input.
   with a score above 0, where it conserves but for layers without a positive contribution; elsewhere
   (recurrent cells, transformers, sums of values of either sign) it keeps or multiplies relevance.
 * **DeepLIFT**: |delta| of DeepLift (Rescale) from a zero baseline relative to the score difference. It
-  is rounding, amplified where a difference is close to zero, except where the model chooses by a
-  condition on values (Where).
+  is rounding, amplified where a difference is close to zero.
 
 | model | input | nodes | gradient | IG | LRP (kept by) | deep Taylor | DeepLIFT |
 | --- | --- | --- | --- | --- | --- | --- | --- |
