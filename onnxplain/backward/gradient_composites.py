@@ -114,10 +114,16 @@ def deep_lift_reveal_cancel(eps: float | None = None) -> Composite:
     rescale = deep_lift_rescale(eps)
     pairs: _Pairs = (
         (Match(categories=(Category.ELEMENTWISE,)), reveal_cancel.RevealCancel(eps)),
+        (Match(ops=("Clip", "Round"), predicate=_is_quantized), reveal_cancel.RevealCancel(eps)),
         *((match, reveal_cancel.Signed(rule)) for match, rule in rescale.rules),
     )
     steps = ("relevance", *rescale.preparation)
     return replace(rescale, name="deep_lift_reveal_cancel", rules=tuple(pairs), preparation=steps)
+
+
+def _is_quantized(place: Place) -> bool:
+    """Tell rounding and saturation of quantised values, which gradients go straight through."""
+    return facts.GRADIENT_KEY in place.node.metadata_props
 
 
 def _is_fixed(place: Place) -> bool:

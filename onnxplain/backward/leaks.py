@@ -90,9 +90,17 @@ def _dependents(graph: ir.Graph, start: Iterable[ir.Value]) -> set[ir.Value]:
     """Return all values whose content depends on given ones."""
     found = set(start)
     for node in graph:
-        if node.op_type not in _SHAPE_ONLY | _ODD and any(v in found for v in used_values(node)):
+        if _says_nothing(node):
+            continue
+        if any(v in found for v in used_values(node)):
             found.update(node.outputs)
     return found
+
+
+def _says_nothing(node: ir.Node) -> bool:
+    """Tell nodes that do not depend on their input's content, and ranges that are the same for both runs."""
+    held = node.metadata_props.get(facts.GRADIENT_KEY) == "stop"
+    return held or node.op_type in _SHAPE_ONLY | _ODD
 
 
 def _is_followed(node: ir.Node, k: int, value: ir.Value, reached: set[ir.Value]) -> bool:

@@ -17,6 +17,7 @@ from onnxplain.backward.engine import used_values
 from onnxplain.backward.subgraph import inside, paste_known
 from onnxplain.graph import facts
 from onnxplain.graph.inline import finish_body
+from onnxplain.graph.measured import compared_ranges
 
 __all__ = ["copy_forward", "is_boundary", "marked_pairs"]
 
@@ -48,6 +49,9 @@ def copy_forward(
         By output of a node with bodies that was rebuilt: the value that took its place.
     """
     replaced: dict[ir.Value, ir.Value] = {}
+    held = compared_ranges(op.graph)
+    scales = {r.scale: r for r in held.values()}
+    theirs: dict[ir.Value, ir.Value] = {}
     for node in list(op.graph):
         if node.op_type in _SHAPE_ONLY or any(o in pairs for o in node.outputs):
             continue
@@ -56,7 +60,14 @@ def copy_forward(
         if any(a.type == ir.AttributeType.GRAPH for a in node.attributes.values()):
             replaced.update(_rebuild(op, node, pairs))
             continue
-        made = op.clone(node, [None if v is None else pairs.get(v, v) for v in node.inputs])
+        known = {**theirs, **pairs} if node in held else pairs
+        made = op.clone(node, [None if v is None else known.get(v, v) for v in node.inputs])
+        if node.outputs[0] in scales:  # what it multiplies is brought into the units of the first copy
+            theirs[node.outputs[0]] = made[0]
+            continue
+        if node in held and node in held[node].centred:
+            scale = held[node].scale
+            made = (op.annotate(op.Mul(made[0], op.Div(theirs[scale], scale)), node.outputs[0]),)
         pairs.update(zip(node.outputs, made, strict=True))
         copy = made[0].producer()
         if mark and copy is not None:

@@ -12,6 +12,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient, nondifferentiable, zero
 from onnxplain.backward.view import NodeView
 from onnxplain.graph.facts import GRADIENT_KEY
+from onnxplain.graph.measured import MEASURED
 
 zero("Floor", "Ceil", "Round", "Sign", "Hardmax")
 
@@ -54,6 +55,7 @@ nondifferentiable("CastMap", "ZipMap", reason="a map from keys to numbers is no 
 @gradient("hardmax", Category.NORMALIZATION, domain=GRADIENT_KEY)
 @gradient("truth", Category.BILINEAR, domain=GRADIENT_KEY, broadcasts=True, any_type=True)
 @gradient("switch", Category.CONTROL_FLOW, domain=GRADIENT_KEY, broadcasts=True, any_type=True)
+@gradient(MEASURED, Category.NORMALIZATION, domain=GRADIENT_KEY)
 @gradient("number", Category.STRUCTURAL, domain=GRADIENT_KEY, any_type=True)
 def flat(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Give nothing: the derivative is 0 wherever there is one."""

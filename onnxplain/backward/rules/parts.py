@@ -64,6 +64,12 @@ MOVERS = frozenset(
 #: Functions that are no number everywhere, or infinite somewhere.
 _PARTIAL = frozenset(["Acos", "Acosh", "Asin", "Atanh", "Div", "Log", "Mod", "Pow", "Reciprocal", "Sqrt"])
 
+#: Functions that jump.
+_STEPS = frozenset(
+    """And Cast Ceil Equal Floor Greater GreaterOrEqual Less LessOrEqual Mod Not Or Round Sign Where
+    Xor""".split()
+)
+
 FORM = "onnxplain.parts"
 
 
@@ -333,14 +339,19 @@ class Nonlinear(Form):
         raised, lowered = (number(op, self._at(op, node, x0 + part)) for part in (up, down))
         first = ((raised - y0) + (y - lowered)) * 0.5
         second = ((lowered - y0) + (y - raised)) * 0.5
-        if not self._is_total(node):
+        if self._has(node, _PARTIAL):  # no number where only one part of the difference is added, perhaps
             first, second = self._within(op, (first, second), (raised, lowered), y, y0)
+        if self._has(node, _STEPS):  # a part that is not there takes no step, whatever rounding says
+            whole = y - y0
+            alone = op.Equal(up, 0.0), op.Equal(down, 0.0)
+            first = op.Where(alone[0], 0.0, op.Where(alone[1], whole, first))
+            second = op.Where(alone[1], 0.0, op.Where(alone[0], whole, second))
         return first, second
 
-    def _is_total(self, node: ir.Node) -> bool:
-        """Tell whether f is a number everywhere, and so where only one part of the difference is added."""
+    def _has(self, node: ir.Node, op_types: frozenset[str]) -> bool:
+        """Tell whether f is one of some operators, or made of some."""
         inside = [node] if self.position is not None else interior(node, self.source)
-        return not any(n.op_type in _PARTIAL for n in inside)
+        return any(n.op_type in op_types for n in inside)
 
     def _within(self, op: Emitter, parts: _Parts, middle: _Parts, y: Any, y0: Any) -> _Parts:
         """Go by the one order that stays where f is a number; by the sign of the difference if none does."""

@@ -9,6 +9,7 @@ c ? a : b            ``m (c + c0) / 2`` to a, ``m (1 - (c + c0) / 2)`` to b and 
                      the condition: a sum of products.  Where c = c0 it is the gradient
 if                   the branch that the input picks, as any body; to the condition what the reference would
                      have got from it, less what it got from its own branch
+measured integers    ``m dc / dx``, both runs in the units of the input's range
 hardmax              ``dy sum(m dy) / sum(dx dy)``: a step function of the difference of the two winners
 ===================  ======================================================================================
 """
@@ -16,7 +17,7 @@ hardmax              ``dy sum(m dy) / sum(dx dy)``: a step function of the diffe
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from onnxplain.backward.rules.base import Binding
 from onnxplain.backward.rules.secant import difference, middle, number, quotient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
+from onnxplain.graph.measured import range_of
 
 __all__ = ["JUMPS", "Choice"]
 
@@ -98,14 +100,23 @@ def _switch(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
     return condition, g, None
 
 
+def _measured(op: Emitter, node: NodeView, /, *gradients: Any) -> Mapping[ir.Value, Any]:
+    """Round by a measured range: one function of each element, in the units of the input's range."""
+    found = range_of(node.source)
+    assert found is not None
+    g, dc, dx = gradients[0], difference(op, node.y), difference(op, found.x)
+    return {found.x: quotient(op, g * dc, dx, g / found.scale)}
+
+
 #: What marked operators do (:mod:`onnxplain.graph.passes.mark_steps`).
-JUMPS: dict[str, Callable[..., Sequence[Entry]]] = {
+JUMPS: dict[str, BackwardFunction] = {
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Xor"), _comparison),
     "And": _both,
     "Cast": _cast,
     "Hardmax": _hardmax,
     "Not": _negation,
     "Or": _either,
+    "Sub": _measured,
     "Where": _switch,
 }
 

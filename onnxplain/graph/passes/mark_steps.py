@@ -10,6 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.measured import MEASURED, measured_ranges
 from onnxplain.graph.passes.node_pass import NodePass
 
 __all__ = ["STEPS", "MarkSteps"]
@@ -27,17 +28,32 @@ _MEASURES = frozenset({"ReduceMax", "ReduceMin"})
 
 
 class MarkSteps(NodePass):
-    """Mark steps, truth values and their casts; the range of dynamic quantisation is no constant any more."""
+    """Mark steps, truth values, their casts, and integers whose range was measured.
+
+    The latter are compared in the same units at input and reference (:mod:`onnxplain.graph.measured`); where
+    they cannot be, the range is no constant any more, and the walk goes on through its extremes.
+    """
 
     operators = frozenset({*STEPS, *_MEASURES})
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Go through the model's graph and all bodies."""
+        self._held: set[ir.Value] = set()
+        for graph in (model.graph, *model.graph.subgraphs()):
+            for one in measured_ranges(graph):
+                self._held.add(one.x)
+                for node in one.centred:
+                    node.metadata_props[facts.GRADIENT_KEY] = MEASURED
+        return super().call(model)
 
     def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
         """Mark a node, unless a pass has done so."""
         held = node.metadata_props.get(facts.GRADIENT_KEY)
         if node.op_type in _MEASURES:
-            if held == "stop":
+            if held == "stop" and node.inputs[0] not in self._held:
                 del node.metadata_props[facts.GRADIENT_KEY]
-            return held == "stop"
+                return True
+            return False
         if held is not None or (node.op_type == "Cast" and _is_plain(node)):
             return False
         node.metadata_props[facts.GRADIENT_KEY] = STEPS[node.op_type]
