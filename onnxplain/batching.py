@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TypeVar
 import onnx_ir as ir
 
 from onnxplain._types import Array, Shape
+from onnxplain.forking import Lock
 from onnxplain.graph import facts
 from onnxplain.graph.batch import Batch, Mixed, analyse
 from onnxplain.graph.interface import InputInfo
@@ -79,7 +79,7 @@ class Batching:
         self._inputs = inputs
         self._proofs: _Recent[Batch | Mixed] = _Recent()
         self._outputs: _Recent[dict[str, SampleOutput | None]] = _Recent()
-        self._lock = threading.RLock()
+        self._lock = Lock()
 
     def layout(
         self, shapes: Mapping[str, Shape], main: str, explained: Sequence[str], outputs: Sequence[str]

@@ -16,6 +16,7 @@ __all__ = [
     "InvalidModelError",
     "MethodError",
     "ModelNotFoundError",
+    "ModelRunError",
     "NotExplainableError",
     "OnnxplainError",
     "OptionError",
@@ -71,6 +72,10 @@ class DataInputError(OnnxplainError, ValueError):
 
 class TargetError(OnnxplainError, ValueError):
     """The target does not fit the model's output."""
+
+
+class ModelRunError(OnnxplainError, RuntimeError):
+    """onnxruntime could not run the model on the given inputs."""
 
 
 class OptionError(OnnxplainError, ValueError):

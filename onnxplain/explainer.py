@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,8 @@ from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
+from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.packing import pack, unpack
 from onnxplain.inputs import (
     check_inputs,
     check_target,
@@ -42,6 +45,9 @@ __all__ = ["Explainer", "explain"]
 
 class Explainer:
     """Explains one model; reads and checks it once, and may be called from several threads.
+
+    Explainers can be pickled and copied, and used in forked processes; the model travels along, and is
+    compiled anew there.
 
     Parameters
     ----------
@@ -84,18 +90,30 @@ class Explainer:
         memory_budget: int = DEFAULT_BUDGET,
         threads: int | None = None,
     ) -> None:
-        where = resolve(device)
+        resolve(device)
         memory_budget = check_option("memory_budget", memory_budget, Bytes)
         threads = check_option("threads", threads, Count | None)
-        normal = read(model)
-        self._normal = normal
+        self._open(read(model), (device, memory_budget, threads))
+
+    def _open(self, normal: Normalized, options: tuple[str, int, int | None]) -> None:
+        device, memory_budget, threads = options
+        self._normal, self._options = normal, options
         self.inputs: tuple[InputInfo, ...] = interface.inputs_of(normal.model.graph)
         self.outputs: tuple[OutputInfo, ...] = interface.outputs_of(normal.model.graph)
         self.notes = normal.notes
         self.memory_budget = memory_budget
         self._memory = MemoryModel(normal.model)
         self._batching = Batching(normal.model, self.inputs)
-        self._programs = Programs(normal, where, threads)
+        self._programs = Programs(normal, resolve(device), threads, memory_budget)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": pack(self._normal), "options": self._options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._open(unpack(state["model"]), state["options"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Explainer:
+        return copy.copy(self)  # weights are not written to: both may have the same
 
     @property
     def device(self) -> str:

@@ -8,7 +8,6 @@ explains. Inside :meth:`Ops.arithmetic`, graph values understand ``+ - * /``.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -16,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain._types import Array
+from onnxplain.forking import Lock
 from onnxplain.graph import facts
 from onnxplain.graph.evaluate import evaluate, is_pure
 from onnxplain.graph.infer import infer_dims, infer_dtype
@@ -25,7 +25,7 @@ __all__ = ["Operand", "Ops"]
 Operand: TypeAlias = "ir.Value | Array | Sequence[int] | float | bool | None"
 
 # onnx_ir keeps one arithmetic handler per process; whoever rewrites holds this lock meanwhile.
-_ARITHMETIC = threading.RLock()
+_ARITHMETIC = Lock()
 
 
 class Ops:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnx_ir as ir
@@ -15,7 +13,7 @@ from pydantic import Field
 
 from onnxplain._types import Array, Arrays, FloatArray, Shape
 from onnxplain.backward.engine import path
-from onnxplain.backward.program import Program, Question, build, explained_value
+from onnxplain.backward.program import Program, build, explained_value
 from onnxplain.errors import MethodError, NotExplainableError
 from onnxplain.graph import facts
 from onnxplain.graph.attention import AttentionMap, attention_maps, open_between
@@ -23,13 +21,9 @@ from onnxplain.graph.interface import inputs_of
 from onnxplain.graph.normalize import Normalized
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.problem import Call, Problem
-from onnxplain.runtime.programs import Programs, lower
 from onnxplain.runtime.session import Executable
 
 __all__ = ["AttentionRollout"]
-
-#: A compiled walk back to attention weights, by what is varied and what is asked.
-_Compiled = dict[tuple[tuple[str, ...], Question], tuple[Program, Executable]]
 
 
 @dataclass(frozen=True)
@@ -170,25 +164,16 @@ def _behind(call: Call, feature: str, found: Sequence[AttentionMap]) -> tuple[At
     return maps
 
 
-_COMPILED: WeakKeyDictionary[Programs, _Compiled] = WeakKeyDictionary()
-_LOCK = threading.RLock()
-
-
 def _program(call: Call, maps: tuple[str, ...]) -> tuple[Program, Executable]:
     """Return the compiled walk from the score back to attention weights, which it gives too."""
-    programs = call.programs
+    source = call.programs.source
     question = replace(call.question, wrt=maps, cut=False)
-    key = call.question.wrt, question
-    with _LOCK:
-        held = _COMPILED.setdefault(programs, {})
-        if key not in held:
-            source = programs.source
-            opened = Normalized(open_between(source.model, call.question.wrt, maps), source.notes)
-            program = build(opened, question, keep=maps)
-            lower(program.model, programs.device)
-            executable = Executable(program.model, programs.weights, programs.device, programs.threads)
-            held[key] = program, executable
-        return held[key]
+
+    def make() -> Program:
+        opened = Normalized(open_between(source.model, call.question.wrt, maps), source.notes)
+        return build(opened, question, keep=maps)
+
+    return call.programs.made(("attention", call.question.wrt, question), make)
 
 
 def _run(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 
 import onnx_ir as ir
 
 from onnxplain._types import Shape
+from onnxplain.forking import Lock
 from onnxplain.graph import facts
 from onnxplain.graph.shapes import at_shapes
 
@@ -30,7 +30,7 @@ class MemoryModel:
     def __init__(self, model: ir.Model) -> None:
         self._model = model
         self._known: dict[tuple[tuple[str, Shape], ...], int] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def bytes_per_sample(self, shapes: dict[str, Shape]) -> int:
         """Return the estimate for inputs of these shapes, batch axis included (length 1)."""

@@ -1,31 +1,46 @@
-"""All programs of one model: built when first asked for, compiled once, run from any thread."""
+"""The programs of one model: built when first asked for, compiled once, run from any thread."""
 
 from __future__ import annotations
 
-import threading
-from typing import Literal
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Literal, NamedTuple
 
 import onnx_ir as ir
 
 from onnxplain._types import Array, Arrays
 from onnxplain.backward.program import Program, Question, build, check
 from onnxplain.errors import MethodError
+from onnxplain.forking import leave_alive, quiet, start_over
 from onnxplain.graph import facts, passes
 from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.passes.flip_transposed_convs import FlippedWeights
+from onnxplain.runtime import arena
+from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.front import front, token_positions
+from onnxplain.runtime.memory import DEFAULT_BUDGET
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["FORMS", "Form", "Programs", "as_form", "lower"]
+__all__ = ["FORMS", "MOST_PROGRAMS", "Form", "Programs", "as_form", "lower"]
+
+#: Programs that a model remembers.
+MOST_PROGRAMS = 32
+_MOST_CHECKED = 256
 
 #: For whom a finished program is written.
 Form = Literal["portable", "cpu", "cuda"]
 FORMS: tuple[Form, ...] = ("portable", "cpu", "cuda")
 
 
+class Compiled(NamedTuple):
+    """A program ready to run; none where the model's own values are computed."""
+
+    program: Program | None
+    executable: Executable
+
+
 class Programs:
-    """Compiles and caches.
+    """Compiles and remembers what was used last; threads compile different programs side by side.
 
     Parameters
     ----------
@@ -35,58 +50,80 @@ class Programs:
         Where to run.
     threads
         Threads within an operator.
+    budget
+        Bytes that remembered programs may take, by their weights (a few programs stay in any case).
     """
 
     def __init__(
-        self, source: Normalized, device: Literal["cpu", "cuda"], threads: int | None = None
+        self,
+        source: Normalized,
+        device: Literal["cpu", "cuda"],
+        threads: int | None = None,
+        budget: int = DEFAULT_BUDGET,
     ) -> None:
         self.source = source
         self.device = device
         self.threads = threads
         self.weights = WeightStore()
-        self._flipped: FlippedWeights = {}
-        self._programs: dict[Question, tuple[Program, Executable]] = {}
-        self._fronts: dict[tuple[str, ...], Executable] = {}
-        self._checked: set[Question] = set()
-        self._lock = threading.RLock()
+        self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
+        self._checked: Cache[bool] = Cache(_MOST_CHECKED, 0, lambda _: 0)
+        start_over(self)
+        weakref.finalize(self, arena.release).atexit = False
+
+    def __len__(self) -> int:
+        """Return how many programs are held."""
+        return len(self._compiled)
 
     def program(self, question: Question) -> tuple[Program, Executable]:
         """Return the compiled program for a question, building it the first time."""
-        with self._lock:
-            held = self._programs.get(question)
-            if held is None:
-                made = build(self.source, question)
-                lower(made.model, self.device, self._flipped)
-                held = made, Executable(made.model, self.weights, self.device, self.threads)
-                self._programs[question] = held
-            return held
+        return self.made(question, lambda: build(self.source, question))
+
+    def made(self, key: Hashable, make: Callable[[], Program]) -> tuple[Program, Executable]:
+        """Return the compiled program of a key, made the first time."""
+
+        def compile_program() -> Compiled:
+            program = make()
+            lower(program.model, self.device)
+            return Compiled(program, self._executable(program.model))
+
+        with quiet:
+            program, executable = self._compiled.get(key, compile_program)
+        assert program is not None
+        return program, executable
 
     def check(self, question: Question) -> None:
         """Raise what would stop a question, whatever the target, without building anything."""
-        with self._lock:
-            if question not in self._checked:
-                check(self.source, question)
-                self._checked.add(question)
+
+        def passed() -> bool:
+            check(self.source, question)
+            return True
+
+        with quiet:
+            self._checked.get(question, passed)
 
     def values(self, names: tuple[str, ...], feeds: Arrays) -> Arrays:
         """Compute inner values (the embeddings of tokens, say) from the model's inputs."""
-        with self._lock:
-            held = self._fronts.get(names)
-            if held is None:
-                held = Executable(front(self.source.model, names), self.weights, self.device, self.threads)
-                self._fronts[names] = held
-        return held.run(feeds)
+        return self._front(names, lambda: front(self.source.model, names)).run(feeds)
 
     def positions(self, tokens: str, entry: str, feeds: Arrays) -> Array:
         """Tell which token of an input each number of its embedding is for; int64, of its shape."""
-        with self._lock:
-            key = ("positions", tokens, entry)
-            held = self._fronts.get(key)
-            if held is None:
-                model = token_positions(self.source, tokens, entry)
-                held = self._fronts[key] = Executable(model, self.weights, self.device, self.threads)
+        held = self._front(("positions", tokens, entry), lambda: token_positions(self.source, tokens, entry))
         (found,) = held.run(feeds).values()
         return found
+
+    def after_fork(self, *, clean: bool) -> None:
+        """Forget all sessions: their threads are in the parent."""
+        for held in self._compiled:
+            leave_alive(held.executable)
+        self._compiled.clear()
+
+    def _executable(self, model: ir.Model) -> Executable:
+        return Executable(model, self.weights, self.device, self.threads)
+
+    def _front(self, key: Hashable, make: Callable[[], ir.Model]) -> Executable:
+        """Return what computes values from the model's inputs, made the first time."""
+        with quiet:
+            return self._compiled.get(key, lambda: Compiled(None, self._executable(make()))).executable
 
 
 def as_form(name: str) -> Form:
@@ -103,7 +140,7 @@ def as_form(name: str) -> Form:
     raise MethodError(f"form '{name}' is unknown; choose one of {', '.join(FORMS)}")
 
 
-def lower(model: ir.Model, form: Form, flipped: FlippedWeights | None = None) -> None:
+def lower(model: ir.Model, form: Form) -> None:
     """Give a finished program its form; only nodes that the walk back wrote are touched.
 
     Parameters
@@ -112,11 +149,9 @@ def lower(model: ir.Model, form: Form, flipped: FlippedWeights | None = None) ->
         The program; the marks of its nodes are gone afterwards.
     form
         ``"cpu"`` and ``"cuda"`` suit it to a device; ``"portable"`` leaves it as it was written.
-    flipped
-        Weights already turned for other programs of the same model.
     """
     if form == "cpu":
-        passes.FlipTransposedConvs(flipped)(model)
+        passes.FlipTransposedConvs()(model)
         passes.MaskByHardSigmoid()(model)
     for node in model.graph.all_nodes():
         node.metadata_props.pop(facts.WRITTEN_KEY, None)

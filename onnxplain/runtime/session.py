@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -11,10 +12,16 @@ import onnxruntime as ort
 
 from onnxplain._types import Array, Arrays
 from onnxplain.errors import InvalidModelError
+from onnxplain.forking import quiet
+from onnxplain.runtime import arena
 from onnxplain.runtime.device import providers
+from onnxplain.runtime.failures import run_failed
 from onnxplain.runtime.weights import WeightStore
 
 __all__ = ["Executable"]
+
+#: What onnxruntime would log is raised, by name; nothing is written to the terminal.
+_SILENT = 4
 
 
 class Executable:
@@ -41,24 +48,33 @@ class Executable:
     ) -> None:
         content, shared = weights.serialize(model)
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = _SILENT
         options.add_session_config_entry(
             "session.force_spinning_stop", "1"
         )  # leave the cores to other sessions
         if threads is not None:
             options.intra_op_num_threads = threads
+        if device == "cpu":
+            arena.share(options)
         if shared:
-            options.add_external_initializers(list(shared), list(shared.values()))
+            options.add_external_initializers(list(shared), [w.value for w in shared.values()])
         self.device = device
+        #: Bytes of the program and its weights, which onnxruntime lays out anew for its kernels.
+        self.size = len(content) + sum(w.array.nbytes for w in shared.values())
+        self._weights = tuple(shared.values())
+        self._quietly = ort.RunOptions()
+        self._quietly.log_severity_level = _SILENT
         try:
-            self._session = ort.InferenceSession(content, options, providers=providers(device))
+            with quiet:
+                self._session = ort.InferenceSession(content, options, providers=providers(device))
         except Exception as error:  # onnxruntime raises many kinds
             reason = str(error).split("\n")[0]
             raise InvalidModelError(
                 f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain "
                 "model loads in onnxruntime.InferenceSession"
             ) from error
-        self.inputs = tuple(i.name for i in self._session.get_inputs())
+        self._takes = tuple(self._session.get_inputs())
+        self.inputs = tuple(i.name for i in self._takes)
         self.outputs = tuple(o.name for o in self._session.get_outputs())
         self._texts = {o.name for o in self._session.get_outputs() if o.type == "tensor(string)"}
 
@@ -75,15 +91,24 @@ class Executable:
         Returns
         -------
         dict of arrays on the host, by output name.
+
+        Raises
+        ------
+        ModelRunError
+            If onnxruntime cannot run the program on these inputs.
         """
         names = list(outputs or self.outputs)
-        if not self._texts.isdisjoint(names):  # onnxruntime cannot bind text: it would crash
-            return dict(zip(names, self._session.run(names, feeds), strict=True))
-        binding = self._bind(feeds)
-        for name in names:
-            binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding)
-        return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+        with self._running(feeds):
+            if not self._texts.isdisjoint(names):  # onnxruntime cannot bind text: it would crash
+                made = self._session.run(names, {k: feeds[k] for k in self.inputs}, self._quietly)
+                return dict(zip(names, made, strict=True))
+            binding = self._bind(feeds)
+            for name in names:
+                binding.bind_output(name, "cpu")
+            self._session.run_with_iobinding(binding, self._quietly)
+            made = binding.copy_outputs_to_cpu()
+            del binding  # gives memory back to the arena, where nobody may be while the process forks
+            return dict(zip(names, made, strict=True))
 
     def run_on_device(self, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, ort.OrtValue]:
         """Run once on values that lie on the device, leaving the results there.
@@ -94,13 +119,31 @@ class Executable:
             Arrays, or :class:`onnxruntime.OrtValue` on the device.
         outputs
             Names of the outputs wanted.
+
+        Raises
+        ------
+        ModelRunError
+            If onnxruntime cannot run the program on these inputs.
         """
-        binding = self._bind(feeds)
-        for name in outputs:
-            binding.bind_output(name, self.device, 0)
-        self._session.run_with_iobinding(binding)
-        binding.synchronize_outputs()
-        return dict(zip(outputs, binding.get_outputs(), strict=True))
+        with self._running(feeds):
+            binding = self._bind(feeds)
+            for name in outputs:
+                binding.bind_output(name, self.device, 0)
+            self._session.run_with_iobinding(binding, self._quietly)
+            binding.synchronize_outputs()
+            return dict(zip(outputs, binding.get_outputs(), strict=True))
+
+    def __del__(self) -> None:
+        with quiet:  # for the same reason
+            self.__dict__.pop("_session", None)
+
+    @contextmanager
+    def _running(self, feeds: Mapping[str, Any]) -> Iterator[None]:
+        with quiet:
+            try:
+                yield
+            except Exception as error:  # onnxruntime raises many kinds
+                raise run_failed(error, feeds, self._takes) from error
 
     def _bind(self, feeds: dict[str, Any]) -> Any:
         binding = self._session.io_binding()

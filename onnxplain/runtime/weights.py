@@ -1,8 +1,10 @@
-"""One copy of each weight, shared by all sessions of a model."""
+"""One copy of each weight, shared by all sessions of a model that use it."""
 
 from __future__ import annotations
 
-import threading
+import itertools
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import numpy as np
 import onnx
@@ -10,8 +12,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from onnxplain._types import Array
+from onnxplain.forking import Lock
 
-__all__ = ["WeightStore"]
+__all__ = ["Weight", "WeightStore"]
 
 _SMALL_BYTES = 1024
 _LOCATION = "onnxplain.weights"
@@ -21,8 +24,17 @@ _SHARED = frozenset(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A weight: the tensor that it was asked for by, its numbers, and onnxruntime's view of them."""
+
+    tensor: ir.TensorProtocol
+    array: Array
+    value: ort.OrtValue
+
+
 class WeightStore:
-    """Holds weights as onnxruntime values and hands them to sessions by name.
+    """Holds weights as onnxruntime values and hands them to sessions by name, as long as a session uses them.
 
     A program is serialised without its large weights; they are given to the session at its creation, from
     here.  Weights of equal content are one.  (onnxruntime may still lay a weight out anew for its kernels,
@@ -30,15 +42,15 @@ class WeightStore:
     """
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[ir.TensorProtocol, Array, ort.OrtValue]] = {}
-        self._alike: dict[tuple[str, tuple[int, ...], bytes], list[tuple[Array, ort.OrtValue]]] = {}
-        self._lock = threading.Lock()
+        self._held: WeakValueDictionary[int, Weight] = WeakValueDictionary()
+        self._alike: WeakValueDictionary[tuple[object, ...], Weight] = WeakValueDictionary()
+        self._lock = Lock()
 
     def __len__(self) -> int:
         """Return how many weights are held."""
         return len(self._held)
 
-    def serialize(self, model: ir.Model) -> tuple[bytes, dict[str, ort.OrtValue]]:
+    def serialize(self, model: ir.Model) -> tuple[bytes, dict[str, Weight]]:
         """Return a model's bytes without its large weights, and the weights by name.
 
         Parameters
@@ -46,7 +58,7 @@ class WeightStore:
         model
             A program of the caller's own; its initializers are replaced by stubs.
         """
-        shared: dict[str, ort.OrtValue] = {}
+        shared: dict[str, Weight] = {}
         for name, value in model.graph.initializers.items():
             tensor = value.const_value
             if tensor is None or tensor.nbytes <= _SMALL_BYTES:
@@ -63,23 +75,26 @@ class WeightStore:
         assert isinstance(proto, onnx.ModelProto)
         return proto.SerializeToString(), shared
 
-    def _hold(self, tensor: ir.TensorProtocol) -> ort.OrtValue | None:
+    def _hold(self, tensor: ir.TensorProtocol) -> Weight | None:
         with self._lock:
             known = self._held.get(id(tensor))
-            if known is not None:
-                return known[2]
+            if known is not None and known.tensor is tensor:
+                return known
             array = tensor.numpy()
             if array.dtype.name not in _SHARED:
                 return None  # exotic types (bfloat16, int4) travel inside the model
             array = np.ascontiguousarray(array, array.dtype.name)  # onnx_ir marks the byte order
-            alike = self._alike.setdefault(_glance(array), [])
-            for other, value in alike:
-                if np.array_equal(other, array):
-                    return value  # made anew for this program (a transposed weight, say): let it go
-            value = ort.OrtValue.ortvalue_from_numpy(array)
-            alike.append((array, value))
-            self._held[id(tensor)] = tensor, array, value
-            return value
+            glance = _glance(array)
+            keys = ((*glance, k) for k in itertools.count())
+            key = next(keys)
+            while (other := self._alike.get(key)) is not None:
+                if np.array_equal(other.array, array):
+                    return other  # made anew for this program (a transposed weight, say): let it go
+                key = next(keys)
+            made = Weight(tensor, array, ort.OrtValue.ortvalue_from_numpy(array))
+            self._alike[key] = made
+            self._held[id(tensor)] = made
+            return made
 
 
 def _glance(array: Array) -> tuple[str, tuple[int, ...], bytes]:

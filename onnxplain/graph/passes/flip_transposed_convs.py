@@ -9,7 +9,6 @@ kernel as wide as the image stays as it is).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -17,28 +16,14 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.graph import facts
 
-__all__ = ["FlipTransposedConvs", "FlippedWeights"]
-
-#: By identity of a weight and number of groups: the weight, which must not go away meanwhile, and its mirror.
-FlippedWeights: TypeAlias = "dict[tuple[int, int], tuple[object, ir.TensorProtocol]]"
+__all__ = ["FlipTransposedConvs"]
 
 _MOST_GROWTH = 2.0
 _SMALL_REACH = 16
 
 
 class FlipTransposedConvs(ir.passes.InPlacePass):
-    """Lower for the CPU; cuDNN prefers the transposed form.
-
-    Parameters
-    ----------
-    cache
-        Flipped weights by the identity of the original tensor and the number of groups; pass one dictionary
-        for all graphs of a model, so that each weight is flipped and held once.
-    """
-
-    def __init__(self, cache: FlippedWeights | None = None) -> None:
-        super().__init__()
-        self.cache = {} if cache is None else cache
+    """Lower for the CPU; cuDNN prefers the transposed form."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
@@ -75,7 +60,7 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
             name = f"{weight.name}/flipped_{group}"
             while name in graph.initializers:  # the model may use such a name itself
                 name += "_"
-            flipped[weight, group] = self._initializer(graph, weight.const_value, group, name)
+            flipped[weight, group] = _initializer(graph, weight.const_value, group, name)
         attrs: dict[str, int | Sequence[int]] = {
             "group": group,
             "dilations": dilations,
@@ -91,23 +76,17 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         ir.convenience.replace_nodes_and_values(graph, node, [node], [conv], [old], [new])
         return True
 
-    def _initializer(self, graph: ir.Graph, tensor: ir.TensorProtocol, group: int, name: str) -> ir.Value:
-        made = self._tensor(tensor, group, name)
-        value = ir.Value(
-            name=name,
-            shape=ir.Shape(made.numpy().shape),
-            type=ir.TensorType(made.dtype),
-            const_value=made,
-        )
-        graph.register_initializer(value)
-        return value
 
-    def _tensor(self, tensor: ir.TensorProtocol, group: int, name: str) -> ir.TensorProtocol:
-        held = self.cache.get((id(tensor), group))
-        if held is None:
-            made = ir.tensor(_flip(tensor.numpy(), group), name=name)
-            held = self.cache[id(tensor), group] = (tensor, made)
-        return held[1]
+def _initializer(graph: ir.Graph, tensor: ir.TensorProtocol, group: int, name: str) -> ir.Value:
+    made = ir.tensor(_flip(tensor.numpy(), group), name=name)
+    value = ir.Value(
+        name=name,
+        shape=ir.Shape(made.numpy().shape),
+        type=ir.TensorType(made.dtype),
+        const_value=made,
+    )
+    graph.register_initializer(value)
+    return value
 
 
 def _grows(node: ir.Node, reach: list[int]) -> bool:
