@@ -50,15 +50,26 @@ def tile(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 def concat(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Cut g at the seams."""
     axis = node.axis("axis", 0)
+    seams = functools.cache(lambda: _seams(op, node, axis))  # once for all entries, if any is needed
+    return [
+        functools.partial(lambda k: op.slice(g, axis, *seams()[k : k + 2]), k)
+        for k in range(len(node.inputs))
+    ]
 
-    def entry(k: int) -> Any:
-        lengths = [
-            op.dim(node.input(j), axis) for j in range(k + 1)
-        ]  # sums of constants are computed at once
-        begin = functools.reduce(op.Add, lengths[:k], op.const([0]))
-        return op.slice(g, axis, begin, op.Add(begin, lengths[k]))
 
-    return [functools.partial(entry, k) for k in range(len(node.inputs))]
+def _seams(op: Emitter, node: NodeView, axis: int) -> list[ir.Value | int]:
+    """Return where each operand of a Concat begins, and where the last one ends; numbers where known."""
+    known, computed = 0, None  # the sum so far, in two parts
+    seams: list[ir.Value | int] = [0]
+    for k in range(len(node.inputs)):
+        length = facts.static_dim(node.input(k), axis)
+        if length is not None:
+            known += length
+        else:
+            unknown = op.dim(node.input(k), axis)
+            computed = unknown if computed is None else op.Add(computed, unknown)
+        seams.append(known if computed is None else op.Add(computed, known) if known else computed)
+    return seams
 
 
 @gradient("Split", Category.STRUCTURAL, all_outputs=True)
