@@ -1,7 +1,7 @@
 """How the time of reading and rewriting grows with a graph: twice the nodes should take twice the time.
 
-Each line doubles one kind of graph and prints seconds of processor time to read it (Explainer) and to write and compile a
-gradient (saliency), with the growth of their sum per doubling: 2 is linear, 4 quadratic.
+Each line doubles one kind of graph and prints seconds of processor time to read it (Explainer), and to write
+and compile a gradient (saliency), with the growth of their sum: 2 is linear, 4 quadratic.
 
     python benchmarks/growth.py [kind ...] [--largest 2000]
 """
@@ -9,6 +9,7 @@ gradient (saliency), with the growth of their sum per doubling: 2 is linear, 4 q
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 
@@ -55,9 +56,17 @@ def split(n: int) -> onnx.ModelProto:
 def chain(n: int) -> onnx.ModelProto:
     """Give n operators, one behind the other."""
     values = ["x", *(f"h{k}" for k in range(n - 1)), "y"]
-    return model(
-        [helper.make_node("Sin", [a], [b]) for a, b in zip(values, values[1:], strict=False)], {"x": [1]}
-    )
+    return model([helper.make_node("Sin", [a], [b]) for a, b in itertools.pairwise(values)], {"x": [1]})
+
+
+def diamonds(n: int) -> onnx.ModelProto:
+    """Give n / 3 values that are each used twice and joined again: 2^(n / 3) ways through the graph."""
+    values = ["x", *(f"h{k}" for k in range(max(0, n // 3 - 1))), "y"]
+    nodes = []
+    for a, b in itertools.pairwise(values):
+        nodes += [helper.make_node("Relu", [a], [f"{b}r"]), helper.make_node("Sin", [a], [f"{b}s"])]
+        nodes.append(helper.make_node("Add", [f"{b}r", f"{b}s"], [b]))
+    return model(nodes, {"x": [1]})
 
 
 def functions(n: int) -> onnx.ModelProto:
@@ -80,6 +89,7 @@ KINDS: dict[str, Callable[[int], onnx.ModelProto]] = {
     "mean": lambda n: wide("Mean", n),
     "split": split,
     "chain": chain,
+    "diamonds": diamonds,
     "functions": functions,
 }
 

@@ -75,7 +75,8 @@ def normalize(
     ):
         model = step(model).model
     check(model)
-    model = common.InlinePass()(model).model
+    passes.check_functions(model)
+    model = passes.InlineFunctions()(model).model
     model = common.RemoveUnusedNodesPass()(model).model
     model, raised = passes.raise_opset(model)
     if raised:

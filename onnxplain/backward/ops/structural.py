@@ -51,10 +51,11 @@ def concat(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Cut g at the seams."""
     axis = node.axis("axis", 0)
     seams = functools.cache(lambda: _seams(op, node, axis))  # once for all entries, if any is needed
-    return [
-        functools.partial(lambda k: op.slice(g, axis, *seams()[k : k + 2]), k)
-        for k in range(len(node.inputs))
-    ]
+
+    def entry(k: int) -> Any:
+        return op.slice(g, axis, seams()[k], seams()[k + 1])
+
+    return [functools.partial(entry, k) for k in range(len(node.inputs))]
 
 
 def _seams(op: Emitter, node: NodeView, axis: int) -> list[ir.Value | int]:

@@ -12,6 +12,7 @@ from onnxplain.graph.passes.fold_pad import FoldPad
 from onnxplain.graph.passes.fuse_bias import FuseBias
 from onnxplain.graph.passes.hoist_loop_constants import HoistLoopConstants
 from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
+from onnxplain.graph.passes.inline_functions import InlineFunctions, check_functions
 from onnxplain.graph.passes.mark_steps import MarkSteps
 from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.name_casts import NameCasts
@@ -35,6 +36,7 @@ __all__ = [
     "FuseBias",
     "HoistLoopConstants",
     "InlineConstantIf",
+    "InlineFunctions",
     "MarkSteps",
     "MaskByHardSigmoid",
     "NameCasts",
@@ -43,6 +45,7 @@ __all__ = [
     "SequencesToTensors",
     "SplitBatchNorm",
     "SplitBias",
+    "check_functions",
     "claim_contrib",
     "expand_functions",
     "has_body",

@@ -15,6 +15,7 @@ from onnx_ir.passes import common
 
 from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
+from onnxplain.graph.passes.inline_functions import InlineFunctions
 
 __all__ = ["expand_functions", "has_body"]
 
@@ -63,7 +64,7 @@ def expand_functions(model: ir.Model, wanted: Callable[[ir.Node], bool]) -> tupl
             for j, output in enumerate(node.outputs):
                 output.name = output.name or f"{body.name}/unused_{j}"
             model.graph.opset_imports[_DOMAIN] = 1
-        model = common.InlinePass()(model).model
+        model = InlineFunctions()(model).model
         model.graph.opset_imports.pop(_DOMAIN)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
