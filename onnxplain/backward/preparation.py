@@ -29,7 +29,8 @@ class _Relevance(_Step):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = bool(passes.SplitBias(self.keep)(model).modified)
-        modified |= bool(passes.FuseBias()(model).modified)
+        modified |= bool(passes.FoldPad(behind_movers=True)(model).modified)
+        modified |= bool(passes.FoldAffine()(model).modified)
         modified |= bool(passes.FoldBatchNorm(shared=True)(model).modified)
         modified |= bool(passes.SplitBatchNorm()(model).modified)
         return ir.passes.PassResult(model, modified)
@@ -47,7 +48,7 @@ class _Differences(_Step):
 
 #: By name: the operators that the step is about, and the step.
 PREPARATIONS: dict[str, tuple[frozenset[str], type[_Step]]] = {
-    "relevance": (frozenset({"BatchNormalization", "Add", *WITH_BIAS}), _Relevance),
+    "relevance": (frozenset({*passes.FoldAffine.operators, *WITH_BIAS, "Pad"}), _Relevance),
     "differences": (frozenset({*WRITTEN_OUT, *RECURRENT, *STEPS, "ReduceMax", "ReduceMin"}), _Differences),
 }
 

@@ -11,26 +11,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Entry, linear
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
-
-
-def spelled_out(equation: str, ranks: Sequence[int]) -> tuple[list[str], str, str]:
-    """Write an equation without ellipsis, and with its output.
-
-    Returns
-    -------
-    list of str, str, str
-        The terms, the output, and the letters that stand for the ellipsis.
-    """
-    left, arrow, out = equation.replace(" ", "").partition("->")
-    terms = left.split(",")
-    free = [c for c in string.ascii_letters if c not in equation]
-    hidden = [r - len(t.replace("...", "")) if "..." in t else 0 for t, r in zip(terms, ranks, strict=True)]
-    dots = "".join(free[: max(hidden)])
-    if not arrow:
-        once = sorted(c for c in set(left) - set(",.") if left.count(c) == 1)
-        out = "..." * ("..." in left) + "".join(once)
-    terms = [t.replace("...", dots[len(dots) - h :]) for t, h in zip(terms, hidden, strict=True)]
-    return terms, out.replace("...", dots), dots
+from onnxplain.graph.einsum import spelled_out
 
 
 @linear("Einsum", wrt=range(16))

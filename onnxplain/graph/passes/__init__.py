@@ -6,10 +6,10 @@ from onnxplain.graph.passes.dequantize import Dequantize
 from onnxplain.graph.passes.drop_inference_noops import DropInferenceNoOps
 from onnxplain.graph.passes.expand_functions import expand_functions, has_body
 from onnxplain.graph.passes.flip_transposed_convs import FlipTransposedConvs
+from onnxplain.graph.passes.fold_affine import FoldAffine
 from onnxplain.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxplain.graph.passes.fold_constants import FoldConstants
 from onnxplain.graph.passes.fold_pad import FoldPad
-from onnxplain.graph.passes.fuse_bias import FuseBias
 from onnxplain.graph.passes.hoist_loop_constants import HoistLoopConstants
 from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
 from onnxplain.graph.passes.inline_functions import InlineFunctions, check_functions
@@ -30,10 +30,10 @@ __all__ = [
     "Dequantize",
     "DropInferenceNoOps",
     "FlipTransposedConvs",
+    "FoldAffine",
     "FoldBatchNorm",
     "FoldConstants",
     "FoldPad",
-    "FuseBias",
     "HoistLoopConstants",
     "InlineConstantIf",
     "InlineFunctions",

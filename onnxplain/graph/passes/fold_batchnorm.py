@@ -24,7 +24,7 @@ from onnxplain.graph.decomposition import number
 from onnxplain.graph.passes.linear_layer import LinearLayer, ends, starts, store
 from onnxplain.graph.replace import take_place
 
-__all__ = ["FoldBatchNorm"]
+__all__ = ["FoldBatchNorm", "affine"]
 
 # Of a channel that is scaled by less, relative to the largest or at all, t / s says too little.
 _LEAST_RATIO = 1e-6
@@ -61,7 +61,7 @@ class FoldBatchNorm(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
     def _fold(self, norm: ir.Node) -> bool:
-        line = _line(norm)
+        line = affine(norm)
         if line is None:
             return False
         layer = ends(norm.inputs[0])
@@ -78,7 +78,7 @@ class FoldBatchNorm(ir.passes.InPlacePass):
         return False
 
 
-def _line(norm: ir.Node) -> tuple[Array, Array] | None:
+def affine(norm: ir.Node) -> tuple[Array, Array] | None:
     """Return ``(s, t)`` of ``s x + t``, float64 (channels,), or None if they are not constant and finite."""
     if facts.attr(norm, "training_mode", 0) or any(o.uses() or o.is_graph_output() for o in norm.outputs[1:]):
         return None

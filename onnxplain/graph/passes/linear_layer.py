@@ -1,7 +1,7 @@
 """A layer ``y = L(W, x) + b`` with constant weight, and what scaling its input or output does to W and b.
 
-Cases: Conv, ConvTranspose, Gemm, and MatMul of a matrix with a constant matrix, the Add of a constant row
-after it included.
+Cases: Conv, ConvTranspose, Gemm, and MatMul of a matrix with a constant matrix, an Add of one constant per
+channel after it included.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LinearLayer:
     node
         The Conv, ConvTranspose, Gemm or MatMul; its input 0 is ``x``.
     add
-        The Add that gives a MatMul its bias, if there is one.
+        The Add that gives a Conv, ConvTranspose or MatMul its bias, if there is one.
     weight
         The weight as it is stored.
     bias
@@ -179,17 +179,19 @@ def _layer(node: ir.Node) -> LinearLayer | None:
 
 
 def _ends_in_add(add: ir.Node) -> LinearLayer | None:
-    """Return the MatMul whose product an Add adds a constant row to."""
+    """Return the layer to whose output an Add adds a constant per channel, its bias."""
     if add.op_type != "Add" or add.domain not in ("", "ai.onnx"):
         return None
     for product, other in (add.inputs, add.inputs[::-1]):
         node = None if product is None else product.producer()
-        layer = None if node is None or node.op_type != "MatMul" else _layer(node)
+        layer = None if node is None or node.op_type not in (*_CONVS, "MatMul") else _layer(node)
         row = facts.constant(other)
-        if layer is None or row is None or row.ndim > _MATRIX:
+        if layer is None or layer.bias is None or row is None or row.ndim > layer.weight.ndim:
             continue
-        if row.shape[-1:] in ((), (1,), (layer.channels,)) and row.shape[:-1] in ((), (1,)):
-            bias = np.broadcast_to(row.astype(np.float64).reshape(-1), layer.channels)
+        rank = layer.weight.ndim
+        dims = (1,) * (rank - row.ndim) + row.shape
+        if dims[1] in (1, layer.channels) and row.size == dims[1]:
+            bias = layer.bias + np.broadcast_to(row.astype(np.float64).reshape(-1), layer.channels)
             return LinearLayer(layer.node, add, layer.weight, bias)
     return None
 

@@ -29,6 +29,8 @@ FUSED = {
                           {"w": w(6, 1, 2), "b": w(1, 6, 1)}, ["Conv"]),
     "convtranspose": ("m = ConvTranspose<group = 3>(x, w) y = Add(m, b)", (2, 3, 5),
                       {"w": w(3, 2, 2), "b": w(6, 1)}, ["ConvTranspose"]),
+    "a bias is there": ("m = Conv(x, w, c) y = Add(m, b)", (2, 3, 5),
+                        {"w": w(4, 3, 2), "c": w(4), "b": w(4, 1)}, ["Conv"]),
     "twice": ("m = MatMul(x, w) a = Add(m, b) n = MatMul(a, v) y = Add(n, b)", (2, 3),
               {"w": w(3, 4), "b": w(4), "v": w(4, 4)}, ["Gemm", "Gemm"]),
 }  # fmt: skip
@@ -38,8 +40,6 @@ LEFT = {
     "a column": ("m = MatMul(x, w) y = Add(m, b)", (2, 3), {"w": w(3, 4), "b": w(2, 1)}),
     "more axes": ("m = MatMul(x, w) y = Add(m, b)", (2, 3), {"w": w(3, 4), "b": w(1, 1, 4)}),
     "along the image": ("m = Conv(x, w) y = Add(m, b)", (2, 3, 5), {"w": w(4, 3, 2), "b": w(4)}),
-    "a bias is there": ("m = Conv(x, w, c) y = Add(m, b)", (2, 3, 5),
-                        {"w": w(4, 3, 2), "c": w(4), "b": w(4, 1)}),
     "computed matrix": ("v = Relu(x) t = Transpose<perm = [1, 0]>(v) m = MatMul(x, t) y = Add(m, b)", (2, 3),
                         {"b": w(2)}),
     "stack of matrices": ("m = MatMul(x, w) y = Add(m, b)", (2, 2, 3), {"w": w(2, 3, 4), "b": w(4)}),
@@ -54,7 +54,7 @@ def run(models, body, shape, weights):
     ).model
     x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
     before = Evaluator(model)({"x": x})["y"]
-    modified = passes.FuseBias()(model).modified
+    modified = passes.FoldAffine()(model).modified
     after = Evaluator(model)({"x": x})
     np.testing.assert_allclose(after["y"], before, rtol=1e-5, atol=1e-5)
     return model, modified
@@ -82,13 +82,13 @@ def test_integers_stay(models) -> None:
         "m (int64[2, 3] x) => (int64[2, 4] y) { m = MatMul(x, w) y = Add(m, b) }",
         w=np.ones((3, 4), np.int64), b=np.ones(4, np.int64),
     )  # fmt: skip
-    assert not passes.FuseBias()(normalize(load(proto)).model).modified
+    assert not passes.FoldAffine()(normalize(load(proto)).model).modified
 
 
 def test_an_empty_axis_stays_empty(models) -> None:
     body = "m (float[N, T, 3] x) => (float[N, T, 4] y) { m = MatMul(x, w) y = Add(m, b) }"
     model = normalize(load(models.make(body, w=w(3, 4), b=w(4)))).model
-    assert passes.FuseBias()(model).modified
+    assert passes.FoldAffine()(model).modified
     assert Evaluator(model)({"x": np.zeros((2, 0, 3), np.float32)})["y"].shape == (2, 0, 4)
 
 
