@@ -2,8 +2,8 @@
 
 What merely moves numbers, and the few operators whose result no rounding can change, are computed by the ONNX
 reference evaluator, which starts faster; everything else by onnxruntime itself, for the two differ (in
-Resize, LRN, the indices of MaxPool...).  Where onnxruntime has no kernel, the reference evaluator's result is all
-there is, and lets a model run that would not otherwise.
+Resize, LRN, the indices of MaxPool...).  Where onnxruntime has no kernel, the reference evaluator's
+result is all there is, and lets a model run that would not otherwise.
 """
 
 from __future__ import annotations
