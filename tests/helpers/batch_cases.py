@@ -73,7 +73,7 @@ class Runner:
                 dim.dim_param = f"{info.name}_{k}"
         for graph in _graphs(proto.graph):
             for info in graph.output if graph is proto.graph else (*graph.input, *graph.output):
-                if info.type.HasField("tensor_type"):
+                if info.type.tensor_type.shape.dim or graph is proto.graph:
                     info.type.tensor_type.ClearField("shape")
         self.names = [o.name for o in proto.graph.output]
         options = ort.SessionOptions()

@@ -49,7 +49,7 @@ def _varying(found: Found) -> Found:
     return found
 
 
-@rule("Loop", always=True)
+@rule("Loop", reads=(0,), always=True)
 def loop(node: Node) -> Result:
     """Walk through the body until what is known of the carried values no longer changes."""
     node.shared(0, 1, why="depends on the samples, and all of them take as many steps as it says")
