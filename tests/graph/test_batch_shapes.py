@@ -165,6 +165,20 @@ PROVEN = {
         """t = Transpose(x) u = Slice(t, nil, two, nil) z = ScatterND(t, index, u) y = Transpose(z)""",
         {"index": ints([4], [1]), "nil": ints(0), "two": ints(2)},
     ),
+    "a table repeated for each sample, in the same order": (
+        (4, 3, 6),
+        0,
+        """s = Shape(x) a = Reshape(x, flat) e = Expand(table, s) b = Reshape(e, flat) c = Add(a, b)
+        y = Reshape(c, s)""",
+        {"flat": ints(-1, 6), "table": random(1, 3, 6)},
+    ),
+    "pooled with windows that stand out": (
+        (4, 2, 6, 6),
+        0,
+        """p = MaxPool<kernel_shape = [1, 2], strides = [3, 3], ceil_mode = 1>(x) s = Shape<start = 2>(p)
+        z = Slice(s, nil, one, nil) t = Concat<axis = 0>(all, z) q = Reshape(p, t) y = Reshape(q, back)""",
+        {"nil": ints(0), "one": ints(1), "all": ints(-1, 4), "back": ints(-1, 8)},
+    ),
     "einsum": ((4, 5, 3), 0, """y = Einsum<equation = "nij,jk->kni">(x, w)""", {"w": random(3, 2)}),
     "beams of each sample": (
         (4, 3),
@@ -251,6 +265,25 @@ REFUSED = {
         u = Unsqueeze(p, last) y = GatherND(x, u)""",
         {"a": np.array(0), "b": np.array(1), "q": np.array(1), "last": ints(-1)},
         "",
+    ),
+    "a table repeated for each sample, beside samples inside it": (
+        (4, 6),
+        0,
+        """s = Shape<start = 0, end = 1>(x) u = Unsqueeze(x, one) v = Tile(u, often)
+        f = Transpose<perm = [1, 0, 2]>(v) a = Reshape(f, flat) t = Concat<axis = 0>(s, three, six)
+        e = Expand(table, t) b = Reshape(e, flat) c = Add(a, b) d = Reshape(c, back)
+        y = ReduceSum<keepdims = 0>(d, nil)""",
+        {
+            "one": ints(1),
+            "often": ints(1, 3, 1),
+            "flat": ints(-1, 6),
+            "three": ints(3),
+            "six": ints(6),
+            "table": random(1, 3, 6),
+            "back": ints(3, -1, 6),
+            "nil": ints(0),
+        },
+        "lie in a different order",
     ),
     "stretched": (
         (4, 2),

@@ -70,7 +70,8 @@ class Value:
     at
         Where its samples lie; None: it does not depend on them.
     alike
-        Whether its samples are all the same (what was filled or expanded to the batch's size).
+        Whether all entries along the axis of the samples are the same (what was filled or expanded to the
+        batch's size).
     contents
         Its content at each of the batch sizes tried, where it was computed ahead, or is a small constant.
     constant

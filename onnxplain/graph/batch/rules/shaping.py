@@ -73,7 +73,8 @@ def _regrouped(node: Node, shapes: Sequence[tuple[int, ...]]) -> Value:
     if not found:
         raise Mixes(f"it cuts across samples (from {lengths} to {shape})")
     best = min(found, key=lambda a: (not a.whole, abs(a.axis - at.axis), a.axis))
-    return node.made(shape, best, alike=x.alike)
+    inside = best.outer <= at.outer and best.inner <= at.inner  # nothing else has joined the samples' axis
+    return node.made(shape, best, alike=x.alike and inside)
 
 
 def _group(shape: Sequence[int], axis: int, before: int, after: int, n: int) -> At | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from onnxplain.graph.batch.node import Node
 from onnxplain.graph.batch.table import Result, rule
-from onnxplain.graph.batch.values import At, Mixes
+from onnxplain.graph.batch.values import At, Dims, Mixes
 
 __all__: list[str] = []
 
@@ -60,9 +60,32 @@ def causal(node: Node) -> Result:
 def pooling(node: Node) -> Result:
     """Each channel of each sample by itself; MaxPool's indices count those before, too."""
     node.apart(0, range(_SPATIAL, node.x.rank))
+    made = node.made(_pooled(node), node.at(0)) if node.integer("ceil_mode", 0) else node.at(0)
     if len(node.source.outputs) == 1:
-        return node.at(0)
-    return [node.at(0), node.lost("its indices count the elements of all samples before")]
+        return made
+    return [made, node.lost("its indices count the elements of all samples before")]
+
+
+def _pooled(node: Node) -> Dims:
+    """Return the shape that pooling gives with ``ceil_mode``, in which the standard's inference errs."""
+    shape, kernel = node.x.shape, node.ints("kernel_shape")
+    assert shape is not None
+    assert kernel is not None
+    n = len(kernel)
+    strides, dilations = node.ints("strides") or (1,) * n, node.ints("dilations") or (1,) * n
+    pads = node.ints("pads") or (0,) * 2 * n
+    auto = node.text("auto_pad", "NOTSET")
+    lengths: list[int | None] = []
+    for k, size in enumerate(shape[_SPATIAL:]):
+        if size is None or auto.startswith("SAME"):
+            lengths.append(None if size is None else -(-size // strides[k]))
+            continue
+        before, after = (pads[k], pads[n + k]) if auto == "NOTSET" else (0, 0)
+        reach = dilations[k] * (kernel[k] - 1) + 1
+        made = -(-(size + before + after - reach) // strides[k]) + 1
+        made -= (made - 1) * strides[k] >= size + before  # no window may start behind the image
+        lengths.append(made)
+    return (*shape[:_SPATIAL], *lengths)
 
 
 @rule("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")
