@@ -29,6 +29,7 @@ BROKEN = (
 )  # fmt: skip
 
 _ENDING = ".npy"
+_WAY = "write it with numpy.save or numpy.savez"
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
@@ -45,8 +46,15 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
-def read_arrays(path: str | os.PathLike[str]) -> Arrays:
+def read_arrays(path: str | os.PathLike[str], way: str = _WAY) -> Arrays:
     """Read an ``.npz`` file.  Every entry's checksum is compared before its content is used.
+
+    Parameters
+    ----------
+    path
+        The file.
+    way
+        What an error says to do.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def read_arrays(path: str | os.PathLike[str]) -> Arrays:
         with zipfile.ZipFile(path) as archive:
             return {_to_name(i.filename): _array(archive.read(i)) for i in archive.infolist()}
     except BROKEN as error:
-        raise _unread(path, error) from error
+        raise _unread(path, error, way) from error
 
 
 def read_array(path: str | os.PathLike[str]) -> Array:
@@ -76,15 +84,12 @@ def read_array(path: str | os.PathLike[str]) -> Array:
             return held
         held.close()
     except BROKEN as error:
-        raise _unread(path, error) from error
+        raise _unread(path, error, _WAY) from error
     raise DataInputError(f"'{path}' is an archive of arrays; give it the ending .npz")
 
 
-def _unread(path: str | os.PathLike[str], error: BaseException) -> DataInputError:
-    return DataInputError(
-        f"'{path}' cannot be read as NumPy arrays ({type(error).__name__}: {error}); write it with "
-        "numpy.save or numpy.savez"
-    )
+def _unread(path: str | os.PathLike[str], error: BaseException, way: str) -> DataInputError:
+    return DataInputError(f"'{path}' cannot be read as NumPy arrays ({type(error).__name__}: {error}); {way}")
 
 
 def _array(content: bytes) -> Array:

@@ -18,6 +18,8 @@ from onnxplain.text import visible_line
 
 __all__ = ["Attribution"]
 
+_WAY = "give a file written by Attribution.save"
+
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
@@ -142,13 +144,12 @@ class Attribution:
         DataInputError
             If the file is missing, damaged, or something else.
         """
-        content = read_arrays(path)
+        content = read_arrays(path, _WAY)
         try:
             return cls._from_content(content)
         except (AttributeError, RecursionError, *BROKEN) as error:
             raise DataInputError(
-                f"'{path}' is no saved attribution ({type(error).__name__}: {error}); give a file written by "
-                "Attribution.save"
+                f"'{path}' is no saved attribution ({type(error).__name__}: {error}); {_WAY}"
             ) from error
 
     @classmethod

@@ -9,46 +9,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from onnxplain._types import Arrays, FloatArray
-from onnxplain.errors import MethodError
 from onnxplain.kernels import path as kernels
 from onnxplain.methods import device_path
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.problem import Problem
+from onnxplain.methods.quadrature import check_quadrature, quadrature
 from onnxplain.options import Count
 
-__all__ = ["QUADRATURES", "IntegratedGradients", "quadrature"]
-
-#: Names of the rules by which the path integral is summed.
-QUADRATURES = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid")
-
-
-def quadrature(name: str, n_steps: int) -> tuple[FloatArray, FloatArray]:
-    """Return points in [0, 1] and weights that sum to 1, each (n_steps,), float64.
-
-    Raises
-    ------
-    MethodError
-        If the rule is unknown, or needs more steps.
-    """
-    if name not in QUADRATURES:
-        raise MethodError(f"quadrature '{name}' is unknown; choose one of {', '.join(QUADRATURES)}")
-    _check_steps(name, n_steps)
-    if name == "gausslegendre":
-        points, weights = np.polynomial.legendre.leggauss(n_steps)
-        return (points + 1) / 2, weights / 2
-    steps = np.arange(n_steps, dtype=np.float64)
-    if name == "riemann_trapezoid":
-        weights = np.full(n_steps, 1.0 / (n_steps - 1))
-        weights[[0, -1]] /= 2
-        return steps / (n_steps - 1), weights
-    shift = {"riemann_left": 0.0, "riemann_right": 1.0, "riemann_middle": 0.5}[name]
-    return (steps + shift) / n_steps, np.full(n_steps, 1.0 / n_steps)
-
-
-def _check_steps(name: str, n_steps: int) -> None:
-    least = 2 if name == "riemann_trapezoid" else 1
-    if n_steps < least:
-        raise MethodError(f"n_steps is {n_steps}, but '{name}' needs at least {least}")
+__all__ = ["IntegratedGradients"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +51,7 @@ class IntegratedGradients(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_steps(self.method, self.n_steps)
+        check_quadrature(self.method, self.n_steps)
 
     def attribute(self, problem: Problem) -> Found:
         """Sum gradients along the path, a block of rows and steps at a time."""

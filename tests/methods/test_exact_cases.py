@@ -8,7 +8,7 @@ import pytest
 import onnxplain as ox
 from onnxplain.backward.presets import preset
 from onnxplain.backward.rules import lrp
-from onnxplain.methods.path import QUADRATURES, quadrature
+from onnxplain.methods.quadrature import QUADRATURES, quadrature
 
 NET = "m (float[N, {n}] x) => (float[N, 1] y) {{ {body} }}"
 
