@@ -59,6 +59,8 @@ class Explainer:
         Bytes that the activations of one internal batch may take.
     threads
         Threads within an operator; None leaves it to onnxruntime.
+    allow_tf32
+        Let a GPU compute products of float32 with 10 bits of mantissa (TF32), which is faster and less exact.
 
     Attributes
     ----------
@@ -72,7 +74,7 @@ class Explainer:
     ModelNotFoundError, InvalidModelError, ExternalDataError
         If the model cannot be read.
     RuntimeUnavailableError
-        If the device is not there.
+        If the device is not there, or onnxruntime would run on another.
 
     Examples
     --------
@@ -89,14 +91,16 @@ class Explainer:
         device: str = "auto",
         memory_budget: int = DEFAULT_BUDGET,
         threads: int | None = None,
+        allow_tf32: bool = False,
     ) -> None:
         resolve(device)
         memory_budget = check_option("memory_budget", memory_budget, Bytes)
         threads = check_option("threads", threads, Count | None)
-        self._open(read(model), (device, memory_budget, threads))
+        allow_tf32 = check_option("allow_tf32", allow_tf32, bool)
+        self._open(read(model), (device, memory_budget, threads, allow_tf32))
 
-    def _open(self, normal: Normalized, options: tuple[str, int, int | None]) -> None:
-        device, memory_budget, threads = options
+    def _open(self, normal: Normalized, options: tuple[str, int, int | None, bool]) -> None:
+        device, memory_budget, threads, allow_tf32 = options
         self._normal, self._options = normal, options
         self.inputs: tuple[InputInfo, ...] = interface.inputs_of(normal.model.graph)
         self.outputs: tuple[OutputInfo, ...] = interface.outputs_of(normal.model.graph)
@@ -104,7 +108,7 @@ class Explainer:
         self.memory_budget = memory_budget
         self._memory = MemoryModel(normal.model)
         self._batching = Batching(normal.model, self.inputs)
-        self._programs = Programs(normal, resolve(device), threads, memory_budget)
+        self._programs = Programs(normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"model": pack(self._normal), "options": self._options}
@@ -321,11 +325,12 @@ def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options
     model
         Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
     inputs, target, **options
-        As :meth:`Explainer.__call__` takes them; ``device`` and ``memory_budget`` go to the explainer.
+        As :meth:`Explainer.__call__` takes them; ``device``, ``memory_budget``, ``threads`` and
+        ``allow_tf32`` go to the explainer.
 
     Returns
     -------
     Attribution
     """
-    mine = {k: options.pop(k) for k in ("device", "memory_budget", "threads") if k in options}
+    mine = {k: options.pop(k) for k in ("device", "memory_budget", "threads", "allow_tf32") if k in options}
     return Explainer(model, **mine)(inputs, target, **options)

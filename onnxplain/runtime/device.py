@@ -1,14 +1,21 @@
-"""Which execution provider of onnxruntime runs a graph."""
+"""Which execution provider of onnxruntime runs a graph, and whether it really does.
+
+onnxruntime falls back to the CPU without an error where CUDA or cuDNN cannot be loaded.  So a device is taken
+only if a small program runs on it, and every session is asked where it ended up.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+from typing import Any, Literal
 
+import onnx
 import onnxruntime as ort
 
 from onnxplain.errors import RuntimeUnavailableError
+from onnxplain.forking import quiet
 
-__all__ = ["Device", "resolve"]
+__all__ = ["Device", "must_run_on", "providers", "resolve"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -21,7 +28,7 @@ def resolve(device: str) -> Literal["cpu", "cuda"]:
     Raises
     ------
     RuntimeUnavailableError
-        If the device is unknown, or this onnxruntime has no provider for it.
+        If the device is unknown, this onnxruntime has no provider for it, or no such device answers.
     """
     available = ort.get_available_providers()
     if not isinstance(device, str) or (device != "auto" and device not in _PROVIDERS):
@@ -33,15 +40,63 @@ def resolve(device: str) -> Literal["cpu", "cuda"]:
             f"this onnxruntime has no {_PROVIDERS[device]}; install onnxruntime-gpu in place of "
             "onnxruntime, or use device='cpu'"
         )
+    if device == "cuda" and not _has_gpu():
+        raise RuntimeUnavailableError(_no_answer())
     return "cuda" if device == "cuda" else "cpu"
 
 
-def providers(device: Literal["cpu", "cuda"]) -> list[str]:
-    """Return onnxruntime's providers for a device, in order of preference."""
-    return [_PROVIDERS["cuda"], _PROVIDERS["cpu"]] if device == "cuda" else [_PROVIDERS["cpu"]]
+def providers(device: Literal["cpu", "cuda"], *, allow_tf32: bool = False) -> list[Any]:
+    """Return onnxruntime's providers for a device, with their options, in order of preference.
+
+    Parameters
+    ----------
+    device
+        Where to run.
+    allow_tf32
+        Whether a GPU may compute products of float32 with 10 bits of mantissa (onnxruntime's own default).
+    """
+    if device == "cpu":
+        return [_PROVIDERS["cpu"]]
+    return [(_PROVIDERS["cuda"], {"use_tf32": int(allow_tf32)}), _PROVIDERS["cpu"]]
 
 
+def must_run_on(session: Any, device: Literal["cpu", "cuda"]) -> None:
+    """Refuse a session that onnxruntime put elsewhere.
+
+    Raises
+    ------
+    RuntimeUnavailableError
+        If the session does not have the device's provider.
+    """
+    if _PROVIDERS[device] not in session.get_providers():
+        raise RuntimeUnavailableError(_no_answer())
+
+
+def _no_answer() -> str:
+    return (
+        f"onnxruntime {ort.__version__} has the CUDAExecutionProvider, but runs on the CPU instead: no GPU "
+        "answers, or its versions of CUDA and cuDNN cannot be loaded; install those that onnxruntime-gpu asks "
+        "for (see onnxruntime.preload_dlls), or use device='cpu'"
+    )
+
+
+@functools.lru_cache(maxsize=1)
 def _has_gpu() -> bool:
+    """Tell whether a program runs on the GPU."""
     from onnxplain import kernels
 
-    return kernels.cuda_device_count() > 0 or not kernels.built_with_cuda()
+    if kernels.built_with_cuda() and kernels.cuda_device_count() == 0:
+        return False
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    made = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"])], "probe", [value], [made])
+    imports = [onnx.helper.make_opsetid("", 18)]
+    content = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        with quiet:
+            session = ort.InferenceSession(content, options, providers=providers("cuda"))
+    except Exception:  # onnxruntime raises many kinds
+        return False
+    return _PROVIDERS["cuda"] in session.get_providers()

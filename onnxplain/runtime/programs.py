@@ -52,6 +52,8 @@ class Programs:
         Threads within an operator.
     budget
         Bytes that remembered programs may take, by their weights (a few programs stay in any case).
+    allow_tf32
+        Whether a GPU may compute products of float32 with less precision.
     """
 
     def __init__(
@@ -60,8 +62,11 @@ class Programs:
         device: Literal["cpu", "cuda"],
         threads: int | None = None,
         budget: int = DEFAULT_BUDGET,
+        *,
+        allow_tf32: bool = False,
     ) -> None:
         self.source = source
+        self.allow_tf32 = allow_tf32
         self.device = device
         self.threads = threads
         self.weights = WeightStore()
@@ -118,7 +123,7 @@ class Programs:
         self._compiled.clear()
 
     def _executable(self, model: ir.Model) -> Executable:
-        return Executable(model, self.weights, self.device, self.threads)
+        return Executable(model, self.weights, self.device, self.threads, allow_tf32=self.allow_tf32)
 
     def _front(self, key: Hashable, make: Callable[[], ir.Model]) -> Executable:
         """Return what computes values from the model's inputs, made the first time."""

@@ -14,7 +14,7 @@ from onnxplain._types import Array, Arrays
 from onnxplain.errors import InvalidModelError
 from onnxplain.forking import quiet
 from onnxplain.runtime import arena
-from onnxplain.runtime.device import providers
+from onnxplain.runtime.device import must_run_on, providers
 from onnxplain.runtime.failures import run_failed
 from onnxplain.runtime.weights import WeightStore
 
@@ -37,6 +37,15 @@ class Executable:
         Where to run.
     threads
         Threads within an operator; None leaves it to onnxruntime.
+    allow_tf32
+        Whether a GPU may compute products of float32 with less precision.
+
+    Raises
+    ------
+    InvalidModelError
+        If onnxruntime does not accept the program.
+    RuntimeUnavailableError
+        If it puts the program on another device.
     """
 
     def __init__(
@@ -45,6 +54,8 @@ class Executable:
         weights: WeightStore,
         device: Literal["cpu", "cuda"],
         threads: int | None = None,
+        *,
+        allow_tf32: bool = False,
     ) -> None:
         content, shared = weights.serialize(model)
         options = ort.SessionOptions()
@@ -66,13 +77,16 @@ class Executable:
         self._quietly.log_severity_level = _SILENT
         try:
             with quiet:
-                self._session = ort.InferenceSession(content, options, providers=providers(device))
+                self._session = ort.InferenceSession(
+                    content, options, providers=providers(device, allow_tf32=allow_tf32)
+                )
         except Exception as error:  # onnxruntime raises many kinds
             reason = str(error).split("\n")[0]
             raise InvalidModelError(
                 f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain "
                 "model loads in onnxruntime.InferenceSession"
             ) from error
+        must_run_on(self._session, device)
         self._takes = tuple(self._session.get_inputs())
         self.inputs = tuple(i.name for i in self._takes)
         self.outputs = tuple(o.name for o in self._session.get_outputs())

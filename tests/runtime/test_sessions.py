@@ -189,9 +189,6 @@ def test_auto_takes_the_gpu_only_if_there_is_one(monkeypatch) -> None:
     for there, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(device, "_has_gpu", lambda there=there: there)
         assert device.resolve("auto") == expected
-    assert device.resolve("cuda") == "cuda"
-    assert device.providers("cuda") == both
-    assert device.providers("cpu") == ["CPUExecutionProvider"]
 
 
 @pytest.mark.parametrize("name", ["cuda", "tensorrt", ""])
