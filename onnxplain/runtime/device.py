@@ -75,8 +75,8 @@ def must_run_on(session: Any, device: Literal["cpu", "cuda"]) -> None:
 def _no_answer() -> str:
     return (
         f"onnxruntime {ort.__version__} has the CUDAExecutionProvider, but runs on the CPU instead: no GPU "
-        "answers, or its versions of CUDA and cuDNN cannot be loaded; install those that onnxruntime-gpu asks "
-        "for (see onnxruntime.preload_dlls), or use device='cpu'"
+        "answers, or its versions of CUDA and cuDNN cannot be loaded; install those that onnxruntime-gpu "
+        "asks for (see onnxruntime.preload_dlls), or use device='cpu'"
     )
 
 

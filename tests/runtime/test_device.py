@@ -52,7 +52,7 @@ def test_auto_is_the_cpu_where_no_gpu_answers(sessions, models) -> None:
 
 
 def test_asking_for_a_gpu_that_does_not_answer_is_refused(sessions, models) -> None:
-    with pytest.raises(RuntimeUnavailableError, match="runs on the CPU instead.*device='cpu'"):
+    with pytest.raises(RuntimeUnavailableError, match=r"runs on the CPU instead.*device='cpu'"):
         ox.Explainer(models.mlp(), device="cuda")
 
 
