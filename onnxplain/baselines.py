@@ -13,9 +13,26 @@ from onnxplain.errors import DataInputError
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array, check_inputs
 from onnxplain.layout import Layout
+from onnxplain.methods import METHODS, Method
 from onnxplain.runtime.axes import first
 
-__all__ = ["by_input", "find_baselines", "finite"]
+__all__ = ["by_input", "find_baselines", "finite", "fitting", "refuse_unused"]
+
+
+def refuse_unused(given: object, method: Method) -> None:
+    """Refuse baselines that a method would not look at.
+
+    Raises
+    ------
+    DataInputError
+        If some are given, and the method has none.
+    """
+    if given is not None and not method.wants_baselines():
+        takers = ", ".join(name for name, kind in METHODS.items() if kind.takes_baselines)
+        raise DataInputError(
+            f"the method '{method.name}' has no baselines; leave them out, or choose one of those that start "
+            f"from a baseline or compare with a reference ({takers})"
+        )
 
 
 def find_baselines(
@@ -108,6 +125,26 @@ def finite(given: object, what: str) -> Array:
     return array
 
 
+def fitting(array: Array, dtype: Any, what: str) -> Array:
+    """Return numbers in the dtype of what they are a baseline of.
+
+    Raises
+    ------
+    DataInputError
+        If one is too large for it.
+    """
+    if np.dtype(dtype).kind in "iu":
+        return array  # token ids, checked as inputs are
+    with np.errstate(over="ignore"):
+        made: Array = array.astype(dtype)
+    if not np.isfinite(made).all():
+        raise DataInputError(
+            f"{what} holds {float(np.abs(array).max()):g}, which is too large for {np.dtype(dtype)} (up to "
+            f"{float(np.finfo(dtype).max):g}); give smaller numbers"
+        )
+    return made
+
+
 def _baseline(start: object, name: str, feature: Array, axis: int | None) -> Array:
     """Return a baseline of a feature's shape; ``axis`` is the batch axis in what users give."""
     if start is None:
@@ -115,6 +152,7 @@ def _baseline(start: object, name: str, feature: Array, axis: int | None) -> Arr
     array = finite(start, f"the baseline of '{name}'")
     if axis is not None and array.ndim == feature.ndim:
         array = np.moveaxis(array, axis, 0)
+    array = fitting(array, feature.dtype, f"the baseline of '{name}'")
     try:
         return np.array(np.broadcast_to(array, feature.shape), feature.dtype)
     except ValueError:
@@ -133,6 +171,7 @@ def _references(given: object, name: str, feature: Array, axis: int | None) -> A
         array = array if axis is None else np.moveaxis(array, axis, 0)
     else:
         array = array[None]
+    array = fitting(array, feature.dtype, f"the baselines of '{name}'")
     if array.shape[0] == 0:
         raise DataInputError(f"the baselines of '{name}' are empty; give at least one reference")
     try:

@@ -18,6 +18,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelRunError",
     "NotExplainableError",
+    "NotFiniteError",
     "OnnxplainError",
     "OptionError",
     "OptionalDependencyError",
@@ -64,6 +65,10 @@ class UnsupportedRuleError(OnnxplainError):
 
 class NotExplainableError(OnnxplainError):
     """No differentiable path leads from the output to the values that were asked for."""
+
+
+class NotFiniteError(OnnxplainError, ArithmeticError):
+    """An explanation of finite inputs holds NaN or infinite numbers."""
 
 
 class DataInputError(OnnxplainError, ValueError):

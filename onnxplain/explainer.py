@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,9 +13,9 @@ import numpy as np
 from onnxplain._types import ArrayLike, Arrays
 from onnxplain.attribution import Attribution
 from onnxplain.backward.program import Question, explained_value
-from onnxplain.baselines import find_baselines
+from onnxplain.baselines import find_baselines, refuse_unused
 from onnxplain.batching import Batching, one_sample
-from onnxplain.errors import MethodError
+from onnxplain.errors import MethodError, NotFiniteError
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
@@ -32,7 +32,7 @@ from onnxplain.inputs import (
 from onnxplain.layout import Layout
 from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
-from onnxplain.methods.problem import Call, Problem
+from onnxplain.methods.problem import Call, Problem, not_finite
 from onnxplain.options import Bytes, Count, check_option
 from onnxplain.reading import depends, read
 from onnxplain.runtime.device import resolve
@@ -165,7 +165,8 @@ class Explainer:
         baselines
             Where paths start, or what is compared with: a number, an array that broadcasts to the input, or
             a dict by input name.  Default 0; for token inputs zeros at the embedding, or token ids.  Methods
-            that take many references (``"deep_lift_shap"``) read the batch axis as counting these.
+            that take many references (``"deep_lift_shap"``) read the batch axis as counting these; methods
+            that have no baselines refuse them.
         output
             Name of the output to explain (default: the first of floats).
         wrt
@@ -194,8 +195,11 @@ class Explainer:
             If an argument does not fit; before anything is explained.
         NotExplainableError, UnsupportedOperatorError, UnsupportedRuleError
             If the graph does not allow it.
+        NotFiniteError
+            If NaN or infinite numbers come out, although the inputs are finite.
         """
         chosen = make_method(method, **parameters)
+        refuse_unused(baselines, chosen)
         through_softmax = check_option("through_softmax", through_softmax, bool)
         progress = check_option("progress", progress, bool)
         internal_batch_size = check_option(
@@ -237,6 +241,7 @@ class Explainer:
         numbers = np.arange(samples.n)
         problem = Problem(call, features, numbers, *(({}, starts) if many else (starts,)))
         found = chosen.attribute(problem)
+        _refuse_not_finite(features, found.values)
         if predictions is None:
             predictions = np.asarray(found.predictions)
             if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
@@ -262,7 +267,7 @@ class Explainer:
             method=repr(chosen),
             output=(name, explained),
             rule_table=tuple(row for table in call.rule_tables for row in table),
-            notes=(*self._notes(name, through_softmax, layout, infos), *_infinite(values)),
+            notes=self._notes(name, through_softmax, layout, infos),
             extras=found.extras,
         )
 
@@ -306,15 +311,12 @@ class Explainer:
         return tuple(notes)
 
 
-def _infinite(values: Arrays) -> Iterator[str]:
-    """Say where attributions are no finite numbers."""
+def _refuse_not_finite(features: Arrays, values: Arrays) -> None:
+    """Refuse sums of finite walks that are none themselves."""
     for name, array in values.items():
-        count = int((~np.isfinite(array)).sum())
-        if count:
-            yield (
-                f"{count} of the {array.size} attributions of '{name}' are NaN or infinite: the slope is so "
-                "there, or an option of the method or a baseline is too large or too small"
-            )
+        bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
+        if bad.any() and np.isfinite(features[name]).all():
+            raise NotFiniteError(not_finite(int(np.argmax(bad)), None))
 
 
 def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options: Any) -> Attribution:

@@ -17,7 +17,7 @@ from onnx_ir.passes import common
 from onnxplain._types import Array, ArrayLike
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
-from onnxplain.baselines import by_input, finite
+from onnxplain.baselines import by_input, finite, fitting, refuse_unused
 from onnxplain.batching import Batching, without
 from onnxplain.errors import DataInputError, InvalidModelError, MethodError, OutputError, TargetError
 from onnxplain.files import check_destination, is_same_file, replacing
@@ -122,6 +122,7 @@ def export(
         raise MethodError(
             f"method '{chosen.name}' needs many passes and cannot be one graph; export one of {others}"
         )
+    refuse_unused(baselines, chosen)
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
@@ -178,11 +179,9 @@ def _references(
     Raises
     ------
     DataInputError
-        If one cannot stand for every sample, or none is wanted.
+        If one cannot stand for every sample.
     """
     if not wanted:
-        if given is not None:
-            raise DataInputError("baselines are for methods that compare with a reference, such as deep_lift")
         return None
     starts = by_input(given, infos)
     found: dict[str, Array] = {}
@@ -192,7 +191,10 @@ def _references(
             raise DataInputError(
                 f"input '{info.name}' holds tokens, whose reference in a file is 0; leave it out"
             )
-        array = finite(0.0 if start is None else start, f"the baseline of '{info.name}'")
+        what = f"the baseline of '{info.name}'"
+        array = finite(0.0 if start is None else start, what)
+        if start is not None and info.dtype is not None:
+            array = fitting(array, info.dtype, what)
         shape = info.shape
         fits = shape is None or (
             array.ndim <= len(shape)

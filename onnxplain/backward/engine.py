@@ -116,7 +116,7 @@ def backward(
     if not nodes and not any(s in wrt for s in seeds):
         raise NotExplainableError(no_path(op.graph, seeds, wrt))
     parts: dict[ir.Value, list[Any]] = {value: [seed] for value, seed in seeds.items()}
-    walk = _Path(reached, set(wrt), unchosen(nodes), rules is not None and rules.differences)
+    walk = _Path(reached, set(wrt), unchosen(nodes, seeds), rules is not None and rules.differences)
     scope = op.scope
     with op.arithmetic():
         for node in reversed(nodes):

@@ -2,12 +2,13 @@
 
 ``Where(d > 0, n / d, 0)`` is a safe way to divide: where d is 0 the quotient is infinite, but nobody uses it.
 Its gradient there is 0, not 0 times infinity.  The same goes for ``Max(Log(x), -10)``, or for an ELU that was
-written ``Where(x > 0, x, exp(x) - 1)`` and overflows where it is not chosen.
+written ``Where(x > 0, x, exp(x) - 1)`` and overflows where it is not chosen; and for the scores that are not
+explained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -29,21 +30,21 @@ _ELEMENTWISE = (Category.ELEMENTWISE, Category.BILINEAR)
 _PASSING = (*_ELEMENTWISE, Category.STRUCTURAL, Category.SUM)
 
 
-def unchosen(nodes: Sequence[ir.Node]) -> set[ir.Node]:
+def unchosen(nodes: Sequence[ir.Node], ends: Iterable[ir.Value] = ()) -> set[ir.Node]:
     """Find the nodes at which 0 times infinity may come up: chosen from behind them, with a pole inside.
 
     Parameters
     ----------
     nodes
         The nodes of a path, in forward order.
+    ends
+        Where the walk starts: of the scores there, one is chosen.
     """
-    if not any(n.op_type in _CHOOSERS for n in nodes):
-        return set()
     infinite: set[ir.Value] = set()
     for node in nodes:
         if node.op_type in _INFINITE or (_passes(node) and any(v in infinite for v in node.inputs)):
             infinite.update(node.outputs)
-    choice: set[ir.Value] = set()
+    choice = set(ends)
     found: set[ir.Node] = set()
     for node in reversed(nodes):
         behind = any(o in choice for o in node.outputs)

@@ -15,12 +15,13 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain._types import Array
+from onnxplain.errors import MethodError
 from onnxplain.forking import Lock
 from onnxplain.graph import facts
 from onnxplain.graph.evaluate import evaluate, is_pure
 from onnxplain.graph.infer import infer_dims, infer_dtype
 
-__all__ = ["Operand", "Ops"]
+__all__ = ["Operand", "Ops", "fitting"]
 
 Operand: TypeAlias = "ir.Value | Array | Sequence[int] | float | bool | None"
 
@@ -169,7 +170,7 @@ class Ops:
             if operand is None or isinstance(operand, ir.Value):
                 out.append(operand)
             elif isinstance(operand, (int, float, np.generic)) and not isinstance(operand, bool):
-                out.append(self.const(operand, dtype))
+                out.append(self.const(fitting(operand, dtype), dtype))
             else:
                 out.append(self.const(operand))
         return out
@@ -185,3 +186,22 @@ class Ops:
         for i in range(len(node.inputs)):  # leave no dangling use behind
             node.replace_input_with(i, None)
         return tuple(self.const(a) for a in arrays)
+
+
+def fitting(content: Any, dtype: ir.DataType | None) -> Any:
+    """Return a number, or several, that are to become a constant of a dtype.
+
+    Raises
+    ------
+    MethodError
+        If one is finite, and would be infinite.
+    """
+    if dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
+        size = np.abs(np.asarray(content, np.float64))
+        largest = float(np.finfo(dtype.numpy()).max)
+        if bool((np.isfinite(size) & (size > largest)).any()):
+            raise MethodError(
+                f"{size.max():g} is too large for {dtype.name.lower()} (up to {largest:g}); give a smaller "
+                "number as option of the method"
+            )
+    return content

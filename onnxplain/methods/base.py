@@ -57,12 +57,19 @@ class Method(abc.ABC):
     #: Whether the baselines of a call are many references, each for all samples.
     takes_distribution: ClassVar[bool] = False
 
+    #: Whether the method starts from baselines, or compares with them.
+    takes_baselines: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         check_fields(self, MethodError)
 
     def question(self, question: Question) -> Question:
         """Return what the method's walks ask, given the question of a plain gradient."""
         return question
+
+    def wants_baselines(self) -> bool:
+        """Return whether baselines change what this method, with its parameters, finds."""
+        return self.takes_baselines
 
     @abc.abstractmethod
     def attribute(self, problem: Problem) -> Found:
@@ -83,6 +90,10 @@ class OnePass(Method):
     def accounts(self) -> bool:
         """Return whether to say how much of what arrives each node keeps."""
         return False
+
+    def wants_baselines(self) -> bool:
+        """Return whether the rules compare with a reference."""
+        return self.rules().reference
 
     def question(self, question: Question) -> Question:
         """Ask for the walk that the rules describe."""

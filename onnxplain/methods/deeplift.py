@@ -50,6 +50,7 @@ class DeepLift(OnePass):
     """
 
     name: ClassVar[str] = "deep_lift"
+    takes_baselines: ClassVar[bool] = True
     rule: Literal["rescale", "reveal_cancel"] = "rescale"
     eps: Weight | None = None
 
@@ -91,6 +92,7 @@ class DeepLiftShap(Method):
     """
 
     name: ClassVar[str] = "deep_lift_shap"
+    takes_baselines: ClassVar[bool] = True
     takes_distribution: ClassVar[bool] = True
     rule: Literal["rescale", "reveal_cancel"] = "rescale"
     eps: Weight | None = None

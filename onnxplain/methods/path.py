@@ -43,6 +43,7 @@ class IntegratedGradients(Method):
     """
 
     name: ClassVar[str] = "integrated_gradients"
+    takes_baselines: ClassVar[bool] = True
     n_steps: Count = 50
     method: Literal[
         "gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"

@@ -13,11 +13,12 @@ from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Combine, Program, Question
+from onnxplain.errors import NotFiniteError
 from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.session import Executable
 
-__all__ = ["Call", "Problem", "Walk"]
+__all__ = ["Call", "Problem", "Walk", "not_finite"]
 
 
 @dataclass(frozen=True)
@@ -167,11 +168,15 @@ class Problem:
             What to make of the result.
         account
             Whether to say how much each node keeps.
+
+        Raises
+        ------
+        NotFiniteError
+            If NaN or infinite numbers come out, although the features are finite; it names the node.
         """
         chosen = preset(composite) if isinstance(composite, str) else composite
-        program, executable = self.call.programs.program(
-            replace(self.call.question, composite=chosen, combine=combine, account=account)
-        )
+        question = replace(self.call.question, composite=chosen, combine=combine, account=account)
+        program, executable = self.call.programs.program(question)
         if program.rule_table and program.rule_table not in self.call.rule_tables:
             self.call.rule_tables.append(program.rule_table)
         parts = [self._run(program, executable, block) for block in self.blocks(self.batch_size)]
@@ -179,6 +184,7 @@ class Problem:
             name: np.concatenate([p.values[name] for p in parts]) if len(parts) > 1 else parts[0].values[name]
             for name in self.features
         }
+        self._refuse_not_finite(question, program, values)
         predictions = [p.predictions for p in parts if p.predictions is not None]
         references = [p.reference_score for p in parts if p.reference_score is not None]
         return Walk(
@@ -189,12 +195,26 @@ class Problem:
             {node: sum(p.kept[node] for p in parts) for node, _ in program.kept},
         )
 
+    def _refuse_not_finite(self, question: Question, program: Program, values: Arrays) -> None:
+        """Raise for the first row whose values are no finite numbers, and say where they come from."""
+        bad = np.zeros(self.n, bool)
+        for name, array in values.items():
+            if not np.isfinite(array).all():
+                bad |= ~np.isfinite(array.reshape(self.n, -1)).all(1)
+                bad &= np.isfinite(self.features[name].reshape(self.n, -1)).all(1)
+        if not bad.any():
+            return
+        row = int(np.argmax(bad))
+        feeds = self.take(np.array([row])).feeds(program, slice(0, 1))
+        raise NotFiniteError(not_finite(int(self.rows[row]), self.call.programs.blame(question, feeds)))
+
     def bar(self, steps: Iterable[Any], total: int, what: str) -> Iterable[Any]:
         """Show progress over steps, if the caller wants it."""
         bar: Iterable[Any] = tqdm(steps, total=total, desc=what, disable=not self.call.progress, leave=False)
         return bar
 
-    def _run(self, program: Program, executable: Executable, block: slice) -> Walk:
+    def feeds(self, program: Program, block: slice) -> Arrays:
+        """Return what a program is fed for some rows; a fixed batch is filled up with the last row."""
         call = self.call
         features = {k: v[block] for k, v in self.features.items()}
         starts = {k: self.baselines[k][block] for k in features} if program.references else {}
@@ -206,6 +226,10 @@ class Problem:
         feeds = call.feeds(features, rows, program.target)
         for name, reference in zip(call.question.wrt, program.references, strict=False):
             feeds[reference] = call.laid_out(name, starts[name])
+        return feeds
+
+    def _run(self, program: Program, executable: Executable, block: slice) -> Walk:
+        call, n = self.call, len(self.rows[block])
         wanted = [
             program.score,
             *program.attributions,
@@ -213,7 +237,7 @@ class Problem:
             *([program.reference_score] if program.reference_score is not None else []),
             *(output for _, output in program.kept),
         ]
-        made = executable.run(feeds, wanted)
+        made = executable.run(self.feeds(program, block), wanted)
         values: Arrays = {}
         for name, output in zip(call.question.wrt, program.attributions, strict=True):
             values[name] = batch_axes.first(made[output], call.axes[name])[:n]
@@ -223,3 +247,13 @@ class Problem:
         reference_score = None if program.reference_score is None else made[program.reference_score][:n]
         kept = {node: float(made[output]) for node, output in program.kept}
         return Walk(values, made[program.score][:n], predictions, reference_score, kept)
+
+
+def not_finite(sample: int, node: str | None) -> str:
+    """Say that the explanation of a sample is no finite number, and what to do."""
+    where = f"; the first to make such numbers is {node}" if node else ""
+    return (
+        f"the explanation of sample {sample} holds NaN or infinite numbers{where}: the slope is infinite "
+        "there, or a number too large; change the input (or the baseline, or an option of the method) a "
+        "little, or explain a value behind that node (wrt=...)"
+    )

@@ -12,6 +12,7 @@ from onnxplain.backward.program import Question
 from onnxplain.kernels import path as kernels
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.gradients import Saliency
+from onnxplain.methods.moments import Moments
 from onnxplain.methods.problem import Problem
 from onnxplain.methods.registry import method as make_method
 from onnxplain.options import Count, Seed, Weight
@@ -50,7 +51,8 @@ class SmoothGrad(Method):
 
     Notes
     -----
-    The result's ``extras["standard_error"]`` holds, by input, the standard error of the mean.
+    The result's ``extras["standard_error"]`` holds, by input, the standard error of what is returned: of the
+    mean of ``A_i``, of that of ``A_i^2``, or of the variance.  From one sample none can be told: it is NaN.
 
     Raises
     ------
@@ -79,10 +81,14 @@ class SmoothGrad(Method):
         """Ask what the inner method asks."""
         return self.inner.question(question)
 
+    def wants_baselines(self) -> bool:
+        """Return whether the inner method does."""
+        return self.inner.wants_baselines()
+
     def attribute(self, problem: Problem) -> Found:
         """Explain noisy copies in blocks, and combine."""
-        first: Arrays = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
-        second: Arrays = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
+        squared, variance = self.nt_type == "smoothgrad_sq", self.nt_type == "vargrad"
+        moments = {k: Moments(4 if variance else 2) for k in problem.features}
         at_once = max(1, problem.batch_size // problem.n)
         jobs = range(0, self.n_samples, at_once)
         for start in problem.bar(jobs, len(jobs), "smooth grad"):
@@ -94,17 +100,13 @@ class SmoothGrad(Method):
             found = self.inner.attribute(problem.at(noisy, repeats=copies))
             for k, one in found.values.items():
                 split = one.reshape(copies, problem.n, *one.shape[1:]).astype(np.float64)
-                first[k] += split.sum(0)
-                second[k] += (split**2).sum(0)
+                moments[k].add(split**2 if squared else split)
         values: Arrays = {}
         errors: Arrays = {}
-        n = self.n_samples
         for k, feature in problem.features.items():
-            mean, square = first[k] / n, second[k] / n
-            variance = np.maximum(square - mean**2, 0)
-            errors[k] = np.sqrt(variance / n)
-            chosen = {"smoothgrad": mean, "smoothgrad_sq": square, "vargrad": variance}[self.nt_type]
+            chosen = moments[k].variance if variance else moments[k].mean
             values[k] = chosen.astype(feature.dtype)
+            errors[k] = moments[k].error_of_variance if variance else moments[k].error_of_mean
         return Found(values, problem.walk().score, None, {"standard_error": errors})
 
     def _noisy(self, x: FloatArray, first: int, copies: int, stream: int) -> Array:

@@ -16,6 +16,7 @@ from onnxplain.graph import facts, passes
 from onnxplain.graph.normalize import Normalized
 from onnxplain.runtime import arena
 from onnxplain.runtime.cache import Cache
+from onnxplain.runtime.diagnose import first_not_finite
 from onnxplain.runtime.front import front, token_positions
 from onnxplain.runtime.memory import DEFAULT_BUDGET
 from onnxplain.runtime.session import Executable
@@ -95,6 +96,11 @@ class Programs:
             program, executable = self._compiled.get(key, compile_program)
         assert program is not None
         return program, executable
+
+    def blame(self, question: Question, feeds: Arrays) -> str | None:
+        """Name the first node of a question's program that makes NaN or infinite numbers of finite ones."""
+        with quiet:
+            return first_not_finite(build(self.source, question).model, feeds)
 
     def check(self, question: Question) -> None:
         """Raise what would stop a question, whatever the target, without building anything."""

@@ -38,6 +38,7 @@ CASES = {
     ),
     "power": ("p = Pow(x, half) ok = Greater(x, one) y = Where(ok, p, zero)",
               [0, 0, 0.5 / np.sqrt(2), 0, 0.5 / np.sqrt(200), 0]),
+    "another score": ("a = Abs(x) y = Sqrt(a)", None),
     "behind a reshape": (
         "a = Relu(x) l = Log(a) r = Reshape(l, shape) m = Max(r, low) y = Reshape(m, back)",
         [0, 0, 1 / 2, 0, 1 / 200, 2],
@@ -51,7 +52,7 @@ def model(body, models):
     }
     return models.make(
         f"m (float[1, 6] x) => (float[1, 6] y) {{ {body} }}",
-        **weights, shape=np.array([6, 1]), back=np.array([1, 6]),
+        **weights, shape=np.array([6, 1]), back=np.array([1, 6]), eye=np.eye(6, dtype=np.float32),
     )  # fmt: skip
 
 
@@ -65,6 +66,12 @@ def test_derivatives(case, method, models) -> None:
         "smooth_grad": ox.SmoothGrad(n_samples=2, stdevs=0.0),
     }[method]
     explainer = ox.Explainer(model(body, models))
+    if expected is None:
+        for k in range(6):
+            found = explainer(X[:, [k, 2, 2, 2, 2, 2]], 1, made).values
+            assert found[0, 0] == 0
+            assert found[0, 1] == pytest.approx(0.5 / np.sqrt(2))
+        return
     values = np.concatenate([explainer(X, k, made).values[:, k] for k in range(6)])
     if method == "guided_backprop":
         assert np.isfinite(values).all()
@@ -80,7 +87,7 @@ def guards(proto) -> int:
 
 
 def test_nothing_is_written_where_nothing_is_chosen(models) -> None:
-    for body in ("p = Add(x, one) y = Div(x, p)", "l = Exp(x) y = Mul(l, x)", "r = Relu(x) y = Sqrt(r)"):
-        assert guards(model(body, models)) == 0
+    for body in ("p = Add(x, one) q = Div(x, p)", "l = Exp(x) q = Mul(l, x)", "r = Relu(x) q = Sqrt(r)"):
+        assert guards(model(f"{body} y = MatMul(q, eye)", models)) == 0
     assert guards(models.conv()) == 0
     assert guards(model("l = Log(x) y = Max(l, low)", models)) > 0

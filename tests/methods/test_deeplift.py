@@ -335,6 +335,7 @@ BAD_EXPORTS = [
     ({"method": "deep_lift", "baselines": {"z": 0}}, "'z'"),
     ({"method": "deep_lift", "baselines": np.nan}, "finite"),
     ({"method": "saliency", "baselines": 0.0}, "compare with a reference"),
+    ({"method": "deep_lift", "baselines": 1e300}, "too large for float32"),
 ]
 
 

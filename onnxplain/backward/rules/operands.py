@@ -11,6 +11,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
+from onnxplain.graph.build import fitting
 
 if TYPE_CHECKING:
     from onnxplain.backward.rules.lrp import Bound, LRPRule, Part
@@ -35,8 +36,8 @@ def data_part(rule: LRPRule, op: Emitter, node: NodeView, data: int, part: Part)
 
 def _bound(op: Emitter, node: NodeView, data: int, bound: Bound) -> Any:
     """Return a bound as a constant that broadcasts to the input: several values go along its channels."""
-    dtype = (node.input(data).dtype or ir.DataType.FLOAT).numpy()
-    array = np.asarray(bound, dtype).reshape(-1)
+    dtype = node.input(data).dtype or ir.DataType.FLOAT
+    array = np.asarray(fitting(bound, dtype), dtype.numpy()).reshape(-1)
     if array.size == 1:
         return op.const(array.reshape(()))
     rank = node.rank(data)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
@@ -37,7 +38,7 @@ class Stabilizer:
     Raises
     ------
     MethodError
-        If epsilon is not above 0.
+        If epsilon is not above 0; while writing, if the numbers of the graph cannot hold it.
     """
 
     epsilon: float = 1e-6
@@ -52,7 +53,7 @@ class Stabilizer:
 
     def __call__(self, op: Emitter, z: ir.Value, sign: int = 0) -> Any:
         """Write the stabilised value; ``sign`` is +1 or -1 where z is known never to have the other sign."""
-        epsilon: Any = op.const(self.epsilon, z.dtype or ir.DataType.FLOAT)
+        epsilon: Any = op.const(self._as(z.dtype or ir.DataType.FLOAT))
         if self.norm_scale:
             rank = facts.rank(z) or 0
             axes = list(range(1, rank)) if rank > 1 else list(range(rank))
@@ -65,6 +66,22 @@ class Stabilizer:
         if self.clip:
             return op.Where(negative, op.Min(z, op.Neg(epsilon)), op.Max(z, epsilon))
         return op.Add(z, op.Where(negative, op.Neg(epsilon), epsilon))
+
+    def _as(self, dtype: ir.DataType) -> Any:
+        """Return epsilon as a number of a dtype.
+
+        Raises
+        ------
+        MethodError
+            If it would be 0, or infinite.
+        """
+        limits = np.finfo(dtype.numpy())
+        if not float(limits.tiny) <= self.epsilon <= float(limits.max):
+            raise MethodError(
+                f"epsilon is {self.epsilon!r}, which {limits.dtype} cannot hold ({limits.tiny:g} to "
+                f"{limits.max:g}); give a number such as 1e-6 (or the number 0 alone for LRP-0)"
+            )
+        return np.asarray(self.epsilon, limits.dtype)
 
 
 def is_elementwise(stabilize: Stabilize) -> bool:
