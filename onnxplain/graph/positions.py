@@ -31,6 +31,8 @@ _ELEMENTWISE = frozenset(
     """Abs Add And BitShift Cast CastLike Clip Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod
     Mul Neg Not Or Sign Sub Sum Where Xor""".split()
 )
+#: Tell how many tokens there are, and nothing of which.
+_NUMBERS_OF = frozenset({"Shape", "Size"})
 
 
 def keeps_order(source: ir.Value, entry: ir.Value) -> bool:
@@ -74,7 +76,7 @@ def _way(source: ir.Value, entry: ir.Value) -> tuple[list[ir.Node], set[ir.Value
     """Return the nodes between an input and a value, in order, and the values between."""
     reached, forward = {source}, []
     for node in entry.producer().graph if entry.producer() is not None else ():  # type: ignore[union-attr]
-        if any(i in reached for i in node.inputs):
+        if node.op_type not in _NUMBERS_OF and any(i in reached for i in node.inputs):
             reached.update(node.outputs)
             forward.append(node)
     needed, kept = {entry}, []

@@ -186,6 +186,8 @@ WAYS = {
     "moved by one": "c = Add(ids, seven) e = Gather(table, c) h = Tanh(e)",
     "one-hot in front": "o = OneHot<axis = 0>(ids, thirty, bits) m = Reshape(o, wide) t = Transpose(m) "
     "d = MatMul(t, table) f = Reshape(d, rows) h = Tanh(f)",
+    "by shape": "c = Unsqueeze(ids, two) q = Shape(c) g = Concat<axis = 0>(q, one) r = Reshape(c, g) "
+    "e = Gather(table, r) a = Tanh(e) h = Squeeze(a, twothree)",
     "flat": "c = Reshape(ids, flat) e = Gather(table, c) a = Tanh(e) h = Reshape(a, rows)",
 }
 
@@ -202,7 +204,7 @@ def test_tokens_that_are_moved_before_their_embedding(way, models, tmp_path) -> 
         place=models.random(4, 8, seed=3), zero=np.array([0]), one=np.array([1]), far=np.array([99]),
         pads=np.array([0, 1, 0, 0]), seven=np.array(7), first=np.array([[7], [7]]), thirty=np.array(40),
         bits=np.array([0, 1], np.float32), wide=np.array([40, -1]), rows=np.array([-1, 4, 8]),
-        flat=np.array([-1]),
+        flat=np.array([-1]), two=np.array([2]), twothree=np.array([2, 3]),
     )  # fmt: skip
     if way == "joined":
         model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2

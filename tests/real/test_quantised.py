@@ -1,0 +1,87 @@
+"""Trained models quantised by onnxruntime: the same predictions as in onnxruntime, and sums that close."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+import onnxplain as ox
+
+pytestmark = pytest.mark.models
+
+#: Trained models, and operators that quantising them must have brought about.
+TWINS = {
+    "minilm": {"DequantizeLinear", "MatMulInteger"},
+    "movie_review": {"DequantizeLinear", "ConvInteger", "MatMulInteger"},
+    "lac": {"DequantizeLinear", "MatMulInteger"},
+    "silero_half": {"DynamicQuantizeLSTM"},
+    "nsnet2_16k": {"MatMulInteger"},
+    "penguin": {"MatMulInteger"},
+}
+
+
+@pytest.fixture(scope="module")
+def twin(real_model: Any, tmp_path_factory: Any) -> Any:
+    """Return a function that quantises the weights of a trained model."""
+    logging.disable(logging.WARNING)
+    made: dict[str, Any] = {}
+
+    def get(name: str) -> Any:
+        if name not in made:
+            model = real_model(name)
+            path = tmp_path_factory.mktemp(name) / "int8.onnx"
+            quantize_dynamic(model.path, path, weight_type=QuantType.QInt8)
+            made[name] = model, path
+        return made[name]
+
+    yield get
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_predictions(name: str, twin: Any) -> None:
+    model, path = twin(name)
+    kinds = Counter(n.op_type for n in onnx.load(path).graph.node)
+    assert set(kinds) >= TWINS[name]
+    explainer = ox.Explainer(path)
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (expected,) = session.run([model.output], {i.name: model.feeds[i.name] for i in session.get_inputs()})
+    found = explainer.predict(model.feeds)[model.output]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_what_is_explained_is_what_the_float_model_explains(name: str, twin: Any) -> None:
+    """The same inputs by default; tokens alone where there are any."""
+    model, path = twin(name)
+    plain, quantised = ox.Explainer(model.path), ox.Explainer(path)
+    assert [(i.name, i.role, i.explained) for i in plain.inputs] == [
+        (i.name, i.role, i.explained) for i in quantised.inputs
+    ]
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "lrp", "deep_lift", "saliency"])
+@pytest.mark.parametrize("name", TWINS)
+def test_explanations(name: str, method: str, twin: Any) -> None:
+    model, path = twin(name)
+    options = {"target": "predicted", "method": method, "output": model.output}
+    found = ox.Explainer(path)(model.feeds, **options)
+    plain = ox.Explainer(model.path)(model.feeds, **options | {"target": _targets(found)})
+    for key, values in found.arrays.items():
+        assert values.shape == model.feeds[key].shape
+        assert np.isfinite(values).all()
+        alike = np.corrcoef(values.ravel(), plain.arrays[key].ravel())[0, 1]
+        assert alike > 0.5, f"correlation with the float model: {alike:.2f}"
+    if method == "deep_lift":
+        assert found.relative_delta.max() < 1e-2
+
+
+def _targets(found: ox.Attribution) -> Any:
+    return None if not found.target.shape[1] else [tuple(map(int, row)) for row in found.target]
