@@ -102,14 +102,20 @@ class Batching:
         return find_layout(shapes, self._inputs, main, explained, prove)
 
     def prove(
-        self, axes: Axes, shapes: Mapping[str, Shape], free: bool, outputs: tuple[str, ...]
+        self,
+        axes: Axes,
+        shapes: Mapping[str, Shape],
+        free: bool,
+        *,
+        alone: bool = False,
+        outputs: tuple[str, ...],
     ) -> Batch | Mixed:
         """Prove where samples lie, or say which node mixes them, as far as these outputs see."""
         one = one_sample(shapes, axes) if free else dict(shapes)
-        key = tuple(sorted((k, axes[k] is None, axes[k] or 0, one[k]) for k in one)), free, outputs
+        key = tuple(sorted((k, axes[k] is None, axes[k] or 0, one[k]) for k in one)), free, alone, outputs
         with self._lock:
             return self._proofs.get_or(
-                key, lambda: analyse(self._model, axes, one, free=free, outputs=outputs)
+                key, lambda: analyse(self._model, axes, one, free=free, alone=alone, outputs=outputs)
             )
 
     def output(self, name: str, shapes: Mapping[str, Shape], layout: Layout) -> SampleOutput | None:

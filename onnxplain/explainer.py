@@ -302,7 +302,9 @@ class Explainer:
                 f"the arrays are one sample, run whole: {layout.mixed}; where you know better, say "
                 "batch_axes="
             )
-        if layout.exact is not None:
+        if layout.alone is not None:
+            notes.append(f"samples are run one by one, since their company would change them: {layout.alone}")
+        elif layout.exact is not None:
             how = "one by one" if layout.exact == 1 else f"in batches of exactly {layout.exact}"
             notes.append(f"the model has a fixed batch size, so samples are run {how}")
         notes += [

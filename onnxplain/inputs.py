@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -50,10 +50,17 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo]) -> Arrays:
     missing = [n for n in names if n not in given]
     if missing:
         raise DataInputError(f"input '{missing[0]}' is missing; the model takes {', '.join(names)}")
-    return {i.name: _check_input(as_array(given[i.name], f"input '{i.name}'"), i) for i in inputs}
+    arrays = {i.name: as_array(given[i.name], f"input '{i.name}'") for i in inputs}
+    pieces = {
+        (array.shape[0], i.shape[0])
+        for i, array in zip(inputs, arrays.values(), strict=True)
+        if i.shape and array.ndim and isinstance(i.shape[0], int) and min(i.shape[0], array.shape[0]) > 0
+    }
+    return {i.name: _check_input(arrays[i.name], i, pieces) for i in inputs}
 
 
-def _check_input(array: Array, info: InputInfo) -> Array:
+def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]] = frozenset()) -> Array:
+    """Check one input; ``pieces`` are numbers of samples, as given and as the model demands them at once."""
     what = f"input '{info.name}'"
     wanted = info.dtype
     if array.dtype.kind in "USOT":
@@ -69,7 +76,7 @@ def _check_input(array: Array, info: InputInfo) -> Array:
         )
     for axis, (have, want) in enumerate(zip(array.shape, info.shape or (), strict=False)):
         if isinstance(want, int) and have != want:
-            if axis == 0 and want > 0 and have > 0:
+            if (have, want) in pieces:
                 continue  # a fixed batch: run in pieces
             raise DataInputError(f"{what} must have shape {info.spelled}, not {array.shape} (axis {axis})")
     if array.size == 0:

@@ -7,9 +7,10 @@ Names of axes and equal lengths only suggest where samples lie; what counts is t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
+from typing import Protocol
 
 import numpy as np
 
@@ -23,8 +24,15 @@ __all__ = ["Axes", "Layout", "Prove", "find_layout"]
 #: Position of the batch axis by name; None where there is none.
 Axes = dict[str, "int | None"]
 
-#: Proves where samples lie, from axes and shapes by input, for any batch size (True) or only for this one.
-Prove = Callable[[Axes, Mapping[str, Shape], bool], "Batch | Mixed"]
+
+class Prove(Protocol):
+    """Proves where samples lie."""
+
+    def __call__(
+        self, axes: Axes, shapes: Mapping[str, Shape], free: bool, *, alone: bool = False
+    ) -> Batch | Mixed:
+        """Prove it, from axes and shapes by input: for any batch size or this one, in company or alone."""
+
 
 _BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 _MOST_GUESSES = 24
@@ -44,6 +52,8 @@ class Layout:
         Samples that the model demands at once (a fixed batch), or None.
     inner
         Position of the batch axis by name of an output or inner value, as far as it is proven.
+    alone
+        What shifts with the company that a sample is run in, so that each runs alone; else None.
     mixed
         Why the arrays are one sample although they might be several: the node that mixes them, and how.
     """
@@ -53,6 +63,7 @@ class Layout:
     exact: int | None = None
     inner: Mapping[str, int | None] = field(default_factory=dict)
     mixed: str | None = None
+    alone: str | None = None
 
     @property
     def whole(self) -> bool:
@@ -116,6 +127,7 @@ def find_layout(
     if fixed is not None:
         return _fixed(shapes, declared, main, fixed, prove)
     refused: Mixed | None = None
+    guesses: list[tuple[int, Axes]] = []
     for axis in _main_axes(shapes[main], shape):
         n = shapes[main][axis]
         others = [k for k in shapes if k != main]
@@ -128,6 +140,11 @@ def find_layout(
             if isinstance(found, Batch):
                 return Layout(n, axes, None, found.axes)
             refused = refused or found
+            guesses.append((n, axes))
+    for n, axes in guesses:
+        found = prove(axes, shapes, True, alone=True)
+        if isinstance(found, Batch):
+            return Layout(n, axes, 1, found.axes, alone=_why(refused))
     _same_number(shapes, declared, main)
     return _whole(shapes, refused)
 
@@ -182,8 +199,11 @@ def _fixed(
 
 
 def _whole(shapes: Mapping[str, Shape], refused: Mixed | None) -> Layout:
-    why = None if refused is None else f"{refused.node} {refused.reason}"
-    return Layout(1, dict.fromkeys(shapes, None), mixed=why)
+    return Layout(1, dict.fromkeys(shapes, None), mixed=_why(refused))
+
+
+def _why(refused: Mixed | None) -> str | None:
+    return None if refused is None else f"{refused.node} {refused.reason}"
 
 
 def _same_number(

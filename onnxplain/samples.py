@@ -195,7 +195,7 @@ def find_samples(
     fixed = declared[axis] if declared else None
     exact = fixed if isinstance(fixed, int) else None
     layout = Layout(shapes[batched][axis], axes, exact)
-    found = batching.prove(axes, one_sample(shapes, axes, exact or 1), exact is None, outputs)
+    found = batching.prove(axes, one_sample(shapes, axes, exact or 1), exact is None, outputs=outputs)
     if isinstance(found, Batch):
         inner = found.axes
     else:

@@ -300,3 +300,32 @@ def test_inner_declarations_are_hints(models) -> None:
     x = models.random(3, 2, 8, 8)
     expected = ox.explain(models.conv(softmax=True), x, [0, 1, 2], method="lrp")
     close(ox.explain(model, x, [0, 1, 2], method="lrp").values, expected.values, 1e-5)
+
+
+@pytest.fixture(scope="module")
+def quantised(models, tmp_path_factory) -> onnx.ModelProto:
+    """Return a small network whose activations are quantised by the range of each whole tensor."""
+    import logging
+
+    from onnxruntime.quantization import quantize_dynamic
+
+    folder = tmp_path_factory.mktemp("quantised")
+    onnx.save(models.mlp(), folder / "plain.onnx")
+    logging.disable(logging.WARNING)
+    quantize_dynamic(folder / "plain.onnx", folder / "int8.onnx")
+    logging.disable(logging.NOTSET)
+    return onnx.load(folder / "int8.onnx")
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated_gradients", "lrp", "deep_lift", "smooth_grad"])
+def test_samples_whose_company_shifts_them_run_alone(method, quantised, models) -> None:
+    """Dynamic quantisation takes its range from the whole batch."""
+    explainer = ox.Explainer(quantised)
+    x = models.random(3, 5) * np.array([[1], [3], [10]], np.float32)
+    found = explainer(x, [0, 1, 2], method)
+    assert len(found) == 3
+    assert any("one by one" in note and "company" in note for note in found.notes)
+    for k in range(3):
+        lone = explainer(x[[k]], k, method)
+        np.testing.assert_allclose(found.values[k], lone.values[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found.predictions[k], lone.predictions[0], rtol=1e-5)

@@ -12,6 +12,7 @@ from onnxplain._types import Array
 
 __all__ = [
     "GRADIENT_KEY",
+    "RANGE_KEY",
     "REASON_KEY",
     "WRITTEN_KEY",
     "Dim",
@@ -35,6 +36,9 @@ Dim: TypeAlias = "int | str | None"
 #: Metadata key by which a node that a pass wrote names its gradient, instead of that of its operator
 #: ("straight_through": as if it were the identity; "stop": none).
 GRADIENT_KEY = "onnxplain.gradient"
+
+#: Metadata key of nodes that find the range by which a whole tensor is quantised.
+RANGE_KEY = "onnxplain.range"
 
 #: Metadata key by which a pass says why it could not write a node out.
 REASON_KEY = "onnxplain.reason"

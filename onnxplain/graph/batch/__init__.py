@@ -71,6 +71,7 @@ def analyse(
     shapes: Mapping[str, tuple[int, ...]],
     *,
     free: bool = True,
+    alone: bool = False,
     outputs: Collection[str] | None = None,
 ) -> Batch | Mixed:
     """Prove along which axis samples lie, or find the first node that mixes them.
@@ -88,6 +89,9 @@ def analyse(
         Whether rows may be cut and repeated to any number (the default).  Otherwise the proof is for exactly
         as many samples as ``shapes`` has, as models with a fixed batch need: rows may be exchanged and
         permuted.
+    alone
+        Whether every sample will run alone: then a tensor that is quantised by its own range (which the
+        company would shift) is no tie between samples.
     outputs
         Names of the outputs, or of inner values, that matter (default: all outputs).
 
@@ -98,13 +102,14 @@ def analyse(
         the axis told.
     """
     sizes = {shapes[k][a] for k, a in axes.items() if a is not None and k in shapes}
-    found = _analyse(model.graph, axes, shapes, outputs, Walk(SIZES, True, dict(model.graph.opset_imports)))
+    opsets = dict(model.graph.opset_imports)
+    found = _analyse(model.graph, axes, shapes, outputs, Walk(SIZES, True, opsets, alone))
     if free or isinstance(found, Batch) or not sizes:
         return found
     if len(sizes) > 1:
         listed = ", ".join(str(n) for n in sorted(sizes))
         return Mixed("the model's inputs", f"their numbers of samples differ ({listed})")
-    walk = Walk((sizes.pop(),), False, dict(model.graph.opset_imports))
+    walk = Walk((sizes.pop(),), False, opsets, alone)
     return _analyse(model.graph, axes, shapes, outputs, walk)
 
 

@@ -21,7 +21,7 @@ __all__ = ["UNKNOWN", "Walk"]
 _SIZE_TEXT = "it computes with the batch size, or numbers the samples (not only in shapes)"
 #: What is known of values that the walk does not reach.
 UNKNOWN = Lost("a node", "reads a value of which nothing is known")
-_BOOL = 9
+_FLOAT, _BOOL = 1, 9
 #: The first stand-in for a length that is not known before running: no real length is likely to be like it.
 _LARGE = 10_007
 
@@ -38,6 +38,8 @@ class Walk:
         Whether any batch size must do.
     opsets
         Version of each domain.
+    alone
+        Whether every sample runs alone, so that what finds the range of a quantised tensor sees only one.
     known
         What was found.
     count
@@ -49,6 +51,7 @@ class Walk:
     sizes: tuple[int, ...]
     free: bool
     opsets: dict[str, int]
+    alone: bool = False
     known: dict[ir.Value, Found] = field(default_factory=dict)
     count: int = 0
     guesses: dict[object, int] = field(default_factory=dict)
@@ -91,6 +94,8 @@ class Walk:
         lost = next((i for i in inputs if isinstance(i, Lost)), None)
         if lost is not None:
             return [lost] * len(node.outputs)
+        if self.alone and facts.RANGE_KEY in node.metadata_props:
+            return [Value((), _FLOAT)]
         ready = inputs
         try:
             computed = self._arithmetic(node, inputs)

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array
 from onnxplain.graph import facts
-from onnxplain.graph.facts import GRADIENT_KEY
+from onnxplain.graph.facts import GRADIENT_KEY, RANGE_KEY
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
 __all__ = ["RANGES", "QuantizedWriter", "fake_quantized", "measured"]
@@ -39,6 +39,14 @@ def marked(value: Any, gradient: str) -> Any:
     return value
 
 
+def _range_end(value: Any) -> Any:
+    """Mark what finds an end of a range: no gradient flows through it, and it looks at the whole tensor."""
+    node = value.producer()
+    if node is not None:
+        node.metadata_props[RANGE_KEY] = ""
+    return marked(value, "stop")
+
+
 def measured(op: Any, x: Any) -> tuple[Any, Any, Any]:
     """Quantise to uint8 by the range of the values, through which no gradient flows.
 
@@ -47,8 +55,8 @@ def measured(op: Any, x: Any) -> tuple[Any, Any, Any]:
     tuple of ir.Value
         The integers (as floats), the scale and the zero point.
     """
-    low = op.Min(marked(op.ReduceMin(x, keepdims=0), "stop"), 0.0)
-    high = op.Max(marked(op.ReduceMax(x, keepdims=0), "stop"), 0.0)
+    low = op.Min(_range_end(op.ReduceMin(x, keepdims=0)), 0.0)
+    high = op.Max(_range_end(op.ReduceMax(x, keepdims=0)), 0.0)
     width = op.Sub(high, low)
     scale = op.Where(op.Equal(width, 0.0), 1.0, op.Div(width, 255.0))
     zero_point = op.Round(op.Clip(op.Div(op.Neg(low), scale), 0.0, 255.0))
