@@ -1,6 +1,13 @@
-"""Which values can never be negative: what lets rules leave branches out."""
+"""Which values can never be negative: what lets rules leave branches out.
+
+Where a node may make such values after all by its attributes (a bound below 0), these are looked
+at; whole numbers, which wrap around, are never trusted.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 import onnx_ir as ir
 
@@ -9,15 +16,24 @@ from onnxplain.graph import facts
 __all__ = ["non_negative"]
 
 _ALWAYS = frozenset(
-    """Relu Sigmoid HardSigmoid Softmax Softplus Exp Abs ReduceL1 ReduceL2 ReduceSumSquare Sqrt
-    ThresholdedRelu""".split()
+    """Abs Clip Exp GlobalLpPool HardSigmoid LpPool ReduceL1 ReduceL2 ReduceSumSquare Relu Sigmoid Softmax
+    Softplus Sqrt ThresholdedRelu""".split()
 )
 _IF_INPUT = frozenset(
-    """MaxPool AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool LRN Identity Dropout
+    """MaxPool AveragePool GlobalAveragePool GlobalMaxPool LRN Identity Dropout
     Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather Expand Tile DepthToSpace
     SpaceToDepth ReduceMean ReduceSum ReduceMax ReduceMin Cast Pad""".split()
 )
-_IF_ALL = frozenset(["Add", "Mul", "Sum", "Mean", "Concat", "Max", "Min", "Div"])
+_IF_ALL = frozenset(["Add", "Mul", "Sum", "Mean", "Concat", "Min", "Div"])
+#: Only one of the inputs of these has to be.
+_IF_ANY = frozenset(["Max"])
+#: Operators that may make negative numbers of others for some of their attributes: what must hold.
+_PROVIDED: dict[str, Callable[[ir.Node], bool]] = {
+    "Cast": lambda node: _of_floats(node),
+    "Clip": lambda node: _bound(node, 1) >= 0 and (_absent(node, 2) or _bound(node, 2) >= 0),
+    "LRN": lambda node: _number(node, "alpha", 1e-4) >= 0 and _number(node, "bias", 1.0) >= 0,
+    "ThresholdedRelu": lambda node: _number(node, "alpha", 1.0) >= 0,
+}
 
 
 def non_negative(value: ir.Value | None, seen: dict[ir.Value, bool] | None = None) -> bool:
@@ -45,14 +61,11 @@ def _look(value: ir.Value, seen: dict[ir.Value, bool]) -> bool:
             array = facts.constant(current)
             seen[current] = array is not None and array.dtype.kind == "f" and bool((array >= 0).all())
             continue
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") or not _PROVIDED.get(node.op_type, _any_attributes)(node):
             seen[current] = False
         elif node.op_type in _ALWAYS:
             seen[current] = True
-        elif node.op_type == "Clip":
-            low = facts.constant(node.inputs[1]) if len(node.inputs) > 1 else None
-            seen[current] = low is not None and float(low) >= 0
-        elif node.op_type not in _IF_INPUT | _IF_ALL:
+        elif node.op_type not in _IF_INPUT | _IF_ALL | _IF_ANY:
             seen[current] = False
         else:
             wanted = _deciding(node)
@@ -60,13 +73,38 @@ def _look(value: ir.Value, seen: dict[ir.Value, bool]) -> bool:
             if waiting:
                 stack.extend(waiting)
                 continue
-            seen[current] = all(seen[i] for i in wanted)
+            seen[current] = (any if node.op_type in _IF_ANY else all)(seen[i] for i in wanted)
     return seen[value]
+
+
+def _any_attributes(node: ir.Node) -> bool:
+    return True
+
+
+def _of_floats(node: ir.Node) -> bool:
+    """Tell a cast between floats: whole numbers wrap around."""
+    x, y = node.inputs[0], node.outputs[0]
+    return x is not None and all(v.dtype is not None and facts.is_float(v) for v in (x, y))
+
+
+def _absent(node: ir.Node, position: int) -> bool:
+    return len(node.inputs) <= position or node.inputs[position] is None
+
+
+def _bound(node: ir.Node, position: int) -> float:
+    """Return a constant operand; NaN, which is never at least 0, where it is none."""
+    content = None if _absent(node, position) else facts.constant(node.inputs[position])
+    return math.nan if content is None or content.size != 1 else float(content.item())
+
+
+def _number(node: ir.Node, name: str, default: float) -> float:
+    found = facts.attr(node, name, default)
+    return found if isinstance(found, float) else math.nan
 
 
 def _deciding(node: ir.Node) -> list[ir.Value]:
     """Return the inputs whose signs decide the output's."""
-    if node.op_type in _IF_ALL:
+    if node.op_type in _IF_ALL | _IF_ANY:
         deciding = list(node.inputs)
     elif node.op_type == "Pad" and facts.attr(node, "mode", "constant") == "constant":
         deciding = [node.inputs[0], *node.inputs[2:3]]  # the fill counts too
