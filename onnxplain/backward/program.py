@@ -141,10 +141,14 @@ def build(
     names = Names(graph)
     if question.cut or question.composite.reference:  # a reference of its own for each
         _refuse_nested(graph, wrt)
-    if question.cut:
-        wrt = [v if v.is_graph_input() else _cut(graph, v) for v in wrt]
-    target = names.free("target")
     op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
+    if question.cut:
+        _keep_outputs(graph, question.output, *keep)
+        cut = {v: _cut(graph, v, names) for v in wrt if not v.is_graph_input()}
+        wrt, scored = [cut.get(v, v) for v in wrt], cut.get(scored, scored)
+        if output in cut:  # the output itself is given
+            output = _named(op, cut[output], names.free(f"given/{question.output}"), like=cut[output])
+    target = names.free("target")
     starts: list[ir.Value] = []
     question.composite.must_follow(graph, [scored], wrt)
     if question.composite.reference:
@@ -284,11 +288,18 @@ def _value(graph: ir.Graph, name: str) -> ir.Value:
     )
 
 
-def _cut(graph: ir.Graph, value: ir.Value) -> ir.Value:
+def _keep_outputs(graph: ir.Graph, *names: str) -> None:
+    """Forget the model's other outputs; they may be values that are cut."""
+    kept = [v for v in graph.outputs if v.name in names]
+    graph.outputs.clear()
+    graph.outputs.extend(kept)
+
+
+def _cut(graph: ir.Graph, value: ir.Value, names: Names) -> ir.Value:
     """Make an inner value an input, and forget how it was computed."""
     new = ir.Value(name=value.name, type=value.type, shape=value.shape)
-    value.name = f"{value.name}/computed"
-    ir.convenience.replace_all_uses_with(value, new)
+    value.name = names.free(f"{value.name}/computed")
+    ir.convenience.replace_all_uses_with(value, new, replace_graph_outputs=True)
     graph.inputs.append(new)
     return new
 

@@ -1,0 +1,113 @@
+"""Explaining values that are outputs too: features beside scores, the scores before a Softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+import onnxplain as ox
+
+#: Features h and scores y, both exported.
+BOTH = """m (float[N, 5] x) => (float[N, 8] h, float[N, 3] y) {
+  a = Gemm(x, w, b) h = Relu(a) y = Gemm(h, v, c)
+}"""
+GENERAL = [n for n in ox.METHODS if n not in ("visual_backprop", "attention_rollout")]
+
+
+def weights(models) -> dict[str, np.ndarray]:
+    return {
+        "w": models.random(5, 8, seed=1), "v": models.random(8, 3, seed=2),
+        "b": models.random(8, seed=3), "c": models.random(3, seed=4),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GENERAL)
+def test_features_that_are_an_output_too(name, models) -> None:
+    both = ox.Explainer(models.make(BOTH, **weights(models)))
+    inner = ox.Explainer(models.make(BOTH.replace("float[N, 8] h, ", ""), **weights(models)))
+    x = models.random(3, 5)
+    options = {"output": "y", "wrt": "h", "method": name}
+    found, expected = both(x, [0, 2, 1], **options), inner(x, [0, 2, 1], **options)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.predictions, expected.predictions, rtol=1e-5)
+    np.testing.assert_allclose(found.inputs["h"], expected.inputs["h"], rtol=1e-5)
+    if name == "saliency":
+        np.testing.assert_allclose(found.values, np.abs(weights(models)["v"].T[[0, 2, 1]]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", GENERAL)
+def test_the_other_output_may_follow_from_what_is_cut(name, models) -> None:
+    """Explaining h, an output on the way to y, leaves y out of the program."""
+    explainer = ox.Explainer(models.make(BOTH, **weights(models)))
+    x = models.random(2, 5)
+    found = explainer(x, 4, output="h", wrt="a", method=name)
+    alone = ox.explain(models.make(BOTH.replace(", float[N, 3] y", "").replace("y = Gemm(h, v, c)", ""),
+                                   **{k: v for k, v in weights(models).items() if k in "wb"}),
+                       x, 4, wrt="a", method=name)  # fmt: skip
+    np.testing.assert_allclose(found.values, alone.values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", GENERAL)
+@pytest.mark.parametrize("also", [True, False])
+def test_the_score_itself(name, also, models) -> None:
+    """The score before a closing Softmax as what is explained: its gradient is 1 at the target."""
+    outputs = "float[N, 3] z, float[N, 3] y" if also else "float[N, 3] y"
+    text = f"m (float[N, 5] x) => ({outputs}) {{ z = Gemm(x, w, c) y = Softmax(z) }}"
+    model = models.make(text, w=models.random(5, 3, seed=2), c=models.random(3, seed=4))
+    explainer, x = ox.Explainer(model), models.random(2, 5)
+    found = explainer(x, [2, 0], output="y", wrt="z", method=name)
+    z = x @ models.random(5, 3, seed=2) + models.random(3, seed=4)
+    picked = np.zeros((2, 3), np.float32)
+    picked[[0, 1], [2, 0]] = 1
+    gradients = ("saliency", "guided_backprop", "deconvolution", "beta_smooth", "smooth_grad",
+                 "excitation_backprop")  # fmt: skip
+    expected = picked if name in gradients else picked * z
+    np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.score, z[[0, 1], [2, 0]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", GENERAL)
+def test_the_explained_output_itself(name, models) -> None:
+    explainer, x = ox.Explainer(models.mlp()), models.random(2, 5)
+    found = explainer(x, 1, wrt="y", method=name)
+    y = explainer.predict(x)["y"]
+    assert found.values.shape == y.shape
+    assert not found.values[:, [0, 2]].any()
+    np.testing.assert_allclose(found.score, y[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(found.predictions, y, rtol=1e-5)
+    wanted = (1.0, *y[:, 1])
+    assert all(any(np.isclose(v, w, rtol=1e-4) for w in wanted) for v in found.values[:, 1])
+
+
+@pytest.mark.parametrize("name", ["saliency", "lrp", "integrated_gradients"])
+def test_what_lies_behind_the_score_is_refused_by_name(name, models) -> None:
+    explainer = ox.Explainer(models.mlp(softmax=True))
+    with pytest.raises(ox.errors.NotExplainableError, match=r"'z'.*'y'"):
+        explainer(models.random(2, 5), 1, wrt="y", method=name)
+    through = explainer(models.random(2, 5), 1, wrt="y", method="saliency", through_softmax=True)
+    np.testing.assert_array_equal(through.values, [[0, 1, 0]] * 2)
+
+
+@pytest.mark.parametrize("name", ["saliency", "lrp", "deep_lift"])
+def test_exported_files_explain_features_that_are_an_output(name, models, tmp_path) -> None:
+    model, x = models.make(BOTH, **weights(models)), models.random(2, 5)
+    ox.export(model, tmp_path / "m.onnx", method=name, output="y", wrt="h")
+    session = ort.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    made = dict(zip([o.name for o in session.get_outputs()],
+                    session.run(None, {"x": x, "target": np.array([2, 0])}), strict=True))  # fmt: skip
+    explainer = ox.Explainer(model)
+    np.testing.assert_allclose(made["h"], explainer.predict(x)["h"], rtol=1e-5)
+    expected = explainer(x, [2, 0], output="y", wrt="h", method=name).values
+    np.testing.assert_allclose(made["attribution/h"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_names_that_a_cut_might_take(models) -> None:
+    text = "m (float[N, 3] x) => (float[N, 3] y) { h = Relu(x) k = Exp(h) y = Add(h, k) }"
+    model = models.make(text.replace("k =", "hc =").replace("k)", "hc)"))
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["h/computed" if n == "hc" else n for n in names]
+    x = models.random(2, 3)
+    found = ox.explain(model, x, 1, wrt="h", method=ox.Saliency())
+    np.testing.assert_allclose(found.values[:, 1], 1 + np.exp(np.maximum(x[:, 1], 0)), rtol=1e-5)
