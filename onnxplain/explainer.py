@@ -16,6 +16,7 @@ from onnxplain.backward.program import Question, explained_value
 from onnxplain.baselines import find_baselines, refuse_unused
 from onnxplain.batching import Batching, one_sample
 from onnxplain.errors import MethodError, NotFiniteError
+from onnxplain.forking import quiet
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
@@ -97,7 +98,9 @@ class Explainer:
         memory_budget = check_option("memory_budget", memory_budget, Bytes)
         threads = check_option("threads", threads, Count | None)
         allow_tf32 = check_option("allow_tf32", allow_tf32, bool)
-        self._open(read(model), (device, memory_budget, threads, allow_tf32))
+        with quiet:
+            normal = read(model)
+        self._open(normal, (device, memory_budget, threads, allow_tf32))
 
     def _open(self, normal: Normalized, options: tuple[str, int, int | None, bool]) -> None:
         device, memory_budget, threads, allow_tf32 = options
