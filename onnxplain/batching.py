@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -11,13 +10,13 @@ from typing import TypeVar
 import onnx_ir as ir
 
 from onnxplain._types import Array, Shape
-from onnxplain.forking import Lock
 from onnxplain.graph import facts
 from onnxplain.graph.batch import Batch, Mixed, analyse
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.shapes import at_shapes
 from onnxplain.layout import Axes, Layout, find_layout
 from onnxplain.runtime.axes import first
+from onnxplain.runtime.cache import Cache
 
 __all__ = ["Batching", "SampleOutput", "one_sample", "without"]
 
@@ -28,18 +27,6 @@ _REMEMBERED = 256
 _IMAGES, _OTHERS = (224, 256, 320, 64, 48), (16, 24, 128, 8, 5)
 
 _T = TypeVar("_T")
-
-
-class _Recent(OrderedDict[object, _T]):
-    """What was found for the latest keys."""
-
-    def get_or(self, key: object, make: Callable[[], _T]) -> _T:
-        if key not in self:
-            self[key] = make()
-            if len(self) > _REMEMBERED:
-                self.popitem(last=False)
-        self.move_to_end(key)
-        return self[key]
 
 
 @dataclass(frozen=True)
@@ -77,9 +64,8 @@ class Batching:
     def __init__(self, model: ir.Model, inputs: Sequence[InputInfo]) -> None:
         self._model = model
         self._inputs = inputs
-        self._proofs: _Recent[Batch | Mixed] = _Recent()
-        self._outputs: _Recent[dict[str, SampleOutput | None]] = _Recent()
-        self._lock = Lock()
+        self._proofs: Cache[Batch | Mixed] = Cache(_REMEMBERED, 0, lambda _: 0)
+        self._outputs: Cache[dict[str, SampleOutput | None]] = Cache(_REMEMBERED, 0, lambda _: 0)
 
     def layout(
         self, shapes: Mapping[str, Shape], main: str, explained: Sequence[str], outputs: Sequence[str]
@@ -113,10 +99,9 @@ class Batching:
         """Prove where samples lie, or say which node mixes them, as far as these outputs see."""
         one = one_sample(shapes, axes) if free else dict(shapes)
         key = tuple(sorted((k, axes[k] is None, axes[k] or 0, one[k]) for k in one)), free, alone, outputs
-        with self._lock:
-            return self._proofs.get_or(
-                key, lambda: analyse(self._model, axes, one, free=free, alone=alone, outputs=outputs)
-            )
+        return self._proofs.get(
+            key, lambda: analyse(self._model, axes, one, free=free, alone=alone, outputs=outputs)
+        )
 
     def output(self, name: str, shapes: Mapping[str, Shape], layout: Layout) -> SampleOutput | None:
         """Return what one sample's output looks like, if the shapes of the inputs tell it for certain.
@@ -130,15 +115,13 @@ class Batching:
         layout
             How samples lie in them.
         """
-        with self._lock:
-            return self._known(shapes, layout)[name]
+        return self._known(shapes, layout)[name]
 
     def learn(self, name: str, shape: Shape, shapes: Mapping[str, Shape], layout: Layout) -> SampleOutput:
         """Remember the shape that an output really had in a run, and return what it is for one sample."""
         axis = layout.axis_of(name, shape)
         found = SampleOutput(without(shape, axis), axis)
-        with self._lock:
-            self._known(shapes, layout)[name] = found
+        self._known(shapes, layout)[name] = found
         return found
 
     def exported(self, main: str, explained: Sequence[str], outputs: Sequence[str]) -> Layout:
@@ -160,7 +143,7 @@ class Batching:
     def _known(self, shapes: Mapping[str, Shape], layout: Layout) -> dict[str, SampleOutput | None]:
         one = one_sample(shapes, {k: layout.axes[k] for k in shapes}, layout.exact or 1)
         key = tuple(sorted((k, layout.axes[k] is None, layout.axes[k] or 0, v) for k, v in one.items()))
-        return self._outputs.get_or(key, lambda: self._infer(one, layout))
+        return self._outputs.get(key, lambda: self._infer(one, layout))
 
     def _infer(self, one: Mapping[str, Shape], layout: Layout) -> dict[str, SampleOutput | None]:
         found: dict[str, SampleOutput | None] = {}

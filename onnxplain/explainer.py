@@ -15,7 +15,14 @@ from onnxplain.attribution import Attribution
 from onnxplain.backward.program import Question, explained_value
 from onnxplain.baselines import find_baselines, refuse_unused
 from onnxplain.batching import Batching, one_sample
-from onnxplain.errors import MethodError, NotFiniteError
+from onnxplain.errors import (
+    MethodError,
+    NotExplainableError,
+    NotFiniteError,
+    OnnxplainError,
+    UnsupportedOperatorError,
+    UnsupportedRuleError,
+)
 from onnxplain.forking import quiet
 from onnxplain.graph import interface
 from onnxplain.graph.heads import before_softmax
@@ -36,12 +43,17 @@ from onnxplain.methods import method as make_method
 from onnxplain.methods.problem import Call, Problem, not_finite
 from onnxplain.options import Bytes, Count, check_option
 from onnxplain.reading import depends, read
+from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
 from onnxplain.runtime.programs import Programs
 from onnxplain.samples import Samples, confirm, find_samples
+from onnxplain.specialised import leaves_ranks_open, specialised
 
 __all__ = ["Explainer", "explain"]
+
+#: Forms of a model for inputs of certain shapes that are kept, where only these tell what is needed.
+_MOST_SHAPES = 4
 
 
 class Explainer:
@@ -110,6 +122,7 @@ class Explainer:
         self.notes = normal.notes
         self.memory_budget = memory_budget
         self._memory = MemoryModel(normal.model)
+        self._fixed: Cache[Explainer] = Cache(_MOST_SHAPES, 0, lambda _: 0)
         self._batching = Batching(normal.model, self.inputs)
         self._programs = Programs(normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32)
 
@@ -202,6 +215,52 @@ class Explainer:
             If NaN or infinite numbers come out, although the inputs are finite.
         """
         chosen = make_method(method, **parameters)
+        options: dict[str, Any] = {
+            "baselines": baselines, "output": output, "wrt": wrt, "through_softmax": through_softmax,
+            "batch_axes": batch_axes, "internal_batch_size": internal_batch_size, "progress": progress,
+        }  # fmt: skip
+        try:
+            return self._explain(inputs, target, chosen, **options)
+        except (UnsupportedOperatorError, UnsupportedRuleError, NotExplainableError) as error:
+            inner = self._at_shapes(inputs)
+            if inner is None:
+                raise
+            try:
+                found = inner._explain(inputs, target, chosen, **options)
+            except OnnxplainError:
+                raise error from None
+        return replace(found, notes=(*found.notes, "the graph was written anew for inputs of these shapes"))
+
+    def _at_shapes(self, inputs: ArrayLike) -> Explainer | None:
+        """Return an explainer for inputs of just these shapes; None if that tells nothing more."""
+        if not leaves_ranks_open(self._normal):
+            return None
+        shapes = {k: v.shape for k, v in check_inputs(inputs, self.inputs).items()}
+        if all(i.shape == shapes[i.name] for i in self.inputs):
+            return None
+
+        def make() -> Explainer:
+            made = Explainer.__new__(Explainer)
+            made._open(specialised(self._normal, shapes), self._options)
+            return made
+
+        return self._fixed.get(tuple(sorted(shapes.items())), make)
+
+    def _explain(
+        self,
+        inputs: ArrayLike,
+        target: Any,
+        chosen: Method,
+        *,
+        baselines: ArrayLike | float | None,
+        output: str | None,
+        wrt: str | Sequence[str] | None,
+        through_softmax: bool,
+        batch_axes: int | Mapping[str, int | None] | None,
+        internal_batch_size: int | None,
+        progress: bool,
+    ) -> Attribution:
+        """Explain a batch by the graph as it was read."""
         refuse_unused(baselines, chosen)
         through_softmax = check_option("through_softmax", through_softmax, bool)
         progress = check_option("progress", progress, bool)
@@ -249,7 +308,7 @@ class Explainer:
             predictions = np.asarray(found.predictions)
             if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
                 samples.values((name,))
-                return self(
+                return self._explain(
                     inputs, target, chosen, baselines=baselines, output=output, wrt=wrt,
                     through_softmax=through_softmax, batch_axes=batch_axes,
                     internal_batch_size=internal_batch_size, progress=progress,
@@ -309,7 +368,7 @@ class Explainer:
             notes.append(f"samples are run one by one, since their company would change them: {layout.alone}")
         elif layout.exact is not None:
             how = "one by one" if layout.exact == 1 else f"in batches of exactly {layout.exact}"
-            notes.append(f"the model has a fixed batch size, so samples are run {how}")
+            notes.append(f"the model works for a fixed number of samples at once, so they are run {how}")
         notes += [
             f"input '{i.name}' holds tokens and is explained at its embedding" for i in infos if i.token
         ]

@@ -49,7 +49,7 @@ class Layout:
     axes
         Position of the batch axis by input name; None where there is none.
     exact
-        Samples that the model demands at once (a fixed batch), or None.
+        Samples that must run at once (a fixed batch, or the only number for which they are proven), or None.
     inner
         Position of the batch axis by name of an output or inner value, as far as it is proven.
     alone
@@ -145,6 +145,10 @@ def find_layout(
         found = prove(axes, shapes, True, alone=True)
         if isinstance(found, Batch):
             return Layout(n, axes, 1, found.axes, alone=_why(refused))
+    for n, axes in guesses:
+        found = prove(axes, shapes, False) if n > 1 else refused
+        if isinstance(found, Batch):
+            return Layout(n, axes, n, found.axes)  # samples, but in this number only
     _same_number(shapes, declared, main)
     return _whole(shapes, refused)
 
