@@ -145,8 +145,8 @@ def find_layout(
         found = prove(axes, shapes, True, alone=True)
         if isinstance(found, Batch):
             return Layout(n, axes, 1, found.axes, alone=_why(refused))
-    for n, axes in guesses:
-        found = prove(axes, shapes, False) if n > 1 else refused
+    for n, axes in [guess for guess in guesses if guess[0] > 1]:
+        found = prove(axes, shapes, False)
         if isinstance(found, Batch):
             return Layout(n, axes, n, found.axes)  # samples, but in this number only
     _same_number(shapes, declared, main)
