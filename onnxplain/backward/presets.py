@@ -100,6 +100,11 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
     MethodError
         If there is none of that name, it does not take an option, or the file says what makes no sense.
     """
+    bias = options.pop("bias", None)
+    if bias is not None:
+        from onnxplain.backward.relevance_composites import with_bias
+
+        return with_bias(preset(name, **options), bias)
     if isinstance(name, Composite):
         _refuse_options(f"composite '{name.name}' is complete", options)
         return name

@@ -77,6 +77,7 @@ class LRP(OnePass):
     stabilizer: Weight | Written | None = None
     zero_params: tuple[Literal["bias", "weight"], ...] | None = None
     winner_take_all: bool | None = None
+    bias: str | None = None
     account: bool = False
 
     def __post_init__(self) -> None:

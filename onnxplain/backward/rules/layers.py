@@ -11,7 +11,9 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
+from onnxplain.backward.rules import spread
 from onnxplain.backward.rules.base import Binding, only, propagate, written
+from onnxplain.backward.rules.branches import SIGN, WEIGHTED, branches, common_sign, groups_of, total
 from onnxplain.backward.rules.operands import data_part, part_of, scaled
 from onnxplain.backward.rules.stabilizer import is_elementwise, share
 from onnxplain.backward.view import NodeView
@@ -19,12 +21,9 @@ from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
 
 if TYPE_CHECKING:
-    from onnxplain.backward.rules.lrp import Branch, Group, LRPRule, Part
+    from onnxplain.backward.rules.lrp import Branch, Group, LRPRule
 
 __all__ = ["adds_updates", "bind"]
-
-#: Operators of two factors, each the other's weight, and the position of their bias.
-_WEIGHTED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": None, "Einsum": None, "Mul": None}
 
 #: Operators whose own weights are positive and, for each output, all equal.
 _UNIFORM = frozenset({"AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"})
@@ -37,7 +36,8 @@ _HOMOGENEOUS = frozenset(
 #: Operators that may add updates to what they put them into.
 _SCATTERS = frozenset({"ScatterElements", "ScatterND"})
 
-_SIGN = {"same": 0, "positive": 1, "negative": -1, "one": 1, "square": 1}
+#: Other operators that add something to their contributions.
+_SHIFTED = _SCATTERS | {"BatchNormalization", "DeformConv"}
 
 
 def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
@@ -69,14 +69,19 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
             f"LRP rule '{rule.name}' needs a linear layer, but {label} divides by what depends on the input; "
             "give it the rule 'product' in the composite"
         )
-    run: Callable[..., Any]
-    if rule.plain or (rule.plain_without_bias and _has_no_bias(node, active, row.category)):
+    run: Callable[..., Any] | None
+    biasless = _has_no_bias(node, active, row.category)
+    uniform = node.op_type in _UNIFORM or (node.op_type == "Einsum" and len(node.inputs) == 1)
+    spreads = rule.bias == "spread" and not (rule.plain and biasless and not uniform)
+    if spreads and (run := spread.runner(node, row.category, uniform)) is not None:
+        pass
+    elif rule.plain or (rule.plain_without_bias and biasless):
         run = _as_it_is
     elif row.category is Category.SUM:
         run = _sum
-    elif node.op_type in _UNIFORM or (node.op_type == "Einsum" and len(node.inputs) == 1):
+    elif uniform:
         run = _uniform
-    elif node.op_type in _WEIGHTED and len([i for i in node.inputs[:2] if i is not None]) == 2:
+    elif node.op_type in WEIGHTED and len([i for i in node.inputs[:2] if i is not None]) == 2:
         run = _weighted
         if node.op_type == "Einsum" and len(node.inputs) > 2:
             run = _refuse(rule, label, "has more than two operands")
@@ -94,12 +99,10 @@ def _has_no_bias(node: ir.Node, active: tuple[int, ...], category: Category) -> 
     """Tell whether a node adds nothing to its contributions, so that leaving biases out changes nothing."""
     if category is Category.SUM:
         return len(active) == len(node.inputs)
-    if node.op_type in _UNIFORM:
-        return True
-    bias = _WEIGHTED.get(node.op_type)
-    return node.op_type in _WEIGHTED and (
-        bias is None or len(node.inputs) <= bias or node.inputs[bias] is None
-    )
+    if node.op_type not in WEIGHTED:
+        return node.op_type not in _SHIFTED
+    bias = WEIGHTED[node.op_type]
+    return bias is None or len(node.inputs) <= bias or node.inputs[bias] is None
 
 
 def _refuse(rule: LRPRule, label: str, why: str) -> Callable[..., Any]:
@@ -143,11 +146,6 @@ def _as_it_is(
     return [partial(entry, k) if k in binding.active else None for k in range(len(entries))]
 
 
-def _groups(rule: LRPRule, binding: Binding) -> list[Group]:
-    """Return the groups that can get anything: none for negative outputs where a ReLU follows."""
-    return [g for g in rule.groups if not (binding.rectified is not None and g.outputs == "negative")]
-
-
 def _shared(
     rule: LRPRule,
     binding: Binding,
@@ -166,18 +164,6 @@ def _shared(
     return op.keep_where(chosen, part)
 
 
-def _total(op: Emitter, parts: Sequence[tuple[float, Any]]) -> Any:
-    """Return the sum of factor times part."""
-    total: Any = None
-    for factor, part in parts:
-        if total is not None and factor == -1.0:
-            total = op.Sub(total, part)
-            continue
-        term = part if factor == 1.0 else op.Mul(part, factor)
-        total = term if total is None else op.Add(total, term)
-    return total
-
-
 def _weighted(
     rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any
 ) -> Sequence[Entry]:
@@ -189,72 +175,22 @@ def _weighted(
     def entry(data: int) -> Any:
         x = node.input(data)
         parts: list[tuple[float, Any]] = []
-        for group in _groups(rule, binding):
-            branches = _branches(rule, op, node, data, group)
-            if not any(b.contributes for b in branches):
+        for group in groups_of(rule, binding):
+            chosen = branches(rule, op, node, data, group)
+            if not any(b.contributes for b in chosen):
                 continue
-            outputs = [(float(b.sign), op.clone(node.source, b.view.inputs)[0]) for b in branches]
-            z = _total(op, outputs)
-            sign = _common_sign(branches)
+            outputs = [(float(b.sign), op.clone(node.source, b.view.inputs)[0]) for b in chosen]
+            z = total(op, outputs)
+            sign = common_sign(chosen)
             r = _shared(rule, binding, op, node, group, relevance, z, sign)
-            for b in branches:
+            for b in chosen:
                 if b.contributes:
                     back = written(propagate(op, b.backward, r)[data])
                     part = back if b.whole else op.Mul(b.view.input(data), back)
                     parts.append((group.factor * b.sign, part))
-        return _total(op, parts) if parts else op.zeros_like(x)
+        return total(op, parts) if parts else op.zeros_like(x)
 
     return [partial(entry, k) if k in active else None for k in range(len(node.inputs))]
-
-
-class _Operands:
-    """A branch on one node: its operands, and what is known of them."""
-
-    def __init__(self, rule: LRPRule, op: Emitter, node: NodeView, data: int, branch: Branch) -> None:
-        self.sign = branch.sign
-        self.whole = branch.input == "one"
-        x = node.input(data)
-        positive = op.never_negative(x)
-        weight = 1 - data
-        inputs = list(node.inputs)
-        part = "same" if positive and branch.input == "positive" else branch.input
-        inputs[data] = data_part(rule, op, node, data, part)
-        alpha = node.float("alpha", 1.0) if node.op_type == "Gemm" else 1.0
-        weight_part: Part = "zero" if "weight" in rule.zero_params else branch.weight
-        inputs[weight] = part_of(op, node.input(weight), weight_part, rule.gamma, alpha)
-        bias = _WEIGHTED[node.op_type]
-        has_bias = bias is not None and node.optional(bias) is not None
-        self.has_bias = has_bias and branch.bias != "zero" and "bias" not in rule.zero_params
-        if bias is not None and has_bias:
-            beta = node.float("beta", 1.0) if node.op_type == "Gemm" else 1.0
-            inputs[bias] = (
-                part_of(op, node.input(bias), branch.bias, rule.gamma, beta) if self.has_bias else None
-            )
-        while inputs and inputs[-1] is None:
-            inputs.pop()
-        self.view = node.with_inputs(*inputs)
-        # The layer is linear, so its adjoint needs the data for its shape only.
-        self.backward = node.with_inputs(*(x if k == data else v for k, v in enumerate(inputs)))
-        known = facts.constant(inputs[weight])
-        self.contributes = not (
-            (positive and branch.input == "negative") or (known is not None and not known.any())
-        )
-        sign = 1 if positive and branch.input == "same" else _SIGN.get(branch.input, 0)
-        sign *= _SIGN.get(branch.weight, 0)
-        bias_sign = _SIGN.get(branch.bias, 0) if self.has_bias else sign
-        self.all_signed = self.sign * sign if sign == bias_sign else 0
-
-
-def _branches(rule: LRPRule, op: Emitter, node: NodeView, data: int, group: Group) -> list[_Operands]:
-    """Return the branches that are not zero anyway."""
-    made = [_Operands(rule, op, node, data, branch) for branch in group.branches]
-    return [b for b in made if b.contributes or b.has_bias]
-
-
-def _common_sign(branches: Sequence[_Operands]) -> int:
-    """Return the sign that all contributions have, or 0."""
-    signs = {b.all_signed for b in branches}
-    return signs.pop() if len(signs) == 1 else 0
 
 
 def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any) -> Sequence[Entry]:
@@ -265,7 +201,7 @@ def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relev
 
     def entry() -> Any:
         parts: list[tuple[float, Any]] = []
-        for group in _groups(rule, binding):
+        for group in groups_of(rule, binding):
             chosen = [
                 (b.sign * scaled(rule, b.weight, 1.0), b.input)
                 for b in group.branches
@@ -281,13 +217,13 @@ def _uniform(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relev
                 (f, op.clone(node.source, [v, *node.inputs[1:]])[0])
                 for (f, _), v in zip(chosen, inputs, strict=True)
             ]
-            signs = {np.sign(f) * (1 if positive and i == "same" else _SIGN.get(i, 0)) for f, i in chosen}
+            signs = {np.sign(f) * (1 if positive and i == "same" else SIGN.get(i, 0)) for f, i in chosen}
             sign = int(signs.pop()) if len(signs) == 1 else 0
-            r = _shared(rule, binding, op, node, group, relevance, _total(op, outputs), sign)
+            r = _shared(rule, binding, op, node, group, relevance, total(op, outputs), sign)
             back = written(propagate(op, node, r)[data])
             for (f, i), v in zip(chosen, inputs, strict=True):
                 parts.append((group.factor * f, back if i == "one" else op.Mul(v, back)))
-        return _total(op, parts) if parts else op.zeros_like(x)
+        return total(op, parts) if parts else op.zeros_like(x)
 
     return only(node, data, entry)
 
@@ -307,16 +243,16 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
     shares: list[tuple[Group, Any]] = []
 
     def write_shares() -> None:
-        for group in [] if shares else _groups(rule, binding):
+        for group in [] if shares else groups_of(rule, binding):
             terms: list[tuple[float, Any]] = []
             for b in group.branches:
                 scales = [(k, scaled(rule, b.weight, signs[k])) for k in binding.active]
                 terms += [(ratio * b.sign * f, operand_of(b, k)) for k, f in scales if f]
-                if b.bias != "zero" and "bias" not in rule.zero_params:
+                if b.bias != "zero" and not rule.without_bias:
                     offsets = [part_of(op, node.input(k), b.bias, rule.gamma, signs[k]) for k in rest]
                     terms += [(ratio * b.sign * signs[k], v) for k, v in zip(rest, offsets, strict=True)]
             if terms:
-                z = op.expand_like(_total(op, terms), node.y)
+                z = op.expand_like(total(op, terms), node.y)
                 shares.append((group, _shared(rule, binding, op, node, group, relevance, z, 0)))
 
     def entry(k: int) -> Any:
@@ -327,6 +263,6 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
                 factor = group.factor * ratio * b.sign * scaled(rule, b.weight, signs[k])
                 if factor:
                     parts.append((factor, r if b.input == "one" else op.Mul(operand_of(b, k), r)))
-        return _total(op, parts) if parts else op.zeros_like(node.input(k))
+        return total(op, parts) if parts else op.zeros_like(node.input(k))
 
     return [partial(entry, k) if k in binding.active else None for k in range(count)]

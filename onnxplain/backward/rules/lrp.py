@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -60,6 +60,10 @@ Part = Literal["same", "positive", "negative", "up", "down", "square", "one", "l
 
 #: The least or greatest value that an input can take: a number, or one per channel.
 Bound: TypeAlias = float | tuple[float, ...]
+
+
+#: What becomes of the share of a bias: nobody gets it; there is none; the layer's inputs get it.
+Bias = Literal["keep", "drop", "spread"]
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,11 @@ class LRPRule:
     low: Bound | None = None
     high: Bound | None = None
     zero_params: tuple[str, ...] = ()
+    bias: Bias = "keep"
 
     def __post_init__(self) -> None:
+        if self.bias not in get_args(Bias):
+            raise MethodError(f"bias is {self.bias!r}; give one of {', '.join(map(repr, get_args(Bias)))}")
         if not callable(self.stabilizer):
             object.__setattr__(self, "stabilizer", _magnitude(self.stabilizer, "epsilon or stabilizer"))
         for name in self.zero_params:
@@ -119,19 +126,24 @@ class LRPRule:
     @property
     def proportional(self) -> bool:
         """Whether nothing is given to an input that is 0."""
-        return all(
+        return self.bias != "spread" and all(
             b.input in ("same", "positive", "negative") for group in self.groups for b in group.branches
         )
 
     @property
     def plain(self) -> bool:
         """Whether the only branch is the layer as it is."""
-        return self.groups == (AS_IT_IS,) and not self.zero_params
+        return self.groups == (AS_IT_IS,) and not self.zero_params and self.bias != "drop"
 
     @property
     def plain_without_bias(self) -> bool:
         """Whether the only branch is the layer as it is, but perhaps for its bias."""
         return self.groups == (AS_IT_IS,) and "weight" not in self.zero_params
+
+    @property
+    def without_bias(self) -> bool:
+        """Whether biases count as 0."""
+        return self.bias == "drop" or "bias" in self.zero_params
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient of a linear node.
@@ -150,22 +162,24 @@ _SUPPORTING = (Branch("positive", "positive", "positive"), Branch("negative", "n
 _OPPOSING = (Branch("positive", "negative", "negative"), Branch("negative", "positive", "zero"))
 
 
-def zero(zero_params: Sequence[str] = ()) -> LRPRule:
+def zero(zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
     """LRP-0: ``R_j = sum_k a_j w_jk / z_k R_k``; nothing goes down from an output that is exactly 0."""
-    return LRPRule("zero", (AS_IT_IS,), 0.0, zero_params=_names(zero_params))
+    return LRPRule("zero", (AS_IT_IS,), 0.0, zero_params=_names(zero_params), bias=bias)
 
 
-def epsilon(epsilon: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
+def epsilon(epsilon: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
     """LRP-eps: ``R_j = sum_k a_j w_jk / (z_k + eps sign z_k) R_k``."""
-    return LRPRule("epsilon", (AS_IT_IS,), epsilon, zero_params=_names(zero_params))
+    return LRPRule("epsilon", (AS_IT_IS,), epsilon, zero_params=_names(zero_params), bias=bias)
 
 
-def norm(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
+def norm(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
     """Share in proportion to the contributions (zennit's name of eps for operators without weights)."""
-    return LRPRule("norm", (AS_IT_IS,), stabilizer, zero_params=_names(zero_params))
+    return LRPRule("norm", (AS_IT_IS,), stabilizer, zero_params=_names(zero_params), bias=bias)
 
 
-def gamma(gamma: float = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
+def gamma(
+    gamma: float = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep"
+) -> LRPRule:
     """LRP-gamma: what speaks for an output counts ``1 + gamma`` times, for inputs and outputs of either sign.
 
     Positive outputs share by ``a+ (w + gamma w+) + a- (w + gamma w-)``, negative outputs by the mirror image.
@@ -174,11 +188,15 @@ def gamma(gamma: float = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Sequen
     for_positive = (Branch("positive", "up", "up"), Branch("negative", "down", "zero"))
     for_negative = (Branch("positive", "down", "down"), Branch("negative", "up", "zero"))
     groups = Group(1.0, for_positive, "positive"), Group(1.0, for_negative, "negative")
-    return LRPRule(f"gamma({gamma:g})", groups, stabilizer, gamma, zero_params=_names(zero_params))
+    return LRPRule(f"gamma({gamma:g})", groups, stabilizer, gamma, zero_params=_names(zero_params), bias=bias)
 
 
 def alpha_beta(
-    alpha: float = 2.0, beta: float = 1.0, stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()
+    alpha: float = 2.0,
+    beta: float = 1.0,
+    stabilizer: Stabilize = 1e-6,
+    zero_params: Sequence[str] = (),
+    bias: Bias = "keep",
 ) -> LRPRule:
     """LRP-alpha-beta: alpha times the share of what is positive, less beta times the share of what is not.
 
@@ -195,15 +213,17 @@ def alpha_beta(
         raise MethodError(f"alpha is {alpha:g} and beta {beta:g}; give alpha - beta = 1, neither negative")
     groups = (Group(alpha, _SUPPORTING), Group(-beta, _OPPOSING))[: 2 if beta else 1]
     name = f"alpha{alpha:g}_beta{beta:g}"
-    return LRPRule(name, groups, stabilizer, zero_params=_names(zero_params))
+    return LRPRule(name, groups, stabilizer, zero_params=_names(zero_params), bias=bias)
 
 
-def zplus(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ()) -> LRPRule:
+def zplus(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
     """LRP z+ (alpha 1, beta 0): only what speaks for the output, for inputs of either sign.
 
     Like zennit it keeps the positive part of the bias in the denominator; ``zero_params=("bias",)`` drops it.
     """
-    return LRPRule("zplus", (Group(1.0, _SUPPORTING),), stabilizer, zero_params=_names(zero_params))
+    return LRPRule(
+        "zplus", (Group(1.0, _SUPPORTING),), stabilizer, zero_params=_names(zero_params), bias=bias
+    )
 
 
 def contrast(stabilizer: Stabilize = 1e-6) -> LRPRule:

@@ -13,7 +13,10 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
 
-__all__ = ["Stabilize", "Stabilizer", "Written", "is_elementwise", "share"]
+__all__ = ["Stabilize", "Stabilizer", "Written", "is_elementwise", "share", "share_and_rest"]
+
+#: With epsilon 0, sums of magnitudes below this count as 0: relevance over them could overflow.
+_NONE = 1e-30
 
 #: A function ``(op, z) -> stabilised z`` that writes nodes.
 Written: TypeAlias = Callable[[Emitter, ir.Value], ir.Value]
@@ -113,3 +116,37 @@ def share(op: Emitter, relevance: Any, z: ir.Value, stabilize: Stabilize, sign: 
     if isinstance(stabilize, Stabilizer):
         return op.Div(relevance, stabilize(op, z, sign))
     return op.Div(relevance, stabilize(op, z))
+
+
+def share_and_rest(
+    op: Emitter, relevance: Any, z: ir.Value, stabilize: Stabilize, sign: int = 0
+) -> tuple[Any, Any]:
+    """Return relevance over the stabilised denominator, and what the stabiliser takes of the relevance.
+
+    ``part = R / stab(z)`` and ``rest = part (stab(z) - z)``, so that ``part z + rest`` is R; with epsilon 0
+    the rest is what arrives where z is 0.
+
+    Parameters
+    ----------
+    op, relevance, z, stabilize
+        As for :func:`share`.
+    sign
+        +1 where z is a sum of magnitudes.
+    """
+    if not callable(stabilize):
+        if stabilize == 0:
+            empty = op.Less(z, _NONE) if sign > 0 else op.Equal(z, 0.0)
+            part = op.Where(empty, 0.0, op.Div(relevance, op.Where(empty, 1.0, z)))
+            return part, op.Where(empty, relevance, 0.0)
+        stabilize = Stabilizer(float(stabilize))
+    if isinstance(stabilize, Stabilizer):
+        whole = stabilize(op, z, sign)
+        if not (stabilize.clip or stabilize.norm_scale):
+            part = op.Div(relevance, whole)
+            epsilon = op.const(stabilize.epsilon, z.dtype or ir.DataType.FLOAT)
+            signed = epsilon if sign > 0 else op.Where(op.Less(z, 0.0), op.Neg(epsilon), epsilon)
+            return part, op.Mul(part, signed)
+    else:
+        whole = stabilize(op, z)
+    part = op.Div(relevance, whole)
+    return part, op.Mul(part, op.Sub(whole, z))
