@@ -34,7 +34,7 @@ from onnxplain.backward.rules.stabilizer import Stabilize, is_elementwise, share
 from onnxplain.backward.view import NodeView
 
 if TYPE_CHECKING:
-    from onnxplain.backward.rules.lrp import Group, LRPRule
+    from onnxplain.backward.rules.lrp import Group, LRPRule, Part
 
 __all__ = ["Shares", "runner", "shares"]
 
@@ -249,15 +249,29 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
     ratio = 1.0 / count if node.op_type == "Mean" else 1.0
     rest = [k for k in range(count) if k not in active]
 
-    def contribution(group: Group, k: int) -> Any:
-        x = node.input(k)
-        parts = []
+    def terms(group: Group, k: int) -> list[tuple[float, Part]]:
+        """Return the factors and the parts of an operand that make its contribution."""
+        known = op.never_negative(node.input(k))
+        found = []
         for b in group.branches:
-            part = "same" if b.input == "positive" and op.never_negative(x) else b.input
             factor = ratio * b.sign * scaled(rule, b.weight, signs[k])
-            if factor:
-                parts.append((factor, data_part(rule, op, node, k, part)))
-        return total(op, parts) if parts else op.zeros_like(x)
+            if factor and not (known and b.input == "negative"):
+                found.append((factor, "same" if known and b.input == "positive" else b.input))
+        return found
+
+    def contribution(group: Group, k: int) -> Any:
+        parts = [(f, data_part(rule, op, node, k, part)) for f, part in terms(group, k)]
+        return total(op, parts) if parts else op.zeros_like(node.input(k))
+
+    def common(group: Group) -> int:
+        """Return the sign that all contributions have, or 0."""
+        found = set()
+        for k in active:
+            known = op.never_negative(node.input(k))
+            for factor, part in terms(group, k):
+                sign = 1 if known and part == "same" else SIGN.get(part, 0)
+                found.add(sign if factor > 0 else -sign)
+        return found.pop() if len(found) == 1 else 0
 
     def offset(group: Group) -> Any:
         parts = [
@@ -268,40 +282,29 @@ def _sum(rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance
         ]
         return total(op, parts) if parts else None
 
+    def of_group(group: Group) -> tuple[float, dict[int, Any], Shares]:
+        c = {k: contribution(group, k) for k in active}
+        arriving = _arriving(op, binding, node, group, relevance)
+        size = op.expand_like(total(op, [(1.0, _size(op, v)) for v in c.values()]), node.y)
+        if common(group):
+            return group.factor, c, (None, *share_and_rest(op, arriving, size, rule.stabilizer, 1))
+        bias = offset(group)
+        if rule.plain:
+            z = _output(rule, binding, node)
+        else:
+            whole = [(1.0, v) for v in (*c.values(), *([] if bias is None else [bias]))]
+            z = op.expand_like(total(op, whole), node.y)
+        return group.factor, c, shares(op, arriving, z, bias, lambda: size, rule.stabilizer)
+
     made: list[tuple[float, dict[int, Any], Shares]] = []
 
-    def write() -> None:
-        for group in [] if made else groups_of(rule, binding):
-            c = {k: contribution(group, k) for k in active}
-            bias = offset(group)
-            if rule.plain:
-                z = _output(rule, binding, node)
-            else:
-                terms = [(1.0, v) for v in (*c.values(), *([] if bias is None else [bias]))]
-                z = op.expand_like(total(op, terms), node.y)
-            arriving = _arriving(op, binding, node, group, relevance)
-            sizes = [(1.0, _size(op, v)) for v in c.values()]
-            made.append(
-                (
-                    group.factor,
-                    c,
-                    shares(
-                        op,
-                        arriving,
-                        z,
-                        bias,
-                        lambda sizes=sizes: op.expand_like(total(op, sizes), node.y),
-                        rule.stabilizer,
-                    ),
-                )
-            )
-
     def entry(k: int) -> Any:
-        write()
+        made.extend([] if made else map(of_group, groups_of(rule, binding)))
         parts = []
         for factor, c, (t, q, e) in made:
-            parts += [(factor, op.Mul(c[k], t)), (factor, op.Mul(_size(op, c[k]), q))]
-            parts.append((factor / len(active), e))
+            if t is not None:
+                parts.append((factor, op.Mul(c[k], t)))
+            parts += [(factor, op.Mul(_size(op, c[k]), q)), (factor / len(active), e)]
         return total(op, parts)
 
     return [partial(entry, k) if k in active else None for k in range(count)]
