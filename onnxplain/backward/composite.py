@@ -144,6 +144,8 @@ class Composite:
         Whether the rules compare with the activations at a reference input.
     needs
         Operators of which at least one must be on the way, for the composite to make sense.
+    bias
+        What the rules do with the share of biases, where it is known that all do the same.
     """
 
     name: str
@@ -153,6 +155,7 @@ class Composite:
     preparation: tuple[str, ...] = ()
     reference: bool = False
     needs: tuple[str, ...] = ()
+    bias: str | None = None
 
     def __repr__(self) -> str:
         """Write the name; the rules, resolved for a model, are in the rule table."""

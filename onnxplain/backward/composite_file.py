@@ -20,6 +20,9 @@ Keys of a rule: ``rule``, its options, and what it is for, as :class:`~onnxplain
 takes it: ``ops``, ``categories``, ``name``, ``layer``, ``first``, ``last``, ``depth``.  An epsilon or
 stabilizer is a number, or a table of what :class:`~onnxplain.backward.rules.stabilizer.Stabilizer` takes.
 
+A rule that does not say what becomes of the share of biases (``bias``) does what the composite does that the
+file extends.
+
 Keys of the whole: ``name`` (default: the file's), ``extends`` (a preset, or another file, found from where
 this one lies), ``options`` of that preset, ``seed`` (``"one"`` or ``"score"``) and ``rules``.
 """
@@ -34,6 +37,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from onnxplain.backward.bias import rule_with_bias
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules.base import Rule
@@ -110,7 +114,7 @@ def _made(
     entries = content.get("rules", [])
     if not isinstance(entries, list) or not all(isinstance(e, Mapping) for e in entries):
         raise MethodError("'rules' is a list of tables ([[rules]] in TOML)")
-    own = tuple(_pair(entry, k) for k, entry in enumerate(entries, 1))
+    own = tuple(_pair(entry, k, base.bias) for k, entry in enumerate(entries, 1))
     return replace(base, name=content.get("name", path.stem), rules=(*own, *base.rules), seed=seed)
 
 
@@ -136,7 +140,8 @@ def _base(
     return _read(other, preset, open_files)
 
 
-def _pair(entry: Mapping[str, Any], number: int) -> tuple[Match, Rule]:
+def _pair(entry: Mapping[str, Any], number: int, bias: Any) -> tuple[Match, Rule]:
+    """Make a rule; one that says nothing of biases does what the composite does that the file extends."""
     rest = dict(entry)
     name = rest.pop("rule", None)
     if not isinstance(name, str):
@@ -150,7 +155,9 @@ def _pair(entry: Mapping[str, Any], number: int) -> tuple[Match, Rule]:
                 f"'{unknown[0]}' is unknown; the rule '{name}' takes {', '.join(takes) or 'no options'}, and "
                 f"what a rule is for is said by {', '.join(_MATCHES)}"
             )
-        return match, make_rule(name, **{k: _value(k, v) for k, v in rest.items()})
+        rule = make_rule(name, **{k: _value(k, v) for k, v in rest.items()})
+        said = bias is None or "bias" in rest or "bias" in rest.get("zero_params", ())
+        return match, rule if said else rule_with_bias(rule, bias)
     except MethodError as error:
         raise MethodError(f"rule {number}: {error}") from error
 

@@ -43,6 +43,7 @@ from typing import Any
 from onnxplain.backward import composite_file
 from onnxplain.backward import gradient_composites as gradients
 from onnxplain.backward import relevance_composites as relevance
+from onnxplain.backward.bias import with_bias
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.rules import guided
 from onnxplain.backward.rules.base import GRADIENT
@@ -93,7 +94,10 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
         A name of :data:`PRESETS`, the path of a ``.toml`` or ``.json`` file, or a composite, which is
         returned as it is.
     **options
-        Of the preset.
+        Of the preset; ``bias`` goes for all of them that have relevance rules, for files and composites too:
+        what becomes of the share of biases (see :data:`~onnxplain.backward.rules.lrp.Bias`).  Presets
+        have :data:`~onnxplain.backward.bias.DEFAULT`, but ``deep_taylor`` and ``excitation_backprop``, which
+        are defined without biases.
 
     Raises
     ------
@@ -101,17 +105,14 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
         If there is none of that name, it does not take an option, or the file says what makes no sense.
     """
     bias = options.pop("bias", None)
-    if bias is not None:
-        from onnxplain.backward.relevance_composites import with_bias
-
-        return with_bias(preset(name, **options), bias)
     if isinstance(name, Composite):
         _refuse_options(f"composite '{name.name}' is complete", options)
-        return name
+        return name if bias is None else with_bias(name, bias)
     path = Path(name)
     if path.suffix.lower() in (".toml", ".json"):
         _refuse_options(f"'{path}' is complete", options)
-        return composite_file.read(path, preset)
+        read = composite_file.read(path, preset)
+        return read if bias is None else with_bias(read, bias)
     make = PRESETS.get(str(name))
     if make is None:
         raise MethodError(
@@ -124,7 +125,12 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
             raise MethodError(
                 f"composite '{name}' does not take '{key}'; it takes {', '.join(takes) or 'no options'}"
             )
-    return make(**options)
+    zeroed = options.get("zero_params") or ()
+    if bias not in (None, "drop") and "bias" in zeroed:
+        raise MethodError(
+            f"bias is {bias!r}, but zero_params leaves biases out (bias='drop'); give one of the two"
+        )
+    return with_bias(make(**options), bias)
 
 
 def _refuse_options(why: str, options: dict[str, Any]) -> None:

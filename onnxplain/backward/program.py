@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -160,12 +160,19 @@ def build(
         score, seed, pick = _pick(op, graph, scores, question, target)
         if scores is not scored:
             seed = op.reshape_like(seed, scored)
+        scale = None
+        if question.composite.seed == "score":  # rules are linear in what they share out
+            scale = _scale(op, score)
+            seed = op.annotate(op.Div(seed, scale), scored)
     table = (
         None if question.composite == preset("gradient") else question.composite.resolve(graph, [scored], wrt)
     )
     op.ledger = [] if question.account else None
     found = backward(op, {scored: seed}, wrt, table)
-    kept = [(n, _named(op, v, names.free(f"kept/{n}"))) for n, v in kept_by_node(op)]
+    if scale is not None:
+        found = {v: op.annotate(op.Mul(r, scale), v) for v, r in found.items()}
+    shares = [(n, v if scale is None else op.Mul(v, scale)) for n, v in kept_by_node(op)]
+    kept = [(n, _named(op, v, names.free(f"kept/{n}"))) for n, v in shares]
     with op.arithmetic():
         results = [_combined(op, found[v], v, question.combine) for v in wrt]
         if question.composite.reference:
@@ -336,6 +343,17 @@ def _combined(op: Emitter, result: ir.Value | Pair, value: ir.Value, combine: Co
         made = op.Mul(made, op.Sub(value, reference_of(op, value)))
     assert isinstance(made, ir.Value)
     return made
+
+
+def _scale(op: Emitter, score: ir.Value) -> Any:
+    """Return a power of two, 1 for scores of usual size, that the scores divided by it are near 1.
+
+    Where they are tiny (the probability of an unlikely class), what is shared out of them would underflow.
+    """
+    size = op.ReduceMax(op.Abs(score), keepdims=0)
+    few, many = op.const(2.0**-80, score.dtype), op.const(2.0**80, score.dtype)
+    large = op.Where(op.Greater(size, 2.0**60), many, op.const(1.0, score.dtype))
+    return op.Where(op.Less(size, 2.0**-60), few, large)
 
 
 def _pick(

@@ -290,16 +290,3 @@ def attention_cp(epsilon: Stabilize = 1e-6, stabilizer: Stabilize = 1e-6) -> Com
     """eps, with attention weights as constants (Ali et al. 2022)."""
     products: _Pairs = ((Match(ops=("MatMul", "Einsum"), layer=False), SignalOnly(lrp.epsilon(epsilon))),)
     return layered("attention_cp", products, lrp.epsilon(epsilon), stabilizer=stabilizer, softmax=Stop())
-
-
-def with_bias(composite: Composite, bias: lrp.Bias) -> Composite:
-    """Return a composite whose rules all do the same with biases."""
-
-    def changed(rule: Rule) -> Rule:
-        if isinstance(rule, lrp.LRPRule):
-            return replace(rule, bias=bias, zero_params=tuple(n for n in rule.zero_params if n != "bias"))
-        if isinstance(rule, SignalOnly):
-            return replace(rule, rule=changed(rule.rule))
-        return rule
-
-    return replace(composite, rules=tuple((m, changed(r)) for m, r in composite.rules))

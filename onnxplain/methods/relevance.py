@@ -12,7 +12,7 @@ from pydantic import Field
 
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
-from onnxplain.backward.rules.lrp import Bound
+from onnxplain.backward.rules.lrp import Bias, Bound
 from onnxplain.backward.rules.stabilizer import Written
 from onnxplain.errors import MethodError
 from onnxplain.methods.base import OnePass
@@ -77,7 +77,7 @@ class LRP(OnePass):
     stabilizer: Weight | Written | None = None
     zero_params: tuple[Literal["bias", "weight"], ...] | None = None
     winner_take_all: bool | None = None
-    bias: str | None = None
+    bias: Bias | None = None
     account: bool = False
 
     def __post_init__(self) -> None:
@@ -96,6 +96,8 @@ class LRP(OnePass):
     def __repr__(self) -> str:
         """Write the composite, and what is not left to it."""
         given = [(f, getattr(self, f.name)) for f in fields(self)]
+        bias = self._composite.bias
+        given = [(f, bias if f.name == "bias" and v is None else v) for f, v in given]
         told = [f"{f.name}={v!r}" for f, v in given if f.name == "composite" or v != f.default]
         return f"LRP({', '.join(told)})"
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Entry, lookup
 from onnxplain.backward.view import NodeView
+from onnxplain.errors import MethodError
 
 __all__ = [
     "GRADIENT",
+    "Bias",
     "Binding",
     "Gradient",
     "Pass",
@@ -21,10 +23,29 @@ __all__ = [
     "Rule",
     "SignalOnly",
     "Stop",
+    "check_bias",
     "only",
     "propagate",
     "written",
 ]
+
+#: What becomes of the share of a bias.  "keep": it stays with the bias, as in zennit, Captum and the papers'
+#: formulas.  "drop": biases do not count (``zero_params=("bias",)``).  "spread": the inputs of each output
+#: get it, in proportion to their contributions, evenly where there are none (module ``spread``).  "scale":
+#: the inputs of the layer get it, in proportion to what they got from all of its outputs (module ``scale``).
+Bias: TypeAlias = Literal["keep", "drop", "spread", "scale"]
+
+
+def check_bias(bias: str) -> None:
+    """Refuse an unknown treatment of biases.
+
+    Raises
+    ------
+    MethodError
+        If it is none of :data:`Bias`.
+    """
+    if bias not in get_args(Bias):
+        raise MethodError(f"bias is {bias!r}; give one of {', '.join(map(repr, get_args(Bias)))}")
 
 
 @dataclass(frozen=True)

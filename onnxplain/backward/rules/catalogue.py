@@ -31,7 +31,7 @@ RULES: dict[str, Callable[..., Rule]] = {
     "stop": lambda: Stop(),
     "gradient": lambda: Gradient(),
     "softmax": lambda: SoftmaxTaylor(),
-    "detached": lambda stabilizer=1e-6: DetachedNorm(stabilizer),
+    "detached": lambda stabilizer=1e-6, bias="keep": DetachedNorm(stabilizer, bias),
     "proportional": lambda stabilizer=1e-6: ProportionalPool(stabilizer),
     "guided": lambda: guided.Guided(),
     "deconvolution": lambda: guided.Deconvolution(),

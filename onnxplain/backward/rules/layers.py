@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
-from onnxplain.backward.rules import spread
+from onnxplain.backward.rules import scale, spread
 from onnxplain.backward.rules.base import Binding, only, propagate, written
 from onnxplain.backward.rules.branches import SIGN, WEIGHTED, branches, common_sign, groups_of, total
 from onnxplain.backward.rules.operands import data_part, part_of, scaled
@@ -87,6 +87,8 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
             run = _refuse(rule, label, "has more than two operands")
     else:
         run = _refuse(rule, label, "has weights that the rule cannot see")
+    if rule.bias == "scale":
+        run = scale.wrapped(run, node, active, row.category)
     return partial(_entries, rule, binding, run)
 
 

@@ -27,17 +27,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from onnxplain.backward.registry import BackwardFunction
 from onnxplain.backward.rules import layers
-from onnxplain.backward.rules.base import Binding
+from onnxplain.backward.rules.base import Bias, Binding, check_bias
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
 
 __all__ = [
+    "Bias",
     "Bound",
     "Branch",
     "Group",
@@ -60,10 +61,6 @@ Part = Literal["same", "positive", "negative", "up", "down", "square", "one", "l
 
 #: The least or greatest value that an input can take: a number, or one per channel.
 Bound: TypeAlias = float | tuple[float, ...]
-
-
-#: What becomes of the share of a bias: nobody gets it; there is none; the layer's inputs get it.
-Bias = Literal["keep", "drop", "spread"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +100,8 @@ class LRPRule:
         Of the parts "low" and "high".
     zero_params
         Parameters to set to zero: ``"bias"``, ``"weight"``.
+    bias
+        What becomes of the share of a bias, see :data:`Bias`; without a meaning where no branch has one.
     """
 
     name: str
@@ -115,8 +114,7 @@ class LRPRule:
     bias: Bias = "keep"
 
     def __post_init__(self) -> None:
-        if self.bias not in get_args(Bias):
-            raise MethodError(f"bias is {self.bias!r}; give one of {', '.join(map(repr, get_args(Bias)))}")
+        check_bias(self.bias)
         if not callable(self.stabilizer):
             object.__setattr__(self, "stabilizer", _magnitude(self.stabilizer, "epsilon or stabilizer"))
         for name in self.zero_params:
@@ -126,7 +124,7 @@ class LRPRule:
     @property
     def proportional(self) -> bool:
         """Whether nothing is given to an input that is 0."""
-        return self.bias != "spread" and all(
+        return self.bias in ("keep", "drop") and all(
             b.input in ("same", "positive", "negative") for group in self.groups for b in group.branches
         )
 
@@ -139,6 +137,11 @@ class LRPRule:
     def plain_without_bias(self) -> bool:
         """Whether the only branch is the layer as it is, but perhaps for its bias."""
         return self.groups == (AS_IT_IS,) and "weight" not in self.zero_params
+
+    @property
+    def counts_bias(self) -> bool:
+        """Whether a bias has a share at all (flat, w^2 and z^B know none)."""
+        return any(b.bias != "zero" for group in self.groups for b in group.branches)
 
     @property
     def without_bias(self) -> bool:

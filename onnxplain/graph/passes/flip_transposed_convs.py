@@ -74,8 +74,10 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         new.name, new.type, new.shape = old.name, old.type, old.shape
         conv.metadata_props[facts.WRITTEN_KEY] = ""
         ir.convenience.replace_nodes_and_values(graph, node, [node], [conv], [old], [new])
-        if not weight.uses() and weight.name in graph.initializers and not weight.is_graph_output():
-            del graph.initializers[weight.name]  # onnxruntime wants no content for what it does not find used
+        if not weight.uses() and not weight.is_graph_output():
+            graph.initializers.pop(
+                str(weight.name), None
+            )  # onnxruntime takes no content for what is not used
         return True
 
 
