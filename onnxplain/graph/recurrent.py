@@ -54,7 +54,9 @@ class _Cell:
     batch: facts.Dim
     activations: Sequence[Activation]
     recurrence: ir.Value  # R transposed, (hidden, gates * hidden)
-    recurrence_bias: ir.Value | None  # of the GRU's candidate, where it cannot be added before
+    recurrence_bias: (
+        ir.Value | None
+    )  # (gates * hidden,), of the GRU's candidate, which cannot be added before
     peepholes: tuple[ir.Value, ...]  # i, o, f
     rounding: Rounding | None = None
 
@@ -65,11 +67,14 @@ class _Cell:
             x = op.Clip(x, -clip, clip)
         return cast("ir.Value", self.activations[which](op, x))
 
-    def product(self, op: Ops, h: ir.Value, matrix: ir.Value, width: int) -> ir.Value:
+    def product(
+        self, op: Ops, h: ir.Value, matrix: ir.Value, width: int, bias: ir.Value | None = None
+    ) -> ir.Value:
         """Multiply by a recurrence matrix."""
         if self.rounding is not None:
             h = op.annotate(self.rounding(op, h), h)
-        return _shaped(op.MatMul(h, matrix), self.batch, width * self.hidden)
+        made = op.MatMul(h, matrix) if bias is None else op.Gemm(h, matrix, bias)
+        return _shaped(made, self.batch, width * self.hidden)
 
     def split(self, op: Ops, x: ir.Value, parts: int) -> list[ir.Value]:
         """Cut the gates apart."""
@@ -103,10 +108,9 @@ def _gru(cell: _Cell, op: Ops, x: ir.Value, states: Sequence[ir.Value]) -> list[
     (h,) = states
     if facts.attr(cell.node, "linear_before_reset", 0):
         xz, xr, xh = cell.split(op, x, 3)
-        hz, hr, hh = cell.split(op, cell.product(op, h, cell.recurrence, 3), 3)
+        products = cell.product(op, h, cell.recurrence, 3, cell.recurrence_bias)
+        hz, hr, hh = cell.split(op, products, 3)
         z, r = cell.act(op, 0, op.Add(xz, hz)), cell.act(op, 0, op.Add(xr, hr))
-        if cell.recurrence_bias is not None:
-            hh = op.Add(hh, cell.recurrence_bias)
         candidate = cell.act(op, 1, op.Add(xh, op.Mul(r, hh)))
     else:
         matrices = op.Split(cell.recurrence, [2 * cell.hidden, cell.hidden], axis=-1, _outputs=2)
@@ -191,16 +195,23 @@ def write_recurrent(
         cell.rounding = rounding
         turned = direction == "reverse" or d == 1
         x_d = _turn(op, x, lens) if turned else x
-        gates = op.MatMul(x_d, op.Transpose(_pick(op, w, d), perm=[1, 0]))
+        gates = _gates(op, x_d, op.Transpose(_pick(op, w, d), perm=[1, 0]), offset, facts.static_dim(w, 2))
         gates.shape = ir.Shape([steps, batch, RECURRENT[_kind(node)] * hidden])
-        if offset is not None:
-            gates = op.Add(gates, offset)
         first = [_first(op, x, start[k], d, hidden, batch) for k in range(n_states)]
         mask = None if lens is None else _mask(op, x, lens)
         y, last = _iterate(op, cell, gates, mask, first, steps)
         ys.append(_turn(op, y, lens) if turned else y)
         ends.append(last)
     return _layout(op, ys, ends, batch_first, (steps, batch, hidden))
+
+
+def _gates(op: Ops, x: ir.Value, matrix: ir.Value, offset: ir.Value | None, width: int | None) -> ir.Value:
+    """Multiply all steps by a weight, and add a bias: one layer, as relevance rules want it."""
+    if offset is None or width is None:
+        made = op.MatMul(x, matrix)
+        return cast("ir.Value", made if offset is None else op.Add(made, offset))
+    flat = op.Gemm(_shaped(op.Reshape(x, [-1, width]), None, width), matrix, offset)
+    return cast("ir.Value", op.Reshape(flat, op.Concat(op.Shape(x, end=2), [-1], axis=0)))
 
 
 def _layout(
@@ -313,8 +324,9 @@ def _cell(
         if _kind(node) == "GRU" and facts.attr(node, "linear_before_reset", 0):
             early, own = op.Split(r_bias, [2 * hidden, hidden], axis=0, _outputs=2)
             _shaped(own, hidden)
-            none = np.zeros(hidden, (b.dtype or ir.DataType.FLOAT).numpy())
-            r_bias = op.Concat(_shaped(early, 2 * hidden), none, axis=0)
+            none = np.zeros(2 * hidden, (b.dtype or ir.DataType.FLOAT).numpy())
+            r_bias = op.Concat(_shaped(early, 2 * hidden), none[:hidden], axis=0)
+            own = _shaped(op.Concat(none, own, axis=0), n * hidden)
         offset = op.Add(w_bias, _shaped(r_bias, n * hidden))
     peepholes: tuple[ir.Value, ...] = ()
     if p is not None:

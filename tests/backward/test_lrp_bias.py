@@ -1,4 +1,4 @@
-"""What becomes of the share of biases: replicas of ``bias="spread"`` and ``"drop"``, and conservation."""
+"""What becomes of the share of biases: ``bias="spread"`` and ``"drop"`` against their formulas."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lrp_layers import (
     UNIFORM,
     connections,
     dense,
+    evaluator,
     layer_model,
     neg,
     pos,
@@ -21,15 +22,18 @@ from lrp_layers import (
     stab,
 )
 
+from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.rules import lrp
+from onnxplain.backward.rules.base import Pass
 from onnxplain.errors import MethodError
+from onnxplain.graph.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from onnxplain.backward.rules.base import Rule
 
-# The formulas: contributions c (out, in), bias b (out,), R (out,), which inputs reach which outputs (out, in).
+# The formulas: contributions c (out, in), bias b (out,), R (out,), which inputs reach which outputs.
 
 
 def proportions(c, connected, eps=EPSILON):
@@ -163,48 +167,44 @@ def test_the_constant_of_a_sum_is_its_bias(rule, operands, models) -> None:
             np.testing.assert_allclose([found[0][i, j], found[1][i, j]], expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", ["1, 2, 6, 6", "N, 2, H, W", "1, 2, H, 6"])
-@pytest.mark.parametrize(
-    "layer",
-    [
-        "Conv<pads = [1, 1, 0, 1], strides = [2, 1]>(r, w, b)",
-        "Conv<group = 2, pads = [2, 0, 1, 1]>(r, g, b)",
-        'Conv<auto_pad = "SAME_UPPER", strides = [2, 2]>(r, w, b)',
-        'Conv<auto_pad = "SAME_LOWER", dilations = [2, 1]>(r, w, b)',
-        "ConvTranspose<strides = [2, 2], pads = [1, 0, 0, 1]>(r, t, b)",
-        "ConvTranspose<group = 2, output_padding = [1, 0], strides = [2, 1]>(r, u, b)",
-        'ConvTranspose<auto_pad = "SAME_UPPER", strides = [2, 2]>(r, t, b)',
-    ],
-)
-def test_nothing_is_lost_whatever_is_known_of_the_shape(layer, shape, models) -> None:
+WINDOWS = [
+    "Conv<pads = [1, 1, 0, 1], strides = [2, 1]>(r, w, b)",
+    "Conv<group = 2, pads = [2, 0, 1, 1]>(r, g, b)",
+    'Conv<auto_pad = "SAME_UPPER", strides = [2, 2]>(r, w, b)',
+    'Conv<auto_pad = "SAME_LOWER", dilations = [2, 1]>(r, w, b)',
+    "ConvTranspose<strides = [2, 2], pads = [1, 0, 0, 1]>(r, t, b)",
+    "ConvTranspose<group = 2, pads = [0, 0, 1, 0], output_padding = [1, 0], strides = [2, 1]>(r, u, b)",
+    'ConvTranspose<auto_pad = "SAME_UPPER", strides = [2, 2]>(r, t, b)',
+]
+
+
+@pytest.mark.parametrize("layer", WINDOWS)
+@pytest.mark.parametrize("bias", ["spread", "scale"])
+def test_nothing_is_lost_whatever_is_known_of_the_shape(bias, layer, models) -> None:
     """The number of a window's inputs is computed where it cannot be known."""
-    model = models.make(
-        f"m (double[{shape}] x) => (double[A, B, C, D] y) {{ r = Relu(x) y = {layer} }}",
-        w=numbers.standard_normal((4, 2, 3, 3)),
-        g=numbers.standard_normal((4, 1, 3, 3)),
-        t=numbers.standard_normal((2, 4, 3, 3)),
-        u=numbers.standard_normal((2, 2, 3, 3)),
-        b=np.abs(numbers.standard_normal(4)),
-    )
+    weights = {
+        "w": numbers.standard_normal((4, 2, 3, 3)),
+        "g": numbers.standard_normal((4, 1, 3, 3)),
+        "t": numbers.standard_normal((2, 4, 3, 3)),
+        "u": numbers.standard_normal((2, 2, 3, 3)),
+        "b": np.abs(numbers.standard_normal(4)),
+    }
     x = numbers.standard_normal((1, 2, 6, 6))
     x[:, :, 2:, 2:] = -1.0  # windows of zeros
-    fixed = models.make(
-        f"m (double[1, 2, 6, 6] x) => (double[A, B, C, D] y) {{ r = Relu(x) y = {layer} }}",
-        **{i.name: np.asarray(models.array(i)) for i in model.graph.initializer},
-    )
-    from lrp_layers import evaluator
-    from onnxplain.graph.load import load
-
-    y = evaluator(load(model))(x=x)
-    R = np.abs(numbers.standard_normal(y.shape))
-    rules = (lrp.zplus(bias="spread"),)
-    for rule in rules:
-        found = relevance(model, rule, x, R)
-        np.testing.assert_allclose(found, relevance(fixed, rule, x, R), rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(found.sum(), R.sum(), rtol=1e-9)
+    found = []
+    for shape in ("1, 2, 6, 6", "N, 2, H, W", "1, 2, H, 6"):
+        model = models.make(
+            f"m (double[{shape}] x) => (double[A, B, C, D] y) {{ r = Relu(x) y = {layer} }}", **weights
+        )
+        R = np.abs(np.random.default_rng(3).standard_normal(evaluator(load(model))(x=x).shape))
+        rules = Composite("one", ((Match(ops=("Relu",)), Pass()), (Match(), lrp.zplus(bias=bias))))
+        found.append(relevance(model, rules, x, R))
+        np.testing.assert_allclose(found[-1].sum(), R.sum(), rtol=1e-9)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [lrp.zero, lrp.epsilon, lrp.norm, lrp.gamma, lrp.zplus, lrp.alpha_beta])
 def test_an_unknown_treatment_is_refused(make) -> None:
-    with pytest.raises(MethodError, match=r"bias is 'share'.*'keep', 'drop', 'spread'"):
+    with pytest.raises(MethodError, match=r"bias is 'share'.*'keep', 'drop', 'spread', 'scale'"):
         make(bias="share")

@@ -111,13 +111,13 @@ def evaluator(model: ir.Model) -> Callable[..., np.ndarray]:
     return lambda **feeds: session.run(None, feeds)[0]
 
 
-def relevance(model: onnx.ModelProto, rule: Rule, x: np.ndarray, R: np.ndarray) -> np.ndarray:
-    """Walk back from relevance R through every node by one rule, in float64."""
+def relevance(model: onnx.ModelProto, rule: Rule | Composite, x: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """Walk back from relevance R through every node by one rule (or a composite), in float64."""
     return relevance_of_all(model, rule, {"x": x}, R)[0]
 
 
 def relevance_of_all(
-    model: onnx.ModelProto, rule: Rule, feeds: dict[str, np.ndarray], R: np.ndarray
+    model: onnx.ModelProto, rule: Rule | Composite, feeds: dict[str, np.ndarray], R: np.ndarray
 ) -> list[np.ndarray]:
     normal = normalize(load(model))
     prepare(normal.model, ["relevance"], in_place=True)
@@ -126,7 +126,8 @@ def relevance_of_all(
     sources, output = list(graph.inputs), graph.outputs[0]
     seed = ir.Value(name="seed", type=output.type, shape=output.shape)
     graph.inputs.append(seed)
-    table = Composite("one", ((Match(), rule),)).resolve(graph, [output], sources)
+    rules = rule if isinstance(rule, Composite) else Composite("one", ((Match(), rule),))
+    table = rules.resolve(graph, [output], sources)
     op = Emitter(graph, normal.opset, scope="walk")
     found = backward(op, {output: seed}, sources, table)
     graph.outputs.clear()

@@ -45,11 +45,12 @@ def evenly(op: Emitter, node: NodeView, data: int, relevance: Any) -> Any:
         return _windows(op, node, relevance)
     if node.op_type == "ConvTranspose" and data == 0:
         return _transposed_windows(op, node, relevance)
-    if node.op_type in ("Gemm", "MatMul") and facts.rank(weight) == _MATRIX and node.rank(data) >= _MATRIX:
+    gemm = node.op_type == "Gemm"
+    if gemm or (node.op_type == "MatMul" and facts.rank(weight) == _MATRIX and node.rank(data) >= _MATRIX):
         made = _matrix(op, node, data, relevance)
         if made is not None:
             return made
-    ones = op.full_like(weight, 1.0 / node.float("alpha", 1.0) if node.op_type == "Gemm" else 1.0)
+    ones = op.full_like(weight, 1.0 / node.float("alpha", 1.0) if gemm else 1.0)
     inputs = (x, ones) if data == 0 else (ones, x)
     view = node.with_inputs(*inputs)
     forward = tuple(op.full_like(x, 1.0) if v is x else v for v in inputs)
@@ -69,7 +70,7 @@ def _matrix(op: Emitter, node: NodeView, data: int, relevance: Any) -> Any:
     shape[kept] = length
     alpha = node.float("alpha", 1.0) if node.op_type == "Gemm" else 1.0
     thin = op.const(np.full(shape, 1.0 / (alpha * length), (weight.dtype or ir.DataType.FLOAT).numpy()))
-    axis = node.outputs[0].shape.rank() - (1 if data == 0 else 2)  # type: ignore[union-attr]
+    axis = (_MATRIX if node.op_type == "Gemm" else node.rank(data)) - (1 if data == 0 else 2)
     inputs = (node.input(0), thin) if data == 0 else (thin, node.input(1))
     return written(propagate(op, node.with_inputs(*inputs), op.sum(relevance, [axis], keepdims=True))[data])
 

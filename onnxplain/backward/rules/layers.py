@@ -72,8 +72,8 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
     run: Callable[..., Any] | None
     biasless = _has_no_bias(node, active, row.category)
     uniform = node.op_type in _UNIFORM or (node.op_type == "Einsum" and len(node.inputs) == 1)
-    spreads = rule.bias == "spread" and not (rule.plain and biasless and not uniform)
-    if spreads and (run := spread.runner(node, row.category, uniform)) is not None:
+    spreads = rule.bias == "spread" and not (rule.plain and biasless)
+    if (spreads or (uniform and rule.bias in ("spread", "scale"))) and (run := spread.runner(node, row.category, uniform)) is not None:
         pass
     elif rule.plain or (rule.plain_without_bias and biasless):
         run = _as_it_is

@@ -81,6 +81,8 @@ def _layer(
     data = binding.active[0]
     entries = run(rule, binding, op, node, relevance)
     above, below = _convolved(node) if node.op_type in _CONVS else _multiplied(node, data)
+    if node.op_type == "Gemm" and node.int("transB" if data else "transA", 0):
+        relevance, above, below = op.transpose(relevance, [1, 0]), [data], [data]
     return only(node, data, lambda: give_all(op, relevance, written(entries[data]), above, below))
 
 
@@ -100,9 +102,10 @@ def _convolved(node: NodeView) -> tuple[list[int], list[int]]:
 
 def _multiplied(node: NodeView, data: int) -> tuple[list[int], list[int]]:
     """Return the axes of a row of a product: the one that is summed over, and the one in its place."""
+    if node.op_type == "Gemm":
+        return [1 - data], [1 - data]
     x, other, y = node.rank(data), node.rank(1 - data), facts.rank(node.y) or 0
-    turned = node.op_type == "Gemm" and bool(node.int("transB" if data else "transA", 0))
-    inner = x - 1 if (data == 0) != turned or x == 1 else x - _MATRIX
+    inner = x - 1 if data == 0 or x == 1 else x - _MATRIX
     if other == 1:
         return [], [inner]
     return [y - 1 if data == 0 or x == 1 else y - _MATRIX], [inner]

@@ -1,0 +1,166 @@
+"""``bias="scale"``: what a row of a layer keeps goes to its inputs, as they got from it; rows stay apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lrp_layers import LAYERS, layer_model, relevance, relevance_of_all
+
+import onnxplain as ox
+from onnxplain.backward.rules import lrp
+
+MAKERS = {"zero": lrp.zero, "epsilon": lrp.epsilon, "gamma": lrp.gamma, "zplus": lrp.zplus,
+          "alpha2 beta1": lrp.alpha_beta}  # fmt: skip
+
+#: Layers with the axes that count rows, in x and in y; of others nothing is known that could be given.
+ROWS = {k: (0, 0) for k in LAYERS if k.startswith(("gemm", "conv"))} | {
+    "gemm transA": (1, 0),
+    "gemm on the right": (0, 1),
+    "matmul": (0, 0),
+    "matmul on the right": (1, 1),
+}
+
+numbers = np.random.default_rng(12)
+
+
+def give_all(kept: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """R'_j = R_j + m |R_j| / sum_j |R_j|; m / n where none got anything."""
+    missing, size = R.sum() - kept.sum(), np.abs(kept).sum()
+    return kept + missing * (np.abs(kept) / size if size else 1 / kept.size)
+
+
+@pytest.mark.parametrize("layer", ROWS)
+@pytest.mark.parametrize("rule", MAKERS)
+@pytest.mark.parametrize("empty", [False, True])
+def test_scale_is_its_formula(empty, rule, layer, models) -> None:
+    model = layer_model(models, layer)
+    shape, made = LAYERS[layer][1:3]
+    x, R = numbers.standard_normal(shape), numbers.standard_normal(made)
+    below, above = ROWS[layer]
+    if empty:
+        np.moveaxis(x, below, 0)[-1] = 0.0  # nothing in it contributes
+    kept = relevance(model, MAKERS[rule](), x, R)
+    found = relevance(model, MAKERS[rule](bias="scale"), x, R)
+    rows = zip(np.moveaxis(kept, below, 0), np.moveaxis(R, above, 0), strict=True)
+    expected = np.moveaxis(np.stack([give_all(a, b) for a, b in rows]), 0, below)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        np.moveaxis(found, below, 0).reshape(shape[below], -1).sum(1),
+        np.moveaxis(R, above, 0).reshape(made[above], -1).sum(1),
+        rtol=1e-9,
+        atol=1e-9 * np.abs(found).sum(),
+    )
+
+
+@pytest.mark.parametrize(
+    "layer", [k for k in LAYERS if k not in ROWS and k not in ("add", "sub", "sub from")]
+)
+@pytest.mark.parametrize("rule", MAKERS)
+def test_layers_without_a_bias_of_their_own_are_left_alone(rule, layer, models) -> None:
+    model = layer_model(models, layer)
+    shape, made = LAYERS[layer][1:3]
+    x, R = numbers.standard_normal(shape), numbers.standard_normal(made)
+    found = relevance(model, MAKERS[rule](bias="scale"), x, R)
+    np.testing.assert_array_equal(found, relevance(model, MAKERS[rule](), x, R))
+
+
+@pytest.mark.parametrize("layer", ["add", "sub", "sub from"])
+@pytest.mark.parametrize("bias", ["scale", "spread"])
+def test_beside_a_constant_a_sum_gives_all(bias, layer, models) -> None:
+    model = layer_model(models, layer)
+    shape, made = LAYERS[layer][1:3]
+    x, R = numbers.standard_normal(shape), numbers.standard_normal(made)
+    np.testing.assert_array_equal(relevance(model, lrp.norm(bias=bias), x, R), R)
+
+
+@pytest.mark.parametrize("operands", ["a, b, c", "c, a, b"])
+def test_sums_of_several_give_all_in_proportion(operands, models) -> None:
+    c = numbers.standard_normal(3)
+    model = models.make(
+        f"m (double[2, 3] a, double[1, 3] b) => (double[2, 3] y) {{ y = Sum({operands}) }}", c=c
+    )
+    feeds = {"a": numbers.standard_normal((2, 3)), "b": numbers.standard_normal((1, 3))}
+    R = numbers.standard_normal((2, 3))
+    z = feeds["a"] + feeds["b"] + c
+    kept = [v * R / (z + 1e-6 * np.sign(z)) for v in feeds.values()]
+    lost = R - sum(kept)
+    sizes = np.abs(kept[0]) + np.abs(kept[1])
+    a, b = (k + lost * np.abs(k) / sizes for k in kept)
+    found = relevance_of_all(model, lrp.norm(bias="scale"), feeds, R)
+    np.testing.assert_allclose(found[0], a, rtol=1e-9)
+    np.testing.assert_allclose(found[1], b.sum(0, keepdims=True), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "made", "weight"),
+    [
+        ("Conv<pads = [0, 1, 0, 1]>(x, w, b)", (2, 3, 4, 5), (2, 2, 4, 5), (2, 3, 1, 3)),
+        ("Conv(x, w, b)", (2, 3, 4, 5), (2, 2, 4, 5), (2, 3, 1, 1)),
+        ("ConvTranspose(x, w, b)", (2, 3, 4, 5), (2, 2, 4, 7), (3, 2, 1, 3)),
+    ],
+)
+def test_places_that_do_not_touch_are_rows(text, shape, made, weight, models) -> None:
+    """A kernel of length 1 joins nothing along its axis: samples could lie there."""
+    sizes = ["double[" + ", ".join(map(str, s)) + "]" for s in (shape, made)]
+    w, b = numbers.standard_normal(weight), np.abs(numbers.standard_normal(2))
+    model = models.make(f"m ({sizes[0]} x) => ({sizes[1]} y) {{ y = {text} }}", w=w, b=b)
+    x, R = numbers.standard_normal(shape), numbers.standard_normal(made)
+    rule = lrp.zplus(bias="scale")
+    whole = relevance(model, rule, x, R)
+    for place in range(4):
+        only = np.zeros(made)
+        only[:, :, place] = R[:, :, place]
+        part = relevance(model, rule, x, only)
+        np.testing.assert_allclose(part[:, :, place], whole[:, :, place], rtol=1e-12)
+        np.testing.assert_allclose(part.sum((1, 3))[:, place], R.sum((1, 3))[:, place], rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["conv", "mlp"])
+@pytest.mark.parametrize("composite", ["epsilon_plus", "epsilon", "zplus", "epsilon_alpha2_beta1"])
+@pytest.mark.parametrize("bias", ["scale", "spread", None])
+def test_networks_conserve(bias, composite, kind, models) -> None:
+    model = getattr(models, kind)()
+    x = models.random(4, 2, 8, 8, seed=4) if kind == "conv" else models.random(4, 5)
+    found = ox.explain(model, x, 1, method=ox.LRP(composite, bias=bias))
+    assert found.relative_delta.max() < 1e-4
+    kept = ox.explain(model, x, 1, method=ox.LRP(composite, bias="keep"))
+    assert kept.relative_delta.max() > 1e-2
+
+
+NORMS = {
+    "LayerNormalization<axis = -1>(x, s, b)": ((2, 3, 4), (4,), (2,)),
+    "LayerNormalization<axis = 1>(x, s, b)": ((2, 3, 4), (3, 4), (1, 2)),
+    "InstanceNormalization(x, s, b)": ((2, 3, 4), (3,), (2,)),
+    "GroupNormalization<num_groups = 2>(x, s, b)": ((2, 4, 3), (2,), None),
+    "MeanVarianceNormalization<axes = [0, 2]>(x)": ((2, 3, 4), (1,), (0, 2)),
+}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("bias", ["scale", "spread"])
+def test_normalisations_give_all_to_what_they_normalise_together(bias, norm, models) -> None:
+    shape, parameters, axes = NORMS[norm]
+    size = "double[" + ", ".join(map(str, shape)) + "]"
+    s, b = numbers.standard_normal(parameters), numbers.standard_normal(parameters)
+    model = models.make(f"m ({size} x) => ({size} y) {{ y = {norm} }}", s=s, b=b)
+    x, R = numbers.standard_normal(shape), numbers.standard_normal(shape)
+    kept, found = (relevance(model, ox.rule("detached", bias=k), x, R) for k in ("keep", bias))
+    split = (2, 2, -1) if axes is None else None
+    parts = [
+        a.reshape(split) if split else np.moveaxis(a, axes, range(-len(axes), 0)) for a in (kept, found, R)
+    ]
+    parts = [
+        a.reshape(-1, a.shape[-1]) if split else a.reshape(-1, int(np.prod([shape[k] for k in axes])))
+        for a in parts
+    ]
+    for k, f, r in zip(*parts, strict=True):
+        np.testing.assert_allclose(f, give_all(k, r), rtol=1e-9, atol=1e-12)
+
+
+def test_without_its_shift_a_normalisation_shares_by_what_is_left(models) -> None:
+    graph = "m (double[2, 4] x) => (double[2, 4] y) { y = LayerNormalization<epsilon = 0.0>(x, s, b) }"
+    s, b = numbers.standard_normal(4), numbers.standard_normal(4)
+    x, R = numbers.standard_normal((2, 4)), numbers.standard_normal((2, 4))
+    dropped = relevance(models.make(graph, s=s, b=b), ox.rule("detached", bias="drop"), x, R)
+    plain = relevance(models.make(graph, s=s, b=0 * b), ox.rule("detached"), x, R)
+    np.testing.assert_allclose(dropped, plain, rtol=1e-9)
