@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lrp_layers import LAYERS, layer_model, relevance, relevance_of_all
+from lrp_layers import LAYERS, UNIFORM, layer_model, relevance, relevance_of_all
 
 import onnxplain as ox
 from onnxplain.backward.rules import lrp
@@ -52,9 +52,19 @@ def test_scale_is_its_formula(empty, rule, layer, models) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "layer", [k for k in LAYERS if k not in ROWS and k not in ("add", "sub", "sub from")]
-)
+@pytest.mark.parametrize("layer", UNIFORM)
+@pytest.mark.parametrize("rule", MAKERS)
+def test_averages_have_only_windows_without_contributions_to_mend(rule, layer, models) -> None:
+    model = layer_model(models, layer)
+    shape, made = LAYERS[layer][1:3]
+    x, R = numbers.standard_normal(shape), numbers.standard_normal(made)
+    found = relevance(model, MAKERS[rule](bias="scale"), x, R)
+    np.testing.assert_array_equal(found, relevance(model, MAKERS[rule](bias="spread"), x, R))
+    if rule == "zplus":
+        np.testing.assert_allclose(relevance(model, lrp.zplus(bias="scale"), -np.abs(x), R).sum(), R.sum())
+
+
+@pytest.mark.parametrize("layer", [k for k in LAYERS if k not in (*ROWS, *UNIFORM, "add", "sub", "sub from")])
 @pytest.mark.parametrize("rule", MAKERS)
 def test_layers_without_a_bias_of_their_own_are_left_alone(rule, layer, models) -> None:
     model = layer_model(models, layer)
@@ -131,7 +141,7 @@ NORMS = {
     "LayerNormalization<axis = -1>(x, s, b)": ((2, 3, 4), (4,), (2,)),
     "LayerNormalization<axis = 1>(x, s, b)": ((2, 3, 4), (3, 4), (1, 2)),
     "InstanceNormalization(x, s, b)": ((2, 3, 4), (3,), (2,)),
-    "GroupNormalization<num_groups = 2>(x, s, b)": ((2, 4, 3), (2,), None),
+    "GroupNormalization<num_groups = 2>(x, s, b)": ((2, 4, 3), (4,), None),
     "MeanVarianceNormalization<axes = [0, 2]>(x)": ((2, 3, 4), (1,), (0, 2)),
 }
 
@@ -142,17 +152,14 @@ def test_normalisations_give_all_to_what_they_normalise_together(bias, norm, mod
     shape, parameters, axes = NORMS[norm]
     size = "double[" + ", ".join(map(str, shape)) + "]"
     s, b = numbers.standard_normal(parameters), numbers.standard_normal(parameters)
-    model = models.make(f"m ({size} x) => ({size} y) {{ y = {norm} }}", s=s, b=b)
+    model = models.make(f"m ({size} x) => ({size} y) {{ y = {norm} }}", opset=21, ir_version=10, s=s, b=b)
     x, R = numbers.standard_normal(shape), numbers.standard_normal(shape)
     kept, found = (relevance(model, ox.rule("detached", bias=k), x, R) for k in ("keep", bias))
-    split = (2, 2, -1) if axes is None else None
-    parts = [
-        a.reshape(split) if split else np.moveaxis(a, axes, range(-len(axes), 0)) for a in (kept, found, R)
-    ]
-    parts = [
-        a.reshape(-1, a.shape[-1]) if split else a.reshape(-1, int(np.prod([shape[k] for k in axes])))
-        for a in parts
-    ]
+    if axes is None:
+        parts = [a.reshape(4, 6) for a in (kept, found, R)]  # two groups of two channels
+    else:
+        moved = [np.moveaxis(a, axes, range(-len(axes), 0)) for a in (kept, found, R)]
+        parts = [a.reshape(-1, int(np.prod([shape[k] for k in axes]))) for a in moved]
     for k, f, r in zip(*parts, strict=True):
         np.testing.assert_allclose(f, give_all(k, r), rtol=1e-9, atol=1e-12)
 
