@@ -140,6 +140,9 @@ def _infer_undeclared(model: ir.Model) -> None:
 
 def infer_shapes(model: ir.Model) -> None:
     """Fill in dtypes and shapes wherever ONNX can tell them, and where it stops though they are plain."""
+    for node in model.graph.all_nodes():
+        if node.op_type == "STFT" and "onesided" not in node.attributes:
+            node.attributes["onesided"] = ir.AttrInt64("onesided", 1)  # ONNX infers by 0, its default is 1
     infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
     infer(model)
     stopped = [n for n in model.graph if n.op_type in _SHAPE_KEPT and n.outputs[0].shape is None]

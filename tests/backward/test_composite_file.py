@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
+from onnxplain.backward.bias import rule_with_bias
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.presets import preset
 from onnxplain.backward.registry import Category
@@ -89,6 +90,7 @@ def test_every_key(ending, tmp_path) -> None:
     """The file is the composite that the same words make in Python."""
     path = write(tmp_path, TEXT if ending == "toml" else json.dumps(CONTENT), f"other.{ending}")
     base = preset("epsilon_plus", epsilon=0.01, zero_params=("bias",), winner_take_all=False)
+    assert base.bias is None
     expected = Composite("mine", (*IN_PYTHON, *base.rules), "one", base.regions, base.preparation)
     assert preset(path) == expected
     assert hash(preset(str(path))) == hash(expected)
@@ -118,7 +120,7 @@ def test_files_extend_files(tmp_path) -> None:
     )
     assert preset(top).rules == (
         (Match(first=True), lrp.flat()),
-        (Match(ops=("Conv",)), lrp.zplus()),
+        (Match(ops=("Conv",)), lrp.zplus(bias=preset("epsilon").bias)),
         *preset("epsilon").rules,
     )
 
@@ -135,7 +137,9 @@ def test_every_rule_can_be_named(rule, tmp_path) -> None:
     path = write(tmp_path, json.dumps({"rules": [{"rule": rule, **needed}]}), "one.json")
     match, found = preset(path).rules[0]
     assert match == Match()
-    assert found == make_rule(rule, **needed)
+    base = preset("epsilon").bias
+    assert base is not None
+    assert found == rule_with_bias(make_rule(rule, **needed), base)
 
 
 MODEL_RULES = """
@@ -157,10 +161,10 @@ def test_the_same_explanation_as_the_composite_in_python(models, tmp_path) -> No
     path = write(tmp_path, MODEL_RULES)
     rules = (
         (Match(first=True), lrp.zbox((-3, -4), (3, 4))),
-        (Match(ops=("Conv",), depth=(0.0, 0.6)), lrp.gamma(0.5)),
+        (Match(ops=("Conv",), depth=(0.0, 0.6)), lrp.gamma(0.5, bias=preset("epsilon").bias)),
         *preset("epsilon").rules,
     )
-    in_python = Composite("mine", rules, preparation=("relevance",))
+    in_python = Composite("mine", rules, preparation=("relevance",), bias=preset("epsilon").bias)
     x = models.random(2, 2, 8, 8, seed=1)
     explainer = ox.Explainer(models.conv())
     expected = explainer(x, target=1, method=ox.LRP(in_python))
@@ -172,6 +176,32 @@ def test_the_same_explanation_as_the_composite_in_python(models, tmp_path) -> No
         "zbox", "gamma(0.5)", "epsilon", "epsilon",
     ]  # fmt: skip
     assert len(explainer._programs._programs) == 1
+
+
+def test_biases_in_files(tmp_path) -> None:
+    """A rule does what the composite does that the file extends, or what it says; LRP has the last word."""
+    text = """options = {{ bias = "{}" }}
+    [[rules]]
+    rule = "zplus"
+    ops = ["Conv"]
+    [[rules]]
+    rule = "gamma"
+    bias = "drop"
+    ops = ["Gemm"]
+    [[rules]]
+    rule = "flat"
+    first = true
+    """
+    for bias in ("keep", "spread", "scale"):
+        path = write(tmp_path, text.format(bias))
+        rules = preset(path).rules
+        assert [r for _, r in rules[:3]] == [lrp.zplus(bias=bias), lrp.gamma(bias="drop"), lrp.flat()]
+        assert rules[3:] == preset("epsilon", bias=bias).rules
+        told = ox.LRP(str(path), bias="drop").rules()
+        assert told.bias == "drop"
+        assert {r.bias for _, r in told.rules if isinstance(r, lrp.LRPRule) and r.counts_bias} == {"drop"}
+    with pytest.raises(MethodError, match=r"bias is 'all'.*'keep', 'drop', 'spread', 'scale'"):
+        preset(write(tmp_path, text.format("all")))
 
 
 def a_rule(name: str, more: str = "") -> str:

@@ -177,13 +177,18 @@ def test_inputs_that_are_not_negative_are_not_clipped(models) -> None:
         assert found["Relu"] == 1
 
 
+def walked(graph: ir.Graph) -> list[str]:
+    """Return the operators of the walk, without those that say how it starts."""
+    return [n.op_type for n in graph if str(n.name).count("/") != 1]
+
+
 def test_gamma_between_two_rectifiers_does_not_ask_for_signs(models) -> None:
     """Nothing arrives at outputs that are not positive, so that none are chosen by sign."""
     graph = program(model(models, "Conv", "both"), lrp.gamma(), "Conv")
-    found = Counter(n.op_type for n in graph)
+    found = Counter(walked(graph))
     assert (found["Greater"], found["Less"]) == (0, 1)  # the one stabiliser
     graph = program(model(models, "Conv", "input not negative"), lrp.gamma(), "Conv")
-    found = Counter(n.op_type for n in graph)
+    found = Counter(walked(graph))
     assert (found["Greater"], found["Less"]) == (
         1,
         4,
@@ -193,7 +198,7 @@ def test_gamma_between_two_rectifiers_does_not_ask_for_signs(models) -> None:
 def test_zplus_after_a_rectifier_needs_no_sign(models) -> None:
     """All contributions are positive, and so is the stabiliser."""
     graph = program(model(models, "Conv", "both"), lrp.zplus(), "Conv")
-    assert not {"Less", "Greater", "Sign", "Where"} & {n.op_type for n in graph}
+    assert not {"Less", "Greater", "Sign", "Where"} & set(walked(graph))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -59,7 +59,7 @@ def test_lstm_is_its_naive_replica(steps, models) -> None:
     W, U, b = W[0], U[0], weights["b"][0].astype(np.float64)
     b = b[:16] + b[16:]
     x = models.random(1, steps, 3, seed=6)
-    found = ox.explain(model, x, 1, method=ox.LRP("epsilon"))
+    found = ox.explain(model, x, 1, method=ox.LRP("epsilon", bias="keep"))
     hs, cs, saved = [np.zeros(4)], [np.zeros(4)], []
     for t in range(steps):
         own, past = W @ x[0, t] + b, U @ hs[-1]
@@ -166,7 +166,7 @@ def test_normalisations_share_as_linear_layers(case, models) -> None:
         shape=np.array([-1, int(np.prod(shape[1:]))]), opset=21 if "Group" in node else 18,
     )  # fmt: skip
     x = models.random(*shape, seed=4).astype(np.float64)
-    found = ox.explain(made, x.astype(np.float32), 1, method=ox.LRP("epsilon"))
+    found = ox.explain(made, x.astype(np.float32), 1, method=ox.LRP("epsilon", bias="keep"))
     v = models.random(int(np.prod(shape[1:])), 2, seed=3)[:, 1].astype(np.float64).reshape(shape[1:])
     for k in range(2):
         if axes is None:  # groups of two channels
@@ -187,7 +187,7 @@ def test_normalisations_share_as_linear_layers(case, models) -> None:
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon_plus", "zplus", "epsilon_alpha2_beta1"])
 def test_what_nodes_keep_is_what_is_missing(composite, models) -> None:
     x = models.random(3, 2, 8, 8, seed=4)
-    found = ox.explain(models.conv(), x, [0, 1, 2], method=ox.LRP(composite, account=True))
+    found = ox.explain(models.conv(), x, [0, 1, 2], method=ox.LRP(composite, bias="keep", account=True))
     kept = found.extras["kept"]
     total = sum(float(v) for v in kept.values())
     assert abs(total + found.delta.sum()) < 1e-3 * np.abs(found.score).sum()

@@ -254,6 +254,6 @@ def test_relevance_is_conserved_without_biases(composite, models) -> None:
 
 def test_what_biases_keep_is_reported(models) -> None:
     x = models.random(6, 2, 8, 8, seed=4)
-    found = ox.explain(models.conv(), x, 1, method=ox.LRP("epsilon"))
+    found = ox.explain(models.conv(), x, 1, method=ox.LRP("epsilon", bias="keep"))
     np.testing.assert_allclose(found.delta, found.values.sum((1, 2, 3)) - found.score, rtol=1e-3, atol=1e-3)
     assert np.abs(found.delta).max() > 1e-2

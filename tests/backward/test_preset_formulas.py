@@ -166,13 +166,15 @@ def test_zero_params_leave_the_bias_out(zero_params, models) -> None:
     kept = float(len(zero_params) == 0)
     R = h * v[:, 1] * score / stab(h @ v[:, 1:2] + kept * c[1])
     expected = x * ((R / stab(x @ w + kept * b)) @ w.T)
-    found = ox.explain(models.mlp(), x, 1, method=ox.LRP("epsilon", zero_params=zero_params))
+    method = ox.LRP("epsilon", zero_params=zero_params, bias=None if len(zero_params) else "keep")
+    found = ox.explain(models.mlp(), x, 1, method=method)
     close(found.values, expected, 1e-3)
 
 
 def test_without_weights_nothing_is_left(models) -> None:
     x = models.random(2, 5)
-    assert not ox.explain(models.mlp(), x, 1, method=ox.LRP("epsilon", zero_params="weight")).values.any()
+    method = ox.LRP("epsilon", zero_params="weight", bias="keep")
+    assert not ox.explain(models.mlp(), x, 1, method=method).values.any()
 
 
 def shared_by_windows(x: np.ndarray, R: np.ndarray, size: int, step: int) -> np.ndarray:
@@ -256,7 +258,7 @@ def test_stabilizers_of_epsilon(kind, models) -> None:
     y = h @ v + c
     R = h * v[:, 1] * (y / by_hand(y))[:, 1:2]
     expected = x * ((R / by_hand(a)) @ w.T)
-    found = ox.explain(models.mlp(), x, 1, method=ox.LRP("epsilon", epsilon=chosen)).values
+    found = ox.explain(models.mlp(), x, 1, method=ox.LRP("epsilon", epsilon=chosen, bias="keep")).values
     close(found, expected)
 
 
@@ -271,7 +273,10 @@ def test_stabilizers_of_other_rules(kind, models) -> None:
     z = pos(x) @ pos(w) + neg(x) @ neg(w) + pos(b)
     r = R / by_hand(z)
     expected = pos(x) * (r @ pos(w).T) + neg(x) * (r @ neg(w).T)
-    close(ox.explain(models.mlp(), x, 1, method=ox.LRP("zplus", stabilizer=chosen)).values, expected)
+    close(
+        ox.explain(models.mlp(), x, 1, method=ox.LRP("zplus", stabilizer=chosen, bias="keep")).values,
+        expected,
+    )
 
 
 @pytest.mark.parametrize("beta", [0.5, 10.0])

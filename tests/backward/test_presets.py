@@ -103,7 +103,7 @@ def test_the_epsilon_of_dense_layers() -> None:
     """iNNvestigate's presets have a larger one; zennit's, and what is asked for."""
 
     def dense(name: str, **options: Any) -> list[Any]:
-        return [rule for _, rule in preset(name, **options).rules if rule.name == "epsilon"]
+        return [rule for _, rule in preset(name, bias="keep", **options).rules if rule.name == "epsilon"]
 
     for name in ("sequential_preset_a", "sequential_preset_b", "sequential_preset_a_flat"):
         assert dense(name) == [lrp.epsilon(0.1)]

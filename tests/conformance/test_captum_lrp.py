@@ -99,7 +99,7 @@ def test_epsilon(torch_networks: Any, attr: Any, epsilon: float, seed: int) -> N
     net = nets.network("vgg", seed)
     x = nets.sample(net, seed=seed + 10)
     wanted = by_captum(nets, net, x, dict.fromkeys(layers_of(nets, net), lambda: EpsilonRule(epsilon)))
-    found = ox.explain(nets.export(net, x), x, TARGETS, method=ox.LRP("epsilon", epsilon=epsilon))
+    found = ox.explain(nets.export(net, x), x, TARGETS, method=ox.LRP("epsilon", epsilon, bias="keep"))
     assert nets.relative(found.values, wanted) < 1e-4
 
 

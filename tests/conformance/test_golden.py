@@ -26,16 +26,17 @@ METHODS: dict[str, dict[str, Any]] = {
     "zennit:beta_smooth": {"method": "beta_smooth"},
     "zennit:excitation_backprop": {"method": "excitation_backprop"},
     "zennit:excitation_backprop:bias": {
-        "method": "lrp", "composite": "excitation_backprop", "zero_params": (),
+        "method": "lrp", "composite": "excitation_backprop", "zero_params": (), "bias": "keep",
     },
     "zennit:epsilon_gamma_box": {
-        "method": "lrp", "composite": "epsilon_gamma_box", "low": -5.0, "high": 6.0,
+        "method": "lrp", "composite": "epsilon_gamma_box", "bias": "keep", "low": -5.0, "high": 6.0,
     },
     "zennit:epsilon_gamma_box:channels": {
-        "method": "lrp", "composite": "epsilon_gamma_box", "low": (-5.0, -4.5), "high": (5.0, 6.0),
+        "method": "lrp", "composite": "epsilon_gamma_box", "bias": "keep", "low": (-5.0, -4.5),
+        "high": (5.0, 6.0),
     },
 } | {
-    f"zennit:{name}": {"method": "lrp", "composite": name}
+    f"zennit:{name}": {"method": "lrp", "composite": name, "bias": "keep"}
     for name in (
         "epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "epsilon_alpha2_beta1_flat",
     )

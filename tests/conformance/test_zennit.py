@@ -85,7 +85,7 @@ def explained_single(torch_networks: Any) -> Callable[..., tuple[Any, ox.Explain
 #: Name there, options there, method and options here.
 COMPOSITES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     *(
-        (name, {}, {"method": "lrp", "composite": name})
+        (name, {}, {"method": "lrp", "composite": name, "bias": "keep"})
         for name in (
             "epsilon_plus", "epsilon_alpha2_beta1", "epsilon_plus_flat", "epsilon_alpha2_beta1_flat",
         )
@@ -107,7 +107,10 @@ COMPOSITES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (
             "epsilon_gamma_box",
             {"low": low, "high": high, **options},
-            {"method": "lrp", "composite": "epsilon_gamma_box", "low": low, "high": high, **options},
+            {
+                "method": "lrp", "composite": "epsilon_gamma_box", "low": low, "high": high, "bias": "keep",
+                **options,
+            },
         )
         for low, high, options in (
             (-5.0, 6.0, {}),
@@ -120,7 +123,11 @@ COMPOSITES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("beta_smooth", {}, {"method": "beta_smooth"}),
     ("beta_smooth", {"beta_smooth": 1.5}, {"method": "beta_smooth", "beta_smooth": 1.5}),
     ("excitation_backprop", {"zero_params": ["bias"]}, {"method": "excitation_backprop"}),
-    ("excitation_backprop", {}, {"method": "lrp", "composite": "excitation_backprop", "zero_params": ()}),
+    (
+        "excitation_backprop",
+        {},
+        {"method": "lrp", "composite": "excitation_backprop", "zero_params": (), "bias": "keep"},
+    ),
 ]  # fmt: skip
 
 
@@ -155,7 +162,7 @@ def test_a_plain_residual_sum_is_where_zennit_does_not_conserve(
 ) -> None:
     nets = torch_networks
     x, explainer = explained("resnet", 0)
-    found = explainer(x, TARGETS, "lrp")
+    found = explainer(x, TARGETS, "lrp", bias="keep")
     composite = nets.zennit_composite(zennit, "epsilon_plus")
     plain = nets.zennit_walk(nets.network("resnet"), composite, x, TARGETS, relevance=True)
     assert nets.relative(plain, found.values) > 0.1
@@ -193,7 +200,7 @@ def test_trained_efficientnet(torch_networks: Any, zennit: Any, name: str) -> No
     net.eval().requires_grad_(False)
     image = resize(data.chelsea(), (224, 224), preserve_range=True)
     x = ((image.transpose(2, 0, 1)[None] - 127) / 128).astype(np.float32)
-    options = {} if name.startswith("epsilon") else {"zero_params": ()}
+    options = {"bias": "keep"} | ({} if name.startswith("epsilon") else {"zero_params": ()})
     found = ox.explain(nets.export(net, x), x, 281, method="lrp", composite=name, device="cpu", **options)
     merged = nets.with_sums(net, nets.zennit_sum(zennit))
     passing = [(zennit.types.Activation, zennit.rules.Pass())]

@@ -89,7 +89,9 @@ def test_lrp_0_is_gradient_times_input_without_biases(models) -> None:
     """On a network of ReLUs; 0 stands for a stabiliser that float32 does not see."""
     x = models.random(5, 2, 8, 8, seed=2)
     explainer = ox.Explainer(models.conv(bias=False))
-    rules = tuple((m, lrp.epsilon(1e-12) if r == lrp.epsilon() else r) for m, r in preset("epsilon").rules)
+    rules = tuple(
+        (m, lrp.epsilon(1e-12) if r == lrp.epsilon() else r) for m, r in preset("epsilon", bias="keep").rules
+    )
     relevance = explainer(x, target=2, method=ox.LRP(ox.Composite("zero", rules)))
     gradient = explainer(x, target=2, method="input_x_gradient")
     scale = np.abs(gradient.values).max()
@@ -221,7 +223,8 @@ def test_smoothgrad_seeds(models) -> None:
 
 
 def test_relevance_methods_print_what_is_not_a_default() -> None:
-    assert repr(ox.LRP()) == "LRP(composite='epsilon_plus')"
-    assert repr(ox.LRP("epsilon", epsilon=0.1)) == "LRP(composite='epsilon', epsilon=0.1)"
+    assert repr(ox.LRP()) == "LRP(composite='epsilon_plus', bias='scale')"
+    assert repr(ox.LRP("epsilon", 0.1, bias="keep")) == "LRP(composite='epsilon', epsilon=0.1, bias='keep')"
+    assert repr(ox.LRP("deep_taylor")) == "LRP(composite='deep_taylor')"
     composite = ox.Composite("mine", ((ox.Match(), ox.rule("epsilon")),))
     assert repr(ox.LRP(composite)) == "LRP(composite=<Composite 'mine' with 1 rules>)"

@@ -73,7 +73,9 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
     biasless = _has_no_bias(node, active, row.category)
     uniform = node.op_type in _UNIFORM or (node.op_type == "Einsum" and len(node.inputs) == 1)
     spreads = rule.bias == "spread" and not (rule.plain and biasless)
-    if (spreads or (uniform and rule.bias in ("spread", "scale"))) and (run := spread.runner(node, row.category, uniform)) is not None:
+    if (spreads or (uniform and rule.bias in ("spread", "scale"))) and (
+        run := spread.runner(node, row.category, uniform)
+    ) is not None:
         pass
     elif rule.plain or (rule.plain_without_bias and biasless):
         run = _as_it_is
@@ -87,7 +89,7 @@ def bind(rule: LRPRule, binding: Binding) -> BackwardFunction:
             run = _refuse(rule, label, "has more than two operands")
     else:
         run = _refuse(rule, label, "has weights that the rule cannot see")
-    if rule.bias == "scale":
+    if rule.bias == "scale" and not (rule.plain and biasless):
         run = scale.wrapped(run, node, active, row.category)
     return partial(_entries, rule, binding, run)
 
