@@ -1,12 +1,13 @@
-"""Deletion and insertion: does what a method calls relevant matter to the trained model?
+"""Deletion and insertion: whether what a method calls relevant matters to the trained model.
 
-    python benchmarks/faithfulness.py [--models mobilenetv2 ...] [--ways keep drop spread] [--json FILE]
+    python benchmarks/faithfulness.py [--models mobilenetv2 ...] [--ways keep drop ...] [--json FILE]
 
-The pixels of a picture are replaced by those of a picture without content (blurred, or empty for drawings) in
-the order of their relevance (deletion, which should lower the score soon), or put into it in that order
-(insertion, which should raise it soon).  Printed are the means over all pictures of the areas under the two
-curves of the probability of the class first predicted, and of |delta| / |score|.  Needs scikit-image, SciPy,
-Pillow, and the models of ``tools/fetch_models.py``.
+The places of a picture are replaced by those of a picture without content (blurred, or the ground of a drawing)
+in the order of their relevance (deletion, which should lower the probability soon), or put into it in that order
+(insertion, which should raise it soon).  Printed are, over all pictures, the means of the areas under the two
+curves of the probability of the class first predicted, the mean difference from the first row picture by
+picture with its standard error, and the mean of |delta| / |score|.  Needs scikit-image, SciPy and Pillow, and
+the models of ``tools/fetch_models.py``.
 """
 
 from __future__ import annotations
@@ -30,22 +31,17 @@ from real_inputs.images import IMAGENET_MEAN, IMAGENET_STD, channels_first, phot
 
 Array = Any
 
-PHOTOGRAPHS = ("chelsea", "astronaut", "coffee", "rocket", "stereo_motorcycle", "camera", "cat", "page")
+PHOTOGRAPHS = ("chelsea", "astronaut", "coffee", "rocket", "camera", "page", "coins", "horse")
 STEPS = 20
 
-#: What is compared: method and options by the name of the row.
+#: What is compared: method and options by the name of the row; the first is what others are compared with.
 WAYS: dict[str, dict[str, Any]] = {
-    "keep": {"method": "lrp", "bias": "keep"},
-    "drop": {"method": "lrp", "bias": "drop"},
-    "spread": {"method": "lrp", "bias": "spread"},
-    "scale": {"method": "lrp", "bias": "scale"},
-    "epsilon scale": {"method": "lrp", "composite": "epsilon", "bias": "scale"},
-    "alpha2 beta1 scale": {"method": "lrp", "composite": "epsilon_alpha2_beta1", "bias": "scale"},
-    "epsilon keep": {"method": "lrp", "composite": "epsilon", "bias": "keep"},
-    "epsilon drop": {"method": "lrp", "composite": "epsilon", "bias": "drop"},
-    "epsilon spread": {"method": "lrp", "composite": "epsilon", "bias": "spread"},
-    "alpha2 beta1 keep": {"method": "lrp", "composite": "epsilon_alpha2_beta1", "bias": "keep"},
-    "alpha2 beta1 spread": {"method": "lrp", "composite": "epsilon_alpha2_beta1", "bias": "spread"},
+    **{bias: {"method": "lrp", "bias": bias} for bias in ("keep", "drop", "spread", "scale")},
+    **{
+        f"{name} {bias}": {"method": "lrp", "composite": name, "bias": bias}
+        for name in ("epsilon", "epsilon_alpha2_beta1")
+        for bias in ("keep", "spread", "scale")
+    },
     "input times gradient": {"method": "input_x_gradient"},
     "integrated gradients": {"method": "integrated_gradients", "n_steps": 20},
 }
@@ -77,15 +73,16 @@ class Subject:
 
 
 def photographs(width: int, height: int) -> Iterator[Array]:
-    """Return scikit-image's photographs, the middle cut to the shape, 0 to 255, (H, W, 3)."""
+    """Return three pieces of each of scikit-image's photographs, 0 to 255, (H, W, 3)."""
     for name in PHOTOGRAPHS:
         picture = photograph(name)
-        picture = picture[0] if isinstance(picture, tuple) else picture
         high, wide = picture.shape[:2]
-        scale = max(height / high, width / wide)
+        scale = 1.2 * max(height / high, width / wide)
         whole = resized(picture, round(wide * scale), round(high * scale))
-        top, left = (whole.shape[0] - height) // 2, (whole.shape[1] - width) // 2
-        yield whole[top : top + height, left : left + width]
+        spare = whole.shape[0] - height, whole.shape[1] - width
+        for part in (0.5, 0.0, 1.0):
+            top, left = round(part * spare[0]), round(part * spare[1])
+            yield whole[top : top + height, left : left + width]
 
 
 def imagenet(width: int, height: int) -> Iterator[Array]:
@@ -167,30 +164,39 @@ def areas(
 
 
 def measure(name: str, ways: list[str]) -> dict[str, list[float]]:
-    """Return by way: deletion, insertion, their difference, relative delta, means over the pictures."""
+    """Return by way: means of deletion, insertion and their difference, what that is more, its error, delta."""
     subject, model = SUBJECTS[name], real_inputs.load(name)
     explainer = ox.Explainer(model.path)
     found: dict[str, list[list[float]]] = {way: [] for way in ways}
-    for x in subject.pictures():
-        x = x.astype(np.float32)
+    for picture in subject.pictures():
+        x = picture.astype(np.float32)
 
         def predict(inputs: Array) -> Array:
             return subject.probability(explainer.predict(inputs)[model.output])[0]
 
         probabilities = predict(x)
-        target = subject.target or tuple(
-            int(k) for k in np.unravel_index(probabilities.argmax(), probabilities.shape)
-        )
-        empty = baseline(x, subject)
+        most = np.unravel_index(probabilities.argmax(), probabilities.shape)
+        target = subject.target or tuple(int(k) for k in most)
         for way in ways:
             made = explainer(x, target if len(target) > 1 else target[0], output=model.output, **WAYS[way])
             deleted, inserted = areas(
-                lambda v, at=target: float(predict(v)[at]), x, empty, made.values, subject.channels
+                lambda v, at=target: float(predict(v)[at]),
+                x,
+                baseline(x, subject),
+                made.values,
+                subject.channels,
             )
             delta = made.relative_delta
             lost = np.nan if delta is None else float(np.max(delta))
             found[way].append([deleted, inserted, inserted - deleted, lost])
-    return {way: np.mean(rows, axis=0).tolist() for way, rows in found.items()}
+    first = np.array(found[ways[0]])[:, 2]
+    told = {}
+    for way, rows in found.items():
+        deleted, inserted, both, lost = np.mean(rows, axis=0)
+        more = np.array(rows)[:, 2] - first
+        error = more.std() / max(len(more) - 1, 1) ** 0.5
+        told[way] = [float(v) for v in (deleted, inserted, both, more.mean(), error, lost)]
+    return told
 
 
 def main() -> None:
@@ -201,14 +207,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     results = {}
-    print("| model | | deletion (less is better) | insertion (more is better) | difference | mean |delta| |")
-    print("|---|---|---|---|---|---|")
+    print("| model | | deletion | insertion | difference | more than the first | mean delta |")
+    print("|---|---|---|---|---|---|---|")
     for name in given.models:
         results[name] = measure(name, given.ways)
-        for way, (deleted, inserted, both, lost) in results[name].items():
+        for way, (deleted, inserted, both, more, error, lost) in results[name].items():
+            compared = "" if way == given.ways[0] else f"{more:+.3f} ± {error:.3f}"
             told = "" if np.isnan(lost) else f"{lost:.2%}"
-            print(f"| {name} | {way} | {deleted:.3f} | {inserted:.3f} | {both:+.3f} | {told} |", flush=True)
-    if given.json is not None:
+            print(
+                f"| {name} | {way} | {deleted:.3f} | {inserted:.3f} | {both:+.3f} | {compared} | {told} |",
+                flush=True,
+            )
         write_json(given.json, results)
 
 
