@@ -2,12 +2,12 @@
 
     python benchmarks/faithfulness.py [--models mobilenetv2 ...] [--ways keep drop ...] [--json FILE]
 
-The places of a picture are replaced by those of a picture without content (blurred, or the ground of a drawing)
-in the order of their relevance (deletion, which should lower the probability soon), or put into it in that order
-(insertion, which should raise it soon).  Printed are, over all pictures, the means of the areas under the two
-curves of the probability of the class first predicted, the mean difference from the first row picture by
-picture with its standard error, and the mean of |delta| / |score|.  Needs scikit-image, SciPy and Pillow, and
-the models of ``tools/fetch_models.py``.
+The places of a picture are replaced by those of a picture without content (blurred, or the ground of a
+drawing) in the order of their relevance (deletion, which should lower the probability soon), or put into it
+in that order (insertion, which should raise it soon).  Printed are, over all pictures, the means of the areas
+under the two curves of the probability of the class first predicted, the mean difference from the first row
+picture by picture with its standard error, and the mean of |delta| / |score|.  Needs scikit-image, SciPy,
+Pillow, and the models of ``tools/fetch_models.py``.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def areas(
 
 
 def measure(name: str, ways: list[str]) -> dict[str, list[float]]:
-    """Return by way: means of deletion, insertion and their difference, what that is more, its error, delta."""
+    """Return means by way: deletion, insertion, their difference, what that is more, its error, delta."""
     subject, model = SUBJECTS[name], real_inputs.load(name)
     explainer = ox.Explainer(model.path)
     found: dict[str, list[list[float]]] = {way: [] for way in ways}
