@@ -10,6 +10,7 @@ import numpy as np
 from onnxplain._types import Array, ArrayLike, Arrays, IntArray, Shape
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph.interface import InputInfo, OutputInfo
+from onnxplain.text import visible_line
 
 __all__ = [
     "as_array",
@@ -98,6 +99,13 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]] = f
         limits = np.iinfo(wanted.type)  # type: ignore[type-var]
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise DataInputError(f"{what} holds numbers that do not fit {wanted}")
+    if info.rows is not None and wanted.kind in "iu":
+        low, high = int(array.min()), int(array.max())
+        if high >= info.rows or low < -info.rows:
+            raise DataInputError(
+                f"{what} holds {high if high >= info.rows else low}, but the table that it picks from has "
+                f"{info.rows} rows; give numbers from 0 to {info.rows - 1}"
+            )
     return array.astype(wanted)
 
 
@@ -183,19 +191,38 @@ def choose_explained(
 
 
 def as_array(given: object, what: str) -> Array:
-    """Return an array, refusing nested lists of unequal lengths.
+    """Return an array.
 
     Raises
     ------
     DataInputError
-        If it is no array.
+        If it is none: nested lists of unequal lengths, sparse matrices, and what cannot be converted; or if
+        something would be lost on the way (a mask).
     """
+    if _is_masked(given):
+        raise DataInputError(
+            f"{what} is a masked array, and its mask would be lost; put numbers there with .filled(value)"
+        )
+    if hasattr(given, "toarray") and hasattr(given, "nnz"):
+        raise DataInputError(f"{what} is a sparse matrix; give .toarray()")
     try:
         return np.asarray(given)
-    except ValueError:
+    except Exception as error:  # an object's own __array__ raises what it likes
+        if isinstance(given, (list, tuple)) and isinstance(error, ValueError):
+            raise DataInputError(
+                f"{what} is a nested list of unequal lengths; give an array, padded to one length"
+            ) from None
+        reason = visible_line(f"{type(error).__name__}: {error}")
         raise DataInputError(
-            f"{what} is a nested list of unequal lengths; give an array, padded to one length"
-        ) from None
+            f"{what} is a {type(given).__name__} that is no array ({reason}); give a NumPy array"
+        ) from error
+
+
+def _is_masked(given: object) -> bool:
+    """Tell whether an array, or one in a list, hides some of its numbers."""
+    if isinstance(given, (list, tuple)):
+        return any(_is_masked(g) for g in given if isinstance(g, (list, tuple, np.ndarray)))
+    return isinstance(given, np.ma.MaskedArray) and bool(np.ma.getmaskarray(given).any())
 
 
 def check_target(

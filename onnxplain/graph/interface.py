@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnxplain.graph import facts
 from onnxplain.graph.positions import ROW_MOVERS, keeps_order
 from onnxplain.graph.side_inputs import main_inputs
+from onnxplain.graph.vocabulary import table_rows
 
 __all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
 
@@ -41,6 +42,8 @@ class InputInfo:
         Whether it is explained if nothing else is said.
     moved
         Those entries whose rows do not lie as the tokens do (time first, say).
+    rows
+        Rows of the table that its numbers index as they are, if that is known.
     """
 
     name: str
@@ -50,6 +53,7 @@ class InputInfo:
     entries: tuple[str, ...]
     explained: bool = False
     moved: frozenset[str] = frozenset()
+    rows: int | None = None
 
     @property
     def token(self) -> bool:
@@ -109,7 +113,8 @@ def _describe(value: ir.Value) -> InputInfo:
         elif numbers:
             role, entries = "number", tuple(numbers)
     moved = frozenset() if role == "float" else _moved(value, entries)
-    return InputInfo(name, _dtype(value), facts.dims(value), role, entries, moved=moved)  # type: ignore[arg-type]
+    rows = table_rows(value) if facts.is_integer(value) else None
+    return InputInfo(name, _dtype(value), facts.dims(value), role, entries, False, moved, rows)  # type: ignore[arg-type]
 
 
 def _moved(value: ir.Value, entries: tuple[str, ...]) -> frozenset[str]:

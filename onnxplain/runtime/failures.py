@@ -16,6 +16,8 @@ _NODE = re.compile(r"while running (\S+) node\. Name:'(.*?)' Status Message: (.*
 _PREFIX = re.compile(r"^Error in execution: *")
 #: Where in onnxruntime's source it was noticed: a path with a line, and maybe the function's signature.
 _PLACE = re.compile(r"^\S+\.(?:h|hpp|cc|cpp):\d+ (?:[^()]*\([^()]*\)(?: const)? |\w+ )?")
+#: What should have held in that source.
+_CONDITION = re.compile(r"^[^.]* was false\. (?=\S)")
 _MEMORY = re.compile(r"failed to allocate memory|bad.?alloc|out of memory", re.IGNORECASE)
 
 
@@ -34,8 +36,8 @@ def run_failed(error: Exception, fed: Mapping[str, object], taken: Sequence[ort.
     text = _PREFIX.sub("", str(error))
     found = _NODE.search(text)
     op, name, reason = found.groups() if found else ("", "", text)
-    reason = visible_line(_PLACE.sub("", reason).strip()).rstrip(".")
-    where = f"{op} node '{visible_line(name)}'" if op else "the model"
+    reason = visible_line(_CONDITION.sub("", _PLACE.sub("", reason)).strip()).rstrip(".")
+    where = f"{op} node '{visible_line(name.removesuffix('_nchwc'))}'" if op else "the model"
     given = ", ".join(f"'{n.name}' {_spelled(fed[n.name])}" for n in taken if n.name in fed)
     if _MEMORY.search(reason):
         way_out = "give fewer samples, or a smaller memory_budget or internal_batch_size"
