@@ -85,6 +85,8 @@ def normalize(
     if float32 and passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
         notes.append("computed in float32 (the model is stored in a half-precision type)")
     _infer_undeclared(model)
+    while passes.TrimCeilPools()(model).modified:
+        infer_shapes(model)
     if passes.Decompose()(model).modified:
         infer_shapes(model)
     if passes.Dequantize()(model).modified:

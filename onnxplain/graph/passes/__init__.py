@@ -22,6 +22,7 @@ from onnxplain.graph.passes.retype import Retype
 from onnxplain.graph.passes.sequences_to_tensors import SequencesToTensors
 from onnxplain.graph.passes.split_batchnorm import SplitBatchNorm
 from onnxplain.graph.passes.split_bias import SplitBias
+from onnxplain.graph.passes.trim_ceil_pools import TrimCeilPools
 
 __all__ = [
     "MIN_OPSET",
@@ -45,6 +46,7 @@ __all__ = [
     "SequencesToTensors",
     "SplitBatchNorm",
     "SplitBias",
+    "TrimCeilPools",
     "check_functions",
     "claim_contrib",
     "expand_functions",
