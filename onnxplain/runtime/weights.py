@@ -59,6 +59,7 @@ class WeightStore:
             A program of the caller's own; its initializers are replaced by stubs.
         """
         shared: dict[str, Weight] = {}
+        _drop_unused(model.graph)
         for name, value in model.graph.initializers.items():
             tensor = value.const_value
             if tensor is None or tensor.nbytes <= _SMALL_BYTES:
@@ -95,6 +96,17 @@ class WeightStore:
             self._alike[key] = made
             self._held[id(tensor)] = made
             return made
+
+
+def _drop_unused(graph: ir.Graph) -> None:
+    """Remove weights that no node of the graph reads: onnxruntime drops them, and then does not find them.
+
+    That a value has users says too little; they may be in a body that was taken out of the graph.
+    """
+    used = {i for node in graph.all_nodes() for i in node.inputs} | set(graph.outputs)
+    used |= {o for body in graph.subgraphs() for o in body.outputs}
+    for name in [k for k, v in graph.initializers.items() if v not in used]:
+        del graph.initializers[name]
 
 
 def _glance(array: Array) -> tuple[str, tuple[int, ...], bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
@@ -230,3 +231,18 @@ def test_question_keys_the_cache() -> None:
     assert first == second
     assert hash(first) == hash(second)
     assert first != programs_module.Question("y", ("x",))
+
+
+def test_weights_that_only_a_detached_node_reads(models) -> None:
+    """A body that was taken out of the graph still counts as a user of what it read."""
+    model = load(
+        models.make(
+            "m (float[N, 3] x) => (float[N, 2] y) { y = MatMul(x, w) }",
+            w=models.random(3, 2),
+            big=models.random(64, 64),
+        )
+    )
+    gone = ir.node("Relu", [model.graph.initializers["big"]])
+    executable = Executable(model, WeightStore(), "cpu")
+    assert gone.inputs[0] is not None
+    assert executable.run({"x": np.ones((1, 3), np.float32)})["y"].shape == (1, 2)
