@@ -21,8 +21,7 @@ from onnxplain.graph.measured import compared_ranges
 
 __all__ = ["copy_forward", "is_boundary", "marked_pairs"]
 
-#: Metadata key of the marks: a name that both nodes share, and which of the two it is.
-_MARK = "onnxplain.twin"
+#: Which of the two a node is; its mark is a name that both share, and this.
 _SIDES = ("input", "reference")
 
 #: What they say depends on shapes only, and both copies have the same.
@@ -81,7 +80,7 @@ def marked_pairs(graph: ir.Graph) -> dict[ir.Value, ir.Value]:
     """Find what the values of a body's first copy are in the second, by the marks of their nodes."""
     sides: dict[str, dict[str, ir.Node]] = {}
     for node in graph:
-        mark = node.metadata_props.get(_MARK)
+        mark = node.metadata_props.get(facts.TWIN_KEY)
         if mark is not None:
             name, _, side = mark.rpartition("/")
             sides.setdefault(name, {})[side] = node
@@ -95,13 +94,13 @@ def marked_pairs(graph: ir.Graph) -> dict[ir.Value, ir.Value]:
 
 def is_boundary(node: ir.Node) -> bool:
     """Tell whether a node stands where values go into a body, or come out of one."""
-    return node.op_type == "Identity" and _MARK in node.metadata_props
+    return node.op_type == "Identity" and facts.TWIN_KEY in node.metadata_props
 
 
 def _mark(op: Emitter, node: ir.Node, copy: ir.Node) -> None:
     name = op.fresh("twin")
     for one, side in zip((node, copy), _SIDES, strict=True):
-        one.metadata_props[_MARK] = f"{name}/{side}"
+        one.metadata_props[facts.TWIN_KEY] = f"{name}/{side}"
 
 
 def _boundary(op: Emitter, value: ir.Value, copy: ir.Value) -> tuple[ir.Value, ir.Value]:

@@ -14,6 +14,7 @@ __all__ = [
     "GRADIENT_KEY",
     "RANGE_KEY",
     "REASON_KEY",
+    "TWIN_KEY",
     "WRITTEN_KEY",
     "Dim",
     "attr",
@@ -39,6 +40,9 @@ GRADIENT_KEY = "onnxplain.gradient"
 
 #: Metadata key of nodes that find the range by which a whole tensor is quantised.
 RANGE_KEY = "onnxplain.range"
+
+#: Metadata key of the nodes of bodies that compute the same for an input and a reference.
+TWIN_KEY = "onnxplain.twin"
 
 #: Metadata key by which a pass says why it could not write a node out.
 REASON_KEY = "onnxplain.reason"

@@ -186,6 +186,9 @@ def _forget_marks(model: ir.Model) -> None:
     functions = (node for function in model.functions.values() for node in function.all_nodes())
     for node in (*model.graph.all_nodes(), *functions):
         node.metadata_props.pop(facts.WRITTEN_KEY, None)
+        node.metadata_props.pop(facts.TWIN_KEY, None)
+        if node.metadata_props.get(facts.GRADIENT_KEY) in passes.MARKS:
+            del node.metadata_props[facts.GRADIENT_KEY]
 
 
 def _forget_negative_dims(graph: ir.Graph) -> None:

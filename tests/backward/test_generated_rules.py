@@ -33,8 +33,7 @@ from onnxplain.backward.reference import add_reference, reference_of
 from onnxplain.backward.registry import Category, lookup, registered
 from onnxplain.backward.rules.guided import RECTIFIERS
 from onnxplain.errors import NotExplainableError, UnsupportedRuleError
-from onnxplain.graph.measured import MEASURED
-from onnxplain.graph.passes.mark_steps import STEPS
+from onnxplain.graph.passes import MARKS
 from onnxplain.runtime.programs import lower
 
 if TYPE_CHECKING:
@@ -428,11 +427,10 @@ def test_every_operator_with_a_gradient_has_a_case() -> None:
         rows = [lookup(n) for n in case.problem.forward.model.graph.all_nodes()]
         seen |= {(r.domain, r.op_type) for r in rows if r is not None}
     stops = (Category.ZERO, Category.NONDIFFERENTIABLE)
-    jumps = {*STEPS.values(), MEASURED, "switch"}  # marks of DeepLIFT alone: test_deeplift_steps.py
     unseen = [
         r.op_type
         for r in registered()
-        if r.category not in stops and (r.domain, r.op_type) not in seen and r.op_type not in jumps
+        if r.category not in stops and (r.domain, r.op_type) not in seen and r.op_type not in MARKS
     ]
     assert sorted(unseen) == sorted(UNSEEN)
 

@@ -136,3 +136,16 @@ def test_a_range_that_is_used_otherwise_is_followed(models) -> None:
     explainer = ox.Explainer(model)
     here, there = (float(explainer.predict(v)["y"][0, 0]) for v in (x, start))
     np.testing.assert_allclose(found.values.sum(), here - there, rtol=1e-4)
+
+
+def test_an_exported_file_has_the_gradients_of_its_model(models, quantized, tmp_path) -> None:
+    """The marks that DeepLIFT leaves on a model's nodes are nobody else's."""
+    model = quantized("mlp", "dynamic")
+    made = ox.export(model, tmp_path / "made.onnx", method="deep_lift")
+    x = models.random(1, 5)
+    plain = ox.explain(model, x, 1, method="saliency").values
+    assert plain.any()
+    again = ox.Explainer(str(made.path))(
+        {"x": x, "target": np.array([[0, 1]])}, target=1, method="saliency", wrt="x", output="y"
+    )
+    np.testing.assert_allclose(again.values, plain, rtol=1e-5, atol=1e-6)

@@ -13,7 +13,7 @@ from onnxplain.graph.passes.fold_pad import FoldPad
 from onnxplain.graph.passes.hoist_loop_constants import HoistLoopConstants
 from onnxplain.graph.passes.inline_constant_if import InlineConstantIf
 from onnxplain.graph.passes.inline_functions import InlineFunctions, check_functions
-from onnxplain.graph.passes.mark_steps import MarkSteps
+from onnxplain.graph.passes.mark_steps import MARKS, MarkSteps
 from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.name_casts import NameCasts
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
@@ -25,6 +25,7 @@ from onnxplain.graph.passes.split_bias import SplitBias
 from onnxplain.graph.passes.trim_ceil_pools import TrimCeilPools
 
 __all__ = [
+    "MARKS",
     "MIN_OPSET",
     "Decompose",
     "DecomposeRecurrent",

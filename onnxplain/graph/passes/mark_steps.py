@@ -13,7 +13,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.measured import MEASURED, measured_ranges
 from onnxplain.graph.passes.node_pass import NodePass
 
-__all__ = ["STEPS", "MarkSteps"]
+__all__ = ["MARKS", "STEPS", "MarkSteps"]
 
 #: By operator: the gradient that it is given.
 STEPS: dict[str, str] = {
@@ -23,6 +23,8 @@ STEPS: dict[str, str] = {
                     "truth"),
     "Cast": "number",
 }  # fmt: skip
+#: All marks that are for walks along differences alone.
+MARKS = frozenset({*STEPS.values(), MEASURED, "switch"})
 #: What a range is measured by (see :mod:`onnxplain.graph.quantized.arithmetic`).
 _MEASURES = frozenset({"ReduceMax", "ReduceMin"})
 
