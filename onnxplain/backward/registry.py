@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import onnx_ir as ir
@@ -110,6 +111,8 @@ class OperatorRule:
         Why there is no gradient, for non-differentiable operators.
     collective
         In place of ``vjp``: the gradients of inputs and captured values, all at once.
+    moves
+        Says of a node whether its attributes make it one that merely moves values.
     """
 
     op_type: str
@@ -122,6 +125,12 @@ class OperatorRule:
     wrt: tuple[int, ...] = (0,)
     reason: str = ""
     collective: CollectiveFunction | None = None
+    moves: Callable[[ir.Node], bool] | None = None
+
+    @cached_property
+    def moving(self) -> OperatorRule:
+        """The row of nodes that merely move values."""
+        return replace(self, category=Category.STRUCTURAL)
 
 
 _TABLE: dict[tuple[str, str], OperatorRule] = {}
@@ -144,7 +153,8 @@ def lookup(node: ir.Node | NodeView) -> OperatorRule | None:
     if named is not None:
         return _TABLE[GRADIENT_KEY, named]
     domain = "" if source.domain == "ai.onnx" else source.domain
-    return _TABLE.get((domain, source.op_type))
+    row = _TABLE.get((domain, source.op_type))
+    return row.moving if row is not None and row.moves is not None and row.moves(source) else row
 
 
 def registered() -> Iterable[OperatorRule]:
@@ -172,13 +182,13 @@ def gradient(
     all_outputs: bool = False,
     any_type: bool = False,
     wrt: Sequence[int] = (0,),
+    moves: Callable[[ir.Node], bool] | None = None,
 ) -> Callable[[BackwardFunction], BackwardFunction]:
     """Register the decorated function as an operator's gradient."""
 
     def register(function: BackwardFunction) -> BackwardFunction:
-        _register(
-            OperatorRule(op_type, category, function, domain, broadcasts, all_outputs, any_type, tuple(wrt))
-        )
+        row = OperatorRule(op_type, category, function, domain, broadcasts, all_outputs, any_type, tuple(wrt))
+        _register(replace(row, moves=moves))
         return function
 
     return register

@@ -1,4 +1,8 @@
-"""Resize: linear along each axis, so its gradient is a product with each axis' transposed matrix."""
+"""Resize: linear along each axis, so its gradient is a product with each axis' transposed matrix.
+
+With ``nearest`` it copies values, or leaves some out: relevance goes back the way it came, also to
+activations that are 0.  The other modes are averages, and share like average pooling.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,12 @@ from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
 
 
-@gradient("Resize", Category.LINEAR)
+def _copies(node: ir.Node) -> bool:
+    """Tell a resize of which every output is one of the inputs."""
+    return facts.attr(node, "mode", "nearest") == "nearest"
+
+
+@gradient("Resize", Category.LINEAR, moves=_copies)
 def resize(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Apply each resized axis' matrix, transposed; whole-number nearest enlargement sums blocks."""
     rank = node.rank()
