@@ -122,6 +122,7 @@ class Explainer:
         self.notes = normal.notes
         self.memory_budget = memory_budget
         self._memory = MemoryModel(normal.model)
+        self._dependent: dict[tuple[str, str], bool] = {}
         self._fixed: Cache[Explainer] = Cache(_MOST_SHAPES, 0, lambda _: 0)
         self._batching = Batching(normal.model, self.inputs)
         self._programs = Programs(normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32)
@@ -269,7 +270,7 @@ class Explainer:
         )
         arrays = check_inputs(inputs, self.inputs)
         name = choose_output(self.outputs, output)
-        infos = choose_explained(self.inputs, wrt, partial(depends, self._normal, name))
+        infos = choose_explained(self.inputs, wrt, partial(self._depends, name))
         samples = self._samples(arrays, infos, (name,), batch_axes)
         entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
         question = Question(name, entries, through_softmax=through_softmax)
@@ -332,6 +333,13 @@ class Explainer:
             notes=self._notes(name, through_softmax, layout, infos),
             extras=found.extras,
         )
+
+    def _depends(self, output: str, info: InputInfo) -> bool:
+        """Tell whether an output depends differentiably on an input; found out once."""
+        key = output, info.name
+        if key not in self._dependent:
+            self._dependent[key] = depends(self._normal, output, info)
+        return self._dependent[key]
 
     def _samples(
         self,

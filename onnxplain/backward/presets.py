@@ -37,6 +37,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,12 @@ PRESETS: dict[str, Callable[..., Composite]] = {
 }
 
 
+@cache
+def _plain(name: str) -> Composite:
+    """Return a preset with its defaults, made once."""
+    return with_bias(PRESETS[name](), None)
+
+
 def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composite:
     """Return a composite by name, or from a file.
 
@@ -104,6 +111,8 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
     MethodError
         If there is none of that name, it does not take an option, or the file says what makes no sense.
     """
+    if not options and isinstance(name, str) and name in PRESETS:
+        return _plain(name)
     bias = options.pop("bias", None)
     if isinstance(name, Composite):
         _refuse_options(f"composite '{name.name}' is complete", options)

@@ -13,12 +13,16 @@ __all__ = ["first", "join", "laid_out", "rows"]
 
 def first(array: Array, axis: int | None) -> Array:
     """Bring the batch axis to the front; an array without one becomes a batch of one."""
+    if axis == 0:
+        return array
     moved: Array = array[None] if axis is None else np.moveaxis(array, axis, 0)
     return moved
 
 
 def laid_out(array: Array, axis: int | None) -> Array:
     """Undo :func:`first`: bring rows into the layout of the model."""
+    if axis == 0:
+        return array
     laid: Array = array[0] if axis is None else np.moveaxis(array, 0, axis)
     return laid
 
