@@ -258,5 +258,6 @@ def test_loading_what_is_no_result(tmp_path) -> None:
     np.savez(tmp_path / "almost.npz", meta="{}", **{"some/thing": X})
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:-30])
-    for name in ("array.npy", "other.npz", "almost.npz", "text.npz", "cut.npz", "gone.npz"):
+    for name in ("array.npy", "other.npz", "almost.npz", "text.npz", "cut.npz"):
         refused(lambda n=name: ox.Attribution.load(tmp_path / n), DataInput, name, "Attribution.save")
+    refused(lambda: ox.Attribution.load(tmp_path / "gone.npz"), DataInput, "no file", "gone.npz")

@@ -48,6 +48,7 @@ from onnxplain.backward.bias import with_bias
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.rules import guided
 from onnxplain.backward.rules.base import GRADIENT
+from onnxplain.backward.rules.same_code import same_code
 from onnxplain.errors import MethodError
 
 __all__ = ["PRESETS", "preset"]
@@ -139,7 +140,7 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
         raise MethodError(
             f"bias is {bias!r}, but zero_params leaves biases out (bias='drop'); give one of the two"
         )
-    return with_bias(make(**options), bias)
+    return with_bias(make(**{key: same_code(value) for key, value in options.items()}), bias)
 
 
 def _refuse_options(why: str, options: dict[str, Any]) -> None:

@@ -175,7 +175,7 @@ def test_the_same_explanation_as_the_composite_in_python(models, tmp_path) -> No
     assert [row[2] for row in found.rule_table if row[1] in ("Conv", "Gemm")] == [
         "zbox", "gamma(0.5)", "epsilon", "epsilon",
     ]  # fmt: skip
-    assert len(explainer._programs._programs) == 1
+    assert len(explainer._programs) == 1
 
 
 def test_biases_in_files(tmp_path) -> None:
