@@ -13,12 +13,10 @@ import numpy as np
 from onnxplain._types import ArrayLike, Arrays
 from onnxplain.attribution import Attribution
 from onnxplain.backward.program import Question, explained_value
-from onnxplain.baselines import find_baselines, refuse_unused
+from onnxplain.baselines import find_baselines
 from onnxplain.batching import Batching, one_sample
 from onnxplain.errors import (
-    MethodError,
     NotExplainableError,
-    NotFiniteError,
     OnnxplainError,
     UnsupportedOperatorError,
     UnsupportedRuleError,
@@ -37,17 +35,18 @@ from onnxplain.inputs import (
     choose_output,
     is_predicted,
 )
-from onnxplain.layout import Layout
 from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
-from onnxplain.methods.problem import Call, Problem, not_finite
+from onnxplain.methods.problem import Call, Problem
 from onnxplain.options import Bytes, Count, check_option
+from onnxplain.outcome import confirm, notes_on, refuse_not_finite
 from onnxplain.reading import depends, read
+from onnxplain.request import Request
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
 from onnxplain.runtime.programs import Programs
-from onnxplain.samples import Samples, confirm, find_samples
+from onnxplain.samples import Samples, find_samples
 from onnxplain.specialised import leaves_ranks_open, specialised
 
 __all__ = ["Explainer", "explain"]
@@ -216,18 +215,18 @@ class Explainer:
             If NaN or infinite numbers come out, although the inputs are finite.
         """
         chosen = make_method(method, **parameters)
-        options: dict[str, Any] = {
-            "baselines": baselines, "output": output, "wrt": wrt, "through_softmax": through_softmax,
-            "batch_axes": batch_axes, "internal_batch_size": internal_batch_size, "progress": progress,
-        }  # fmt: skip
+        request = Request(
+            inputs, target, chosen, baselines, output, wrt, through_softmax, batch_axes, internal_batch_size,
+            progress,
+        ).checked()  # fmt: skip
         try:
-            return self._explain(inputs, target, chosen, **options)
+            return self._explain(request)
         except (UnsupportedOperatorError, UnsupportedRuleError, NotExplainableError) as error:
             inner = self._at_shapes(inputs)
             if inner is None:
                 raise
             try:
-                found = inner._explain(inputs, target, chosen, **options)
+                found = inner._explain(request)
             except OnnxplainError:
                 raise error from None
         return replace(found, notes=(*found.notes, "the graph was written anew for inputs of these shapes"))
@@ -247,46 +246,28 @@ class Explainer:
 
         return self._fixed.get(tuple(sorted(shapes.items())), make)
 
-    def _explain(
-        self,
-        inputs: ArrayLike,
-        target: Any,
-        chosen: Method,
-        *,
-        baselines: ArrayLike | float | None,
-        output: str | None,
-        wrt: str | Sequence[str] | None,
-        through_softmax: bool,
-        batch_axes: int | Mapping[str, int | None] | None,
-        internal_batch_size: int | None,
-        progress: bool,
-    ) -> Attribution:
+    def _explain(self, request: Request) -> Attribution:
         """Explain a batch by the graph as it was read."""
-        refuse_unused(baselines, chosen)
-        through_softmax = check_option("through_softmax", through_softmax, bool)
-        progress = check_option("progress", progress, bool)
-        internal_batch_size = check_option(
-            "internal_batch_size", internal_batch_size, Count | None, MethodError
-        )
-        arrays = check_inputs(inputs, self.inputs)
-        name = choose_output(self.outputs, output)
-        infos = choose_explained(self.inputs, wrt, partial(self._depends, name))
-        samples = self._samples(arrays, infos, (name,), batch_axes)
+        chosen = request.method
+        arrays = check_inputs(request.inputs, self.inputs)
+        name = choose_output(self.outputs, request.output)
+        infos = choose_explained(self.inputs, request.wrt, partial(self._depends, name))
+        samples = self._samples(arrays, infos, (name,), request.batch_axes)
         entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
-        question = Question(name, entries, through_softmax=through_softmax)
+        question = Question(name, entries, through_softmax=request.through_softmax)
         self._programs.check(chosen.question(question))
         about, predictions = samples.output(name), None
-        if about is None or not isinstance(chosen, OnePass) or is_predicted(target):
+        if about is None or not isinstance(chosen, OnePass) or is_predicted(request.target):
             predictions = samples.values(tuple(o.name for o in self.outputs))[name]
             about = samples.output(name)
             assert about is not None
         rows = None if predictions is None else about.rows(predictions)
-        found_target = check_target(target, samples.n, about.shape, rows, name, samples.layout.mixed)
+        found_target = check_target(request.target, samples.n, about.shape, rows, name, samples.layout.mixed)
         question = replace(question, target_axes=found_target.shape[1], output_axis=about.axis)
         self._programs.program(chosen.question(question))
         features, samples = samples.features()
         layout, many = samples.layout, chosen.takes_distribution
-        starts = find_baselines(baselines, infos, arrays, features, layout, samples.values, many=many)
+        starts = find_baselines(request.baselines, infos, arrays, features, layout, samples.values, many=many)
         twice = chosen.question(question).composite.reference  # the activations of the reference too
         budget = self.memory_budget // 2 if twice else self.memory_budget
         call = Call(
@@ -295,25 +276,21 @@ class Explainer:
             found_target,
             {k: v for k, v in arrays.items() if k not in features},
             layout.axes,
-            layout.exact or self._batch_size(internal_batch_size, samples, features, budget),
+            layout.exact or self._batch_size(request.internal_batch_size, samples, features, budget),
             layout.exact,
             about.axis,
-            progress,
+            request.progress,
             with_predictions=predictions is None,
         )
         numbers = np.arange(samples.n)
         problem = Problem(call, features, numbers, *(({}, starts) if many else (starts,)))
         found = chosen.attribute(problem)
-        _refuse_not_finite(features, found.values)
+        refuse_not_finite(features, found.values)
         if predictions is None:
             predictions = np.asarray(found.predictions)
             if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
                 samples.values((name,))
-                return self._explain(
-                    inputs, target, chosen, baselines=baselines, output=output, wrt=wrt,
-                    through_softmax=through_softmax, batch_axes=batch_axes,
-                    internal_batch_size=internal_batch_size, progress=progress,
-                )  # fmt: skip
+                return self._explain(request)
         explained = explained_value(self._normal, question)
         if explained == name:
             confirm(found.score, about.rows(predictions), found_target, name)
@@ -330,7 +307,7 @@ class Explainer:
             method=repr(chosen),
             output=(name, explained),
             rule_table=tuple(row for table in call.rule_tables for row in table),
-            notes=self._notes(name, through_softmax, layout, infos),
+            notes=(*self._notes(name, request.through_softmax), *notes_on(layout, infos)),
             extras=found.extras,
         )
 
@@ -360,35 +337,11 @@ class Explainer:
         inputs = {k: layout.axes[k] for k in samples.arrays}
         return self._memory.batch_size(one_sample(samples.shapes, inputs), budget)
 
-    def _notes(
-        self, output: str, through: bool, layout: Layout, infos: Sequence[InputInfo]
-    ) -> tuple[str, ...]:
-        notes = list(self.notes)
+    def _notes(self, output: str, through: bool) -> tuple[str, ...]:
         value = next(v for v in self._normal.model.graph.outputs if v.name == output)
-        if before_softmax(value) is not None and not through:
-            notes.append("the score before the closing Softmax is explained")
-        if layout.mixed is not None:
-            notes.append(
-                f"the arrays are one sample, run whole: {layout.mixed}; where you know better, say "
-                "batch_axes="
-            )
-        if layout.alone is not None:
-            notes.append(f"samples are run one by one, since their company would change them: {layout.alone}")
-        elif layout.exact is not None:
-            how = "one by one" if layout.exact == 1 else f"in batches of exactly {layout.exact}"
-            notes.append(f"the model works for a fixed number of samples at once, so they are run {how}")
-        notes += [
-            f"input '{i.name}' holds tokens and is explained at its embedding" for i in infos if i.token
-        ]
-        return tuple(notes)
-
-
-def _refuse_not_finite(features: Arrays, values: Arrays) -> None:
-    """Refuse sums of finite walks that are none themselves."""
-    for name, array in values.items():
-        bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
-        if bad.any() and np.isfinite(features[name]).all():
-            raise NotFiniteError(not_finite(int(np.argmax(bad)), None))
+        if before_softmax(value) is None or through:
+            return self.notes
+        return (*self.notes, "the score before the closing Softmax is explained")
 
 
 def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options: Any) -> Attribution:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
+from onnxplain._types import Array, Arrays, Shape
 from onnxplain.batch_check import given_axes, seen_axes
 from onnxplain.batching import Batching, SampleOutput, one_sample
 from onnxplain.errors import DataInputError, NotExplainableError
@@ -17,7 +17,7 @@ from onnxplain.graph.interface import InputInfo
 from onnxplain.layout import Layout
 from onnxplain.runtime import axes as moved
 
-__all__ = ["Samples", "confirm", "find_samples"]
+__all__ = ["Samples", "find_samples"]
 
 #: Computes outputs or inner values of the model.
 Run = Callable[[tuple[str, ...], Arrays], Arrays]
@@ -202,36 +202,3 @@ def find_samples(
         names = [*outputs] + [e for i in infos for e in i.entries if e not in arrays]
         inner = seen_axes(arrays, layout, names, run, found)
     return Samples(arrays, infos, replace(layout, inner=inner), batching, run, positions)
-
-
-def confirm(score: FloatArray, predictions: Array, target: IntArray, output: str) -> None:
-    """Check that the explained scores are the predictions at the target.
-
-    Parameters
-    ----------
-    score
-        (N,).
-    predictions
-        (N, ...), batch axis first.
-    target
-        (N, k).
-    output
-        Name, for the message.
-
-    Raises
-    ------
-    NotExplainableError
-        If they are not.
-    """
-    n = len(score)
-    index = (np.arange(n), *target.T) if target.shape[1] else slice(None)
-    expected = predictions[index].reshape(n).astype(np.float64)
-    scale = float(np.abs(predictions).max(initial=0.0))
-    wrong = ~np.isclose(score, expected, rtol=1e-2, atol=1e-3 * scale, equal_nan=True)
-    if wrong.any():
-        k = int(np.argmax(wrong))
-        raise NotExplainableError(
-            f"the score that was walked back from, {score[k]:.6g}, is not the prediction of sample {k} at "
-            f"the target, {expected[k]:.6g} (output '{output}'): a fault of onnxplain; please report it with "
-            "the model, and explain one sample at a time meanwhile"
-        )

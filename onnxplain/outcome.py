@@ -1,0 +1,76 @@
+"""What goes with a result: checks that it is one, and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray, IntArray
+from onnxplain.errors import NotExplainableError, NotFiniteError
+from onnxplain.graph.interface import InputInfo
+from onnxplain.layout import Layout
+from onnxplain.methods.problem import not_finite
+
+__all__ = ["confirm", "notes_on", "refuse_not_finite"]
+
+
+def notes_on(layout: Layout, infos: Sequence[InputInfo]) -> Iterator[str]:
+    """Say what a person may want to know of how samples were found, run and explained."""
+    if layout.mixed is not None:
+        yield f"the arrays are one sample, run whole: {layout.mixed}; where you know better, say batch_axes="
+    if layout.alone is not None:
+        yield f"samples are run one by one, since their company would change them: {layout.alone}"
+    elif layout.exact is not None:
+        how = "one by one" if layout.exact == 1 else f"in batches of exactly {layout.exact}"
+        yield f"the model works for a fixed number of samples at once, so they are run {how}"
+    for info in infos:
+        if info.token:
+            yield f"input '{info.name}' holds tokens and is explained at its embedding"
+
+
+def refuse_not_finite(features: Arrays, values: Arrays) -> None:
+    """Refuse sums of finite walks that are none themselves.
+
+    Raises
+    ------
+    NotFiniteError
+        Naming the sample.
+    """
+    for name, array in values.items():
+        bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
+        if bad.any() and np.isfinite(features[name]).all():
+            raise NotFiniteError(not_finite(int(np.argmax(bad)), None))
+
+
+def confirm(score: FloatArray, predictions: Array, target: IntArray, output: str) -> None:
+    """Check that the explained scores are the predictions at the target.
+
+    Parameters
+    ----------
+    score
+        (N,).
+    predictions
+        (N, ...), batch axis first.
+    target
+        (N, k).
+    output
+        Name, for the message.
+
+    Raises
+    ------
+    NotExplainableError
+        If they are not.
+    """
+    n = len(score)
+    index = (np.arange(n), *target.T) if target.shape[1] else slice(None)
+    expected = predictions[index].reshape(n).astype(np.float64)
+    scale = float(np.abs(predictions).max(initial=0.0))
+    wrong = ~np.isclose(score, expected, rtol=1e-2, atol=1e-3 * scale, equal_nan=True)
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        raise NotExplainableError(
+            f"the score that was walked back from, {score[k]:.6g}, is not the prediction of sample {k} at "
+            f"the target, {expected[k]:.6g} (output '{output}'): a fault of onnxplain; please report it with "
+            "the model, and explain one sample at a time meanwhile"
+        )

@@ -1,0 +1,48 @@
+"""What a call asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from onnxplain._types import ArrayLike
+from onnxplain.baselines import refuse_unused
+from onnxplain.errors import MethodError
+from onnxplain.methods import Method
+from onnxplain.options import Count, check_option
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of one call, as :meth:`onnxplain.Explainer.__call__` describes them."""
+
+    inputs: ArrayLike
+    target: Any
+    method: Method
+    baselines: ArrayLike | float | None
+    output: str | None
+    wrt: str | Sequence[str] | None
+    through_softmax: bool
+    batch_axes: int | Mapping[str, int | None] | None
+    internal_batch_size: int | None
+    progress: bool
+
+    def checked(self) -> Request:
+        """Check what can be checked without the model.
+
+        Raises
+        ------
+        OptionError, DataInputError
+            If an option is not what it may be, or the method has no use for baselines.
+        """
+        refuse_unused(self.baselines, self.method)
+        size = check_option("internal_batch_size", self.internal_batch_size, Count | None, MethodError)
+        return replace(
+            self,
+            through_softmax=check_option("through_softmax", self.through_softmax, bool),
+            progress=check_option("progress", self.progress, bool),
+            internal_batch_size=size,
+        )
