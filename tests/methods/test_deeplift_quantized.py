@@ -146,6 +146,6 @@ def test_an_exported_file_has_the_gradients_of_its_model(models, quantized, tmp_
     plain = ox.explain(model, x, 1, method="saliency").values
     assert plain.any()
     again = ox.Explainer(str(made.path))(
-        {"x": x, "target": np.array([[0, 1]])}, target=1, method="saliency", wrt="x", output="y"
+        {"x": x, "target": np.array([1])}, target=1, method="saliency", wrt="x", output="y"
     )
     np.testing.assert_allclose(again.values, plain, rtol=1e-5, atol=1e-6)
