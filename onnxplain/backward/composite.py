@@ -19,6 +19,7 @@ from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError
 from onnxplain.graph import facts
 from onnxplain.graph.gates import signal
 from onnxplain.graph.regions import regions
+from onnxplain.graph.written_norms import WrittenNorm, written_norms
 from onnxplain.text import visible_line
 
 __all__ = ["Composite", "Match", "RuleTable"]
@@ -192,7 +193,10 @@ class Composite:
                 f"composite '{self.name}' is for networks with {' or '.join(self.needs)}, and there is none "
                 "between the output and the input; use a gradient method (saliency, integrated_gradients)"
             )
-        places = find_places(nodes, reached, pieces, span)
+        norms = self._norms(graph, outputs, wrt, pieces, span)
+        pieces |= {node: norm.source for node, norm in norms.items()}
+        nodes = _without_interiors(nodes, outputs, reached, pieces)
+        places = find_places(nodes, reached, pieces, span, norms)
         chosen = {node: self._choose(places[node]) for node in nodes if not _has_bodies(node)}
         silent = _silent_where_zero(nodes, chosen, pieces, outputs)
         users = _users(nodes, pieces)
@@ -209,9 +213,10 @@ class Composite:
             binding = Binding(
                 node,
                 active_inputs(node, reached),
-                pieces.get(node),
+                None if node in norms else pieces.get(node),
                 signal(node, reached),
                 _rectified(node, users, chosen, silent, outputs),
+                norms.get(node),
             )
             function = rule.bind(binding)
             if function is not None:
@@ -241,10 +246,34 @@ class Composite:
         pieces = _free_of(wrt, regions(nodes, smooth)) if self.regions else {}
         return _without_interiors(nodes, outputs, reached, pieces), reached, pieces
 
+    def _norms(
+        self,
+        graph: ir.Graph,
+        outputs: Sequence[ir.Value],
+        wrt: Sequence[ir.Value],
+        pieces: Mapping[ir.Node, ir.Value],
+        span: Span,
+    ) -> dict[ir.Node, WrittenNorm]:
+        """Find the normalisations that are written out and that have a rule that takes each for one node."""
+        if not self.regions:
+            return {}
+        nodes, reached = engine.path(graph, outputs, wrt)
+        found = written_norms(nodes, reached, {*outputs, *wrt})
+        sources = _free_of(wrt, {node: norm.source for node, norm in found.items() if node not in pieces})
+        places = find_places([n for n in nodes if n in sources], reached, sources, span, sources)
+        return {
+            node: found[node]
+            for node, place in places.items()
+            if getattr(self._first_match(place), "takes_written_norms", False)
+        }
+
+    def _first_match(self, place: Place) -> Rule | None:
+        return next((rule for match, rule in self.rules if match(place)), None)
+
     def _choose(self, place: Place) -> Rule:
-        for match, rule in self.rules:
-            if match(place):
-                return rule
+        rule = self._first_match(place)
+        if rule is not None:
+            return rule
         raise UnsupportedRuleError(
             f"composite '{self.name}' has no rule for {facts.node_label(place.node)}; use a gradient method "
             "(saliency, integrated_gradients), or pass a Composite that names a rule for it"

@@ -112,7 +112,9 @@ def deep_lift_rescale(eps: float | None = None) -> Composite:
 def deep_lift_reveal_cancel(eps: float | None = None) -> Composite:
     """DeepLIFT, RevealCancel."""
     rescale = deep_lift_rescale(eps)
+    norms = reveal_cancel.WholeNorm(rescale, reveal_cancel.Signed(deeplift.Rescale(eps)))
     pairs: _Pairs = (
+        (Match(categories=(Category.NORMALIZATION,)), norms),
         (Match(categories=(Category.ELEMENTWISE,)), reveal_cancel.RevealCancel(eps)),
         (Match(ops=("Clip", "Round"), predicate=_is_quantized), reveal_cancel.RevealCancel(eps)),
         *((match, reveal_cancel.Signed(rule)) for match, rule in rescale.rules),

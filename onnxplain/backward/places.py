@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -93,6 +93,7 @@ def find_places(
     reached: set[ir.Value],
     regions: Mapping[ir.Node, ir.Value],
     span: Span = WHOLE,
+    norms: Collection[ir.Node] = (),
 ) -> dict[ir.Node, Place]:
     """Say where each node of a path stands.
 
@@ -101,9 +102,12 @@ def find_places(
     nodes, reached
         The path, as :func:`~onnxplain.backward.engine.path` returns it.
     regions
-        Nodes that close a piece which is one elementwise function, and the value that it is a function of.
+        Nodes that close a piece which is one elementwise function, or a normalisation, and the value that it
+        is a function of.
     span
         Which part of the model the graph is.
+    norms
+        Those that close a normalisation.
     """
     layers = {
         n for n in nodes if n not in regions and n.op_type in _LAYERS and len(active_inputs(n, reached)) == 1
@@ -120,14 +124,22 @@ def find_places(
         depth = behind / max(behind + after[node], 1)
         places[node] = Place(
             node,
-            Category.ELEMENTWISE if node in regions else row.category,
+            _category(node, row.category, regions, norms),
             node in layers,
             counts and span.first and not before[node],
             counts and span.last and not after[node],
             span.low + (span.high - span.low) * depth,
-            regions.get(node),
+            None if node in norms else regions.get(node),
         )
     return places
+
+
+def _category(
+    node: ir.Node, own: Category, regions: Collection[ir.Node], norms: Collection[ir.Node]
+) -> Category:
+    if node in norms:
+        return Category.NORMALIZATION
+    return Category.ELEMENTWISE if node in regions else own
 
 
 def _holds_layers(node: ir.Node) -> bool:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 
-__all__ = ["signal"]
+__all__ = ["is_all", "signal"]
 
 _GATES = frozenset(["Sigmoid", "HardSigmoid", "Softmax"])
 #: They only move the elements of their first input.
@@ -27,7 +27,8 @@ def signal(node: ir.Node, reached: Set[ir.Value]) -> int | None:
 
     A gate is what comes out of Sigmoid, HardSigmoid, Softmax, or a Clip between constants that are not
     negative; perhaps moved, cast, scaled by what does not depend on the explained values, masked by Where, or
-    taken from one (``1 - gate``).
+    taken from one (``1 - gate``).  A product with an inverse (``x * rsqrt(v)``) is a quotient: its numerator
+    is the signal, as it is of a Div.
 
     Parameters
     ----------
@@ -47,8 +48,30 @@ def signal(node: ir.Node, reached: Set[ir.Value]) -> int | None:
     a, b = node.inputs
     if a is None or b is None or a not in reached or b not in reached:
         return None
+    divisors = _is(node, "Mul") and (_is_inverse(a, reached), _is_inverse(b, reached))
+    if divisors and divisors[0] != divisors[1]:
+        return divisors.index(False)
     gates = _is_gate(a, reached), _is_gate(b, reached)
     return None if gates[0] == gates[1] else gates.index(False)
+
+
+def _is_inverse(value: ir.Value, reached: Set[ir.Value]) -> bool:
+    """Tell whether a value is one over another: Reciprocal, a negative power, constant / v, their root."""
+    while True:
+        node = value.producer()
+        if node is None or value not in reached:
+            return False
+        if _is(node, "Reciprocal"):
+            return True
+        if _is(node, "Pow"):
+            power = _bound(node, 1)
+            return power is not None and power < 0
+        if _is(node, "Div") and node.inputs[0] not in reached:
+            return True
+        source = node.inputs[0] if _is(node, "Sqrt", *_MOVERS) else _scaled(node, reached)
+        if source is None:
+            return False
+        value = source
 
 
 def _is_gate(value: ir.Value, reached: Set[ir.Value]) -> bool:
@@ -91,19 +114,19 @@ def _complement(node: ir.Node, reached: Set[ir.Value]) -> ir.Value | None:
     """Return g if a node's output is ``1 - g``, written as a Sub or as the Add of a negated g."""
     a, b = node.inputs
     if node.op_type == "Sub":
-        return b if _is_all(a, 1) else None
+        return b if is_all(a, 1) else None
     other = _only(node.inputs, reached)
-    if other is None or not _is_all(a if other is b else b, 1):
+    if other is None or not is_all(a if other is b else b, 1):
         return None
     negated = other.producer()
     if _is(negated, "Neg"):
         return negated.inputs[0] if negated is not None else None
-    if negated is not None and _is(negated, "Mul") and any(_is_all(i, -1) for i in negated.inputs):
+    if negated is not None and _is(negated, "Mul") and any(is_all(i, -1) for i in negated.inputs):
         return _only(negated.inputs, reached)
     return None
 
 
-def _is_all(value: ir.Value | None, number: int) -> bool:
+def is_all(value: ir.Value | None, number: int) -> bool:
     """Tell whether a value certainly holds one number only, whatever its shape."""
     while value is not None:
         array = facts.constant(value)
@@ -112,14 +135,14 @@ def _is_all(value: ir.Value | None, number: int) -> bool:
         node = value.producer()
         if node is not None and _is(node, "ConstantOfShape"):
             content = node.attributes.get("value")
-            return content is not None and bool((content.as_tensor().numpy() == number).all())
+            return number == 0 if content is None else bool((content.as_tensor().numpy() == number).all())
         value = node.inputs[0] if node is not None and _is(node, *_MOVERS) else None
     return False
 
 
 def _bound(node: ir.Node, position: int) -> float | None:
     array = facts.constant(node.inputs[position]) if len(node.inputs) > position else None
-    return None if array is None else float(array)
+    return None if array is None or array.size != 1 else float(array.ravel()[0])
 
 
 def _only(values: Sequence[ir.Value | None], reached: Set[ir.Value]) -> ir.Value | None:

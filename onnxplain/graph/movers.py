@@ -18,7 +18,7 @@ from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.decomposition import whole
 
-__all__ = ["aligned", "axis_behind", "before", "collapsed", "varies_along"]
+__all__ = ["aligned", "axis_behind", "before", "collapsed", "runs", "varies_along"]
 
 
 def aligned(content: Array, value: ir.Value) -> Array | None:
@@ -111,7 +111,7 @@ def _axis_reshaped(node: ir.Node, axis: int) -> int | None:
     target = facts.constant(node.inputs[1])
     if inner is None or outer is None or target is None or facts.attr(node, "allowzero", 0):
         return None
-    for mine, theirs in _runs(inner, outer):
+    for mine, theirs in runs(inner, outer):
         if (mine.start, mine.stop) == (axis, axis + 1) and theirs.stop - theirs.start == 1:
             place = int(theirs.start)
             copies = [k for k in (axis, place) if k < len(target) and target[k] == 0]
@@ -172,10 +172,10 @@ def _reshape(node: ir.Node, content: Array, neutral: float) -> Array | None:
         return None
     if content.size == 1:
         return content.reshape((1,) * len(inner))
-    runs = _runs(inner, outer)
+    paired = runs(inner, outer)
     shape: list[int] = []  # of the constant's elements, by the axes of the mover's input
     wide: list[int] = []  # the same by the axes of its output
-    for mine, theirs in runs:
+    for mine, theirs in paired:
         lengths = content.shape[theirs.start : theirs.stop]
         if all(n == 1 for n in lengths):
             shape += [1] * len(range(*mine.indices(len(inner))))
@@ -195,22 +195,22 @@ def _reshape(node: ir.Node, content: Array, neutral: float) -> Array | None:
     return np.broadcast_to(content, wide).reshape(shape)
 
 
-def _runs(inner: Sequence[facts.Dim], outer: Sequence[facts.Dim]) -> list[tuple[slice, slice]]:
-    """Pair runs of axes with as many elements, from both ends; what cannot be told is one run between."""
+def runs(inner: Sequence[facts.Dim], outer: Sequence[facts.Dim]) -> list[tuple[slice, slice]]:
+    """Pair runs of axes of two shapes that hold the same elements; what cannot be told is one run between."""
     a, b = _named(inner, outer)
     last = _matched(a[::-1], b[::-1])
     end_a, end_b = len(a) - sum(n for n, _ in last), len(b) - sum(n for _, n in last)
     first = _matched(a[:end_a], b[:end_b])
-    runs, i, j = [], 0, 0
+    found, i, j = [], 0, 0
     for n, m in first:
-        runs.append((slice(i, i + n), slice(j, j + m)))
+        found.append((slice(i, i + n), slice(j, j + m)))
         i, j = i + n, j + m
-    runs.append((slice(i, end_a), slice(j, end_b)))
+    found.append((slice(i, end_a), slice(j, end_b)))
     i, j = end_a, end_b
     for n, m in reversed(last):
-        runs.append((slice(i, i + n), slice(j, j + m)))
+        found.append((slice(i, i + n), slice(j, j + m)))
         i, j = i + n, j + m
-    return runs
+    return found
 
 
 def _named(inner: Sequence[facts.Dim], outer: Sequence[facts.Dim]) -> tuple[list[object], list[object]]:

@@ -95,8 +95,8 @@ UNSEEN = {
 }
 
 #: References are multiples of the input here, since the operators do not take all numbers.
-POSITIVE = ("Acos", "Acosh", "Asin", "Atanh", "Div", "Log", "LpNormalization", "Pow", "Reciprocal",
-            "ReduceLogSum", "Sqrt")  # fmt: skip
+POSITIVE = ("Acos", "Acosh", "Asin", "Atanh", "BatchNormalization", "Div", "Log", "LpNormalization", "Pow",
+            "Reciprocal", "ReduceLogSum", "Sqrt")  # fmt: skip
 
 #: They are infinite at 0, or no number.
 NO_ZERO = ("Acosh", "Div", "Log", "Pow", "Reciprocal", "ReduceLogSum")

@@ -74,6 +74,23 @@ def test_gates(name, models) -> None:
     assert position(models, f"{GATES[name]} v = Transpose(s) y = MatMul(v, g)") == 0
 
 
+INVERSES = {
+    "Reciprocal": "g = Reciprocal(a)",
+    "of a gate": "h = Sigmoid(a) g = Div(one, h)",
+    "power": "g = Pow(a, minus)",
+    "root": "r = Reciprocal(a) g = Sqrt(r)",
+    "scaled, moved": "r = Reciprocal(a) h = Mul(half, r) g = Transpose(h)",
+}
+
+
+@pytest.mark.parametrize("name", INVERSES)
+def test_a_product_with_an_inverse_is_a_quotient(name, models) -> None:
+    assert position(models, f"{INVERSES[name]} y = Mul(s, g)") == 0
+    assert position(models, f"{INVERSES[name]} y = Mul(g, s)") == 1
+    assert position(models, f"{INVERSES[name]} k = Sigmoid(s) y = Mul(g, k)") == 1
+    assert position(models, f"{INVERSES[name]} k = Reciprocal(s) y = Mul(g, k)") is None
+
+
 OTHERS = {
     "two gates": "g = Sigmoid(a) h = Softmax(s) y = Mul(g, h)",
     "no gate": "t = Tanh(a) y = Mul(s, t)",
@@ -92,7 +109,6 @@ OTHERS = {
     "one minus a signal": "g = Sub(one, a) y = Mul(s, g)",
     "two gates multiplied": "g = Sigmoid(a) h = Softmax(s) p = Mul(g, h) y = Mul(s, p)",
     "a choice of two": "g = Sigmoid(a) c = Where(keep, g, a) y = Mul(s, c)",
-    "divisor": "h = Sigmoid(a) g = Div(one, h) y = Mul(s, g)",
     "clip below zero": "g = Clip(a, minus, one) y = Mul(s, g)",
     "clip open above": "g = Clip(a, zero) y = Mul(s, g)",
     "clip open below": "g = Clip(a, , one) y = Mul(s, g)",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from functools import partial
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, get_args
 
 import onnx_ir as ir
 
@@ -12,6 +13,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Entry, lookup
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import MethodError
+from onnxplain.graph.written_norms import MOVERS, WrittenNorm
 
 __all__ = [
     "GRADIENT",
@@ -24,6 +26,7 @@ __all__ = [
     "SignalOnly",
     "Stop",
     "check_bias",
+    "moved_back",
     "only",
     "propagate",
     "written",
@@ -62,6 +65,8 @@ class Binding:
         Where the node closes a piece that is one function of each element: the value it is a function of.
     signal
         Where the node is a product of a signal and a gate: the position of the signal.
+    norm
+        Where the node closes a normalisation that is written out in several nodes: which one.
     rectified
         Where nothing arrives at an output that is not positive, since a ReLU follows: the ReLU's output.
     """
@@ -71,13 +76,15 @@ class Binding:
     source: ir.Value | None = None
     signal: int | None = None
     rectified: ir.Value | None = None
+    norm: WrittenNorm | None = None
 
 
 class Rule(Protocol):
     """A modified backward rule: hashable data that binds to nodes.
 
     A rule that gives in proportion to the input (nothing where the input is 0) may say so by an attribute
-    ``proportional``: rules below then leave out what nobody will ask for.
+    ``proportional``: rules below then leave out what nobody will ask for.  One that can take a normalisation
+    of several nodes (:attr:`Binding.norm`) for one says so by ``takes_written_norms``.
     """
 
     @property
@@ -134,9 +141,12 @@ class Pass:
     """
 
     name: str = "pass"
+    takes_written_norms: ClassVar[bool] = True
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Pass to the first active input."""
+        if binding.norm is not None:
+            return partial(_pass_norm, binding.norm)
         return _all_to(binding.active[0] if binding.active else 0, binding.source)
 
 
@@ -192,6 +202,18 @@ class Stop:
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Give nothing to any input."""
         return lambda op, node, *gradients: [None] * len(node.inputs)
+
+
+def moved_back(op: Emitter, norm: WrittenNorm, g: Any) -> Any:
+    """Bring what arrives at the end of a normalisation into the order of what is normalised."""
+    for mover in reversed([n for n in norm.tail if n.op_type in MOVERS]):
+        g = written(propagate(op, NodeView.of(mover), g)[0])
+    return g
+
+
+def _pass_norm(norm: WrittenNorm, op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
+    """Give all to what is normalised."""
+    return {norm.source: moved_back(op, norm, gradients[0])}
 
 
 def _all_to(position: int, source: ir.Value | None) -> BackwardFunction:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
+
+import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.engine import backward
 from onnxplain.backward.registry import BackwardFunction, Entry
-from onnxplain.backward.rules.base import Bias, Binding, Pass, check_bias, only
+from onnxplain.backward.rules.base import Bias, Binding, Pass, Stop, check_bias, moved_back, only
+from onnxplain.backward.rules.pieces import again
 from onnxplain.backward.rules.scale import give_all
 from onnxplain.backward.rules.stabilizer import Stabilize, share
 from onnxplain.backward.view import NodeView
+from onnxplain.graph.written_norms import WrittenNorm
 
 __all__ = ["DetachedNorm"]
 
@@ -36,13 +42,16 @@ class DetachedNorm:
     stabilizer: Stabilize = 1e-6
     bias: Bias = "keep"
     name: str = "detached"
+    takes_written_norms: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_bias(self.bias)
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient."""
-        if binding.node.op_type not in _CENTRED or binding.active[:1] != (0,):
+        if binding.norm is not None and binding.norm.centred:
+            return partial(self._written, binding.norm)
+        if binding.norm or binding.node.op_type not in _CENTRED or binding.active[:1] != (0,):
             return Pass().bind(binding)
 
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
@@ -59,6 +68,33 @@ class DetachedNorm:
             return only(node, 0, entry)
 
         return function
+
+    def _written(self, norm: WrittenNorm, op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
+        """Walk back through a normalisation that is written out, its statistics constant."""
+        x, y = norm.source, node.y
+        if self.bias == "drop":
+            shift = again(op, node.source, x, op.zeros_like(x), norm.statistics)
+            y = op.annotate(op.Sub(y, shift), y)
+        part = share(op, gradients[0], y, self.stabilizer)
+        made = op.Mul(x, backward(op, {node.y: part}, [x], _Constants(norm.statistics))[x])
+        if self.bias not in ("keep", "drop"):
+            made = give_all(op, moved_back(op, norm, gradients[0]), made, norm.axes, norm.axes)
+        return {x: made}
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """Gradients, but for values that count as constants."""
+
+    values: frozenset[ir.Value]
+    differences: bool = False
+
+    def function(self, node: ir.Node) -> BackwardFunction | None:
+        """Let nothing through to what makes a constant."""
+        return Stop().bind(Binding(node, ())) if node.outputs[0] in self.values else None
+
+    def inside(self, node: ir.Node) -> None:
+        """Walk through bodies by gradients."""
 
 
 def _shift(op: Emitter, node: NodeView) -> Any:

@@ -30,7 +30,7 @@ from onnxplain.backward.reference import reference_of
 from onnxplain.backward.registry import BackwardFunction, Entry
 from onnxplain.backward.rules.base import only, propagate, written
 from onnxplain.backward.rules.operands import part_of
-from onnxplain.backward.rules.pieces import interior
+from onnxplain.backward.rules.pieces import again, interior
 from onnxplain.backward.rules.secant import difference, number, quotient
 from onnxplain.backward.view import NodeView
 
@@ -370,11 +370,7 @@ class Nonlinear(Form):
         x = op.annotate(x, self.source)
         if self.position is not None:
             return op.clone(node, _replaced(node, self.position, x))[0]
-        made = {self.source: x}
-        for inner in interior(node, self.source):
-            inputs = [None if v is None else made.get(v, v) for v in inner.inputs]
-            made.update(zip(inner.outputs, op.clone(inner, inputs), strict=True))
-        return made[node.outputs[0]]
+        return again(op, node, self.source, x)
 
     def __call__(self, op: Emitter, node: NodeView, /, *gradients: Any) -> _Found:
         """Hand the multipliers on."""

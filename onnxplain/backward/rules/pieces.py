@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import onnx_ir as ir
@@ -12,7 +13,7 @@ from onnxplain.backward.rules.base import propagate, written
 from onnxplain.backward.unchosen import nothing_where_zero, unchosen
 from onnxplain.backward.view import NodeView
 
-__all__ = ["interior", "interior_gradient"]
+__all__ = ["again", "interior", "interior_gradient"]
 
 _STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
 
@@ -39,6 +40,21 @@ def interior(node: ir.Node, source: ir.Value) -> list[ir.Node]:
         if depends[current]:
             order.append(current)
     return order
+
+
+def again(
+    op: Emitter, node: ir.Node, source: ir.Value, x: ir.Value, fixed: Collection[ir.Value] = ()
+) -> ir.Value:
+    """Write the nodes of a piece a second time, of another value than its source; returns what they make.
+
+    Values that are fixed are not made again.
+    """
+    made = {source: x}
+    for inner in interior(node, source):
+        if inner.outputs[0] not in fixed:
+            inputs = [None if v is None else made.get(v, v) for v in inner.inputs]
+            made.update(zip(inner.outputs, op.clone(inner, inputs), strict=True))
+    return made[node.outputs[0]]
 
 
 def interior_gradient(op: Emitter, node: ir.Node, source: ir.Value, g: Any) -> Any:

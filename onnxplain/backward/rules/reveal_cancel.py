@@ -6,13 +6,15 @@ How values are taken apart, and how pairs of multipliers go through operators, i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.emitter import Emitter, Rules
+from onnxplain.backward.engine import backward
 from onnxplain.backward.reference import reference_of
 from onnxplain.backward.registry import BackwardFunction, Category, lookup
 from onnxplain.backward.rules.base import Binding, Rule
@@ -34,7 +36,7 @@ from onnxplain.backward.twins import is_boundary
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
 
-__all__ = ["RevealCancel", "Signed"]
+__all__ = ["RevealCancel", "Signed", "WholeNorm"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,50 @@ class Signed:
         form = _linear_form(binding) or Other(self.rule.bind(binding))
         binding.node.meta[FORM] = binding.node, form
         return form
+
+
+class Resolves(Protocol):
+    """A composite, for what it is needed here."""
+
+    def resolve(self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]) -> Rules:
+        """Assign a rule to every node between ``outputs`` and ``wrt``."""
+
+
+@dataclass(frozen=True)
+class WholeNorm:
+    """Normalisations that are written out: one multiplier, by the sign, and single ones inside.
+
+    However a normalisation is written, single multipliers come out the same; parts inside would not.
+
+    Parameters
+    ----------
+    inside
+        The composite of the rules for single multipliers.
+    otherwise
+        The rule for other nodes.
+    """
+
+    inside: Resolves
+    otherwise: Rule
+    takes_written_norms: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """Name of the rule for single multipliers."""
+        return self.otherwise.name
+
+    def bind(self, binding: Binding) -> BackwardFunction | None:
+        """Choose the form for a node."""
+        norm, graph = binding.norm, binding.node.graph
+        if norm is None:
+            return self.otherwise.bind(binding)
+        assert isinstance(graph, ir.Graph)
+        rules = self.inside.resolve(graph, [binding.node.outputs[0]], [norm.source])
+
+        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
+            return backward(op, {node.y: gradients[0]}, [norm.source], rules)
+
+        return Other(function)
 
 
 @dataclass(frozen=True)

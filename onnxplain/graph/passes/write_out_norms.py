@@ -106,6 +106,19 @@ def _group(op: Writer, node: ir.Node) -> _Results:
     return [flat * op.Unsqueeze(scale, wide) + op.Unsqueeze(bias, wide)]
 
 
+def _batch(op: Writer, node: ir.Node) -> _Results:
+    """Write out one whose parameters are no constants."""
+    (x, scale, bias, mean, variance), rank = inputs(node, 5), _rank(node)
+    computed = not all(facts.is_constant(v) for v in node.inputs[1:5])
+    others = any(o.uses() or o.is_graph_output() for o in node.outputs[1:])
+    if rank is None or not computed or others or whole(node, "training_mode", 0):
+        return None
+    scale, bias, mean, variance = (
+        v if rank < 3 else op.Unsqueeze(v, list(range(1, rank - 1))) for v in (scale, bias, mean, variance)
+    )
+    return [(x - mean) / op.Sqrt(variance + number(node, "epsilon", 1e-5)) * scale + bias]
+
+
 def _mean_variance(op: Writer, node: ir.Node) -> _Results:
     x, rank = node.inputs[0], _rank(node)
     if rank is None:
@@ -197,6 +210,7 @@ def _extremum(op: Writer, node: ir.Node) -> _Results:
 
 #: By operator of the standard.
 WRITTEN_OUT: dict[str, Callable[[Writer, ir.Node], _Results]] = {
+    "BatchNormalization": _batch,
     "GlobalLpPool": _global_lp_pool,
     "GroupNormalization": _group,
     "InstanceNormalization": _instance,
