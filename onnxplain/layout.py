@@ -125,7 +125,7 @@ def find_layout(
     if not shapes[main]:
         return Layout(1, dict.fromkeys(shapes, None))
     if fixed is not None:
-        return _fixed(shapes, declared, main, fixed, prove)
+        return _fixed(shapes, declared, main, fixed, explained, prove)
     refused: Mixed | None = None
     guesses: list[tuple[int, Axes]] = []
     for axis in _main_axes(shapes[main], shape):
@@ -175,31 +175,40 @@ def _fixed(
     declared: Mapping[str, Sequence[object] | None],
     main: str,
     batch: int,
+    explained: Sequence[str],
     prove: Prove,
 ) -> Layout:
     """Find the layout of a model whose first axis has a fixed length."""
     n = shapes[main][0]
-    axes: Axes = {main: 0}
-    for name, shape in shapes.items():
-        dims = declared[name] or (None,) * len(shape)
-        if name != main:
-            axes[name] = next((k for k, d in enumerate(dims) if d == batch and shape[k] == n), None)
-    once = {
-        k: tuple(batch if axis == axes[k] else d for axis, d in enumerate(shape))
-        for k, shape in shapes.items()
-    }
-    found = prove(axes, once, False)
-    if isinstance(found, Batch):
-        return Layout(n, axes, batch, found.axes)
+    others = [k for k in shapes if k != main]
+    choices = []
+    for name in others:
+        dims = declared[name] or (None,) * len(shapes[name])
+        found = [k for k, d in enumerate(dims) if d == batch and shapes[name][k] == n]
+        choices.append((*found[:1], None))
+    refused: Mixed | None = None
+    for chosen in islice(product(*choices), _MOST_GUESSES):
+        axes: Axes = {main: 0, **dict(zip(others, chosen, strict=True))}
+        if n > 1 and any(axes.get(k, 0) is None and shapes[k] for k in explained if k in shapes):
+            continue
+        once = {
+            k: tuple(batch if axis == axes[k] else d for axis, d in enumerate(shape))
+            for k, shape in shapes.items()
+        }
+        proof = prove(axes, once, False)
+        if isinstance(proof, Batch):
+            return Layout(n, axes, batch, proof.axes)
+        refused = refused or proof
+    axes = {main: 0, **dict(zip(others, (c[0] for c in choices), strict=True))}
     if batch == 1:
         return Layout(n, axes, 1)  # each sample has a run of its own
     if n != batch:
         spelled = ", ".join("?" if d is None else str(d) for d in declared[main] or ())
         raise DataInputError(
             f"input '{main}' must have shape ({spelled}), not {shapes[main]}: the {batch} entries of its "
-            f"first axis are one sample, since {found.node} {found.reason}"
+            f"first axis are one sample, since {_why(refused)}"
         )
-    return _whole(shapes, found)
+    return _whole(shapes, refused)
 
 
 def _whole(shapes: Mapping[str, Shape], refused: Mixed | None) -> Layout:
