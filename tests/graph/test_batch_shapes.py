@@ -285,6 +285,22 @@ REFUSED = {
         },
         "lie in a different order",
     ),
+    "[N * T, F] added to [T * N, F]": (
+        (4, 5, 3),
+        0,
+        """s = Shape(x) a = Reshape(x, flat) t = Transpose<perm = [1, 0, 2]>(x) b = Reshape(t, flat)
+        c = Add(a, b) y = Reshape(c, s)""",
+        {"flat": ints(-1, 3)},
+        "lie in a different order",
+    ),
+    "[N * T, F] beside [T * N, F]": (
+        (4, 5, 3),
+        0,
+        """a = Reshape(x, flat) t = Transpose<perm = [1, 0, 2]>(x) b = Reshape(t, flat)
+        c = Concat<axis = 0>(a, b) y = Reshape(c, back)""",
+        {"flat": ints(-1, 3), "back": ints(-1, 30)},
+        "in a different order",
+    ),
     "stretched": (
         (4, 2),
         0,
