@@ -8,6 +8,7 @@ from lrp_layers import LAYERS, UNIFORM, layer_model, relevance, relevance_of_all
 
 import onnxplain as ox
 from onnxplain.backward.rules import lrp
+from onnxplain.errors import MethodError, OnnxplainError
 
 MAKERS = {"zero": lrp.zero, "epsilon": lrp.epsilon, "gamma": lrp.gamma, "zplus": lrp.zplus,
           "alpha2 beta1": lrp.alpha_beta}  # fmt: skip
@@ -80,28 +81,50 @@ def test_layers_without_a_bias_of_their_own_are_left_alone(rule, layer, models) 
     np.testing.assert_array_equal(found, relevance(model, MAKERS[rule](), x, R))
 
 
-@pytest.mark.parametrize("layer", ["add", "sub", "sub from"])
-@pytest.mark.parametrize("bias", ["scale", "spread"])
-def test_beside_a_constant_a_sum_gives_all(bias, layer, models) -> None:
-    model = layer_model(models, layer)
-    shape, made = LAYERS[layer][1:3]
-    x, R = numbers.standard_normal(shape), numbers.standard_normal(made)
-    np.testing.assert_array_equal(relevance(model, lrp.norm(bias=bias), x, R), R)
+def test_spread_gives_the_only_input_of_a_sum_all(models) -> None:
+    model = layer_model(models, "add")
+    x, R = numbers.standard_normal((2, 3)), numbers.standard_normal((2, 3))
+    np.testing.assert_array_equal(relevance(model, lrp.norm(bias="spread"), x, R), R)
+
+
+#: Shape of the constant beside (2, 3, 4), and the axes of a row: those in which it varies.
+CONSTANTS: dict[tuple[int, ...], tuple[int, ...]] = {
+    (): (), (1, 1): (), (4,): (2,), (3, 1): (1,), (3, 4): (1, 2), (1, 3, 4): (1, 2), (2, 3, 4): (0, 1, 2)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["Add(x, c)", "Sub(c, x)", "Sum(c, x)"])
+@pytest.mark.parametrize("constant", CONSTANTS)
+def test_a_sum_gives_all_along_the_axes_of_its_constant(constant, text, models) -> None:
+    """No samples can lie there; where it does not vary, each element is a row of its own."""
+    c = numbers.standard_normal(constant)
+    model = models.make(f"m (double[2, 3, 4] x) => (double[2, 3, 4] y) {{ y = {text} }}", c=c)
+    x, R = numbers.standard_normal((2, 3, 4)), numbers.standard_normal((2, 3, 4))
+    kept, found = (relevance(model, lrp.norm(bias=k), x, R) for k in ("keep", "scale"))
+    if not CONSTANTS[constant]:
+        np.testing.assert_array_equal(found, R)
+        return
+    axes = CONSTANTS[constant]
+    missing = R.sum(axes, keepdims=True) - kept.sum(axes, keepdims=True)
+    expected = kept + missing * np.abs(kept) / np.abs(kept).sum(axes, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("operands", ["a, b, c", "c, a, b"])
-def test_sums_of_several_give_all_in_proportion(operands, models) -> None:
-    c = numbers.standard_normal(3)
+@pytest.mark.parametrize("varies", [True, False])
+def test_sums_of_several_give_all_in_proportion(varies, operands, models) -> None:
+    c = numbers.standard_normal(3 if varies else 1)
     model = models.make(
         f"m (double[2, 3] a, double[1, 3] b) => (double[2, 3] y) {{ y = Sum({operands}) }}", c=c
     )
     feeds = {"a": numbers.standard_normal((2, 3)), "b": numbers.standard_normal((1, 3))}
     R = numbers.standard_normal((2, 3))
     z = feeds["a"] + feeds["b"] + c
-    kept = [v * R / (z + 1e-6 * np.sign(z)) for v in feeds.values()]
-    lost = R - sum(kept)
-    sizes = np.abs(kept[0]) + np.abs(kept[1])
-    a, b = (k + lost * np.abs(k) / sizes for k in kept)
+    kept = np.stack([v * R / (z + 1e-6 * np.sign(z)) for v in feeds.values()])
+    axes = (0, 2) if varies else (0,)
+    arrived = R.sum(1, keepdims=True) if varies else R
+    lost = arrived - kept.sum(axes, keepdims=True)[0]
+    a, b = kept + lost * np.abs(kept) / np.abs(kept).sum(axes, keepdims=True)
     found = relevance_of_all(model, lrp.norm(bias="scale"), feeds, R)
     np.testing.assert_allclose(found[0], a, rtol=1e-9)
     np.testing.assert_allclose(found[1], b.sum(0, keepdims=True), rtol=1e-9)
@@ -177,3 +200,52 @@ def test_without_its_shift_a_normalisation_shares_by_what_is_left(models) -> Non
     dropped = relevance(models.make(graph, s=s, b=b), ox.rule("detached", bias="drop"), x, R)
     plain = relevance(models.make(graph, s=s, b=0 * b), ox.rule("detached"), x, R)
     np.testing.assert_allclose(dropped, plain, rtol=1e-9)
+
+
+@pytest.mark.parametrize("power", [-37.0, -27.0, 27.0, 37.0])
+@pytest.mark.parametrize("bias", ["keep", "scale"])
+def test_tiny_and_huge_scores_are_shared_out_all_the_same(bias, power, models) -> None:
+    """What is shared out is scaled by a power of two: the relevances of a score of 1e-37 do not vanish."""
+    graph = """m (float[N, 5] x) => (float[N, 2] y) {
+      a = Gemm(x, w, b) r = Relu(a) c = Gemm(r, v, d) q = Relu(c) z = MatMul(q, u)
+      t = Div(z, ten) e = Tanh(t) f = Mul(e, k) y = Exp(f)
+    }"""
+    weights = {
+        "w": 1e-3 * models.random(5, 8, seed=1), "b": models.random(8, seed=2),
+        "v": 1e4 * np.abs(models.random(8, 6, seed=3)), "d": models.random(6, seed=4),
+        "u": np.abs(models.random(6, 2, seed=5)), "ten": np.float32(10),
+    }  # fmt: skip
+    x = models.random(3, 5, seed=6)
+    found, usual = (
+        ox.explain(models.make(graph, k=np.float32(k), **weights), x, 1, method=ox.LRP(bias=bias))
+        for k in (power * np.log(10), 1.0)
+    )
+    assert abs(np.log10(found.score.astype(np.float64)) - power).max() < 0.1
+    parts = [f.values.astype(np.float64) / f.score.astype(np.float64)[:, None] for f in (found, usual)]
+    largest = np.abs(parts[1]).max()
+    np.testing.assert_allclose(parts[0], parts[1], rtol=1e-3, atol=1e-4 * largest)
+
+
+def test_a_score_of_zero_gives_zeros(models) -> None:
+    graph = "m (float[N, 3] x) => (float[N, 1] y) { r = Relu(x) y = MatMul(r, w) }"
+    found = ox.explain(
+        models.make(graph, w=models.random(3, 1)), -np.ones((2, 3), np.float32), 0, method="lrp"
+    )
+    np.testing.assert_array_equal(found.values, np.zeros((2, 3), np.float32))
+
+
+def test_the_bias_of_a_composite_is_told(models) -> None:
+    """By the method that the result names, and refused where no rule counts biases."""
+    x = models.random(2, 5)
+    assert "bias='scale'" in ox.explain(models.mlp(), x, 0, method="lrp").method
+    assert "bias='keep'" in ox.explain(models.mlp(), x, 0, method="lrp", bias="keep").method
+    with pytest.raises(MethodError, match="composite 'gradient' has no rule that counts biases"):
+        ox.LRP("gradient", bias="keep")
+    with pytest.raises(MethodError, match=r"zero_params leaves biases out \(bias='drop'\)"):
+        ox.LRP(bias="keep", zero_params=("bias",))
+    with pytest.raises(OnnxplainError, match="'keep', 'drop', 'spread'"):
+        ox.LRP(bias="all")
+    composite = ox.LRP("epsilon", bias="keep").rules()
+    assert ox.LRP(composite, bias="spread").rules() == ox.LRP("epsilon", bias="spread").rules()
+    assert ox.LRP("deep_taylor").rules().bias is None
+    assert ox.LRP("deep_taylor", bias="scale").rules().bias == "scale"

@@ -1,7 +1,8 @@
 """What a layer does with the share of its biases under ``bias="scale"``: its inputs get more of their own.
 
 A layer is applied to many rows: the rows of a matrix, the samples of a convolution (and the places along axes
-in which its kernel has length 1).  With what the inputs j of a row get from its outputs k where biases keep
+in which its kernel has length 1), and, where a constant is added, whatever lies along the axes in which the
+constant varies.  With what the inputs j of a row get from its outputs k where biases keep
 their share, ``R_j``, and what is then missing, ``m = sum_k R_k - sum_j R_j``::
 
     R'_j = R_j + m |R_j| / sum_j |R_j|        and  m / n  where none of its n inputs got anything
@@ -114,9 +115,10 @@ def _multiplied(node: NodeView, data: int) -> tuple[list[int], list[int]]:
 def _sum(
     run: Callable[..., Any], rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any
 ) -> Sequence[Entry]:
-    """Give all of what a sum gets, element by element; what does not vary is its bias."""
+    """Give all of what a sum gets; what does not vary is its bias."""
     active = binding.active
-    if len(active) == 1:
+    axes = _varied(node, active)
+    if len(active) == 1 and not axes:
         return only(node, active[0], relevance)
     entries = run(rule, binding, op, node, relevance)
     shares: dict[int, Any] = {}
@@ -124,11 +126,29 @@ def _sum(
     def entry(k: int) -> Any:
         if not shares:
             given = [op.Unsqueeze(op.expand_like(written(entries[i]), node.y), [0]) for i in active]
-            whole = give_all(op, op.Unsqueeze(relevance, [0]), op.Concat(*given, axis=0), [], [0])
-            parts = op.Split(whole, [1] * len(active), axis=0, _outputs=len(active))
+            whole, beside = op.Unsqueeze(relevance, [0]), [a + 1 for a in axes]
+            made = give_all(op, whole, op.Concat(*given, axis=0), [0, *beside], [0, *beside])
+            parts = op.Split(made, [1] * len(active), axis=0, _outputs=len(active))
+            parts = [parts] if len(active) == 1 else parts
             shares.update(
                 (i, op.annotate(op.Squeeze(p, [0]), node.y)) for i, p in zip(active, parts, strict=True)
             )
         return shares[k]
 
     return [partial(entry, k) if k in active else None for k in range(len(node.inputs))]
+
+
+def _varied(node: NodeView, active: Sequence[int]) -> list[int]:
+    """Return the axes along which the constants of a sum vary, so that no samples can lie there.
+
+    None where an operand is no constant: it may belong to samples.
+    """
+    rank = facts.rank(node.y)
+    rest = [node.input(k) for k in range(len(node.inputs)) if k not in active]
+    if rank is None or not all(facts.is_constant(v) for v in rest):
+        return []
+    found: set[int] = set()
+    for value in rest:
+        shape = facts.static_shape(value) or ()
+        found.update(rank - len(shape) + k for k, length in enumerate(shape) if length > 1)
+    return sorted(found)
