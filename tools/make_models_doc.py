@@ -35,21 +35,23 @@ input.
   the score difference. Networks of ReLUs have gradients that jump along the path, so more steps help
   little by little; a saturated score (a probability of 1) concentrates the whole change in a short
   stretch of the path; where the baseline scores like the input, the relative delta says little.
-* **LRP**: |delta| of `epsilon_plus` relative to the score, in brackets the operators that kept most of
-  what is missing, as shares of the score (`LRP(account=True)` gives it by node; what nodes keep adds up
-  to the delta on every row). Conv, Gemm and Add keep the shares of their biases, which no input gets:
-  z+ counts only the positive ones, and with many layers nearly everything can end in them.
-  Normalisations keep the share of their shift, Softmax the constant term of its linearisation, and a
-  layer none of whose contributions has the sign that z+ asks for keeps all. Recurrent and control-flow
-  operators count as one. On networks without biases conservation is exact (a test).
+* **LRP**: |delta| of the default, `epsilon_plus` with `bias="scale"`, relative to the score; in brackets
+  the operators that kept most of what is missing, as shares of the score (`LRP(account=True)` gives it by
+  node; what nodes keep adds up to the delta on every row). Layers and normalisations hand the shares of
+  their biases and shifts on; Softmax keeps the constant term of its linearisation, and sums whose terms
+  nearly cancel keep the stabiliser's share, in recurrent cells too. Recurrent and control-flow operators
+  count as one.
+* **keep**: the same with `bias="keep"`, zennit's convention: Conv, Gemm and Add keep the shares of their
+  biases, which no input gets. z+ counts only the positive ones, and with many layers nearly everything can
+  end in them.
 * **deep Taylor**: the same for `deep_taylor`, whose z+ leaves biases out. It is made for networks of ReLUs
   with a score above 0, where it conserves but for layers without a positive contribution; elsewhere
   (recurrent cells, transformers, sums of values of either sign) it keeps or multiplies relevance.
 * **DeepLIFT**: |delta| of DeepLift (Rescale) from a zero baseline relative to the score difference. It
   is rounding, amplified where a difference is close to zero.
 
-| model | input | nodes | gradient | IG | LRP (kept by) | deep Taylor | DeepLIFT |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| model | input | nodes | gradient | IG | LRP (kept by) | keep | deep Taylor | DeepLIFT |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -88,16 +90,17 @@ def row(name: str, quick: frozenset[str]) -> str:
     found = ox.inspect(model.path, output=model.output)
     nodes = sum(r.count for r in found.operators)
     if found.problems:
-        return f"| {name} | {shapes} | {nodes} | refused: {found.problems[0]} | | | | |"
+        return f"| {name} | {shapes} | {nodes} | refused: {found.problems[0]} | | | | | |"
     explainer = ox.Explainer(model.path)
     target = target_of(model, explainer)
     options = {"target": target, "output": model.output}
     path = percent(explainer(model.feeds, method="integrated_gradients", **options))
     relevance = told(lambda: lrp(explainer, model, options))
+    kept = told(lambda: percent(explainer(model.feeds, method="lrp", bias="keep", **options)))
     taylor = told(lambda: percent(explainer(model.feeds, method="lrp", composite="deep_taylor", **options)))
     lift = told(lambda: percent(explainer(model.feeds, method="deep_lift", **options)))
     checked = "-" if name in quick else gradient(model)
-    return f"| {name} | {shapes} | {nodes} | {checked} | {path} | {relevance} | {taylor} | {lift} |"
+    return f"| {name} | {shapes} | {nodes} | {checked} | {path} | {relevance} | {kept} | {taylor} | {lift} |"
 
 
 def told(explain: Any) -> str:

@@ -34,8 +34,8 @@ class LRP(OnePass):
     """Layer-wise relevance propagation (Bach et al. 2015).
 
     The score is handed back layer by layer, ``R_j = sum_k z_jk / sum_j z_jk R_k``, by the rules of a
-    composite.  Relevance is conserved but for what biases, the stabiliser and a linearised softmax keep; the
-    result's ``delta`` says how much that is.
+    composite.  Relevance is conserved but for what the stabiliser, a linearised softmax and, under
+    ``bias="keep"``, biases keep; the result's ``delta`` says how much that is.
 
     Parameters
     ----------
@@ -56,6 +56,12 @@ class LRP(OnePass):
         Parameters that rules take as zero: ``("bias",)`` leaves biases out.
     winner_take_all
         What arrives at max pooling goes to the winner; False shares it in proportion to the activations.
+    bias
+        What becomes of the share of biases: ``"keep"`` (it stays there: zennit's and Captum's convention),
+        ``"drop"`` (biases do not count), ``"spread"`` (to the inputs of each output, in proportion to their
+        contributions, evenly where there are none) or ``"scale"`` (to the inputs of the layer, in proportion
+        to what they got).  Default: ``"scale"`` for presets, but those that are defined without biases
+        (``deep_taylor``, ``excitation_backprop``); what they say themselves for files and composites.
     account
         Say which nodes kept how much: ``result.extras["kept"]``, by node, over all samples of the call
         (those that fill up a fixed batch included).

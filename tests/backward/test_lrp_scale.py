@@ -212,7 +212,7 @@ def test_tiny_and_huge_scores_are_shared_out_all_the_same(bias, power, models) -
     }"""
     weights = {
         "w": 1e-3 * models.random(5, 8, seed=1), "b": models.random(8, seed=2),
-        "v": 1e4 * np.abs(models.random(8, 6, seed=3)), "d": models.random(6, seed=4),
+        "v": 1e8 * np.abs(models.random(8, 6, seed=3)), "d": models.random(6, seed=4),
         "u": np.abs(models.random(6, 2, seed=5)), "ten": np.float32(10),
     }  # fmt: skip
     x = models.random(3, 5, seed=6)

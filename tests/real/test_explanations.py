@@ -63,7 +63,7 @@ RELATED = [
 @pytest.mark.parametrize("name", RELATED)
 def test_relevance_is_handed_back_or_accounted_for(name, real_model):
     """Through convolutions, recurrent cells, loops, branches, attention: what is missing, some node kept."""
-    result = explained(real_model(name), method=ox.LRP(account=True))
+    result = explained(real_model(name), method=ox.LRP(bias="keep", account=True))
     assert all(np.isfinite(v).all() for v in result.arrays.values())
     assert max(np.abs(v).max() for v in result.arrays.values()) > 0
     assert result.reference == pytest.approx(result.score), "relevance starts as the score"
@@ -81,6 +81,24 @@ KEEPERS = {
     "Softmax", "LSTM", "GRU", "If", "Loop", "Scan", "ReduceSum", "ReduceMean", "AveragePool",
     "GlobalAveragePool",
 }  # fmt: skip
+
+
+#: Networks of ReLUs; those of other activations, gates and squeezes; and a GRU whose sums nearly cancel.
+CONSERVING = {
+    **dict.fromkeys(
+        ["mobilenetv2", "mnist", "mnist_tf", "shapes", "leafsnap", "opennsfw", "dnsmos_p808", "penguin",
+         "sunshine", "movie_review", "u2netp"], 1e-3,
+    ),
+    **dict.fromkeys(["modnet", "ocr_cls", "season", "magika", "silero_op15", "chars2vec"], 1e-2),
+    "nsnet2_16k": 1e-2, "lac": 0.03,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONSERVING)
+def test_the_default_relevance_sums_to_the_score(name, real_model):
+    """Biases keep nothing: 1 % at most is missing."""
+    result = explained(real_model(name), method="lrp")
+    assert result.relative_delta.max() < CONSERVING[name]
 
 
 @pytest.mark.parametrize("name", ["mnist", "leafsnap", "movie_review", "dnsmos_p808", "mnist_tf"])
