@@ -9,7 +9,7 @@ import pytest
 
 from onnxplain.graph.batch import Batch, analyse
 
-SEEDS, GROUPS = 60, 6
+SEEDS, GROUPS = 18, 3
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
