@@ -268,8 +268,7 @@ class Explainer:
         features, samples = samples.features()
         layout, many = samples.layout, chosen.takes_distribution
         starts = find_baselines(request.baselines, infos, arrays, features, layout, samples.values, many=many)
-        twice = chosen.question(question).composite.reference  # the activations of the reference too
-        budget = self.memory_budget // 2 if twice else self.memory_budget
+        budget = self.memory_budget // chosen.question(question).composite.holds
         call = Call(
             self._programs,
             question,

@@ -147,6 +147,8 @@ class Composite:
         Operators of which at least one must be on the way, for the composite to make sense.
     bias
         What the rules do with the share of biases, where it is known that all do the same.
+    holds
+        How many times what a plain gradient keeps alive a walk does (measured).
     """
 
     name: str
@@ -157,6 +159,7 @@ class Composite:
     reference: bool = False
     needs: tuple[str, ...] = ()
     bias: str | None = None
+    holds: int = 1
 
     def __repr__(self) -> str:
         """Write the name; the rules, resolved for a model, are in the rule table."""

@@ -106,7 +106,9 @@ def deep_lift_rescale(eps: float | None = None) -> Composite:
         (Match(ops=("Mul", "STFT"), categories=(Category.BILINEAR,)), deeplift.Linear()),
         (Match(), deeplift.Rescale(eps)),
     )
-    return Composite("deep_lift_rescale", pairs, seed="one", preparation=("differences",), reference=True)
+    return Composite(
+        "deep_lift_rescale", pairs, seed="one", preparation=("differences",), reference=True, holds=3
+    )
 
 
 def deep_lift_reveal_cancel(eps: float | None = None) -> Composite:
@@ -119,8 +121,8 @@ def deep_lift_reveal_cancel(eps: float | None = None) -> Composite:
         (Match(ops=("Clip", "Round"), predicate=_is_quantized), reveal_cancel.RevealCancel(eps)),
         *((match, reveal_cancel.Signed(rule)) for match, rule in rescale.rules),
     )
-    steps = ("relevance", *rescale.preparation)
-    return replace(rescale, name="deep_lift_reveal_cancel", rules=tuple(pairs), preparation=steps)
+    before = ("relevance", *rescale.preparation)
+    return replace(rescale, name="deep_lift_reveal_cancel", rules=tuple(pairs), preparation=before, holds=5)
 
 
 def _is_quantized(place: Place) -> bool:

@@ -92,3 +92,17 @@ def test_scatter_max_shares_a_tie():
     nodes = 'y = ScatterElements<reduction = "max">(x, i, u)'
     for made in gradient(nodes, [1, 2, 3], i=np.array([0, 1]), u=np.array([1, 5], np.float32)):
         np.testing.assert_array_equal(made, [0.5, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ("x, b", [0.5, 0.5, 1.5, 1.5]),
+        ("x, none, b", [1.5, 1.5, 0.5, 0.5]),
+        ("x, low, b", [0.5, 1.5, 0.5, 0.5]),
+    ],
+)
+def test_bounds_that_vary_get_what_they_hold_back(bounds, expected):
+    nodes = f"b = ReduceMean<keepdims = 0>(x) y = Clip({bounds})".replace("none", "")
+    for found in gradient(nodes, [0, 1, 3, 4], low=0.5):
+        np.testing.assert_allclose(found, expected)

@@ -60,6 +60,14 @@ def test_budget_bounds_what_runs(models, rows) -> None:
     assert sum(rows) == 2 + 2 + 2 * 4
 
 
+@pytest.mark.parametrize(("rule", "expected"), [("rescale", [5, 2]), ("reveal_cancel", [3, 3, 1])])
+def test_budget_counts_what_a_reference_takes(rule, expected, models, rows) -> None:
+    one = memory(models.conv()).bytes_per_sample({"x": (1, 2, 8, 8)})
+    explainer = ox.Explainer(models.conv(), memory_budget=15 * one)
+    explainer(models.random(7, 2, 8, 8), 0, ox.DeepLift(rule))
+    assert rows == expected
+
+
 @pytest.mark.parametrize("method", ["integrated_gradients", "smooth_grad", "saliency"])
 @pytest.mark.parametrize("size", [1, 4, 5])
 def test_internal_batch_size_bounds_what_runs(method, size, models, rows) -> None:

@@ -143,7 +143,7 @@ def shrink(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 @gradient("Clip", Category.ELEMENTWISE)
 def clip(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """Pass g strictly inside the bounds; a bound may be absent.
+    """Pass g strictly inside the bounds, elsewhere to the bound, if it varies; a bound may be absent.
 
     The output tells as well as the input, and leaves Conv and Clip free to be fused.
     """
@@ -153,7 +153,17 @@ def clip(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
         out = g if low is None else op.keep_where(op.Greater(node.y, low), g)
         return out if high is None else op.keep_where(op.Less(node.y, high), out)
 
-    return (entry,)
+    def at_low() -> Any:
+        assert low is not None
+        out = op.keep_where(op.Equal(node.y, low), g)
+        out = out if high is None else op.keep_where(op.Less(node.y, high), out)
+        return op.unbroadcast(out, low, facts.dims(node.y))
+
+    def at_high() -> Any:
+        assert high is not None
+        return op.unbroadcast(op.keep_where(op.Equal(node.y, high), g), high, facts.dims(node.y))
+
+    return entry, at_low, at_high
 
 
 @gradient("Cast", Category.STRUCTURAL)

@@ -241,6 +241,10 @@ def _both_orders(
         y, y0, x = node.y, reference_of(op, node.y), node.input(k)
         change = (op.Sub(y, at(other)) + op.Sub(at(k), y0)) * 0.5
         near = written(propagate(op, node, g)[k])
+        row = lookup(node)
+        if row is not None and not row.broadcasts:  # a bound of all elements: what one difference changes
+            change = op.unbroadcast(g * change, x, facts.dims(y))
+            return quotient(op, change, difference(op, x), near)
         return quotient(op, g * change, difference(op, x), near, rule.close(op, node, x, change))
 
     return [partial(entry, k) if k in active else None for k in range(len(node.inputs))]
@@ -308,11 +312,13 @@ def _log_means(
     """
 
     def softmax(v: Any) -> tuple[Any, Any]:
-        top = op.Max(reduced("ReduceMax", v), -1e30)  # where all is masked
-        e = op.Exp(v - top)
+        top = reduced("ReduceMax", v)
+        top = op.Where(op.Less(op.Abs(top), float("inf")), top, 0.0)  # where all is masked
+        shifted = v - top
+        e = op.Exp(shifted)
         total = reduced("ReduceSum", e)
         total = op.Where(op.Equal(total, 0.0), 1.0, total)
-        return e / total, v - (top + op.Log(total))
+        return e / total, shifted - op.Log(total)
 
     (y, log), (y0, log0) = softmax(x), softmax(reference_of(op, x))
     dy, dlog = y - y0, log - log0
