@@ -10,7 +10,7 @@ from onnxplain.errors import MethodError
 from onnxplain.graph import passes
 from onnxplain.graph.passes.mark_steps import STEPS
 from onnxplain.graph.passes.split_bias import WITH_BIAS
-from onnxplain.graph.passes.write_out_norms import WRITTEN_OUT, WriteOutNorms
+from onnxplain.graph.passes.write_out_norms import WRITTEN_OUT, WriteOutNorms, WriteOutSums
 from onnxplain.graph.recurrent import RECURRENT
 
 __all__ = ["PREPARATIONS", "prepare"]
@@ -33,6 +33,7 @@ class _Relevance(_Step):
         modified |= bool(passes.FoldAffine()(model).modified)
         modified |= bool(passes.FoldBatchNorm(shared=True)(model).modified)
         modified |= bool(passes.SplitBatchNorm()(model).modified)
+        modified |= bool(WriteOutSums()(model).modified)
         return ir.passes.PassResult(model, modified)
 
 
@@ -48,7 +49,10 @@ class _Differences(_Step):
 
 #: By name: the operators that the step is about, and the step.
 PREPARATIONS: dict[str, tuple[frozenset[str], type[_Step]]] = {
-    "relevance": (frozenset({*passes.FoldAffine.operators, *WITH_BIAS, "Pad"}), _Relevance),
+    "relevance": (
+        frozenset({*passes.FoldAffine.operators, *WITH_BIAS, *WriteOutSums.operators, "Pad"}),
+        _Relevance,
+    ),
     "differences": (frozenset({*WRITTEN_OUT, *RECURRENT, *STEPS, "ReduceMax", "ReduceMin"}), _Differences),
 }
 

@@ -20,6 +20,10 @@ name                           rules for layers with weights
 ``attention_cp``               eps, and attention weights count as constant (conservative propagation)
 =============================  =======================================================================
 
+Unless told otherwise all of them hand the share of biases on (``bias="scale"``); with ``bias="keep"`` they
+give what the toolbox of their name gives.  zennit's alpha-beta counts the positive part of a bias among the
+positive contributions and the negative part among the negative ones, iNNvestigate's the whole bias in both.
+
 Beside the layers, all of them do the same.  What moves values moves relevance, max pooling gives it to the
 winner, sums and average pooling share by contribution (norm), elementwise functions pass it on,
 normalisations share as linear layers with a constant deviation (detached), products give all to the signal
@@ -37,7 +41,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +56,9 @@ from onnxplain.backward.rules.same_code import same_code
 from onnxplain.errors import MethodError
 
 __all__ = ["PRESETS", "preset"]
+
+#: iNNvestigate's, with its eps, and its sums of alpha-beta, which hold the whole bias.
+_sequential = partial(relevance.convolutions, dense_epsilon=0.1, whole_bias=True)
 
 #: What makes each composite, by name; what they take are their options.
 PRESETS: dict[str, Callable[..., Composite]] = {
@@ -68,14 +75,10 @@ PRESETS: dict[str, Callable[..., Composite]] = {
     "epsilon_alpha2_beta1": relevance.convolutions("epsilon_alpha2_beta1", beta=1),
     "epsilon_alpha2_beta1_flat": relevance.convolutions("epsilon_alpha2_beta1_flat", beta=1, first_flat=True),
     "epsilon_gamma_box": relevance.epsilon_gamma_box,
-    "sequential_preset_a": relevance.convolutions("sequential_preset_a", beta=0, dense_epsilon=0.1),
-    "sequential_preset_a_flat": relevance.convolutions(
-        "sequential_preset_a_flat", beta=0, first_flat=True, dense_epsilon=0.1
-    ),
-    "sequential_preset_b": relevance.convolutions("sequential_preset_b", beta=1, dense_epsilon=0.1),
-    "sequential_preset_b_flat": relevance.convolutions(
-        "sequential_preset_b_flat", beta=1, first_flat=True, dense_epsilon=0.1
-    ),
+    "sequential_preset_a": _sequential("sequential_preset_a", beta=0),
+    "sequential_preset_a_flat": _sequential("sequential_preset_a_flat", beta=0, first_flat=True),
+    "sequential_preset_b": _sequential("sequential_preset_b", beta=1),
+    "sequential_preset_b_flat": _sequential("sequential_preset_b_flat", beta=1, first_flat=True),
     "zero_epsilon_gamma": relevance.zero_epsilon_gamma,
     "zero_epsilon_alpha1_beta0": relevance.zero_epsilon_alpha1_beta0,
     "deep_taylor": relevance.deep_taylor,

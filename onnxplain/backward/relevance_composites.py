@@ -82,7 +82,7 @@ def layered(
         (Match(categories=(Category.STRUCTURAL,), predicate=_only_moves), GRADIENT),
         (Match(categories=(Category.STRUCTURAL,), predicate=_adds_updates), lrp.norm(stabilizer)),
         *proportional,
-        (Match(ops=_WINNERS), GRADIENT),
+        (Match(ops=(*_WINNERS, "ReduceLogSumExp")), GRADIENT),  # these derivatives sum to 1
         (Match(ops=_NORMED), lrp.norm(stabilizer)),
         (_LAYERS, dense or lrp.epsilon()),
         (Match(categories=(Category.LINEAR,)), lrp.norm(stabilizer)),
@@ -152,7 +152,7 @@ def zplus(
 
 
 def convolutions(
-    name: str, *, beta: float, first_flat: bool = False, dense_epsilon: float = 1e-6
+    name: str, *, beta: float, first_flat: bool = False, dense_epsilon: float = 1e-6, whole_bias: bool = False
 ) -> Callable[..., Composite]:
     """Return what makes a composite of alpha-beta for convolutions and eps for dense layers."""
 
@@ -164,8 +164,8 @@ def convolutions(
     ) -> Composite:
         conv = (
             lrp.zplus(stabilizer, zero_params)
-            if beta == 0
-            else lrp.alpha_beta(1 + beta, beta, stabilizer, zero_params)
+            if beta == 0 and not whole_bias
+            else lrp.alpha_beta(1 + beta, beta, stabilizer, zero_params, whole_bias=whole_bias)
         )
         layers: list[tuple[Match, Rule]] = [(_FIRST, lrp.flat(stabilizer))] if first_flat else []
         dense = lrp.epsilon(epsilon, zero_params)

@@ -71,6 +71,16 @@ def alpha_beta(alpha, beta):
     return formula
 
 
+def whole_bias(alpha, beta):
+    """Both sums hold the bias, whatever its sign (iNNvestigate)."""
+
+    def formula(A, b, x, R):
+        supporting, opposing = (shared(p, p.sum(1) + b, R) for p in (pos(A * x), neg(A * x)))
+        return alpha * supporting - beta * opposing
+
+    return formula
+
+
 def gamma(g):
     """The sign-aware form: positive outputs by a+ (w + g w+) + a- (w + g w-), negative ones by the mirror."""
 
@@ -113,6 +123,8 @@ RULES: dict[str, tuple[Rule, Callable[..., np.ndarray]]] = {
     "alpha1 beta0": (lrp.alpha_beta(1, 0), alpha_beta(1, 0)),
     "alpha2 beta1": (lrp.alpha_beta(2, 1), alpha_beta(2, 1)),
     "alpha1.5 beta0.5": (lrp.alpha_beta(1.5, 0.5), alpha_beta(1.5, 0.5)),
+    "alpha1 beta0, whole bias": (lrp.alpha_beta(1, 0, whole_bias=True), whole_bias(1, 0)),
+    "alpha2 beta1, whole bias": (lrp.alpha_beta(2, 1, whole_bias=True), whole_bias(2, 1)),
     "zplus": (lrp.zplus(EPSILON), zplus),
     "zplus without bias": (lrp.zplus(EPSILON, zero_params=("bias",)), zplus_without_bias),
     "flat": (lrp.flat(EPSILON), flat),

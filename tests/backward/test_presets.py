@@ -21,6 +21,8 @@ BOX = {"low": -4.0, "high": 4.0}
 # What each composite is: the rules of the layers, in order (conv1, conv2, conv3, fc1, y), and of the residual
 # network (c1, c2, c3, y), where the first shortcut begins behind a pooling.
 
+A, B = "alpha1_beta0_whole_bias", "alpha2_beta1_whole_bias"  # iNNvestigate's
+
 LAYERS: dict[str, tuple[dict[str, Any], str, str]] = {
     "zero": ({}, "zero zero zero zero zero", "zero zero zero zero"),
     "epsilon": ({}, "epsilon epsilon epsilon epsilon epsilon", "epsilon epsilon epsilon epsilon"),
@@ -37,15 +39,10 @@ LAYERS: dict[str, tuple[dict[str, Any], str, str]] = {
     "epsilon_gamma_box": (
         BOX, "zbox gamma(0.25) gamma(0.25) epsilon epsilon", "zbox gamma(0.25) gamma(0.25) epsilon",
     ),
-    "sequential_preset_a": ({}, "zplus zplus zplus epsilon epsilon", "zplus zplus zplus epsilon"),
-    "sequential_preset_a_flat": ({}, "flat zplus zplus epsilon epsilon", "flat zplus zplus epsilon"),
-    "sequential_preset_b": (
-        {}, "alpha2_beta1 alpha2_beta1 alpha2_beta1 epsilon epsilon",
-        "alpha2_beta1 alpha2_beta1 alpha2_beta1 epsilon",
-    ),
-    "sequential_preset_b_flat": (
-        {}, "flat alpha2_beta1 alpha2_beta1 epsilon epsilon", "flat alpha2_beta1 alpha2_beta1 epsilon",
-    ),
+    "sequential_preset_a": ({}, f"{A} {A} {A} epsilon epsilon", f"{A} {A} {A} epsilon"),
+    "sequential_preset_a_flat": ({}, f"flat {A} {A} epsilon epsilon", f"flat {A} {A} epsilon"),
+    "sequential_preset_b": ({}, f"{B} {B} {B} epsilon epsilon", f"{B} {B} {B} epsilon"),
+    "sequential_preset_b_flat": ({}, f"flat {B} {B} epsilon epsilon", f"flat {B} {B} epsilon"),
     "zero_epsilon_gamma": (
         {"gamma": 0.5}, "gamma(0.5) gamma(0.5) epsilon zero zero", "gamma(0.5) epsilon zero zero",
     ),

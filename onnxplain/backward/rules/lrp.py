@@ -163,6 +163,8 @@ class LRPRule:
 AS_IT_IS = Group(1.0, (Branch("same", "same", "same"),))
 _SUPPORTING = (Branch("positive", "positive", "positive"), Branch("negative", "negative", "zero"))
 _OPPOSING = (Branch("positive", "negative", "negative"), Branch("negative", "positive", "zero"))
+_SUPPORTING_AND_BIAS = (Branch("positive", "positive", "same"), Branch("negative", "negative", "zero"))
+_OPPOSING_AND_BIAS = (Branch("positive", "negative", "same"), Branch("negative", "positive", "zero"))
 
 
 def zero(zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
@@ -200,11 +202,13 @@ def alpha_beta(
     stabilizer: Stabilize = 1e-6,
     zero_params: Sequence[str] = (),
     bias: Bias = "keep",
+    whole_bias: bool = False,
 ) -> LRPRule:
     """LRP-alpha-beta: alpha times the share of what is positive, less beta times the share of what is not.
 
     Like zennit it counts the bias's positive part among the positive contributions, its negative part among
-    the negative ones.
+    the negative ones.  With ``whole_bias`` it adds the bias, whatever its sign, to both sums, as iNNvestigate
+    does.
 
     Raises
     ------
@@ -214,8 +218,11 @@ def alpha_beta(
     alpha, beta = _magnitude(alpha, "alpha"), _magnitude(beta, "beta")
     if abs(alpha - beta - 1) > 1e-12:
         raise MethodError(f"alpha is {alpha:g} and beta {beta:g}; give alpha - beta = 1, neither negative")
-    groups = (Group(alpha, _SUPPORTING), Group(-beta, _OPPOSING))[: 2 if beta else 1]
-    name = f"alpha{alpha:g}_beta{beta:g}"
+    supporting, opposing = _SUPPORTING, _OPPOSING
+    if whole_bias:
+        supporting, opposing = _SUPPORTING_AND_BIAS, _OPPOSING_AND_BIAS
+    groups = (Group(alpha, supporting), Group(-beta, opposing))[: 2 if beta else 1]
+    name = f"alpha{alpha:g}_beta{beta:g}{'_whole_bias' if whole_bias else ''}"
     return LRPRule(name, groups, stabilizer, zero_params=_names(zero_params), bias=bias)
 
 

@@ -18,7 +18,7 @@ from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
 from onnxplain.graph.writer import Writer
 
-__all__ = ["WRITTEN_OUT", "WriteOutNorms"]
+__all__ = ["WRITTEN_OUT", "WriteOutNorms", "WriteOutSums"]
 
 _Results = Sequence[ir.Value] | None
 
@@ -237,3 +237,9 @@ class WriteOutNorms(NodePass):
     def rewrite(self, graph: ir.Graph, node: ir.Node, opset: int) -> bool:
         """Write simpler operators in its place."""
         return _replace(Writer(graph, opset), node, WRITTEN_OUT[node.op_type])
+
+
+class WriteOutSums(WriteOutNorms):
+    """Replace sums of a function, and functions of a sum: relevance goes through both one by one."""
+
+    operators = frozenset({"ReduceLogSum", "ReduceSumSquare"})
