@@ -29,7 +29,6 @@ BROKEN = (
 )  # fmt: skip
 
 _ENDING = ".npy"
-_WAY = "write it with numpy.save or numpy.savez"
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
@@ -46,27 +45,27 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
-def read_arrays(path: str | os.PathLike[str], way: str = _WAY) -> Arrays:
+def read_arrays(path: str | os.PathLike[str], what: str = "file written by numpy.savez") -> Arrays:
     """Read an ``.npz`` file.  Every entry's checksum is compared before its content is used.
 
     Parameters
     ----------
     path
         The file.
-    way
-        What an error says to do.
+    what
+        What the file should be, as errors name it.
 
     Raises
     ------
     DataInputError
         If the file is missing, damaged, or something else.
     """
-    check_source(path, "array", DataInputError)
+    check_source(path, what, DataInputError)
     try:
         with zipfile.ZipFile(path) as archive:
             return {_to_name(i.filename): _array(archive.read(i)) for i in archive.infolist()}
     except BROKEN as error:
-        raise _unread(path, error, way) from error
+        raise _unread(path, error, what) from error
 
 
 def read_array(path: str | os.PathLike[str]) -> Array:
@@ -77,19 +76,21 @@ def read_array(path: str | os.PathLike[str]) -> Array:
     DataInputError
         If the file is missing, damaged, or something else.
     """
-    check_source(path, "array", DataInputError)
+    check_source(path, "file written by numpy.save", DataInputError)
     try:
         held = np.load(path, allow_pickle=False)
         if isinstance(held, np.ndarray):
             return held
         held.close()
     except BROKEN as error:
-        raise _unread(path, error, _WAY) from error
+        raise _unread(path, error, "file written by numpy.save") from error
     raise DataInputError(f"'{path}' is an archive of arrays; give it the ending .npz")
 
 
-def _unread(path: str | os.PathLike[str], error: BaseException, way: str) -> DataInputError:
-    return DataInputError(f"'{path}' cannot be read as NumPy arrays ({type(error).__name__}: {error}); {way}")
+def _unread(path: str | os.PathLike[str], error: BaseException, what: str) -> DataInputError:
+    return DataInputError(
+        f"'{path}' cannot be read as NumPy arrays ({type(error).__name__}: {error}); give a {what}"
+    )
 
 
 def _array(content: bytes) -> Array:

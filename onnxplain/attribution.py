@@ -18,7 +18,7 @@ from onnxplain.text import visible_line
 
 __all__ = ["Attribution"]
 
-_WAY = "give a file written by Attribution.save"
+_WHAT = "file written by Attribution.save"
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +144,12 @@ class Attribution:
         DataInputError
             If the file is missing, damaged, or something else.
         """
-        content = read_arrays(path, _WAY)
+        content = read_arrays(path, _WHAT)
         try:
             return cls._from_content(content)
         except (AttributeError, RecursionError, *BROKEN) as error:
             raise DataInputError(
-                f"'{path}' is no saved attribution ({type(error).__name__}: {error}); {_WAY}"
+                f"'{path}' is no saved attribution ({type(error).__name__}: {error}); give a {_WHAT}"
             ) from error
 
     @classmethod
