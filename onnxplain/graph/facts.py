@@ -163,4 +163,5 @@ def attr(node: ir.Node, name: str, default: object = None) -> object:
 def node_label(node: ir.Node) -> str:
     """Name a node as error messages do: its op, domain and name."""
     domain = f"{node.domain}." if node.domain not in ("", "ai.onnx") else ""
-    return f"{domain}{node.op_type} node '{node.name or node.outputs[0].name}'"
+    name = node.name or (node.outputs[0].name if node.outputs else "")
+    return f"{domain}{node.op_type} node '{name}'"

@@ -16,6 +16,7 @@ from onnxplain.files import MODEL_BYTES, check_source
 from onnxplain.graph.external import FILES_KEY, byte_length, check_external, folders_of, read_external
 from onnxplain.graph.maps import open_maps
 from onnxplain.graph.names import readable
+from onnxplain.graph.wellformed import check_interface, check_nodes, check_sources
 
 __all__ = ["ModelSource", "load"]
 
@@ -50,7 +51,7 @@ def load(source: ModelSource) -> ir.Model:
     """
     if isinstance(source, ir.Model):
         model = source.clone()
-        _check_sources(model.graph, "the given model")
+        _check(model, "the given model")
         read_external(model, None)
         return model
     if isinstance(source, onnx.ModelProto):
@@ -108,8 +109,14 @@ def _from_proto(proto: onnx.ModelProto, folders: Sequence[Path] | None, what: st
         raise InvalidModelError(f"{what} is malformed: {error}; export it again") from error
     if folders is not None:
         read_external(model, folders)
-    _check_sources(model.graph, what)
+    _check(model, what)
     return model
+
+
+def _check(model: ir.Model, what: str) -> None:
+    check_interface(model.graph, what)
+    check_nodes(model, what)
+    check_sources(model.graph, what)
 
 
 def _tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
@@ -137,23 +144,3 @@ def _check_tensors(proto: onnx.ModelProto, folders: Sequence[Path] | None, what:
                 f"weight '{tensor.name}' of {what} holds {len(tensor.raw_data)} bytes, but its shape "
                 f"{tuple(tensor.dims)} needs {byte_length(tensor)}; export it again"
             )
-
-
-def _check_sources(graph: ir.Graph, what: str) -> None:
-    known = set(graph.inputs) | set(graph.initializers.values())
-    for node in graph:
-        for value in node.inputs:
-            if value is not None and value.producer() is None and value not in known:
-                raise InvalidModelError(
-                    f"{what}: node '{node.name or node.op_type}' uses '{value.name}', which nothing makes; "
-                    "export it again"
-                )
-    for output in graph.outputs:
-        if output.producer() is None and output not in known:
-            raise InvalidModelError(f"{what}: nothing makes the output '{output.name}'; export it again")
-    try:
-        graph.sort()
-    except ValueError as error:
-        raise InvalidModelError(
-            f"{what}: its nodes wait for each other in a circle; export it again"
-        ) from error

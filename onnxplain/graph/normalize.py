@@ -12,6 +12,7 @@ from onnx_ir.passes import common
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph import facts, passes
 from onnxplain.graph.stubs import weights_as_inputs
+from onnxplain.graph.wellformed import check_nodes
 
 __all__ = ["Normalized", "check", "infer_shapes", "normalize"]
 
@@ -75,8 +76,13 @@ def normalize(
     ):
         model = step(model).model
     check(model)
+    outputs = passes.OwnOutputs()
+    outputs(model)
+    notes += [f"output '{old}' is an input; it is called '{new}'" for old, new in outputs.renamed.items()]
     passes.check_functions(model)
-    model = passes.InlineFunctions()(model).model
+    if model.functions:
+        model = passes.InlineFunctions()(model).model
+        check_nodes(model, "the model")  # attributes have come from the calls
     model = common.RemoveUnusedNodesPass()(model).model
     model, raised = passes.raise_opset(model)
     if raised:
@@ -164,7 +170,10 @@ def check(model: ir.Model) -> None:
         With the checker's words, if the model is inconsistent.
     """
     with weights_as_inputs(model):
-        proto = ir.to_proto(model)
+        try:
+            proto = ir.to_proto(model)
+        except ir.serde.SerdeError as error:
+            raise InvalidModelError(f"the model is malformed: {error.__cause__}; export it again") from error
     for value in (*proto.graph.input, *proto.graph.output):
         if value.type.WhichOneof("value") == "tensor_type":
             value.type.tensor_type.shape.SetInParent()  # what says nothing of its shape runs as well

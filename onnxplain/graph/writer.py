@@ -36,5 +36,7 @@ def infer_known(node: ir.Node, opset: int) -> None:
     if node.domain in ("", "ai.onnx") and not any(
         a.type == ir.AttributeType.GRAPH for a in node.attributes.values()
     ):
-        with contextlib.suppress(onnx.shape_inference.InferenceError, onnx.defs.SchemaError):
+        with contextlib.suppress(
+            onnx.shape_inference.InferenceError, onnx.defs.SchemaError, onnx.checker.ValidationError
+        ):
             infer_node(node, opset)

@@ -16,6 +16,7 @@ from onnxplain.graph.passes.inline_functions import InlineFunctions, check_funct
 from onnxplain.graph.passes.mark_steps import MARKS, MarkSteps
 from onnxplain.graph.passes.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.name_casts import NameCasts
+from onnxplain.graph.passes.own_outputs import OwnOutputs
 from onnxplain.graph.passes.raise_opset import MIN_OPSET, raise_opset
 from onnxplain.graph.passes.recognise_softmax import RecogniseSoftmax
 from onnxplain.graph.passes.retype import Retype
@@ -42,6 +43,7 @@ __all__ = [
     "MarkSteps",
     "MaskByHardSigmoid",
     "NameCasts",
+    "OwnOutputs",
     "RecogniseSoftmax",
     "Retype",
     "SequencesToTensors",
