@@ -268,7 +268,8 @@ class Explainer:
         features, samples = samples.features()
         layout, many = samples.layout, chosen.takes_distribution
         starts = find_baselines(request.baselines, infos, arrays, features, layout, samples.values, many=many)
-        budget = self.memory_budget // chosen.question(question).composite.holds
+        composite = chosen.question(question).composite
+        budget = self.memory_budget // composite.holds
         call = Call(
             self._programs,
             question,
@@ -295,6 +296,7 @@ class Explainer:
             confirm(found.score, about.rows(predictions), found_target, name)
         total = sum(v.reshape(samples.n, -1).astype(np.float64).sum(1) for v in found.values.values())
         values = {i.name: samples.back(i, found.values) for i in infos}
+        table = tuple(row for rows in call.rule_tables for row in rows)
         return Attribution(
             arrays=values,
             inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
@@ -305,8 +307,12 @@ class Explainer:
             reference=found.reference,
             method=repr(chosen),
             output=(name, explained),
-            rule_table=tuple(row for table in call.rule_tables for row in table),
-            notes=(*self._notes(name, request.through_softmax), *notes_on(layout, infos)),
+            rule_table=table,
+            notes=(
+                *self._notes(name, request.through_softmax),
+                *notes_on(layout, infos),
+                *composite.remarks(table),
+            ),
             extras=found.extras,
         )
 

@@ -149,6 +149,8 @@ class Composite:
         What the rules do with the share of biases, where it is known that all do the same.
     holds
         How many times what a plain gradient keeps alive a walk does (measured).
+    changes
+        Names of the rules without which the composite is the plain gradient.
     """
 
     name: str
@@ -160,10 +162,18 @@ class Composite:
     needs: tuple[str, ...] = ()
     bias: str | None = None
     holds: int = 1
+    changes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Write the name; the rules, resolved for a model, are in the rule table."""
         return f"<Composite '{self.name}' with {len(self.rules)} rules>"
+
+    def remarks(self, rows: Sequence[tuple[str, str, str]]) -> tuple[str, ...]:
+        """Say what a person must know of a walk with these rows (node, operator, rule)."""
+        if not self.changes or any(rule in self.changes for _, _, rule in rows):
+            return ()
+        what = "no activation between the output and the input that its rule is for"
+        return (f"{self.name} found {what}, so this is the plain gradient",)
 
     def resolve(
         self,

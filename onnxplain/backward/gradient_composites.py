@@ -12,7 +12,7 @@ from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.places import Place
 from onnxplain.backward.registry import Category
 from onnxplain.backward.relevance_composites import is_no_piece, is_no_softmax
-from onnxplain.backward.rules import deeplift, guided, reveal_cancel, steps, visual
+from onnxplain.backward.rules import deeplift, guided, reveal_cancel, smoothing, steps, visual
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
@@ -33,9 +33,10 @@ def guided_composite(name: str, rule: Rule) -> Composite:
     pairs: _Pairs = (
         (Match(ops=guided.RECTIFIERS, predicate=_stands_alone), rule),
         (Match(predicate=_is_rectifier), rule),
+        (Match(ops=("Max", "Min"), predicate=_bends), rule),
         (Match(), GRADIENT),
     )
-    return Composite(name, tuple(pairs), seed="one")
+    return Composite(name, tuple(pairs), seed="one", changes=(rule.name,))
 
 
 def _stands_alone(place: Place) -> bool:
@@ -50,11 +51,16 @@ def _is_rectifier(place: Place) -> bool:
 
 
 def beta_smooth(beta_smooth: float = 10.0) -> Composite:
-    """Gradients, with the derivative of softplus at ReLU."""
+    """Gradients, with the derivative of softplus at rectifiers that bend."""
     if beta_smooth <= 0:
         raise MethodError(f"beta_smooth is {beta_smooth:g}; give a number above 0")
-    pairs: _Pairs = ((Match(ops=("Relu",)), guided.BetaSmooth(beta_smooth)), (Match(), GRADIENT))
-    return Composite("beta_smooth", tuple(pairs), seed="one", regions=False)
+    rule = smoothing.BetaSmooth(beta_smooth)
+    pairs: _Pairs = ((Match(predicate=_bends), rule), (Match(), GRADIENT))
+    return Composite("beta_smooth", tuple(pairs), seed="one", regions=False, changes=(rule.name,))
+
+
+def _bends(place: Place) -> bool:
+    return smoothing.bends(place.node)
 
 
 def visual_backprop() -> Composite:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from onnxplain.backward.rules import guided, lrp
+from onnxplain.backward.rules import guided, lrp, smoothing
 from onnxplain.backward.rules.attention import SoftmaxTaylor
 from onnxplain.backward.rules.base import Gradient, Pass, Product, Rule, Stop
 from onnxplain.backward.rules.normalization import DetachedNorm
@@ -35,7 +35,7 @@ RULES: dict[str, Callable[..., Rule]] = {
     "proportional": lambda stabilizer=1e-6: ProportionalPool(stabilizer),
     "guided": lambda: guided.Guided(),
     "deconvolution": lambda: guided.Deconvolution(),
-    "beta_smooth": lambda beta_smooth=10.0: guided.BetaSmooth(beta_smooth),
+    "beta_smooth": lambda beta_smooth=10.0: smoothing.BetaSmooth(beta_smooth),
 }
 
 

@@ -12,7 +12,6 @@ Generalised to the other rectifier-like activations f: guided is ``max(g, 0) f'(
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +19,13 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.registry import BackwardFunction, Entry
+from onnxplain.backward.registry import BackwardFunction
 from onnxplain.backward.rules.base import Binding, propagate
-from onnxplain.backward.rules.pieces import interior, interior_gradient
+from onnxplain.backward.rules.pieces import interior, interior_gradient, multiple_of
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
 
-__all__ = ["RECTIFIERS", "BetaSmooth", "Deconvolution", "Guided", "cuts_at_zero", "is_rectifier"]
+__all__ = ["RECTIFIERS", "Deconvolution", "Guided", "cuts_at_zero", "is_rectifier"]
 
 #: Activations that let large inputs through and hold small ones back.
 RECTIFIERS = (
@@ -43,14 +42,32 @@ def is_rectifier(node: ir.Node, source: ir.Value) -> bool:
     """Tell whether a piece lets large values through and holds small ones back.
 
     It does if it is a product of its source with a step of it (SiLU, GELU, HardSwish, Mish), or the larger of
-    its source and a fraction of it, or a choice between these (LeakyReLU).
+    its source and a fraction of it, or a choice between these, or a sum of ReLUs of both signs (LeakyReLU).
     """
     inside = interior(node, source)
     if node.op_type == "Mul":
         return any(n.op_type in _STEPS for n in inside) and _scales(node, source)
+    if node.op_type in ("Add", "Sub"):
+        return _is_leaky_sum(node, source)
     return node.op_type in ("Max", "Where") and all(
         n is node or n.op_type in ("Mul", "Greater", "GreaterOrEqual", "Less", "LessOrEqual") for n in inside
     )
+
+
+def _is_leaky_sum(node: ir.Node, source: ir.Value) -> bool:
+    """Tell ``relu(x) - a relu(-x)`` with 0 <= a < 1, times whatever is positive."""
+    slopes = {1: 0.0, -1: 0.0}
+    for k, value in enumerate(node.inputs):
+        rectified, factor = multiple_of(value)
+        relu = None if rectified is None else rectified.producer()
+        if relu is None or relu.op_type != "Relu" or factor.size != 1:
+            return False
+        x, side = multiple_of(relu.inputs[0])
+        if x is not source or side.size != 1 or side.item() == 0:
+            return False
+        minus = -1 if node.op_type == "Sub" and k == 1 else 1
+        slopes[int(np.sign(side.item()))] += minus * float(factor.item()) * float(side.item())
+    return slopes[1] > slopes[-1] >= 0
 
 
 def cuts_at_zero(node: ir.Node) -> bool:
@@ -76,6 +93,11 @@ def _scales(node: ir.Node, source: ir.Value) -> bool:
     return False
 
 
+def _argument(binding: Binding) -> tuple[int, ...]:
+    """Return the positions of an activation's argument: slopes and bounds get nothing."""
+    return binding.active if binding.node.op_type in ("Max", "Min") else (0,)
+
+
 @dataclass(frozen=True)
 class Guided:
     """Only positive gradients enter the activation's derivative."""
@@ -84,12 +106,14 @@ class Guided:
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient."""
+        argument = _argument(binding)
 
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
             positive = op.Relu(gradients[0])
             if binding.source is not None:
                 return {binding.source: interior_gradient(op, node.source, binding.source, positive)}
-            return [*propagate(op, node, positive)[:1]]
+            entries = propagate(op, node, positive)
+            return [entry if k in argument else None for k, entry in enumerate(entries)]
 
         return function
 
@@ -102,32 +126,13 @@ class Deconvolution:
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient."""
+        argument = _argument(binding)
 
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
             if binding.source is not None:
                 return {binding.source: op.Relu(gradients[0])}
-            return (lambda: op.Relu(gradients[0]),)
-
-        return function
-
-
-@dataclass(frozen=True)
-class BetaSmooth:
-    """The derivative of softplus in place of ReLU's: ``g sigmoid(beta x)`` (Dombrowski et al. 2019).
-
-    Parameters
-    ----------
-    beta_smooth
-        The larger, the closer to ReLU.
-    """
-
-    beta_smooth: float = 10.0
-    name: str = "beta_smooth"
-
-    def bind(self, binding: Binding) -> BackwardFunction | None:
-        """Replace the gradient."""
-
-        def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
-            return (lambda: op.Mul(gradients[0], op.Sigmoid(op.Mul(node.x, self.beta_smooth))),)
+            return [
+                (lambda: op.Relu(gradients[0])) if k in argument else None for k in range(len(node.inputs))
+            ]
 
         return function

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
+from onnxplain._types import Array
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, lookup
 from onnxplain.backward.rules.base import propagate, written
 from onnxplain.backward.unchosen import nothing_where_zero, unchosen
 from onnxplain.backward.view import NodeView
+from onnxplain.graph import facts
 
-__all__ = ["again", "interior", "interior_gradient"]
+__all__ = ["again", "interior", "interior_gradient", "multiple_of"]
 
 _STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
 
@@ -81,3 +84,27 @@ def interior_gradient(op: Emitter, node: ir.Node, source: ir.Value, g: Any) -> A
     if arrived is None:
         return op.zeros_like(source)
     return arrived[0] if len(arrived) == 1 else op.annotate(op.Sum(*arrived), source)
+
+
+def multiple_of(value: ir.Value | None) -> tuple[ir.Value | None, Array]:
+    """Return what a value is a constant multiple of, and the factor; None where it is a constant itself."""
+    factor: Array = np.ones(())
+    while value is not None and not facts.is_constant(value):
+        node = value.producer()
+        if node is None or node.domain not in ("", "ai.onnx"):
+            break
+        if node.op_type == "Neg":
+            value, factor = node.inputs[0], -factor
+            continue
+        constants = [facts.constant(v) for v in node.inputs]
+        if node.op_type == "Mul" and len([c for c in constants if c is not None]) == 1:
+            k = 0 if constants[0] is None else 1
+        elif node.op_type == "Div" and constants[1] is not None and constants[0] is None:
+            k = 0
+        else:
+            break
+        constant = constants[1 - k]
+        assert constant is not None
+        factor = factor * (constant if node.op_type == "Mul" else 1 / constant)
+        value = node.inputs[k]
+    return (None, factor) if value is None or facts.is_constant(value) else (value, factor)
