@@ -89,8 +89,9 @@ class BetaSmooth(OnePass):
 
     At ``y = relu(x)``: ``R_x = sigmoid(beta x) R_y``, the derivative of ``softplus(beta x) / beta``.  At
     other rectifiers each bend of the function is smoothed likewise: ReLU6, leaky, parametric and thresholded
-    ReLU, SELU and HardSwish, ``Max(x, 0)`` and ``Where(x > t, x, a x)`` as exporters write them.  What has no
-    bend (GELU, SiLU, Softplus, ELU) is smooth as it is; a note says so where nothing on the way has one.
+    ReLU, SELU, HardSigmoid and HardSwish, ``Max(x, 0)`` and ``Where(x > t, x, a x)`` as exporters write
+    them.  What has no bend (GELU, SiLU, Softplus, ELU) is smooth as it is; a note says so where nothing on
+    the way has one.
 
     Parameters
     ----------

@@ -70,7 +70,8 @@ def bends(node: ir.Node) -> bool:
     """Tell a rectifier whose slope jumps, as one operator or written out.
 
     It is ReLU, or leaky, parametric, thresholded, or cut at a ceiling too (``Clip(x, 0, 6)``,
-    ``Min(relu(x), 6)``); SELU and HardSwish; ``Max(x, 0)``, ``Max(x, a x)``, ``Where(x > t, x, a x)``.
+    ``Min(relu(x), 6)``); SELU, HardSigmoid and HardSwish; ``Max(x, 0)``, ``Max(x, a x)``,
+    ``Where(x > t, x, a x)``.
     """
     if facts.GRADIENT_KEY in node.metadata_props or node.domain not in ("", "ai.onnx"):
         return False
@@ -120,6 +121,13 @@ def _clip(op: Emitter, node: NodeView, step: _Step) -> Any:
     return above if high is None else above - step(node.x - high)
 
 
+def _hard_sigmoid(op: Emitter, node: NodeView, step: _Step) -> Any:
+    """Smooth as ``Clip(a x + b, 0, 1)`` would be."""
+    alpha = node.float("alpha", 0.2)
+    inner = node.x * alpha + node.float("beta", 0.5)
+    return (step(inner) - step(inner - 1.0)) * alpha
+
+
 def _hard_swish(op: Emitter, node: NodeView, step: _Step) -> Any:
     low, high = step(node.x + 3.0), step(node.x - 3.0)
     return (node.x / 3.0 + 0.5) * (low - high) + high
@@ -128,6 +136,7 @@ def _hard_swish(op: Emitter, node: NodeView, step: _Step) -> Any:
 _SLOPES: dict[str, Callable[[Emitter, NodeView, _Step], Any]] = {
     "Clip": _clip,
     "Elu": _elu,
+    "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
     "LeakyRelu": _leaky,
     "PRelu": _parametric,
