@@ -35,6 +35,8 @@ class _Arena:
                 self._there = self._register()
             if self._there:
                 options.add_session_config_entry(_KEY, "1")
+                # planned blocks come on top of what the first run took piece by piece, and save no time here
+                options.enable_mem_pattern = False
                 # weights outlive runs: between activations they would keep these from being given back
                 options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
 

@@ -7,9 +7,9 @@ import math
 import onnx_ir as ir
 
 from onnxplain._types import Shape
-from onnxplain.forking import Lock
 from onnxplain.graph import facts
 from onnxplain.graph.shapes import at_shapes
+from onnxplain.runtime.cache import Cache
 
 __all__ = ["DEFAULT_BUDGET", "LARGEST_BATCH", "MemoryModel"]
 
@@ -18,6 +18,9 @@ DEFAULT_BUDGET = 1 << 30
 
 #: Beyond this, larger batches gain nothing.
 LARGEST_BATCH = 64
+
+#: Kinds of calls whose estimates are remembered.
+_MOST_KNOWN = 256
 
 
 class MemoryModel:
@@ -29,16 +32,11 @@ class MemoryModel:
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
-        self._known: dict[tuple[tuple[str, Shape], ...], int] = {}
-        self._lock = Lock()
+        self._known: Cache[int] = Cache(_MOST_KNOWN, 0, lambda _: 0)
 
     def bytes_per_sample(self, shapes: dict[str, Shape]) -> int:
         """Return the estimate for inputs of these shapes, batch axis included (length 1)."""
-        key = tuple(sorted(shapes.items()))
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = self._estimate(shapes)
-            return self._known[key]
+        return self._known.get(tuple(sorted(shapes.items())), lambda: self._estimate(shapes))
 
     def batch_size(self, shapes: dict[str, Shape], budget: int) -> int:
         """Return how many samples fit in a budget (at least 1)."""

@@ -90,6 +90,26 @@ print(rss() - start)
     assert end < first / 2, "and nothing when the explainer is gone"
 
 
+@linux
+@pytest.mark.parametrize("options", ["'saliency'", "'deep_lift'", "'deep_lift', rule='reveal_cancel'"])
+def test_activations_keep_to_the_budget(options) -> None:
+    (budgets,) = numbers(f"""
+import resource
+explainer = ox.Explainer(make('''m (float[N, 3, 64, 64] x) => (float[N, 4] y) {{
+  c1 = Conv<pads = [1, 1, 1, 1]>(x, w1) r1 = Relu(c1)
+  c2 = Conv<pads = [1, 1, 1, 1]>(r1, w2) r2 = Sigmoid(c2)
+  p = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(r2)
+  g = GlobalAveragePool(p) f = Flatten(g) y = Gemm(f, v) }}''',
+  w1=random(24, 3, 3, 3), w2=random(24, 24, 3, 3), v=random(24, 4)), threads=1, memory_budget=100 << 20)
+x = random(64, 3, 64, 64)
+explainer(x[:1], 0, method={options})
+start = rss()
+explainer(x, 0, method={options})
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 - start) / 105)
+""")
+    assert budgets < 1.75
+
+
 def test_what_is_forgotten_is_freed(models) -> None:
     explainer, x = ox.Explainer(models.mlp()), models.random(2, 5)
     explainer(x, 0, ox.LRP("epsilon", epsilon=0.5))
