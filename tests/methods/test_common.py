@@ -189,8 +189,8 @@ def test_models_with_a_fixed_batch(name, batch, n, models) -> None:
     close(fixed.values, free.values)
     close(fixed.predictions, free.predictions)
     close(fixed.score, free.score)
-    assert any("fixed batch" in note for note in fixed.notes)
-    assert not any("fixed batch" in note for note in free.notes)
+    assert any("fixed number of samples" in note for note in fixed.notes)
+    assert not any("fixed number of samples" in note for note in free.notes)
 
 
 @every_general_method
