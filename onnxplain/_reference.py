@@ -21,6 +21,7 @@ from onnx.reference.ops import op_grid_sample as grid_sample
 from onnx.reference.ops import op_loop
 
 from onnxplain._reference_conv import Conv, ConvTranspose
+from onnxplain._reference_moves import Pad, Resize, Scan
 from onnxplain._types import Array, Arrays
 
 __all__ = ["CORRECTED", "Evaluator"]
@@ -57,6 +58,18 @@ class GridSample(grid_sample.GridSample):
         lengths = np.asarray(dims, np.float64)
         n = np.asarray(n, np.float64)
         return (n + 1) / 2 * (lengths - 1) if align_corners else ((n + 1) * lengths - 1) / 2
+
+    def _run(
+        self,
+        x: Array,
+        grid: Array,
+        mode: str = "linear",
+        padding_mode: str | None = None,
+        align_corners: int | None = None,
+    ) -> tuple[Array]:
+        old = {"bilinear": "linear", "bicubic": "cubic"}  # names before opset 20
+        made: Any = super()._run(x, grid, old.get(mode, mode), padding_mode, align_corners)  # type: ignore[no-untyped-call]
+        return (np.asarray(made[0]),)
 
 
 class GlobalMaxPool(_Standard):
@@ -206,6 +219,34 @@ class MaxRoiPool(_Standard):
         return (y,)
 
 
+class LRN(_Standard):
+    """Sums over as many channels as there are samples there."""
+
+    def _run(
+        self,
+        x: Array,
+        alpha: float | None = None,
+        beta: float | None = None,
+        bias: float | None = None,
+        size: int | None = None,
+    ) -> tuple[Array]:
+        assert alpha is not None
+        assert beta is not None
+        assert size is not None
+        wide = np.pad(x * x, [(0, 0), ((size - 1) // 2, size // 2), *[(0, 0)] * (x.ndim - 2)])
+        around = np.lib.stride_tricks.sliding_window_view(wide, size, 1).sum(-1)
+        return ((x / (bias + alpha / size * around) ** beta).astype(x.dtype),)
+
+
+class LpNormalization(_Standard):
+    """Does not take magnitudes there."""
+
+    def _run(self, x: Array, axis: int | None = None, p: int | None = None) -> tuple[Array]:
+        over = -1 if axis is None else axis
+        norm = np.abs(x).sum(over, keepdims=True) if p == 1 else np.sqrt((x * x).sum(over, keepdims=True))
+        return ((x / np.where(norm == 0, 1, norm)).astype(x.dtype),)
+
+
 class Mean(_Standard):
     """Adds in place there, so that nothing broadcasts."""
 
@@ -267,12 +308,17 @@ CORRECTED: list[type[OpRun]] = [
     GlobalLpPool,
     GlobalMaxPool,
     GridSample,
+    LRN,
     Loop,
+    LpNormalization,
     LpPool,
     MaxPool,
     MaxRoiPool,
     Mean,
     MeanVarianceNormalization,
+    Pad,
+    Resize,
+    Scan,
 ]
 
 

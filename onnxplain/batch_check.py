@@ -94,9 +94,9 @@ def seen_axes(
         If a sample's values depend on its company.
     """
     axes, exact = layout.axes, layout.exact
-    samples = {k: rows(v, axes[k], exact or layout.n) for k, v in arrays.items()}
+    samples = {k: _filled(v, axes[k], exact or layout.n) for k, v in arrays.items()}
     companies = [
-        {k: v if axes[k] is None else _company(v, axes[k], changed) for k, v in samples.items()}
+        {k: v if axes[k] is None else _company(v, axes[k], changed, exact == 1) for k, v in samples.items()}
         for changed in (False, True)
     ]
     if exact is None:
@@ -130,9 +130,18 @@ def _others(array: Array) -> Array:
     return np.asarray(rng.permuted(flat, axis=1).reshape(array.shape))
 
 
-def _company(array: Array, axis: int | None, changed: bool) -> Array:
-    """Return the first sample beside the others, or beside changed ones; at least two rows."""
+def _filled(array: Array, axis: int | None, n: int) -> Array:
+    """Return n rows, the last one again where there are fewer."""
+    if axis is None:
+        return array
+    return np.asarray(np.take(array, np.minimum(np.arange(n), array.shape[axis] - 1), axis=axis))
+
+
+def _company(array: Array, axis: int | None, changed: bool, alone: bool) -> Array:
+    """Return the first sample beside the others, or beside changed ones; at least two rows, if not alone."""
     mine = first(array, axis)
+    if alone:  # a model that takes one sample at a time
+        return laid_out(mine[:1], axis)
     others = mine[1:] if len(mine) > 1 else mine
     return laid_out(np.concatenate([mine[:1], _others(others) if changed else others]), axis)
 

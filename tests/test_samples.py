@@ -249,6 +249,24 @@ def test_batch_axes_by_the_user_are_checked_by_running(models) -> None:
             explainer(inputs, 1, SIGNED, batch_axes=0)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_batch_axes_of_a_fixed_batch(batch: int, models) -> None:
+    """One sample at a time leaves nothing to compare with; fewer samples than it takes are filled up."""
+    model = models.make(
+        f"""m (float[{batch}, 2, 4, 4] x) => (float[{batch}, 3] y) {{
+          v, i = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)
+          t = Tanh(v) u = MaxUnpool<kernel_shape = [2, 2], strides = [2, 2]>(t, i)
+          f = Flatten(u) y = MatMul(f, w)
+        }}""",
+        w=models.random(32, 3),
+    )
+    explainer = ox.Explainer(model)
+    x = models.random(4, 2, 4, 4)
+    together = explainer(x, 1, SIGNED, batch_axes=0).values
+    for k in range(4):
+        close(explainer(x[k : k + 1], 1, SIGNED, batch_axes=0).values[0], together[k])
+
+
 def test_the_whole_may_be_asked_for(models) -> None:
     explainer = ox.Explainer(models.mlp())
     x = models.random(3, 5)

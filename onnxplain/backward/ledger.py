@@ -31,7 +31,7 @@ def kept_by_node(op: Emitter) -> list[tuple[str, ir.Value]]:
             continue
         kept = _total(op, arrived)
         if handed_on:
-            kept = op.Sub(kept, _total(op, handed_on))
+            kept = op.Sub(kept, op.cast_like(_total(op, handed_on), kept))  # a Cast changes the type
         rows.append((f"{node.op_type} {node.name}", kept))
     return rows
 

@@ -170,8 +170,8 @@ def build(
     op.ledger = [] if question.account else None
     found = backward(op, {scored: seed}, wrt, table)
     if scale is not None:
-        found = {v: op.annotate(op.Mul(r, scale), v) for v, r in found.items()}
-    shares = [(n, v if scale is None else op.Mul(v, scale)) for n, v in kept_by_node(op)]
+        found = {v: op.annotate(op.Mul(r, op.cast_like(scale, v)), v) for v, r in found.items()}
+    shares = [(n, v if scale is None else op.Mul(v, op.cast_like(scale, v))) for n, v in kept_by_node(op)]
     kept = [(n, _named(op, v, names.free(f"kept/{n}"))) for n, v in shares]
     with op.arithmetic():
         results = [_combined(op, found[v], v, question.combine) for v in wrt]

@@ -206,6 +206,28 @@ def test_a_recurrent_node_keeps_as_one(models) -> None:
     assert abs(kept["GRU"] + found.delta.sum()) < 1e-3 * np.abs(found.score).sum()
 
 
+def test_nodes_keep_also_where_the_type_changes(models) -> None:
+    model = models.make(
+        """m (float[N, 5] x) => (float[N, 3] y) {
+          wide = Cast<to = 11>(x) bent = Tanh(wide) h = Cast<to = 1>(bent) y = MatMul(h, w)
+        }""",
+        w=models.random(5, 3),
+    )
+    found = ox.explain(model, models.random(2, 5), 1, method=ox.LRP("epsilon", account=True))
+    kept = sum(float(v) for v in found.extras["kept"].values())
+    assert abs(kept + found.delta.sum()) < 1e-3 * np.abs(found.score).sum()
+
+
+def test_relevance_of_a_double_input(models) -> None:
+    model = models.make(
+        "m (double[N, 5] x) => (float[N, 3] y) { h = Cast<to = 1>(x) y = MatMul(h, w) }",
+        w=models.random(5, 3),
+    )
+    x = models.random(2, 5).astype(np.float64)
+    found = ox.explain(model, x, 1, method=ox.LRP("epsilon", account=True))
+    np.testing.assert_allclose(found.values, x * models.random(5, 3)[:, 1], rtol=1e-4)
+
+
 def test_by_batches_nodes_keep_as_much(models) -> None:
     x = models.random(5, 2, 8, 8, seed=4)
     explainer = ox.Explainer(models.conv())

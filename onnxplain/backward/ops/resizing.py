@@ -6,16 +6,19 @@ activations that are 0.  The other modes are averages, and share like average po
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from onnxplain._types import FloatArray
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
+from onnxplain.graph.resampling import resampling
 
 
 def _copies(node: ir.Node) -> bool:
@@ -28,11 +31,11 @@ def resize(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Apply each resized axis' matrix, transposed; whole-number nearest enlargement sums blocks."""
     rank = node.rank()
     axes = [a % rank for a in node.ints("axes", tuple(range(rank)))]
-    moved = [a for a in axes if not _unchanged(node, a, axes)]
+    moved = [] if _same(node) else [a for a in axes if not _unchanged(node, a, axes)]
 
     def entry() -> Any:
         out = g
-        blocks = _blocks(node, moved)
+        blocks = _blocks(node, moved, axes)
         if blocks is not None:
             return _sum_blocks(op, node, g, moved, blocks)
         for axis in moved:
@@ -44,17 +47,37 @@ def resize(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     return (entry,)
 
 
+def _same(node: NodeView) -> bool:
+    """Tell whether no length changes, which onnxruntime takes for a copy whatever the scales are."""
+    before, after = facts.static_shape(node.x), facts.static_shape(node.y)
+    return before is not None and before == after and not _crops(node)
+
+
+def _crops(node: NodeView) -> bool:
+    return node.str("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize"
+
+
 def _unchanged(node: NodeView, axis: int, axes: list[int]) -> bool:
     before, after = facts.static_dim(node.x, axis), facts.static_dim(node.y, axis)
-    if node.str("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
+    if _crops(node):
         return False
-    if before is not None and before == after:
-        return True
-    scales = facts.constant(node.optional(2))
-    return scales is not None and scales.size > 0 and float(scales[axes.index(axis)]) == 1.0
+    scale = _scale(node, axis, axes)
+    return before is not None and before == after if scale is None else scale == 1.0
 
 
-def _blocks(node: NodeView, moved: list[int]) -> list[int] | None:
+def _scale(node: NodeView, axis: int, axes: list[int]) -> float | None:
+    """Return an axis' scale if scales are given, NaN if known only when running.
+
+    A length may stay the same at another scale than 1, and grow by a whole factor at one that is not whole.
+    """
+    scales = node.optional(2)
+    known = facts.constant(scales)
+    if known is None:
+        return None if scales is None else math.nan
+    return float(known[axes.index(axis)]) if known.size else None
+
+
+def _blocks(node: NodeView, moved: list[int], axes: list[int]) -> list[int] | None:
     """Whole factors of a nearest enlargement in which each input fills a block, else None."""
     rounding = node.str("nearest_mode", "round_prefer_floor")
     mode = node.str("coordinate_transformation_mode", "half_pixel")
@@ -66,6 +89,8 @@ def _blocks(node: NodeView, moved: list[int]) -> list[int] | None:
     for axis in moved:
         before, after = facts.static_dim(node.x, axis), facts.static_dim(node.y, axis)
         if not before or not after or after % before:
+            return None
+        if _scale(node, axis, axes) not in (None, after // before):
             return None
         factors.append(after // before)
     if mode == "half_pixel" and (rounding not in ("round_prefer_floor", "round_prefer_ceil")):
@@ -84,9 +109,27 @@ def _sum_blocks(op: Emitter, node: NodeView, g: Any, moved: list[int], factors: 
     return op.annotate(op.sum(op.Reshape(g, op.concat(shape)), summed), node.x)
 
 
+def _known_matrix(node: NodeView, axis: int, axes: list[int]) -> FloatArray | None:
+    before, after = facts.static_dim(node.x, axis), facts.static_dim(node.y, axis)
+    if not before or after is None:
+        return None
+    scale = _scale(node, axis, axes)
+    policy = node.str("keep_aspect_ratio_policy", "stretch")
+    if scale is None and policy != "stretch":
+        return None
+    scale = after / before if scale is None else scale
+    if math.isnan(scale):
+        return None
+    attributes = {name: a.value for name, a in node.source.attributes.items()}
+    return resampling(before, after, scale, attributes)
+
+
 def _axis_matrix(op: Emitter, node: NodeView, axis: int, axes: list[int]) -> Any:
-    """Resize an identity matrix along one axis: the axis' matrix, whatever the mode, (out, in)."""
+    """Return the axis' matrix, (out, in): where lengths vary an identity matrix, resized along one axis."""
     dtype = node.x.dtype or ir.DataType.FLOAT
+    known = _known_matrix(node, axis, axes)
+    if known is not None:
+        return op.const(known.astype(dtype.numpy()))
     size = op.dim(node.x, axis)
     square = op.ConstantOfShape(op.concat([size, size]), value=ir.tensor(np.zeros(1, dtype.numpy())))
     eye = op.Unsqueeze(op.EyeLike(square, dtype=int(dtype)), [0, 1])

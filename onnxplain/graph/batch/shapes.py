@@ -14,6 +14,9 @@ from onnxplain.graph.infer import ELEMENTWISE
 
 __all__ = ["infer", "spread"]
 
+#: The standard's inference knows nothing of it: it is a function there.
+_ALIKE = frozenset({"MeanVarianceNormalization"})
+
 #: Contents that inference reads are small.
 _FEW = 64
 
@@ -35,8 +38,10 @@ def infer(node: ir.Node, inputs: Sequence[Found | None], opset: int) -> list[Dim
     opset
         Version of the standard.
     """
-    if node.op_type in ELEMENTWISE and len(node.outputs) == 1 and node.domain in ("", "ai.onnx"):
+    if node.op_type in ELEMENTWISE | _ALIKE and len(node.outputs) == 1 and node.domain in ("", "ai.onnx"):
         return [spread([i.shape if isinstance(i, Value) else None for i in inputs if i is not None])]
+    if node.op_type == "Compress":
+        return [_compressed(node, inputs)]
     nothing: list[Dims | None] = [None] * len(node.outputs)
     domain = "" if node.domain == "ai.onnx" else node.domain
     try:
@@ -60,6 +65,17 @@ def infer(node: ir.Node, inputs: Sequence[Found | None], opset: int) -> list[Dim
     except Exception:  # whatever the operator's own inference raises; the shape is then not known
         return nothing
     return [_dims(made.get(o.name or "")) for o in node.outputs]
+
+
+def _compressed(node: ir.Node, inputs: Sequence[Found | None]) -> Dims | None:
+    """Return the shape of what is kept, where the condition is known."""
+    x, condition = inputs[:2]
+    axis = node.attributes.get("axis")
+    if not isinstance(x, Value) or not isinstance(condition, Value) or x.shape is None or axis is None:
+        return None
+    k = axis.as_int() % len(x.shape)
+    kept = None if condition.contents is None else int(np.count_nonzero(condition.contents[0]))
+    return (*x.shape[:k], kept, *x.shape[k + 1 :])
 
 
 def _dims(made: onnx.TypeProto | None) -> Dims | None:

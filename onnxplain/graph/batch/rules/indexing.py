@@ -130,9 +130,12 @@ def one_hot(node: Node) -> Result:
 
 @rule("ReverseSequence")
 def reverse(node: Node) -> Result:
-    """Turn the first entries of each sample round."""
+    """Turn the first entries of each sample round, or those of other axes by the same lengths."""
     x = node.x
-    axis = node.integer("batch_axis", 1)
+    axis, time = node.integer("batch_axis", 1), node.integer("time_axis", 0)
+    if x.at is not None and x.at.axis not in (axis % x.rank, time % x.rank):
+        node.shared(1)
+        return x.at
     place = x.at or node.at(1)
     if x.at is not None and x.at.axis != axis:
         raise Mixes(f"it works along axis {x.at.axis} of {node.name(0)}, along which the samples lie")
