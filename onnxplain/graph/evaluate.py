@@ -86,7 +86,8 @@ def evaluate(node: ir.Node, inputs: Sequence[Array | None], opset: int) -> list[
     if node.op_type in ("Div", "Mod") and _traps(*feeds.values()):
         return None
     model = _model(node, names, feeds, opset)
-    limit = max(FOLDABLE_BYTES, 2 * sum(a.nbytes for a in feeds.values()))
+    distinct = {id(a): a.nbytes for a in feeds.values()}  # an operand many times over is one array
+    limit = max(FOLDABLE_BYTES, 2 * sum(distinct.values()))
     if _may_grow(node, feeds, limit) and _inferred_bytes(model, feeds) > limit:
         return None
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -11,6 +11,7 @@ from onnx_ir.passes import common
 
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph import facts, passes
+from onnxplain.graph.propagation import propagates
 from onnxplain.graph.stubs import weights_as_inputs
 from onnxplain.graph.wellformed import check_nodes
 
@@ -20,6 +21,8 @@ _HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _MOST_ROUNDS = 32
 #: Operators whose output has the input's shape, although ONNX's shape inference says nothing.
 _SHAPE_KEPT = frozenset({"GroupNormalization"})
+#: For the length of an inference they go by this name, which has the same operands and keeps the shape.
+_ALIKE = "InstanceNormalization"
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,9 @@ def normalize(
 
 def _settle(model: ir.Model) -> None:
     """Fold constants, take the branches that they decide and unpack sequences, until nothing changes."""
+    fold = passes.FoldConstants()
     for _ in range(_MOST_ROUNDS):
-        folded = passes.FoldConstants()(model).modified
+        folded = fold(model).modified
         inlined = passes.InlineConstantIf()(model).modified
         unpacked = passes.SequencesToTensors()(model).modified
         if not folded and not inlined and not unpacked:
@@ -151,14 +155,16 @@ def infer_shapes(model: ir.Model) -> None:
     for node in model.graph.all_nodes():
         if node.op_type == "STFT" and "onesided" not in node.attributes:
             node.attributes["onesided"] = ir.AttrInt64("onesided", 1)  # ONNX infers by 0, its default is 1
-    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
-    infer(model)
-    stopped = [n for n in model.graph if n.op_type in _SHAPE_KEPT and n.outputs[0].shape is None]
-    for node in stopped:  # in the order of the graph: one may wait for another
-        x, y = node.inputs[0], node.outputs[0]
-        if x is not None and x.shape is not None:
-            y.type, y.shape = x.type, x.shape.copy()
-            infer(model)
+    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=propagates(model))
+    kept = [n for n in model.graph.all_nodes() if n.op_type in _SHAPE_KEPT and n.domain in ("", "ai.onnx")]
+    names = [n.op_type for n in kept]
+    for node in kept:
+        node.op_type = _ALIKE
+    try:
+        infer(model)
+    finally:
+        for node, name in zip(kept, names, strict=True):
+            node.op_type = name
 
 
 def check(model: ir.Model) -> None:

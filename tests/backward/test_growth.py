@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from onnxplain.backward.program import Question, build
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.passes.fold_constants import MOST_BYTES
 from onnxplain.graph.passes.inline_functions import MOST_NODES
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "growth.py"
@@ -110,3 +112,68 @@ def test_inlined_names_are_readable() -> None:
     names = [n.name for n in normalize(load(model)).model.graph]
     assert len(set(names)) == len(names) == 8
     assert all(name.startswith("step") for name in names)
+
+
+def constants(nodes: list[onnx.NodeProto], **shapes: list[int]) -> onnx.ModelProto:
+    """Make y = x + (the sum of "big"), where p and q are zeros of the given shapes."""
+    made = [helper.make_node("ConstantOfShape", [f"{k}_shape"], [k]) for k in shapes]
+    made += [*nodes, helper.make_node("ReduceSum", ["big"], ["s"], keepdims=0)]
+    model = growth.model([*made, helper.make_node("Add", ["x", "s"], ["y"])], {"x": ["N", 2]})
+    for k, shape in shapes.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(shape), f"{k}_shape"))
+    return model
+
+
+def doubling(start: str, end: str = "big") -> list[onnx.NodeProto]:
+    """Join a vector with itself, 30 times."""
+    names = [start, *(f"{start}{k}" for k in range(29)), end]
+    return [helper.make_node("Concat", [a, a], [b], axis=0) for a, b in itertools.pairwise(names)]
+
+
+SIDES = {"p": [200_000, 1], "q": [1, 200_000]}
+UPSAMPLE = helper.make_node("ConvTranspose", ["p", "q"], ["big"], strides=[1 << 30])
+BOMBS = {
+    "ConstantOfShape": constants([helper.make_node("Identity", ["p"], ["big"])], p=[1 << 40]),
+    "Add": constants([helper.make_node("Add", ["p", "q"], ["big"])], **SIDES),
+    "MatMul": constants([helper.make_node("MatMul", ["p", "q"], ["big"])], **SIDES),
+    "Concat": constants([helper.make_node("Concat", ["p"] * 1000, ["big"], axis=0)], p=[200_000]),
+    "ConvTranspose": constants([UPSAMPLE], p=[1, 1, 90], q=[1, 1, 90]),
+    "vector": constants([helper.make_node("Identity", ["p"], ["big"])], p=[1 << 30]),
+    "doubling constants": constants(doubling("p"), p=[1]),
+    "doubling shapes": constants(
+        [helper.make_node("Shape", ["x"], ["d"]), helper.make_node("Cast", ["d"], ["e"], to=1)] + doubling("e")
+    ),
+    "doubling whole numbers": constants([
+        helper.make_node("Shape", ["x"], ["d"]), *doubling("d", "large"),
+        helper.make_node("Cast", ["large"], ["big"], to=1),
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_bomb_of_constants_is_not_computed(kind) -> None:
+    """A small file whose constants would become gigabytes is read without them."""
+    assert BOMBS[kind].ByteSize() < 5000
+    normal = normalize(load(BOMBS[kind]))
+    assert sum(v.const_value.nbytes for v in normal.model.graph.initializers.values()) < 3 * MOST_BYTES
+
+
+def test_shapes_behind_many_group_normalisations_are_inferred_at_once(models, monkeypatch) -> None:
+    nodes = []
+    for a, b in itertools.pairwise(["x", *(f"h{k}" for k in range(19)), "y"]):
+        nodes.append(helper.make_node("GroupNormalization", [a, "s", "s"], [f"{b}g"], num_groups=2))
+        nodes.append(helper.make_node("Relu", [f"{b}g"], [b]))
+    model = growth.model(nodes, {"x": ["N", 4, 6]})
+    model.opset_import[0].version = 21
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(4, np.float32), "s"))
+    infer, runs = onnx.shape_inference.infer_shapes, []
+
+    def counted(*given: object, **options: object) -> onnx.ModelProto:
+        runs.append(1)
+        return infer(*given, **options)
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", counted)
+    made = normalize(load(model)).model
+    assert made.graph.outputs[0].shape.dims[1:] == (4, 6)
+    assert {n.op_type for n in made.graph} == {"GroupNormalization", "Relu"}
+    assert len(runs) < 8

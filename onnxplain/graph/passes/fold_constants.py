@@ -11,16 +11,30 @@ import onnx_ir as ir
 
 from onnxplain._types import Array
 from onnxplain.graph import facts
-from onnxplain.graph.evaluate import evaluate, is_pure
+from onnxplain.graph.evaluate import FOLDABLE_BYTES, evaluate, is_pure
 
-__all__ = ["FoldConstants"]
+__all__ = ["MOST_BYTES", "FoldConstants"]
+
+#: How many bytes of large constants may be computed, beyond a multiple of the weights.
+MOST_BYTES = 1 << 26
 
 
 class FoldConstants(ir.passes.InPlacePass):
-    """Replace nodes by initializers, in one walk forward (so that chains fold)."""
+    """Replace nodes by initializers, in one walk forward (so that chains fold).
+
+    Chains in which each result is larger than the one before end where all results together are
+    :data:`MOST_BYTES` larger than four times the weights; one instance counts over all its runs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: int | None = None
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
+        if self._left is None:
+            held = (v.const_value for v in model.graph.initializers.values())
+            self._left = MOST_BYTES + 4 * sum(t.nbytes for t in held if t is not None)
         opset = model.graph.opset_imports.get("", 18)
         modified = False
         for graph in (model.graph, *model.graph.subgraphs()):
@@ -31,7 +45,7 @@ class FoldConstants(ir.passes.InPlacePass):
         modified = False
         for node in list(graph):
             arrays = self._compute(node, opset)
-            if arrays is None:
+            if arrays is None or not self._spend(sum(a.nbytes for a in arrays)):
                 continue
             for output, array in zip(node.outputs, arrays, strict=True):
                 if not output.uses() and not output.is_graph_output():
@@ -49,6 +63,14 @@ class FoldConstants(ir.passes.InPlacePass):
             graph.remove(node, safe=True)
             modified = True
         return modified
+
+    def _spend(self, size: int) -> bool:
+        assert self._left is not None
+        if size > min(self._left, FOLDABLE_BYTES):
+            if size > self._left:
+                return False
+            self._left -= size
+        return True
 
     def _compute(self, node: ir.Node, opset: int) -> list[Array] | None:
         if any(o.is_graph_output() for o in node.outputs) or not is_pure(node) or not node.inputs:
