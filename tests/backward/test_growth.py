@@ -141,7 +141,10 @@ BOMBS = {
     "vector": constants([helper.make_node("Identity", ["p"], ["big"])], p=[1 << 30]),
     "doubling constants": constants(doubling("p"), p=[1]),
     "doubling shapes": constants(
-        [helper.make_node("Shape", ["x"], ["d"]), helper.make_node("Cast", ["d"], ["e"], to=1)] + doubling("e")
+        [
+            helper.make_node("Shape", ["x"], ["d"]), helper.make_node("Cast", ["d"], ["e"], to=1),
+            *doubling("e"),
+        ]
     ),
     "doubling whole numbers": constants([
         helper.make_node("Shape", ["x"], ["d"]), *doubling("d", "large"),
