@@ -44,6 +44,8 @@ def check_source(
     OnnxplainError
         Of the given kind, if the file is missing, not regular or too large.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise kind(f"{path!r} is no path; give the path of the {what}")
     try:
         found = Path(path).stat()
     except FileNotFoundError as error:
@@ -80,6 +82,8 @@ def check_destination(path: str | os.PathLike[str]) -> Path:
     OutputError
         If its folder is missing or may not be written to, or something other than a file is there.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise OutputError(f"cannot write {path!r}: this is no path; give the path of a file")
     try:
         place = Path(os.path.realpath(path))
         folder = place.parent

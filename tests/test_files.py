@@ -77,6 +77,9 @@ def test_bad_destinations(writer, models, tmp_path) -> None:
             WRITERS[writer](models, tmp_path / name)
         assert words in str(caught.value)
         assert "cannot write" in str(caught.value)
+    for wrong in (None, 3, b"a.onnx"):
+        with pytest.raises(errors.OutputError, match="this is no path"):
+            WRITERS[writer](models, wrong)
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -162,6 +165,8 @@ def test_what_is_no_file_is_not_read(kind, tmp_path) -> None:
         ox.Explainer(path)
     with pytest.raises(errors.DataInputError, match="a pipe, a socket or a device"):
         ox.Attribution.load(path)
+    with pytest.raises(errors.DataInputError, match="3 is no path"):
+        ox.Attribution.load(3)
 
 
 def test_files_that_are_too_large_are_not_read(tmp_path) -> None:
