@@ -38,9 +38,9 @@ input.
 * **LRP**: |delta| of the default, `conserving` (`epsilon_plus` with `bias="scale"`), relative to the
   score; in brackets the operators that kept most of what is missing, as shares of the score
   (`LRP(account=True)` gives it by node; what nodes keep adds up to the delta on every row). Layers and
-  normalisations hand the shares of their biases and shifts on; Softmax keeps the constant term of its linearisation, and sums whose terms
-  nearly cancel keep the stabiliser's share, in recurrent cells too. Recurrent and control-flow operators
-  count as one.
+  normalisations hand the shares of their biases and shifts on; Softmax keeps the constant term of its
+  linearisation, and sums whose terms nearly cancel keep the stabiliser's share, in recurrent cells too.
+  Recurrent and control-flow operators count as one.
 * **keep**: the same with `bias="keep"`, zennit's convention: Conv, Gemm and Add keep the shares of their
   biases, which no input gets. z+ counts only the positive ones, and with many layers nearly everything can
   end in them.
