@@ -17,8 +17,6 @@ import real_check
 import real_inputs
 
 import onnxplain as ox
-from onnxplain.inputs import check_inputs
-from onnxplain.layout import find_layout
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,12 +33,12 @@ input.
   the score difference. Networks of ReLUs have gradients that jump along the path, so more steps help
   little by little; a saturated score (a probability of 1) concentrates the whole change in a short
   stretch of the path; where the baseline scores like the input, the relative delta says little.
-* **LRP**: |delta| of the default, `conserving` (`epsilon_plus` with `bias="scale"`), relative to the
-  score; in brackets the operators that kept most of what is missing, as shares of the score
-  (`LRP(account=True)` gives it by node; what nodes keep adds up to the delta on every row). Layers and
-  normalisations hand the shares of their biases and shifts on; Softmax keeps the constant term of its
-  linearisation, and sums whose terms nearly cancel keep the stabiliser's share, in recurrent cells too.
-  Recurrent and control-flow operators count as one.
+* **LRP**: |delta| of the default, `epsilon_plus` with `bias="scale"`, relative to the score; in brackets
+  the operators that kept most of what is missing, as shares of the score (`LRP(account=True)` gives it by
+  node; what nodes keep adds up to the delta on every row). Layers and normalisations hand the shares of
+  their biases and shifts on; Softmax keeps the constant term of its linearisation, and sums whose terms
+  nearly cancel keep the stabiliser's share, in recurrent cells too. Recurrent and control-flow operators
+  count as one.
 * **keep**: the same with `bias="keep"`, zennit's convention: Conv, Gemm and Add keep the shares of their
   biases, which no input gets. z+ counts only the positive ones, and with many layers nearly everything can
   end in them.
@@ -56,16 +54,18 @@ input.
 
 
 def target_of(model: Any, explainer: ox.Explainer) -> Any:
-    """Return the model's target as the explainer takes it."""
+    """Return the model's target as the explainer takes it: a score of each sample, or of the whole output."""
     shape = explainer.predict(model.feeds)[model.output].shape
-    explained = [i.name for i in explainer.inputs if i.explained]
-    arrays = check_inputs(model.feeds, explainer.inputs)
-    batch = find_layout(arrays, explainer.inputs, explainer.outputs, explained[0], explained).n
-    batched = bool(shape) and shape[0] == batch
-    index = model.target[1:] if batched else model.target
-    if int(np.prod(shape[1:] if batched else shape)) == 1:
-        return None
-    return [tuple(index)] * batch if batched else tuple(index)
+    inner = tuple(model.target[1:])
+    each = None if int(np.prod(shape[1:])) == 1 else [inner if len(inner) > 1 else inner[0]] * shape[0]
+    whole = None if int(np.prod(shape)) == 1 else tuple(model.target)
+    for target in (each, whole):
+        try:
+            explainer(model.feeds, method="saliency", target=target, output=model.output)
+        except ox.errors.TargetError:
+            continue
+        return target
+    raise SystemExit(f"{model.name}: neither {each} nor {whole} is a target")
 
 
 def percent(result: ox.Attribution) -> str:
@@ -94,7 +94,7 @@ def row(name: str, quick: frozenset[str]) -> str:
     explainer = ox.Explainer(model.path)
     target = target_of(model, explainer)
     options = {"target": target, "output": model.output}
-    path = percent(explainer(model.feeds, method="integrated_gradients", **options))
+    path = told(lambda: percent(explainer(model.feeds, method="integrated_gradients", **options)))
     relevance = told(lambda: lrp(explainer, model, options))
     kept = told(lambda: percent(explainer(model.feeds, method="lrp", bias="keep", **options)))
     taylor = told(lambda: percent(explainer(model.feeds, method="lrp", composite="deep_taylor", **options)))
@@ -104,11 +104,13 @@ def row(name: str, quick: frozenset[str]) -> str:
 
 
 def told(explain: Any) -> str:
-    """Explain, or say which operator the rules refuse."""
+    """Explain, or say which operator the rules refuse, or that a slope is infinite (at a baseline of 0)."""
     try:
         return str(explain())
     except ox.errors.UnsupportedRuleError as error:
         return str(error).split(" node ")[0].split()[-1]
+    except ox.errors.NotFiniteError:
+        return "not finite"
 
 
 def lrp(explainer: ox.Explainer, model: Any, options: dict[str, Any]) -> str:

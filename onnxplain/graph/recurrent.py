@@ -73,7 +73,10 @@ class _Cell:
         """Multiply by a recurrence matrix."""
         if self.rounding is not None:
             h = op.annotate(self.rounding(op, h), h)
-        made = op.MatMul(h, matrix) if bias is None else op.Gemm(h, matrix, bias)
+        if bias is not None and facts.is_constant(bias):
+            made = op.Gemm(h, matrix, bias)
+        else:  # a bias that varies is an operand like others
+            made = op.MatMul(h, matrix) if bias is None else op.Add(op.MatMul(h, matrix), bias)
         return _shaped(made, self.batch, width * self.hidden)
 
     def split(self, op: Ops, x: ir.Value, parts: int) -> list[ir.Value]:
@@ -206,8 +209,8 @@ def write_recurrent(
 
 
 def _gates(op: Ops, x: ir.Value, matrix: ir.Value, offset: ir.Value | None, width: int | None) -> ir.Value:
-    """Multiply all steps by a weight, and add a bias: one layer, as relevance rules want it."""
-    if offset is None or width is None:
+    """Multiply all steps by a weight, and add a bias: a constant one makes it one layer."""
+    if offset is None or width is None or not facts.is_constant(offset):
         made = op.MatMul(x, matrix)
         return cast("ir.Value", made if offset is None else op.Add(made, offset))
     flat = op.Gemm(_shaped(op.Reshape(x, [-1, width]), None, width), matrix, offset)
