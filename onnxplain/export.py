@@ -28,6 +28,7 @@ from onnxplain.graph.positions import write_positions
 from onnxplain.inputs import choose_explained, choose_output
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
+from onnxplain.options import check_option
 from onnxplain.reading import depends, understood
 from onnxplain.runtime.programs import as_form, lower
 
@@ -139,7 +140,7 @@ def export(
         _target_axes(next(o for o in outputs if o.name == name), axis),
         axis,
         cut=False,
-        through_softmax=through_softmax,
+        through_softmax=check_option("through_softmax", through_softmax, bool),
         combine=chosen.combination(),
     )
     originals = [o.name for o in outputs]

@@ -13,7 +13,8 @@ import os
 import threading
 import time
 import weakref
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 __all__ = ["Forked", "Lock", "leave_alive", "quiet", "start_over"]
 
@@ -94,17 +95,18 @@ def start_over(each: Forked) -> None:
 
 
 class Lock:
-    """A reentrant lock that is free in a child, whoever held it."""
+    """A reentrant lock that is free in a child, whoever held it: ``with lock():``.
+
+    (An interrupt may come between two lines of Python, but not between taking a plain lock and its block.)
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         start_over(self)
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    def __call__(self) -> AbstractContextManager[Any]:
+        """Return the lock itself."""
+        return self._lock
 
     def after_fork(self, *, clean: bool) -> None:
         """Forget who held it."""

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from onnxplain.errors import OnnxplainError, OptionError
+from onnxplain.forking import quiet
 
 __all__ = ["Bytes", "Count", "OneOf", "Positive", "Seed", "Weight", "check_fields", "check_option"]
 
@@ -122,7 +123,8 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _adapter(hint: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(hint, config=_CONFIG)
+    with quiet:  # pydantic has locks of its own
+        return TypeAdapter(hint, config=_CONFIG)
 
 
 def _plain(value: Any) -> Any:

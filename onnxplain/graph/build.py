@@ -59,7 +59,7 @@ class Ops:
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
         """Let ``a * b`` on graph values write into this graph, for the length of a ``with`` block."""
-        with _ARITHMETIC:
+        with _ARITHMETIC():
             before = ir.set_value_magic_handler(self)
             try:
                 yield

@@ -30,7 +30,7 @@ class _Arena:
 
     def share(self, options: ort.SessionOptions) -> None:
         """Let a session take its memory from the arena."""
-        with self._lock:
+        with self._lock():
             if self._there is None:
                 self._there = self._register()
             if self._there:
@@ -42,7 +42,7 @@ class _Arena:
 
     def release(self) -> None:
         """Give back what no run holds."""
-        with quiet, self._lock:
+        with quiet, self._lock():
             if self._tiny is not None:
                 options = ort.RunOptions()
                 options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
@@ -43,7 +42,7 @@ class Cache(Generic[T]):
         self._budget = budget
         self._size = size
         self._lock = Lock()
-        self._entries: OrderedDict[Hashable, _Entry[T]] = OrderedDict()
+        self._entries: dict[Hashable, _Entry[T]] = {}
 
     def __len__(self) -> int:
         """Return how many things are held."""
@@ -51,7 +50,7 @@ class Cache(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Iterate over what is held."""
-        with self._lock:
+        with self._lock():
             entries = list(self._entries.values())
         return (entry.held for entry in entries if entry.held is not None)
 
@@ -61,10 +60,10 @@ class Cache(Generic[T]):
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the thing of a key, made if it is not there; what ``make`` raises leaves nothing behind."""
-        with self._lock:
-            entry = self._entries.setdefault(key, _Entry())
-            self._entries.move_to_end(key)
-        with entry.lock:
+        with self._lock():
+            entry = self._entries.pop(key, None) or _Entry()
+            self._entries[key] = entry  # the latest; an interrupt in between only forgets
+        with entry.lock():
             held = entry.held
             if held is None:
                 try:
@@ -78,18 +77,18 @@ class Cache(Generic[T]):
         return held
 
     def _forget(self, key: Hashable, entry: _Entry[T]) -> None:
-        with self._lock:
+        with self._lock():
             if self._entries.get(key) is entry:
-                del self._entries[key]
+                self._entries.pop(key, None)
 
     def _trim(self) -> None:
         """Forget what was used longest ago; threads that still run it keep it until they are done."""
-        with self._lock:
+        with self._lock():
             made = [(key, entry) for key, entry in self._entries.items() if entry.held is not None]
             total = sum(entry.size for _, entry in made)
             count = len(made)
             for key, entry in made:
                 if count <= self._most and (total <= self._budget or count <= _LEAST):
                     return
-                del self._entries[key]
+                self._entries.pop(key, None)
                 total, count = total - entry.size, count - 1

@@ -77,7 +77,7 @@ class WeightStore:
         return proto.SerializeToString(), shared
 
     def _hold(self, tensor: ir.TensorProtocol) -> Weight | None:
-        with self._lock:
+        with self._lock():
             known = self._held.get(id(tensor))
             if known is not None and known.tensor is tensor:
                 return known

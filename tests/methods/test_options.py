@@ -262,3 +262,14 @@ def test_a_users_own_method_is_checked_by_its_annotations() -> None:
     assert Mine(2).scale == 2
     with pytest.raises(errors.MethodError, match="Mine: scale is 'big'; give a finite number"):
         Mine("big")
+
+
+def test_options_of_an_export(models, tmp_path) -> None:
+    for given, kind in (
+        ({"through_softmax": "no"}, errors.OptionError),
+        ({"wrt": 3}, errors.DataInputError),
+        ({"output": 3}, errors.TargetError),
+    ):
+        with pytest.raises(kind):
+            ox.export(models.mlp(), tmp_path / "x.onnx", method="saliency", **given)
+    assert not list(tmp_path.iterdir())
