@@ -202,7 +202,11 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
     found = ox.explain(models.tokens(batch), inputs, [0, 1, 2], method=name)
     assert list(found.arrays) == ["ids"]
     assert found.values.shape == (3, 7)
-    assert not found.values[1, 5:].any(), "masked tokens are not used"
+    masked = np.abs(found.values[1, 5:]).max()
+    if name == "lrp":  # its default shares out evenly what the stabiliser would keep
+        assert masked < 1e-6 * np.abs(found.values[1]).max(), "masked tokens are not used"
+    else:
+        assert masked == 0, "masked tokens are not used"
     assert found.values[1, :5].all()
     assert any("ids" in note and "embedding" in note for note in found.notes)
     if name in FROM_A_BASELINE:
