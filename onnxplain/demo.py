@@ -45,8 +45,8 @@ METHODS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("guided_backprop", {}, "The gradient with all negative signals stopped: sharp, but not for numbers."),
     (
         "lrp",
-        {"composite": "epsilon_plus"},
-        "Shares the score out layer by layer, each unit to what made it fire; biases keep what is missing.",
+        {},
+        "Shares the score out layer by layer, each unit to what made it fire; adds up to the score.",
     ),
 )
 EASY = (0, 3, 4, 8)

@@ -128,7 +128,7 @@ def inspect(
         problems.append("no input is made of floats or reaches an embedding; use a perturbation method")
     table: RuleTable | None = None
     rules: dict[str, str] = {}
-    shown = rules_asked or preset("epsilon_plus")
+    shown = rules_asked or preset("conserving")
     if chosen and wrt:
         nodes, _ = engine.path(graph, chosen, wrt)
         if not nodes:

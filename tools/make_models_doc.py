@@ -33,12 +33,12 @@ input.
   the score difference. Networks of ReLUs have gradients that jump along the path, so more steps help
   little by little; a saturated score (a probability of 1) concentrates the whole change in a short
   stretch of the path; where the baseline scores like the input, the relative delta says little.
-* **LRP**: |delta| of the default, `epsilon_plus` with `bias="scale"`, relative to the score; in brackets
-  the operators that kept most of what is missing, as shares of the score (`LRP(account=True)` gives it by
-  node; what nodes keep adds up to the delta on every row). Layers and normalisations hand the shares of
-  their biases and shifts on; Softmax keeps the constant term of its linearisation, and sums whose terms
-  nearly cancel keep the stabiliser's share, in recurrent cells too. Recurrent and control-flow operators
-  count as one.
+* **LRP**: |delta| of the default, `conserving` (`epsilon_plus` with `bias="scale"`), relative to the
+  score; in brackets the operators that kept most of what is missing, as shares of the score
+  (`LRP(account=True)` gives it by node; what nodes keep adds up to the delta on every row). Layers and
+  normalisations hand the shares of their biases and shifts on; Softmax keeps the constant term of its
+  linearisation, and sums whose terms nearly cancel keep the stabiliser's share, in recurrent cells too.
+  Recurrent and control-flow operators count as one.
 * **keep**: the same with `bias="keep"`, zennit's convention: Conv, Gemm and Add keep the shares of their
   biases, which no input gets. z+ counts only the positive ones, and with many layers nearly everything can
   end in them.

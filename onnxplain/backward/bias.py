@@ -10,11 +10,7 @@ from onnxplain.backward.rules.lrp import Bias, LRPRule
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.errors import MethodError
 
-__all__ = ["DEFAULT", "rule_with_bias", "with_bias"]
-
-#: What presets do unless they are defined without biases, or told otherwise; chosen by measurement
-#: (``benchmarks/faithfulness.py``).
-DEFAULT: Bias = "scale"
+__all__ = ["rule_with_bias", "with_bias"]
 
 
 def with_bias(composite: Composite, bias: Bias | None) -> Composite:
@@ -25,7 +21,7 @@ def with_bias(composite: Composite, bias: Bias | None) -> Composite:
     composite
         Any composite.
     bias
-        None stands for :data:`DEFAULT`, but for rules that leave biases out anyway.
+        None leaves the composite as it is.
 
     Raises
     ------
@@ -33,12 +29,9 @@ def with_bias(composite: Composite, bias: Bias | None) -> Composite:
         If no rule of the composite counts biases, or the rules leave them out by ``zero_params``, which says
         something else.
     """
-    counting = [rule for _, rule in composite.rules if _counts(rule)]
     if bias is None:
-        if not counting or any(_without(rule) for rule in counting):
-            return composite
-        bias = DEFAULT
-    elif not counting:
+        return composite
+    if not any(_counts(rule) for _, rule in composite.rules):
         raise MethodError(f"composite '{composite.name}' has no rule that counts biases; leave bias out")
     rules = tuple((match, rule_with_bias(rule, bias)) for match, rule in composite.rules)
     return replace(composite, rules=rules, bias=bias)
@@ -59,8 +52,3 @@ def rule_with_bias(rule: Rule, bias: Bias) -> Rule:
 def _counts(rule: Rule) -> bool:
     rule = rule.rule if isinstance(rule, SignalOnly) else rule
     return isinstance(rule, LRPRule) and rule.counts_bias
-
-
-def _without(rule: Rule) -> bool:
-    rule = rule.rule if isinstance(rule, SignalOnly) else rule
-    return isinstance(rule, LRPRule) and rule.without_bias

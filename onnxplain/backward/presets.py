@@ -5,6 +5,7 @@ name                           rules for layers with weights
 =============================  =======================================================================
 ``zero``, ``epsilon``          LRP-0 and LRP-eps everywhere
 ``zplus``                      z+ for every layer
+``conserving``                 ``epsilon_plus``; the share of biases goes to the layer's inputs (default)
 ``epsilon_plus``               z+ for convolutions, eps for dense layers (zennit)
 ``epsilon_alpha2_beta1``       alpha 2, beta 1 for convolutions, eps for dense layers (zennit)
 ``..._flat``                   the same, with flat in the first layer (zennit)
@@ -51,7 +52,7 @@ from onnxplain.backward import relevance_composites as relevance
 from onnxplain.backward.bias import with_bias
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.rules import guided
-from onnxplain.backward.rules.base import GRADIENT
+from onnxplain.backward.rules.base import GRADIENT, Bias
 from onnxplain.backward.rules.same_code import same_code
 from onnxplain.errors import MethodError
 
@@ -70,6 +71,7 @@ PRESETS: dict[str, Callable[..., Composite]] = {
     "zero": relevance.zero,
     "epsilon": relevance.epsilon,
     "zplus": relevance.zplus,
+    "conserving": relevance.convolutions("conserving", beta=0),
     "epsilon_plus": relevance.convolutions("epsilon_plus", beta=0),
     "epsilon_plus_flat": relevance.convolutions("epsilon_plus_flat", beta=0, first_flat=True),
     "epsilon_alpha2_beta1": relevance.convolutions("epsilon_alpha2_beta1", beta=1),
@@ -90,10 +92,14 @@ PRESETS: dict[str, Callable[..., Composite]] = {
 }
 
 
+#: What presets do with biases that do not do with them what their makers do.
+_BIAS: dict[str, Bias] = {"conserving": "scale"}
+
+
 @cache
 def _plain(name: str) -> Composite:
     """Return a preset with its defaults, made once."""
-    return with_bias(PRESETS[name](), None)
+    return with_bias(PRESETS[name](), _BIAS.get(name))
 
 
 def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composite:
@@ -106,9 +112,8 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
         returned as it is.
     **options
         Of the preset; ``bias`` goes for all of them that have relevance rules, for files and composites too:
-        what becomes of the share of biases (see :data:`~onnxplain.backward.rules.lrp.Bias`).  Presets
-        have :data:`~onnxplain.backward.bias.DEFAULT`, but ``deep_taylor`` and ``excitation_backprop``, which
-        are defined without biases.
+        what becomes of the share of biases (see :data:`~onnxplain.backward.rules.lrp.Bias`).  Presets do
+        what their makers do (keep it, or know no biases), but ``conserving``, which gives it to the inputs.
 
     Raises
     ------
@@ -143,7 +148,8 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
         raise MethodError(
             f"bias is {bias!r}, but zero_params leaves biases out (bias='drop'); give one of the two"
         )
-    return with_bias(make(**{key: same_code(value) for key, value in options.items()}), bias)
+    made = make(**{key: same_code(value) for key, value in options.items()})
+    return with_bias(made, bias or (None if zeroed else _BIAS.get(str(name))))
 
 
 def _refuse_options(why: str, options: dict[str, Any]) -> None:

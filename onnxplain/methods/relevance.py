@@ -40,9 +40,9 @@ class LRP(OnePass):
     Parameters
     ----------
     composite
-        Name of a preset (``"epsilon_plus"``: z+ for convolutions, eps for the rest; see
-        :mod:`onnxplain.backward.presets` for all), path of a ``.toml`` or ``.json`` file, or a
-        :class:`~onnxplain.backward.composite.Composite`.
+        Name of a preset (``"conserving"``: z+ for convolutions, eps for the rest, and the share of biases for
+        the inputs; see :mod:`onnxplain.backward.presets` for all), path of a ``.toml`` or ``.json`` file, or
+        a :class:`~onnxplain.backward.composite.Composite`.
     epsilon
         Of the rule eps: added to the denominator with its sign, absolute; or a function ``(op, z) -> z``.
     gamma
@@ -60,8 +60,8 @@ class LRP(OnePass):
         What becomes of the share of biases: ``"keep"`` (it stays there: zennit's and Captum's convention),
         ``"drop"`` (biases do not count), ``"spread"`` (to the inputs of each output, in proportion to their
         contributions, evenly where there are none) or ``"scale"`` (to the inputs of the layer, in proportion
-        to what they got).  Default: ``"scale"`` for presets, but those that are defined without biases
-        (``deep_taylor``, ``excitation_backprop``); what they say themselves for files and composites.
+        to what they got).  Default: what the composite says itself; ``"scale"`` for ``conserving``,
+        ``"keep"`` for presets that have their rules from zennit, iNNvestigate or papers.
     account
         Say which nodes kept how much: ``result.extras["kept"]``, by node, over all samples of the call
         (those that fill up a fixed batch included).
@@ -75,7 +75,7 @@ class LRP(OnePass):
     """
 
     name: ClassVar[str] = "lrp"
-    composite: _Composite = "epsilon_plus"
+    composite: _Composite = "conserving"
     epsilon: Weight | Written | None = None
     gamma: Weight | None = None
     low: _Bound | None = None
@@ -102,8 +102,6 @@ class LRP(OnePass):
     def __repr__(self) -> str:
         """Write the composite, and what is not left to it."""
         given = [(f, getattr(self, f.name)) for f in fields(self)]
-        bias = self._composite.bias
-        given = [(f, bias if f.name == "bias" and v is None else v) for f, v in given]
         told = [f"{f.name}={v!r}" for f, v in given if f.name == "composite" or v != f.default]
         return f"LRP({', '.join(told)})"
 

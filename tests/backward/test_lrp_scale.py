@@ -156,7 +156,7 @@ def test_places_that_do_not_touch_are_rows(text, shape, made, weight, models) ->
 
 @pytest.mark.parametrize("kind", ["conv", "mlp"])
 @pytest.mark.parametrize("composite", ["epsilon_plus", "epsilon", "zplus", "epsilon_alpha2_beta1"])
-@pytest.mark.parametrize("bias", ["scale", "spread", None])
+@pytest.mark.parametrize("bias", ["scale", "spread"])
 def test_networks_conserve(bias, composite, kind, models) -> None:
     model = getattr(models, kind)()
     x = models.random(4, 2, 8, 8, seed=4) if kind == "conv" else models.random(4, 5)
@@ -164,6 +164,15 @@ def test_networks_conserve(bias, composite, kind, models) -> None:
     assert found.relative_delta.max() < 1e-4
     kept = ox.explain(model, x, 1, method=ox.LRP(composite, bias="keep"))
     assert kept.relative_delta.max() > 1e-2
+
+
+@pytest.mark.parametrize("kind", ["conv", "mlp"])
+def test_the_default_conserves_and_presets_do_what_their_makers_do(kind, models) -> None:
+    model = getattr(models, kind)()
+    x = models.random(4, 2, 8, 8, seed=4) if kind == "conv" else models.random(4, 5)
+    assert ox.explain(model, x, 1, method="lrp").relative_delta.max() < 1e-4
+    for composite in ("epsilon_plus", "epsilon", "zplus", "epsilon_alpha2_beta1"):
+        assert ox.explain(model, x, 1, method=ox.LRP(composite)).relative_delta.max() > 1e-2
 
 
 NORMS = {
@@ -237,7 +246,10 @@ def test_a_score_of_zero_gives_zeros(models) -> None:
 def test_the_bias_of_a_composite_is_told(models) -> None:
     """By the method that the result names, and refused where no rule counts biases."""
     x = models.random(2, 5)
-    assert "bias='scale'" in ox.explain(models.mlp(), x, 0, method="lrp").method
+    assert "composite='conserving'" in ox.explain(models.mlp(), x, 0, method="lrp").method
+    assert ox.LRP().rules().bias == "scale"
+    assert ox.LRP().rules().rules == ox.LRP("epsilon_plus", bias="scale").rules().rules
+    assert ox.LRP("epsilon_plus").rules().rules == ox.LRP("epsilon_plus", bias="keep").rules().rules
     assert "bias='keep'" in ox.explain(models.mlp(), x, 0, method="lrp", bias="keep").method
     with pytest.raises(MethodError, match="composite 'gradient' has no rule that counts biases"):
         ox.LRP("gradient", bias="keep")

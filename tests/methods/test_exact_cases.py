@@ -223,7 +223,7 @@ def test_smoothgrad_seeds(models) -> None:
 
 
 def test_relevance_methods_print_what_is_not_a_default() -> None:
-    assert repr(ox.LRP()) == "LRP(composite='epsilon_plus', bias='scale')"
+    assert repr(ox.LRP()) == "LRP(composite='conserving')"
     assert repr(ox.LRP("epsilon", 0.1, bias="keep")) == "LRP(composite='epsilon', epsilon=0.1, bias='keep')"
     assert repr(ox.LRP("deep_taylor")) == "LRP(composite='deep_taylor')"
     composite = ox.Composite("mine", ((ox.Match(), ox.rule("epsilon")),))
