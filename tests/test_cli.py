@@ -356,7 +356,7 @@ def test_demo_is_quiet(folder: Path) -> None:
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "none.toml"], "there is no file 'none.toml'"),
         (
             ["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "gamma=1"],
-            "'epsilon_plus' does not take 'gamma'",
+            "'conserving' does not take 'gamma'",
         ),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "gamma=big"], "gamma is 'big'; give a number"),
         (

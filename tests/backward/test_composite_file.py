@@ -120,7 +120,7 @@ def test_files_extend_files(tmp_path) -> None:
     )
     assert preset(top).rules == (
         (Match(first=True), lrp.flat()),
-        (Match(ops=("Conv",)), lrp.zplus(bias=preset("epsilon").bias)),
+        (Match(ops=("Conv",)), lrp.zplus()),
         *preset("epsilon").rules,
     )
 
@@ -137,9 +137,10 @@ def test_every_rule_can_be_named(rule, tmp_path) -> None:
     path = write(tmp_path, json.dumps({"rules": [{"rule": rule, **needed}]}), "one.json")
     match, found = preset(path).rules[0]
     assert match == Match()
-    base = preset("epsilon").bias
-    assert base is not None
-    assert found == rule_with_bias(make_rule(rule, **needed), base)
+    assert found == make_rule(rule, **needed)
+    text = json.dumps({"extends": "conserving", "rules": [{"rule": rule, **needed}]})
+    found = preset(write(tmp_path, text, "two.json")).rules[0][1]
+    assert found == rule_with_bias(make_rule(rule, **needed), "scale")
 
 
 MODEL_RULES = """
@@ -161,10 +162,10 @@ def test_the_same_explanation_as_the_composite_in_python(models, tmp_path) -> No
     path = write(tmp_path, MODEL_RULES)
     rules = (
         (Match(first=True), lrp.zbox((-3, -4), (3, 4))),
-        (Match(ops=("Conv",), depth=(0.0, 0.6)), lrp.gamma(0.5, bias=preset("epsilon").bias)),
+        (Match(ops=("Conv",), depth=(0.0, 0.6)), lrp.gamma(0.5)),
         *preset("epsilon").rules,
     )
-    in_python = Composite("mine", rules, preparation=("relevance",), bias=preset("epsilon").bias)
+    in_python = Composite("mine", rules, preparation=("relevance",))
     x = models.random(2, 2, 8, 8, seed=1)
     explainer = ox.Explainer(models.conv())
     expected = explainer(x, target=1, method=ox.LRP(in_python))

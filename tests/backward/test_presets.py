@@ -27,6 +27,7 @@ LAYERS: dict[str, tuple[dict[str, Any], str, str]] = {
     "zero": ({}, "zero zero zero zero zero", "zero zero zero zero"),
     "epsilon": ({}, "epsilon epsilon epsilon epsilon epsilon", "epsilon epsilon epsilon epsilon"),
     "zplus": ({}, "zplus zplus zplus zplus zplus", "zplus zplus zplus zplus"),
+    "conserving": ({}, "zplus zplus zplus epsilon epsilon", "zplus zplus zplus epsilon"),
     "epsilon_plus": ({}, "zplus zplus zplus epsilon epsilon", "zplus zplus zplus epsilon"),
     "epsilon_plus_flat": ({}, "flat zplus zplus epsilon epsilon", "flat zplus zplus epsilon"),
     "epsilon_alpha2_beta1": (
@@ -137,6 +138,7 @@ TAKES: dict[str, set[str]] = {
     "zero": {"zero_params", "winner_take_all"},
     "epsilon": {"epsilon", *COMMON},
     "zplus": COMMON,
+    "conserving": {"epsilon", *COMMON},
     "epsilon_plus": {"epsilon", *COMMON},
     "epsilon_plus_flat": {"epsilon", *COMMON},
     "epsilon_alpha2_beta1": {"epsilon", *COMMON},
