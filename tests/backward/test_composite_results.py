@@ -30,7 +30,7 @@ def test_lrp_zero_is_gradient_times_input_where_all_is_piecewise_linear(case, mo
     )  # fmt: skip
     explainer = ox.Explainer(model)
     x = models.random(2, 4, seed=3)
-    target = (1, 1) if case == "scatter" else 1  # which lets rows meet, so that they are one sample
+    target = (0, 1) if case == "scatter" else 1  # which lets rows meet, so that they are one sample
     wanted = explainer(x, target, "input_x_gradient").values
     assert np.abs(wanted).max() > 0.1
     np.testing.assert_allclose(explainer(x, target, ox.LRP("zero")).values, wanted, rtol=1e-4, atol=1e-5)
