@@ -79,7 +79,8 @@ def check(model: Any, *, step: float, jitter: float, seed: int = 0) -> Agreement
     batch = next(iter(feeds[i.name].shape[0] for i in infos if feeds[i.name].ndim))
     batched = bool(shape) and shape[0] == batch
     index = model.target[1:] if batched else model.target
-    program = build(normal, Question(model.output, entries, target_axes=len(index)))
+    question = Question(model.output, entries, target_axes=len(index), output_axis=0 if batched else None)
+    program = build(normal, question)
     target = np.tile(np.array(index, np.int64), (batch if batched else 1, 1))
     feeds["target"] = target[:, 0] if len(index) == 1 else target
     run = Evaluator(program.model)

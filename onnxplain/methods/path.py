@@ -57,8 +57,7 @@ class IntegratedGradients(Method):
     def attribute(self, problem: Problem) -> Found:
         """Sum gradients along the path, a block of rows and steps at a time."""
         alphas, weights = quadrature(self.method, self.n_steps)
-        ends = problem.walk()
-        starts = problem.at(problem.baselines).walk()
+        ends, starts = problem.scores(), problem.at(problem.baselines).scores()
         totals: Arrays = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
         rows = list(problem.blocks(problem.batch_size))
         per_run = max(1, problem.batch_size // (rows[0].stop - rows[0].start))
@@ -73,8 +72,8 @@ class IntegratedGradients(Method):
         for k, x in problem.features.items():
             scaled = totals[k] * (x - problem.baselines[k]) if self.multiply_by_inputs else totals[k]
             values[k] = scaled.astype(x.dtype)
-        reference = ends.score - starts.score if self.multiply_by_inputs else None
-        return Found(values, ends.score, reference)
+        reference = ends - starts if self.multiply_by_inputs else None
+        return Found(values, ends, reference)
 
 
 def _sum_on_host(

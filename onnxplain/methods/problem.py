@@ -195,6 +195,15 @@ class Problem:
             {node: sum(p.kept[node] for p in parts) for node, _ in program.kept},
         )
 
+    def scores(self) -> FloatArray:
+        """Return the scores of all rows, (n,); slopes may be infinite there."""
+        program, executable = self.call.programs.program(self.call.question)
+        parts = []
+        for block in self.blocks(self.batch_size):
+            made = executable.run(self.feeds(program, block), [program.score])
+            parts.append(made[program.score][: len(self.rows[block])])
+        return np.concatenate(parts)
+
     def _refuse_not_finite(self, question: Question, program: Program, values: Arrays) -> None:
         """Raise for the first row whose values are no finite numbers, and say where they come from."""
         bad = np.zeros(self.n, bool)

@@ -107,7 +107,7 @@ class SmoothGrad(Method):
             chosen = moments[k].variance if variance else moments[k].mean
             values[k] = chosen.astype(feature.dtype)
             errors[k] = moments[k].error_of_variance if variance else moments[k].error_of_mean
-        return Found(values, problem.walk().score, None, {"standard_error": errors})
+        return Found(values, problem.scores(), None, {"standard_error": errors})
 
     def _noisy(self, x: FloatArray, first: int, copies: int, stream: int) -> Array:
         """Make noisy copies of x; a sample's noise does not depend on its place in the batch."""

@@ -228,3 +228,15 @@ def test_relevance_methods_print_what_is_not_a_default() -> None:
     assert repr(ox.LRP("deep_taylor")) == "LRP(composite='deep_taylor')"
     composite = ox.Composite("mine", ((ox.Match(), ox.rule("epsilon")),))
     assert repr(ox.LRP(composite)) == "LRP(composite=<Composite 'mine' with 1 rules>)"
+
+
+def test_a_path_may_begin_where_the_slope_is_infinite(models) -> None:
+    """The ends of a path are asked for their scores alone."""
+    model = models.make(
+        "m (float[N, 2] x) => (float[N, 1] y) { r = Sqrt(x) y = ReduceSum(r, one) }", one=np.array([1])
+    )
+    found = ox.explain(model, np.array([[4.0, 9.0]]), method=ox.IntegratedGradients(n_steps=200))
+    np.testing.assert_allclose(found.reference, [5.0], rtol=1e-6)
+    np.testing.assert_allclose(found.values, [[2.0, 3.0]], rtol=1e-2)
+    with pytest.raises(ox.errors.NotFiniteError):
+        ox.explain(model, np.array([[0.0, 9.0]]), method="saliency")

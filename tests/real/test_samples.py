@@ -18,7 +18,6 @@ ONE_SAMPLE = {
     "silero_sequence": "LSTM",  # it steps along the frames
     "plcmos": "Squeeze",  # all axes of length 1: right for one sample only
     "aecmos_16k": "GRU",  # the state's batch is another axis than the input's, and has length 1
-    "aecmos_16k_free": "GRU",
     "aecmos_48k": "GRU",
 }
 
