@@ -185,7 +185,8 @@ def _fixed(
     for name in others:
         dims = declared[name] or (None,) * len(shapes[name])
         found = [k for k, d in enumerate(dims) if d == batch and shapes[name][k] == n]
-        choices.append((*found[:1], None))
+        beside: tuple[int | None, ...] = () if found and n != batch else (None,)  # it must be cut to fit
+        choices.append((*found[:1], *beside))
     refused: Mixed | None = None
     for chosen in islice(product(*choices), _MOST_GUESSES):
         axes: Axes = {main: 0, **dict(zip(others, chosen, strict=True))}

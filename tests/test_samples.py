@@ -267,6 +267,25 @@ def test_batch_axes_of_a_fixed_batch(batch: int, models) -> None:
         close(explainer(x[k : k + 1], 1, SIGNED, batch_axes=0).values[0], together[k])
 
 
+def test_all_inputs_of_a_model_that_takes_one_sample_are_cut(models) -> None:
+    """Even where samples are proven to lie in the first input alone: the second has to fit as well."""
+    model = models.make(
+        """m (float[1, 4] x, float[1, 2] aside) => (float[1, 4] y) {
+          a = Gemm(aside, w) s = Reshape(a, image)
+          v, i = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(s)
+          u = MaxUnpool<kernel_shape = [2, 2], strides = [2, 2]>(v, i) f = Flatten(u) c = Gemm(f, k)
+          y = Add(x, c)
+        }""",
+        w=models.random(2, 32), k=models.random(32, 4), image=np.array([1, 2, 4, 4]),
+    )  # fmt: skip
+    explainer = ox.Explainer(model)
+    x, aside = models.random(3, 4), models.random(3, 2, seed=1)
+    together = explainer.predict({"x": x, "aside": aside})["y"]
+    for k in range(3):
+        one = explainer.predict({"x": x[k : k + 1], "aside": aside[k : k + 1]})["y"]
+        close(together[k : k + 1], one)
+
+
 def test_the_whole_may_be_asked_for(models) -> None:
     explainer = ox.Explainer(models.mlp())
     x = models.random(3, 5)

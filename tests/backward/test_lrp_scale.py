@@ -175,6 +175,23 @@ def test_the_default_conserves_and_presets_do_what_their_makers_do(kind, models)
         assert ox.explain(model, x, 1, method=ox.LRP(composite)).relative_delta.max() > 1e-2
 
 
+@pytest.mark.parametrize("composite", ["zplus", "zero_epsilon_gamma", "epsilon_plus"])
+def test_a_product_with_a_vector_gives_each_row_its_own(composite, models) -> None:
+    """Its result has no axis where the vector was; square arrays would broadcast without a word."""
+    square = models.make("m (float[N, 3] x) => (float[N] y) { y = MatMul(x, w) }", w=[1.0, -2.0, 3.0])
+    rows = models.make("m (float[N, 2, 3] x) => (float[N, 2] y) { y = MatMul(x, w) }", w=[1.0, -2.0, 3.0])
+    left = models.make("m (float[N, 3, 2] x) => (float[N, 2] y) { y = MatMul(w, x) }", w=[1.0, -2.0, 3.0])
+    method = ox.LRP(composite, bias="scale")
+    x = models.random(3, 2, 3, seed=6)
+    first = ox.explain(square, x[:, 0], method=method)
+    np.testing.assert_allclose(first.values.sum(1), first.score, rtol=1e-4)
+    second = ox.explain(rows, x, 0, method=method).values
+    np.testing.assert_allclose(second[:, 0], first.values, rtol=1e-4, atol=1e-6)
+    assert not second[:, 1].any()
+    turned = ox.explain(left, x.transpose(0, 2, 1), 0, method=method).values
+    np.testing.assert_allclose(turned.transpose(0, 2, 1), second, rtol=1e-4, atol=1e-6)
+
+
 NORMS = {
     "LayerNormalization<axis = -1>(x, s, b)": ((2, 3, 4), (4,), (2,)),
     "LayerNormalization<axis = 1>(x, s, b)": ((2, 3, 4), (3, 4), (1, 2)),

@@ -84,6 +84,8 @@ def _layer(
     above, below = _convolved(node) if node.op_type in _CONVS else _multiplied(node, data)
     if node.op_type == "Gemm" and node.int("transB" if data else "transA", 0):
         relevance, above, below = op.transpose(relevance, [1, 0]), [data], [data]
+    if not above:  # a product with a vector: its axis is gone
+        relevance, above = op.Unsqueeze(relevance, below), below
     return only(node, data, lambda: give_all(op, relevance, written(entries[data]), above, below))
 
 

@@ -41,6 +41,9 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
         name: ("lrp", {"composite": name})
         for name in ("epsilon", "epsilon_plus", "zplus", "epsilon_alpha2_beta1", "zero_epsilon_gamma")
     },
+    "lrp": ("lrp", {}),
+    "zplus_scale": ("lrp", {"composite": "zplus", "bias": "scale"}),
+    "epsilon_plus_spread": ("lrp", {"composite": "epsilon_plus", "bias": "spread"}),
 }
 #: Step of difference quotients, relative error of float32, and what rounding takes from a quotient.
 STEP, SINGLE, ROUNDING = 1e-6, 1e-3, 1e-9
@@ -332,14 +335,14 @@ def _target(model: onnx.ModelProto, drawn: Drawn, count: int) -> dict[str, np.nd
     info = next((i for i in model.graph.input if i.name == "target"), None)
     if info is None:
         return {}
-    dims, index = info.type.tensor_type.shape.dim, np.array([drawn.target] * count, np.int64)
+    dims = info.type.tensor_type.shape.dim
+    rank = len(drawn.model.graph.output[0].type.tensor_type.shape.dim)
+    index = np.zeros((count, rank), np.int64)
+    index[:, 0] = np.arange(count)
+    index[:, 1 : 1 + len(drawn.target)] = drawn.target
     if len(dims) == 1:
-        return {"target": index[:, 0]}
-    y = model.graph.output[0].type.tensor_type.shape.dim
-    if dims[1].dim_value == len(y):
-        index = np.concatenate([np.arange(count)[:, None], index], 1)
-        index = np.pad(index, [(0, 0), (0, len(y) - index.shape[1])])
-    return {"target": index}
+        return {"target": index[:, 1]}
+    return {"target": index if dims[1].dim_value == rank else index[:, 1:]}
 
 
 def load(text: str) -> ir.Model:
