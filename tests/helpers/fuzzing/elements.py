@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .sketch import Unfit
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -137,17 +139,26 @@ def cumulative(s: Sketch, op: str) -> Value:
     return s.node(op, x, axis, exclusive=s.pick(0, 1), reverse=s.pick(0, 1))
 
 
+def _enough(count: int) -> None:
+    """Refuse to normalise one or two numbers: only their order is left, and rounding errors of gradients."""
+    if count < 3:
+        raise Unfit("too few to normalise")
+
+
 def mean_variance(s: Sketch, op: str) -> Value:
     x = s.value()
     if x.rank < 2:
         x = s.ranked(2)
-    return s.node(op, x, axes=s.subset(list(range(1, x.rank))))
+    axes = s.subset(list(range(1, x.rank)))
+    _enough(int(np.prod([x.array.shape[a] for a in axes])))
+    return s.node(op, x, axes=axes)
 
 
 def layer_norm(s: Sketch, op: str) -> Value:
     x = s.ranked(s.pick(2, 3, 4))
     axis = s.number(1, x.rank - 1)
     shape = x.array.shape[axis:]
+    _enough(int(np.prod(shape)))
     bias = s.floats(*shape) if s.pick(True, False) else None
     parameters = [s.floats(*shape)] if bias is None else [s.floats(*shape), bias]
     return s.node(op, x, *parameters, axis=s.pick(axis, axis - x.rank), epsilon=s.pick(1e-5, 1e-2))
@@ -163,6 +174,7 @@ def _image(s: Sketch) -> Value:
 def instance_norm(s: Sketch, op: str) -> Value:
     x = _image(s)
     c = x.sample[0]
+    _enough(int(np.prod(x.sample[1:])))
     return s.node(op, x, s.floats(c), s.floats(c), epsilon=s.pick(1e-5, 1e-2))
 
 
@@ -171,6 +183,7 @@ def group_norm(s: Sketch, op: str) -> Value:
     c = x.sample[0]
     groups = s.pick(*[g for g in (1, 2, 3) if c % g == 0])
     count = c if s.opset >= 21 else groups
+    _enough(int(np.prod(x.sample)) // groups)
     return s.node(op, x, s.floats(count), s.floats(count), num_groups=groups, epsilon=1e-3)
 
 
