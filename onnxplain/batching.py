@@ -23,9 +23,6 @@ __all__ = ["Batching", "SampleOutput", "one_sample", "without"]
 #: How many kinds of calls are remembered, by the shapes of their arrays.
 _REMEMBERED = 256
 
-#: Lengths to try for axes whose length only a call will tell, by the number of the input's axes.
-_IMAGES, _OTHERS = (224, 256, 320, 64, 48), (16, 24, 128, 8, 5)
-
 _T = TypeVar("_T")
 
 
@@ -124,22 +121,6 @@ class Batching:
         self._known(shapes, layout)[name] = found
         return found
 
-    def exported(self, main: str, explained: Sequence[str], outputs: Sequence[str]) -> Layout:
-        """Find a layout that holds for inputs of any shape that the model takes.
-
-        Lengths that a model does not state are tried; a layout counts if it is the same for two.
-        """
-        found: list[Layout] = []
-        for image, other in zip(_IMAGES, _OTHERS, strict=True):
-            shapes = {i.name: _tried(i, image, other) for i in self._inputs}
-            layout = self.layout(shapes, main, explained, outputs)
-            if all(isinstance(d, int) for i in self._inputs for d in (i.shape or (None,))):
-                return layout
-            if not layout.whole and any(o.axes == layout.axes and o.inner == layout.inner for o in found):
-                return layout
-            found.append(layout)
-        return next((o for o in found if o.whole), Layout(1, dict.fromkeys(shapes, None)))
-
     def _known(self, shapes: Mapping[str, Shape], layout: Layout) -> dict[str, SampleOutput | None]:
         one = one_sample(shapes, {k: layout.axes[k] for k in shapes}, layout.exact or 1)
         key = tuple(sorted((k, layout.axes[k] is None, layout.axes[k] or 0, v) for k, v in one.items()))
@@ -165,10 +146,3 @@ def one_sample(shapes: Mapping[str, Shape], axes: Axes, length: int = 1) -> dict
         name: tuple(length if k == axes[name] else d for k, d in enumerate(shape))
         for name, shape in shapes.items()
     }
-
-
-def _tried(info: InputInfo, image: int, other: int) -> Shape:
-    """Return a shape that an input may have; a first axis of unknown length is the batch, maybe."""
-    dims = info.shape or ()
-    wide = image if len(dims) >= 4 else other
-    return tuple(d if isinstance(d, int) else 2 if k == 0 else wide for k, d in enumerate(dims))

@@ -14,23 +14,32 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from onnxplain._types import Array, ArrayLike
+from onnxplain._types import Array, ArrayLike, Shape
+from onnxplain.any_length import layout_of_any_length
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.program import Names, Question, build
 from onnxplain.baselines import by_input, finite, fitting, refuse_unused
-from onnxplain.batching import Batching, without
-from onnxplain.errors import DataInputError, InvalidModelError, MethodError, OutputError, TargetError
+from onnxplain.batching import without
+from onnxplain.errors import (
+    DataInputError,
+    InvalidModelError,
+    MethodError,
+    ModelRunError,
+    OutputError,
+    TargetError,
+)
 from onnxplain.files import check_destination, is_same_file, replacing
 from onnxplain.graph import facts, interface
 from onnxplain.graph.external import FILES_KEY
 from onnxplain.graph.load import ModelSource, load
+from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.positions import write_positions
 from onnxplain.inputs import choose_explained, choose_output
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.options import check_option
 from onnxplain.reading import depends, understood
-from onnxplain.runtime.programs import as_form, lower
+from onnxplain.runtime.programs import Programs, as_form, lower
 
 __all__ = ["Exported", "export"]
 
@@ -132,7 +141,7 @@ def export(
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
     name = choose_output(outputs, output)
     infos = choose_explained(inputs, wrt, partial(depends, normal, name))
-    axis, mixed = _output_axis(normal.model, inputs, infos, name)
+    axis, mixed = _output_axis(normal, inputs, infos, name)
     question = Question(
         name,
         tuple(dict.fromkeys(e for i in infos for e in i.entries)),
@@ -211,12 +220,24 @@ def _references(
 
 
 def _output_axis(
-    model: ir.Model, inputs: Sequence[interface.InputInfo], infos: Sequence[interface.InputInfo], output: str
+    normal: Normalized,
+    inputs: Sequence[interface.InputInfo],
+    infos: Sequence[interface.InputInfo],
+    output: str,
 ) -> tuple[int | None, str | None]:
     """Return the axis of an output along which samples lie, None for nowhere, and why nowhere."""
-    main = next((i.name for i in infos if i in inputs), inputs[0].name)
-    layout = Batching(model, inputs).exported(main, [i.name for i in infos], [output])
-    value = next(v for v in model.graph.outputs if v.name == output)
+    programs = Programs(normal, "cpu")
+
+    def runs(shapes: Mapping[str, Shape]) -> bool:
+        feeds = {i.name: np.zeros(shapes[i.name], i.dtype) for i in inputs}
+        try:
+            programs.values((output,), feeds)
+        except ModelRunError:
+            return False
+        return True
+
+    layout = layout_of_any_length(normal.model, inputs, infos, output, runs)
+    value = next(v for v in normal.model.graph.outputs if v.name == output)
     return layout.axis_of(output, facts.dims(value)), layout.mixed
 
 

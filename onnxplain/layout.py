@@ -19,7 +19,7 @@ from onnxplain.errors import DataInputError
 from onnxplain.graph.batch import Batch, Mixed
 from onnxplain.graph.interface import InputInfo
 
-__all__ = ["Axes", "Layout", "Prove", "find_layout"]
+__all__ = ["BATCH_NAME", "Axes", "Layout", "Prove", "find_layout"]
 
 #: Position of the batch axis by name; None where there is none.
 Axes = dict[str, "int | None"]
@@ -34,7 +34,8 @@ class Prove(Protocol):
         """Prove it, from axes and shapes by input: for any batch size or this one, in company or alone."""
 
 
-_BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
+#: Names that an axis of samples bears.
+BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 _MOST_GUESSES = 24
 
 
@@ -156,7 +157,7 @@ def find_layout(
 def _main_axes(shape: Shape, declared: Sequence[object] | None) -> list[int]:
     """Return the axes along which samples may lie: one named after the batch, the first, other free ones."""
     free = [k for k in range(len(shape)) if declared is None or not isinstance(declared[k], int)]
-    named = [k for k in free if declared and _BATCH_NAME.fullmatch(str(declared[k] or ""))]
+    named = [k for k in free if declared and BATCH_NAME.fullmatch(str(declared[k] or ""))]
     return list(dict.fromkeys([*named[:1], *(k for k in (0,) if k in free), *named[1:]]))
 
 

@@ -67,6 +67,19 @@ def test_spectra_and_regions_of_interest_conserve(models) -> None:
         assert found.relative_delta.max() < 1e-4
 
 
+def test_a_spectrum_of_a_signal_without_an_axis_of_its_own(models) -> None:
+    """PyTorch writes (N, time) where the standard has (N, time, 1), and onnxruntime runs both."""
+    text = """m (float[N, 32%s] x) => (float[N, 3, 9, 2] s) { s = STFT(x, step, window) }"""
+    constants = {"step": np.array(8), "window": np.hanning(16).astype(np.float32)}
+    flat, full = (models.make(text % axis, **constants) for axis in ("", ", 1"))
+    x = models.random(2, 32, seed=2)
+    for method in (ox.Saliency(abs=False), ox.LRP("epsilon"), "deep_lift"):
+        found = ox.explain(flat, x, (1, 3, 0), method=method)
+        wanted = ox.explain(full, x[..., None], (1, 3, 0), method=method)
+        assert np.abs(found.values).max() > 0
+        np.testing.assert_allclose(found.values, wanted.values[..., 0], rtol=1e-4, atol=1e-5)
+
+
 def test_attention_weights_are_constant_however_values_are_mixed(models) -> None:
     """attention_cp conserves: what goes to the weights would be lost in the softmax."""
     mixes = {

@@ -73,7 +73,12 @@ def _fit(op: Emitter, x: Any, axis: int, length: Any) -> Any:
 
 @composed("STFT", Category.BILINEAR)
 def stft(op: Emitter, node: NodeView, signal: Any, step: Any, window: Any = None, length: Any = None) -> Any:
-    """Cut the signal (N, time, 1 or 2) into frames, weigh them, and transform each."""
+    """Cut the signal (N, time, 1 or 2) into frames, weigh them, and transform each.
+
+    A signal (N, time), as PyTorch writes it, runs as well.
+    """
+    if node.rank() == 2:
+        signal = op.Unsqueeze(signal, [2])
     size = op.Reshape(length, [1]) if length is not None else op.Shape(window)
     frames = op.Shape(node.y, start=1, end=2)
     first = op.Mul(op.cast_like(op.indices(frames), step), step)
