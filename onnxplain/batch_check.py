@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from onnxplain._types import Array, Arrays
-from onnxplain.errors import DataInputError
+from onnxplain.errors import DataInputError, ModelRunError
 from onnxplain.graph.batch import Mixed
 from onnxplain.layout import Axes, Layout
 from onnxplain.runtime.axes import first, laid_out, rows
@@ -96,26 +96,30 @@ def seen_axes(
     axes, exact = layout.axes, layout.exact
     samples = {k: _filled(v, axes[k], exact or layout.n) for k, v in arrays.items()}
     companies = [
-        {k: v if axes[k] is None else _company(v, axes[k], changed, exact == 1) for k, v in samples.items()}
-        for changed in (False, True)
+        {k: v if axes[k] is None else _company(v, axes[k], way, exact == 1) for k, v in samples.items()}
+        for way in ("as given", "changed", "last")
     ]
     if exact is None:
         companies.append({k: rows(v, axes[k], 1) for k, v in samples.items()})
-    made = [run(tuple(names), company) for company in companies]
+    way_out = f"{refused.node} {refused.reason}; leave batch_axes out to explain the arrays as one sample"
+    said = f"batch_axes says that samples lie along {_spelled(axes)}, but"
+    try:
+        made = [run(tuple(names), company) for company in companies]
+    except ModelRunError as error:
+        raise DataInputError(f"{said} the model does not run on one sample: {way_out}") from error
     count = next(companies[0][k].shape[a] for k, a in axes.items() if a is not None)
     found: dict[str, int | None] = {}
     for name in names:
         one, *more = (m[name] for m in made)
+        places = (0, -1, 0)  # in the companies behind the first
         candidates = [
-            k for k, length in enumerate(one.shape) if length == count and all(_same(one, o, k) for o in more)
+            k
+            for k, length in enumerate(one.shape)
+            if length == count and all(_same(one, o, k, at) for o, at in zip(more, places, strict=False))
         ]
         constant = all(o.shape == one.shape and _close(one, o) for o in more)
         if not candidates and not constant:
-            raise DataInputError(
-                f"batch_axes says that samples lie along {_spelled(axes)}, but the first sample gets another "
-                f"'{name}' in other company: {refused.node} {refused.reason}; leave batch_axes out to "
-                "explain the arrays as one sample"
-            )
+            raise DataInputError(f"{said} the first sample gets another '{name}' in other company: {way_out}")
         found[name] = candidates[0] if candidates else None
     return found
 
@@ -137,20 +141,27 @@ def _filled(array: Array, axis: int | None, n: int) -> Array:
     return np.asarray(np.take(array, np.minimum(np.arange(n), array.shape[axis] - 1), axis=axis))
 
 
-def _company(array: Array, axis: int | None, changed: bool, alone: bool) -> Array:
-    """Return the first sample beside the others, or beside changed ones; at least two rows, if not alone."""
+def _company(array: Array, axis: int | None, way: str, alone: bool) -> Array:
+    """Return the first sample beside the others, or beside changed ones; at least two rows, if not alone.
+
+    Where samples hand something on to those behind them (time first, sums so far), or are compared with the
+    first, the first alone is none the wiser: so it stands behind all others, too.
+    """
     mine = first(array, axis)
     if alone:  # a model that takes one sample at a time
         return laid_out(mine[:1], axis)
     others = mine[1:] if len(mine) > 1 else mine
-    return laid_out(np.concatenate([mine[:1], _others(others) if changed else others]), axis)
+    if way != "as given":
+        others = _others(others)
+    order = [others, mine[:1]] if way == "last" else [mine[:1], others]
+    return laid_out(np.concatenate(order), axis)
 
 
-def _same(one: Array, other: Array, axis: int) -> bool:
-    """Tell whether the first rows along an axis are the same."""
+def _same(one: Array, other: Array, axis: int, place: int) -> bool:
+    """Tell whether the first rows along an axis are the same as those at a place of another array."""
     if other.ndim != one.ndim:
         return False
-    a, b = np.take(one, 0, axis), np.take(other, 0, axis)
+    a, b = np.take(one, 0, axis), np.take(other, place, axis)
     return a.shape == b.shape and _close(a, b)
 
 
