@@ -14,7 +14,7 @@ from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array, check_inputs
 from onnxplain.layout import Layout
 from onnxplain.methods import METHODS, Method
-from onnxplain.runtime.axes import first
+from onnxplain.runtime.axes import first, laid_out
 
 __all__ = ["by_input", "find_baselines", "finite", "fitting", "refuse_unused"]
 
@@ -191,9 +191,10 @@ def _embedded(
     values: Callable[[tuple[str, ...], Arrays], Arrays],
 ) -> Arrays:
     """Return the embeddings of token ids that are baselines."""
-    start = _baseline(ids, info.name, arrays[info.name], None)
+    axis = layout.axes[info.name]
+    start = laid_out(_baseline(ids, info.name, first(arrays[info.name], axis), axis), axis)
     made = values(info.entries, {**arrays, info.name: start})
-    return {e: first(v, layout.axes[e]) for e, v in made.items()}
+    return {e: layout.sampled(e, v) for e, v in made.items()}
 
 
 def _many_embedded(
@@ -209,7 +210,7 @@ def _many_embedded(
     for row in _references(ids, info.name, first(arrays[info.name], axis), axis):
         fed = row if axis is None else np.repeat(np.expand_dims(row, axis), layout.n, axis)
         made.append(values(info.entries, {**arrays, info.name: fed}))
-    return {e: np.stack([first(v[e], layout.axes[e])[0] for v in made]) for e in info.entries}
+    return {e: np.stack([layout.sampled(e, v[e])[0] for v in made]) for e in info.entries}
 
 
 def _of_one_length(references: Arrays) -> Arrays:

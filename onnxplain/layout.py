@@ -14,10 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
-from onnxplain._types import Arrays, Shape
+from onnxplain._types import Array, Arrays, Shape
 from onnxplain.errors import DataInputError
 from onnxplain.graph.batch import Batch, Mixed
 from onnxplain.graph.interface import InputInfo
+from onnxplain.runtime.axes import first, laid_out
 
 __all__ = ["BATCH_NAME", "Axes", "Layout", "Prove", "find_layout"]
 
@@ -55,6 +56,9 @@ class Layout:
         Position of the batch axis by name of an output or inner value, as far as it is proven.
     alone
         What shifts with the company that a sample is run in, so that each runs alone; else None.
+    flat
+        An explained value in which no axis is the samples', so that each runs alone (tokens that are
+        flattened on the way to their embedding); else None.
     mixed
         Why the arrays are one sample although they might be several: the node that mixes them, and how.
     """
@@ -65,6 +69,7 @@ class Layout:
     inner: Mapping[str, int | None] = field(default_factory=dict)
     mixed: str | None = None
     alone: str | None = None
+    flat: str | None = None
 
     @property
     def whole(self) -> bool:
@@ -78,6 +83,17 @@ class Layout:
         if self.exact == 1 and shape and shape[0] == 1:
             return 0  # run one by one, so that nothing can be mixed
         return None
+
+    def sampled(self, name: str, array: Array) -> Array:
+        """Return an explained value, as its runs made it, with the samples first."""
+        axis = self.axes[name]
+        stacked = axis is None and self.n > 1  # each was run alone
+        return array if stacked else first(array, axis)
+
+    def unsampled(self, name: str, array: Array) -> Array:
+        """Undo :meth:`sampled`."""
+        axis = self.axes[name]
+        return array if axis is None and self.n > 1 else laid_out(array, axis)
 
     def pieces(self, arrays: Arrays) -> Iterator[tuple[Arrays, int]]:
         """Cut inputs into what the model takes at once, with the number of samples that count in each."""
@@ -127,6 +143,22 @@ def find_layout(
         return Layout(1, dict.fromkeys(shapes, None))
     if fixed is not None:
         return _fixed(shapes, declared, main, fixed, explained, prove)
+    found = _free(shapes, declared, main, explained, prove)
+    if isinstance(found, Layout):
+        return found
+    _same_number(shapes, declared, main)
+    return _whole(shapes, found)
+
+
+def _free(
+    shapes: Mapping[str, Shape],
+    declared: Mapping[str, Sequence[object] | None],
+    main: str,
+    explained: Sequence[str],
+    prove: Prove,
+) -> Layout | Mixed | None:
+    """Find samples along axes of no fixed length; or else the first reason why there are none."""
+    shape = declared[main]
     refused: Mixed | None = None
     guesses: list[tuple[int, Axes]] = []
     for axis in _main_axes(shapes[main], shape):
@@ -150,8 +182,7 @@ def find_layout(
         found = prove(axes, shapes, False)
         if isinstance(found, Batch):
             return Layout(n, axes, n, found.axes)  # samples, but in this number only
-    _same_number(shapes, declared, main)
-    return _whole(shapes, refused)
+    return refused
 
 
 def _main_axes(shape: Shape, declared: Sequence[object] | None) -> list[int]:
@@ -201,6 +232,9 @@ def _fixed(
         if isinstance(proof, Batch):
             return Layout(n, axes, batch, proof.axes)
         refused = refused or proof
+    elsewhere = _free(shapes, declared, main, explained, prove)
+    if isinstance(elsewhere, Layout):
+        return elsewhere  # the first axis has a length of its own, and another is the batch
     axes = {main: 0, **dict(zip(others, (c[0] for c in choices), strict=True))}
     if batch == 1:
         return Layout(n, axes, 1)  # each sample has a run of its own

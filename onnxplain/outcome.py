@@ -21,6 +21,8 @@ def notes_on(layout: Layout, infos: Sequence[InputInfo]) -> Iterator[str]:
         yield f"the arrays are one sample, run whole: {layout.mixed}; where you know better, say batch_axes="
     if layout.alone is not None:
         yield f"samples are run one by one, since their company would change them: {layout.alone}"
+    elif layout.flat is not None:
+        yield f"samples are run one by one, since none of the axes of '{layout.flat}' is theirs"
     elif layout.exact is not None:
         how = "one by one" if layout.exact == 1 else f"in batches of exactly {layout.exact}"
         yield f"the model works for a fixed number of samples at once, so they are run {how}"

@@ -109,14 +109,16 @@ class Samples:
             for entry in info.entries:
                 array = found[entry]
                 axis = self.layout.axes[entry] if entry in self.arrays else self._inner_axis(entry)
-                if axis is None and self.n > 1:
+                if axis is None and self.n > 1 and self.layout.flat is None:
                     raise DataInputError(
                         f"inner value '{entry}' has shape {array.shape} for {self.n} samples, and none of "
                         "its axes is theirs; explain one sample at a time"
                     )
                 axes[entry] = axis
-                features[entry] = moved.first(array, axis)
-        return features, replace(self, layout=replace(self.layout, axes={**self.layout.axes, **axes}))
+                features[entry] = array
+        layout = replace(self.layout, axes={**self.layout.axes, **axes})
+        features = {k: layout.sampled(k, v) for k, v in features.items()}
+        return features, replace(self, layout=layout)
 
     def _inner_axis(self, name: str) -> int | None:
         found = self.batching.output(name, self.shapes, self.layout)
@@ -127,7 +129,7 @@ class Samples:
         """Bring attributions into the input's shape; those of embeddings are summed over their axes."""
         total: Any = 0
         for entry in info.entries:
-            array = moved.laid_out(values[entry], self.layout.axes[entry])
+            array = self.layout.unsampled(entry, values[entry])
             if entry in info.moved:
                 array = self._by_token(info, entry, array)
             elif info.role in ("token", "number"):
@@ -142,7 +144,9 @@ class Samples:
         for part, n in layout.pieces(self.arrays):
             where = self.positions(info.name, entry, part)
             mine = values
-            if layout.exact is not None and layout.axes[entry] is not None:
+            if layout.axes[entry] is None and layout.n > 1:
+                mine = values[start]
+            elif layout.exact is not None and layout.axes[entry] is not None:
                 index = np.minimum(np.arange(start, start + layout.exact), layout.n - 1)
                 mine = np.take(values, index, axis=layout.axes[entry])
             tokens = np.zeros(part[info.name].size + 1, values.dtype)  # the last one is nobody's
@@ -183,7 +187,7 @@ def find_samples(
     main = next((i.name for i in infos if i.name in arrays), inputs[0].name)
     shapes = {k: v.shape for k, v in arrays.items()}
     if batch_axes is None:
-        layout = batching.layout(shapes, main, [i.name for i in infos], outputs)
+        layout = _apart(batching.layout(shapes, main, [i.name for i in infos], outputs), infos, arrays)
         return Samples(arrays, infos, layout, batching, run, positions)
     axes = given_axes(batch_axes, arrays, main)
     batched = next((k for k, axis in axes.items() if axis is not None), None)
@@ -201,4 +205,15 @@ def find_samples(
     else:
         names = [*outputs] + [e for i in infos for e in i.entries if e not in arrays]
         inner = seen_axes(arrays, layout, names, run, found)
-    return Samples(arrays, infos, replace(layout, inner=inner), batching, run, positions)
+    layout = _apart(replace(layout, inner=inner), infos, arrays)
+    return Samples(arrays, infos, layout, batching, run, positions)
+
+
+def _apart(layout: Layout, infos: Sequence[InputInfo], arrays: Arrays) -> Layout:
+    """Run each sample alone, where tokens of several samples lie in the rows of one embedding."""
+    if layout.n == 1 or layout.exact not in (None, 1):
+        return layout
+    tokens = (i for i in infos if i.role in ("token", "number"))
+    flat = (e for i in tokens for e in i.entries if e not in arrays and layout.inner.get(e) is None)
+    entry = next(flat, None)
+    return layout if entry is None else replace(layout, exact=1, flat=entry)

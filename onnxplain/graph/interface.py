@@ -19,8 +19,8 @@ __all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
 Role = Literal["float", "token", "number", "other"]
 
 _INTEGER_MOVERS = frozenset(
-    """Add Cast Concat Expand Flatten Gather Identity Max Min Mul Pad Reshape Slice Split Squeeze
-    Sub Tile Transpose Unsqueeze Where""".split()
+    """Abs Add Cast Clip Concat Div Expand Flatten Gather Identity Max Min Mod Mul Neg Pad Reshape Slice Split
+    Squeeze Sub Tile Transpose Unsqueeze Where""".split()
 )
 _NARROW = frozenset({ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4})
 
@@ -128,6 +128,7 @@ def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
     numbers: list[str] = []
     seen, stack = {value}, [value]
     picked: set[ir.Value] = set()  # rows of a table of integers
+    hot: set[ir.Value] = set()  # one-hot rows of integers
     while stack:
         current = stack.pop()
         for node, index in current.uses():
@@ -143,11 +144,15 @@ def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
                 elif node.op_type == "Cast" and current in picked:
                     embeddings += [str(v.name) for v in _dequantized(output)]
                 elif node.op_type == "Cast":
-                    one_hot = current.dtype == ir.DataType.BOOL
+                    one_hot = current.dtype == ir.DataType.BOOL or current in hot
                     (embeddings if one_hot else numbers).append(str(output.name))
             elif node.op_type == "Equal" and (facts.rank(output) or 0) > (facts.rank(value) or 0):
                 seen.add(output)  # compared with all classes: one-hot rows, once they are floats
                 stack.append(output)
+            elif node.op_type == "OneHot" and index == 0:
+                seen.add(output)
+                stack.append(output)
+                hot.add(output)
             elif node.op_type in _INTEGER_MOVERS and facts.is_integer(output):
                 seen.add(output)
                 stack.append(output)

@@ -186,6 +186,12 @@ WAYS = {
     "moved by one": "c = Add(ids, seven) e = Gather(table, c) h = Tanh(e)",
     "one-hot in front": "o = OneHot<axis = 0>(ids, thirty, bits) m = Reshape(o, wide) t = Transpose(m) "
     "d = MatMul(t, table) f = Reshape(d, rows) h = Tanh(f)",
+    "whole one-hot": "o = OneHot(ids, thirty, whole_bits) c = Cast<to = 1>(o) d = MatMul(c, table) "
+    "h = Tanh(d)",
+    "clipped": "c = Clip(ids, least, most) e = Gather(table, c) h = Tanh(e)",
+    "remainder": "c = Add(ids, thirty) d = Mod(c, thirty) e = Gather(table, d) h = Tanh(e)",
+    "negative": "c = Neg(ids) d = Abs(c) e = Gather(table, d) h = Tanh(e)",
+    "characters": "c = Reshape(ids, pairs) e = Gather(table, c) a = Tanh(e) h = Reshape(a, rows)",
     "by shape": "c = Unsqueeze(ids, two) q = Shape(c) g = Concat<axis = 0>(q, one) r = Reshape(c, g) "
     "e = Gather(table, r) a = Tanh(e) h = Squeeze(a, twothree)",
     "flat": "c = Reshape(ids, flat) e = Gather(table, c) a = Tanh(e) h = Reshape(a, rows)",
@@ -204,19 +210,18 @@ def test_tokens_that_are_moved_before_their_embedding(way, models, tmp_path) -> 
         place=models.random(4, 8, seed=3), zero=np.array([0]), one=np.array([1]), far=np.array([99]),
         pads=np.array([0, 1, 0, 0]), seven=np.array(7), first=np.array([[7], [7]]), thirty=np.array(40),
         bits=np.array([0, 1], np.float32), wide=np.array([40, -1]), rows=np.array([-1, 4, 8]),
-        flat=np.array([-1]), two=np.array([2]), twothree=np.array([2, 3]),
+        flat=np.array([-1]), pairs=np.array([-1, 2]), whole_bits=np.array([0, 1]), least=np.array(0),
+        most=np.array(39), two=np.array([2]), twothree=np.array([2, 3]),
     )  # fmt: skip
     if way == "joined":
         model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
     explainer = ox.Explainer(model)
     ids = np.array([[3, 1, 4, 1], [5, 9, 2, 6]])
-    if way == "flat":  # no row of the embedding is a sample's
-        with pytest.raises(ox.errors.DataInputError, match="one sample at a time"):
-            explainer(ids, [0, 1], "deep_lift")
-        ids = ids[:1]
     found = explainer(ids, list(range(len(ids))), "deep_lift")
     assert found.values.shape == ids.shape
     np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+    told = [n for n in found.notes if "one by one, since none of the axes" in n]
+    assert bool(told) == (way in ("flat", "characters"))
     rows = np.tanh(models.random(40, 8)[ids + 7 * (way == "moved by one")])
     place = models.random(4, 8, seed=3)
     if way == "cut":
