@@ -19,6 +19,7 @@ from onnxplain.graph import interface, passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.runtime.front import front
+from onnxplain.specialised import leaves_ranks_open, specialised
 
 __all__ = ["Agreement", "check"]
 
@@ -67,6 +68,8 @@ def check(model: Any, *, step: float, jitter: float, seed: int = 0) -> Agreement
     """
     rng = np.random.default_rng(seed)
     normal = normalize(load(model.path), expand=needs_body)
+    if leaves_ranks_open(normal):
+        normal = specialised(normal, {k: np.shape(v) for k, v in model.feeds.items()})
     infos = [i for i in interface.inputs_of(normal.model.graph) if i.explained]
     entries = tuple(e for i in infos for e in i.entries)
     passes.Retype(_FLOATS, ir.DataType.DOUBLE)(normal.model)
