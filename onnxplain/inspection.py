@@ -23,6 +23,7 @@ from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
 from onnxplain.reading import read
+from onnxplain.specialised import leaves_ranks_open
 
 __all__ = ["Inspection", "OperatorRow", "inspect"]
 
@@ -136,7 +137,11 @@ def inspect(
         unknown = [node for node in nodes if lookup(node) is None]
         problems += [f"{engine.no_rule(node)}, and lies on the path" for node in unknown]
         if not problems:
-            problems += _stopped_while_writing(normal, wrt, output)
+            stops = _stopped_while_writing(normal, wrt, output)
+            if leaves_ranks_open(normal):  # which the shapes of a call tell
+                notes += [f"for inputs of any shape: {stop}" for stop in stops]
+            else:
+                problems += stops
         if not problems:
             try:
                 table, left = _resolved(

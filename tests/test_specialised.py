@@ -55,6 +55,11 @@ def test_some_are_open(models) -> None:
     assert not leaves_ranks_open(read(models.conv()))
 
 
+def test_inspection_does_not_take_them_for_unexplainable(models) -> None:
+    for part in OPEN:
+        assert not ox.inspect(model(part, models)).problems
+
+
 def test_weights_are_shared(models) -> None:
     plain = models.make(
         "m (float[N, W, 8] x) => (float[N, W] y) { a = MatMul(x, w) s = Squeeze(a) y = Tanh(s) }",
