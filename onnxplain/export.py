@@ -232,7 +232,7 @@ def _output_axis(
         feeds = {i.name: np.zeros(shapes[i.name], i.dtype) for i in inputs}
         try:
             programs.values((output,), feeds)
-        except ModelRunError:
+        except (InvalidModelError, ModelRunError):  # what is wrong is told when the walk is written
             return False
         return True
 

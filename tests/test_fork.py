@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from spawned import spawned
 
 import onnxplain as ox
 from onnxplain.backward.presets import PRESETS, preset
@@ -174,10 +175,6 @@ def test_an_explainer_of_a_file_with_weights_beside_it_travels_whole(models, tmp
     for file in tmp_path.iterdir():
         file.unlink()
     equal(explainer, pickle.loads(content), x, 0)
-
-
-def spawned(explainer: ox.Explainer, method: ox.Method, x: np.ndarray, answers: Any) -> None:
-    answers.put(explainer(x, 1, method))
 
 
 def test_explainers_methods_and_attributions_go_to_a_spawned_process(models) -> None:

@@ -37,6 +37,13 @@ def rss():
         return int(file.read().split()[1]) * 4096 / 1e6
 """
 
+START += """
+def peak():
+    for line in open("/proc/self/status"):  # what getrusage says begins with the peak of the parent
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024 / 1e6
+"""
+
 linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 
 
@@ -94,7 +101,6 @@ print(rss() - start)
 @pytest.mark.parametrize("options", ["'saliency'", "'deep_lift'", "'deep_lift', rule='reveal_cancel'"])
 def test_activations_keep_to_the_budget(options) -> None:
     (budgets,) = numbers(f"""
-import resource
 explainer = ox.Explainer(make('''m (float[N, 3, 64, 64] x) => (float[N, 4] y) {{
   c1 = Conv<pads = [1, 1, 1, 1]>(x, w1) r1 = Relu(c1)
   c2 = Conv<pads = [1, 1, 1, 1]>(r1, w2) r2 = Sigmoid(c2)
@@ -105,7 +111,7 @@ x = random(64, 3, 64, 64)
 explainer(x[:1], 0, method={options})
 start = rss()
 explainer(x, 0, method={options})
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 - start) / 105)
+print((peak() - start) / 105)
 """)
     assert budgets < 1.75
 
