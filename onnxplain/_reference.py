@@ -167,7 +167,7 @@ class AveragePool(_Pool):
 
     def _run(self, x: Array, **attrs: Any) -> tuple[Array]:
         pads, n = attrs["pads"] or [0] * 2 * (x.ndim - 2), x.ndim - 2
-        explicit = attrs["auto_pad"] in (None, "NOTSET")
+        explicit = attrs["auto_pad"] in (None, "NOTSET", "VALID")
         inside = np.ones((1, 1, *x.shape[2:]), x.dtype)
         if not attrs["count_include_pad"]:
             counted = self.windows(inside, 0.0, attrs)

@@ -183,7 +183,7 @@ def _entries(
     if rule.collective is not None and modified is None:
         needed = [v for v in dict.fromkeys(used_values(node)) if v in walk.reached and facts.is_float(v)]
         found = rule.collective(op, view, needed, *gradients)
-        return [(used, op.annotate(part, used)) for used, part in found.items()]
+        return [(v, op.annotate(found[v], v)) for v in needed if v in found]  # a state may start constant
     function = modified or rule.vjp
     assert function is not None
     if not rule.all_outputs:
@@ -192,7 +192,11 @@ def _entries(
             return []
     entries = function(op, view, *(gradients if rule.all_outputs else gradients[:1]))
     if isinstance(entries, Mapping):  # straight to values further back
-        kept = {v: _guarded(op, node, part, gradients[0], modified, walk) for v, part in entries.items()}
+        kept = {
+            v: _guarded(op, node, part, gradients[0], modified, walk)
+            for v, part in entries.items()
+            if v in walk.reached
+        }
         return [(v, _fit(op, rule, v, part, facts.dims(v))) for v, part in kept.items()]
     wide = facts.dims(node.outputs[0])
     made: list[tuple[ir.Value, Any]] = []

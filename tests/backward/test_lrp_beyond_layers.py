@@ -206,6 +206,25 @@ def test_a_recurrent_node_keeps_as_one(models) -> None:
     assert abs(kept["GRU"] + found.delta.sum()) < 1e-3 * np.abs(found.score).sum()
 
 
+@pytest.mark.parametrize("start", ["Identity(c)", "Floor(e)", "Tanh(e)"])
+@pytest.mark.parametrize("body", ["Add(h, u)", "Mul(h, u)"])
+def test_what_a_state_starts_from_keeps_its_part(body, start, models) -> None:
+    """A constant, or what lets nothing through: what arrives there is kept, and said to be."""
+    model = models.make(
+        f"""m (float[N, 2, 3] x) => (float[N, 2] y) {{
+          first = Gather<axis = 1>(x, zero) e = Mul(first, c) start = {start}
+          last, all = Scan<num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1],
+            body = step (float[N, 3] h, float[N, 3] u) => (float[N, 3] k, float[N, 3] o)
+              {{ d = {body} k = Tanh(d) o = Identity(k) }}>(start, x)
+          y = MatMul(last, w)
+        }}""",
+        w=models.random(3, 2), c=models.random(1, 3, seed=1), zero=np.array(0),
+    )  # fmt: skip
+    found = ox.explain(model, models.random(1, 2, 3), 1, method=ox.LRP("epsilon", account=True))
+    kept = sum(float(v) for v in found.extras["kept"].values())
+    assert abs(kept + found.delta.sum()) < 1e-3 * np.abs(found.score).sum()
+
+
 def test_nodes_keep_also_where_the_type_changes(models) -> None:
     model = models.make(
         """m (float[N, 5] x) => (float[N, 3] y) {

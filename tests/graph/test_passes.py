@@ -152,6 +152,12 @@ def test_drop_inference_noops(models) -> None:
     assert ops(made) == ["Relu", "Identity"], "the last one gives the output its name"
 
 
+def test_a_dropout_that_makes_an_output_is_an_identity(models) -> None:
+    body = "t = Tanh(x) y = Dropout(t, half, off)"
+    model = models.make(TEXT.format(x="N, 3", y="N, 3", body=body), half=0.5, off=np.array(False))
+    assert ops(apply(passes.DropInferenceNoOps(), model, x=models.random(2, 3))) == ["Tanh", "Identity"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -31,7 +31,7 @@ AXES = [
 POOLS = {"MaxPool": {}, "AveragePool": {}, "LpPool": {"p": 2}, "counted": {"count_include_pad": 1}}
 
 
-def proto(pool, rows, columns, size, *, head=""):
+def proto(pool, rows, columns, size, *, head="", valid=False):
     """A pool between a convolution of one and a flat end."""
     op = "AveragePool" if pool == "counted" else pool
     attributes = {
@@ -40,6 +40,9 @@ def proto(pool, rows, columns, size, *, head=""):
     }  # fmt: skip
     if (rows[3], columns[3]) != (1, 1):
         attributes["dilations"] = [rows[3], columns[3]]
+    if valid:
+        del attributes["pads"]
+        attributes["auto_pad"] = "VALID"
     nodes = [
         onnx.helper.make_node("Mul", ["x", "x"], ["s"]),
         onnx.helper.make_node(op, ["s"], ["p"], name="pool", **attributes),
@@ -66,12 +69,15 @@ def slope(run, x, direction, step=2e-3):
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["static", "symbolic"])
+@pytest.mark.parametrize("valid", [False, True], ids=["pads", "VALID"])
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("axis", range(len(AXES)))
-def test_what_onnxruntime_computes(axis, pool, known, models) -> None:
+def test_what_onnxruntime_computes(axis, pool, valid, known, models) -> None:
     rows, columns = AXES[axis], AXES[(axis + 3) % len(AXES)]
+    if valid:
+        rows, columns = (*rows[:3], 1, 0, 0), (*columns[:3], 1, 0, 0)
     size = (rows[0], columns[0])
-    model = proto(pool, rows, columns, size if known else ("H", "W"))
+    model = proto(pool, rows, columns, size if known else ("H", "W"), valid=valid)
     try:
         plain = session(model)
     except Exception as error:

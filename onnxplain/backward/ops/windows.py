@@ -112,7 +112,7 @@ class Windows:
             made, size = op.dim(self.node.y, k + 2), op.dim(self.node.x, k + 2)
             first = op.Sub(op.Mul(op.indices(made), self.strides[k]), begin[k])
             taps = op.Add(op.Unsqueeze(first, [1]), np.arange(self.kernel[k]) * self.dilations[k])
-            if include_pad and auto == "NOTSET":
+            if include_pad and not self.is_same:
                 low, high = op.const(-pads[k]), op.Add(size, pads[self.n + k])
             elif include_pad:  # automatic pads surround every window
                 low, high = op.const(-(1 << 40)), op.const(1 << 40)

@@ -1,8 +1,9 @@
 """Remove operators that do nothing at inference.
 
 Cases: Identity; Dropout whose mask is unused; a Cast to the dtype that its input already has.  A node that
-makes an output of the graph stays, to keep the output's name.  (The library's IdentityEliminationPass does
-not do here: it stumbles over branches of If that return a value of the outer graph.)
+makes an output of the graph stays, a Dropout as an Identity, to keep the output's name.  (The library's
+IdentityEliminationPass does not do here: it stumbles over branches of If that return a value of the outer
+graph.)
 """
 
 from __future__ import annotations
@@ -22,13 +23,23 @@ class DropInferenceNoOps(ir.passes.InPlacePass):
         modified = False
         for node in list(model.graph):
             source, output = node.inputs[0] if node.inputs else None, node.outputs[0]
-            if source is None or output.is_graph_output() or node.domain not in ("", "ai.onnx"):
+            if source is None or node.domain not in ("", "ai.onnx"):
                 continue
-            if node.op_type == "Identity" or self._is_dropout(node) or self._is_trivial_cast(node):
+            if output.is_graph_output():
+                modified |= self._is_dropout(node) and self._to_identity(node)
+            elif node.op_type == "Identity" or self._is_dropout(node) or self._is_trivial_cast(node):
                 ir.convenience.replace_all_uses_with(output, source)
                 model.graph.remove(node, safe=True)
                 modified = True
         return ir.passes.PassResult(model, modified)
+
+    @staticmethod
+    def _to_identity(node: ir.Node) -> bool:
+        node.op_type = "Identity"
+        node.attributes.clear()
+        node.resize_inputs(1)
+        node.resize_outputs(1)
+        return True
 
     @staticmethod
     def _is_dropout(node: ir.Node) -> bool:

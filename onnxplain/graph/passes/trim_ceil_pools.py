@@ -1,8 +1,8 @@
-"""Write pooling that rounds its size up (``ceil_mode``) with explicit pads, where ONNX's inference miscounts.
+"""Write pooling that rounds its size up (``ceil_mode``) so that ONNX's inference counts its windows right.
 
-Cases: MaxPool, AveragePool and LpPool with explicit pads and known sizes, of whose windows the last one would
-begin behind the input.  onnxruntime leaves that window out; ONNX's shape inference counts it, and everything
-behind would be of another shape than what runs.
+Cases: MaxPool, AveragePool and LpPool with explicit pads or none (``VALID``) and known sizes, of which the
+last window would begin behind the input.  onnxruntime leaves that window out; ONNX's shape inference counts
+it, and everything behind would be of another shape than what runs.
 """
 
 from __future__ import annotations
@@ -86,13 +86,14 @@ def _axes(node: ir.Node) -> list[_Axis] | None:
     """Return the axes of a pool of known sizes with ``ceil_mode``, else None."""
     kernel, x = facts.attr(node, "kernel_shape"), node.inputs[0]
     shape = None if x is None else facts.dims(x)
-    if not facts.attr(node, "ceil_mode", 0) or facts.attr(node, "auto_pad", "NOTSET") != "NOTSET":
+    auto = facts.attr(node, "auto_pad", "NOTSET")
+    if not facts.attr(node, "ceil_mode", 0) or auto not in ("NOTSET", "VALID"):
         return None
     if not isinstance(kernel, tuple) or shape is None or len(shape) != len(kernel) + 2:
         return None
     sizes, n = [d for d in shape[2:] if isinstance(d, int)], len(kernel)
     strides, dilations = (facts.attr(node, name, (1,) * n) for name in ("strides", "dilations"))
-    pads = facts.attr(node, "pads", (0,) * 2 * n)
+    pads = facts.attr(node, "pads", (0,) * 2 * n) if auto == "NOTSET" else (0,) * 2 * n
     if len(sizes) < n or not all(isinstance(a, tuple) for a in (strides, dilations, pads)):
         return None
     assert isinstance(strides, tuple)
@@ -120,7 +121,7 @@ def _trim(graph: ir.Graph, node: ir.Node, opset: int) -> bool:
         node.replace_input_with(0, op.Pad(x, [0, 0, *before, 0, 0, *put], lowest))
         end = [max(e - p, 0) for e, p in zip(end, put, strict=True)]
         before = [0] * len(axes)
-    for name in ("ceil_mode", "count_include_pad"):
+    for name in ("ceil_mode", "count_include_pad", "auto_pad"):
         node.attributes.pop(name, None)
     node.attributes["pads"] = ir.AttrInt64s("pads", [*before, *end])
     return True

@@ -78,13 +78,15 @@ def conv(s: Sketch, op: str) -> Value:
     shape = (c, filters // groups, *kernel) if turned else (filters, c // groups, *kernel)
     w = s.floats(*shape, scale=float(np.prod(shape[1:])) ** -0.5)
     bias = [s.floats(filters)] if s.pick(False, True) else []
-    extra = _window(s, n, kernel)
+    extra = _window(s, x.sample[1:], kernel)
     if turned and s.pick(False, True):
         extra["output_padding"] = [stride - 1 for stride in extra["strides"]]
     return s.node(op, x, w, *bias, group=groups, **extra)
 
 
-def _window(s: Sketch, n: int, kernel: list[int], *, dilate: bool = True) -> dict[str, Any]:
+def _window(s: Sketch, sizes: tuple[int, ...], kernel: list[int], *, dilate: bool = True) -> dict[str, Any]:
+    """Return how a window slides; it has to fit into the image."""
+    n = len(sizes)
     made: dict[str, Any] = {"strides": [s.pick(1, 2) for _ in range(n)]}
     auto = s.pick("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
     if auto != "NOTSET":
@@ -94,6 +96,9 @@ def _window(s: Sketch, n: int, kernel: list[int], *, dilate: bool = True) -> dic
         made["dilations"] = [s.pick(1, 2) for _ in range(n)]
     if s.pick(False, True):
         made["pads"] = [s.number(0, k - 1) for k in (*kernel, *kernel)]
+    for size, k, d in zip(sizes, kernel, made.get("dilations", [1] * n), strict=True):
+        if d * (k - 1) + 1 > size:
+            raise Unfit("the window is larger than the image")
     return made
 
 
@@ -104,7 +109,7 @@ def pool(**choices: Any) -> Draw:
         x = image(s, least=3)
         n = x.rank - 2
         kernel = [s.pick(2, 3, 1) for _ in range(n)]
-        extra = _window(s, n, kernel, dilate=op == "MaxPool" or s.opset >= 19)
+        extra = _window(s, x.sample[1:], kernel, dilate=op == "MaxPool" or s.opset >= 19)
         if op == "LpPool" and s.opset < 18:
             extra.pop("dilations", None)
         made = s.node(op, x, kernel_shape=kernel, **extra, **s.attributes(choices))
