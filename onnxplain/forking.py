@@ -35,7 +35,10 @@ class _Quiet:
         self._reset()
 
     def _reset(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = (
+            threading.RLock()
+        )  # entered as such: no interrupt can come between taking it and holding it
+        self._changed = threading.Condition(self._lock)
         self._inside = 0
         self._closed = 0
         self._closer: int | None = None
@@ -45,7 +48,7 @@ class _Quiet:
     def __enter__(self) -> None:
         depth = getattr(self._mine, "depth", 0)
         if not depth:
-            with self._changed:
+            with self._lock:
                 while self._closed and self._closer != threading.get_ident():
                     self._changed.wait()
                 self._inside += 1
@@ -54,7 +57,7 @@ class _Quiet:
     def __exit__(self, *_: object) -> None:
         self._mine.depth -= 1
         if not self._mine.depth:
-            with self._changed:
+            with self._lock:
                 self._inside -= 1
                 self._changed.notify_all()
 
@@ -62,7 +65,7 @@ class _Quiet:
         """Wait until nobody but this thread is inside, and let nobody in."""
         own = 1 if getattr(self._mine, "depth", 0) else 0
         end = time.monotonic() + _LONGEST_WAIT
-        with self._changed:
+        with self._lock:
             self._closed += 1
             self._closer = threading.get_ident()
             while self._inside > own and (left := end - time.monotonic()) > 0:
@@ -71,7 +74,7 @@ class _Quiet:
 
     def open(self) -> None:
         """Let others in again, in the parent."""
-        with self._changed:
+        with self._lock:
             self._closed, self._closer = self._closed - 1, None
             self._changed.notify_all()
 

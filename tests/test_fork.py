@@ -205,29 +205,34 @@ def test_attributions_travel(models) -> None:
         assert sent.method == found.method
 
 
+@forks
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_an_interrupt_while_running_leaves_the_explainer_usable(models) -> None:
-    if not hasattr(signal, "setitimer"):
-        pytest.skip("needs signals")
-    explainer, x = ox.Explainer(models.conv()), models.random(8, 2, 8, 8)
+    """In a process of its own: an interrupt may come in the middle of anything."""
 
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+    def interrupt_and_go_on() -> None:
+        explainer, x = ox.Explainer(models.conv()), models.random(8, 2, 8, 8)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        stopped = 0
-        for delay in np.linspace(0.002, 0.2, 12):
-            signal.setitimer(signal.ITIMER_REAL, float(delay))
-            try:
-                explainer(x, 1, ox.LRP("epsilon", epsilon=float(delay)))
-                explainer(x, 1, "ig", n_steps=500, internal_batch_size=1)
-            except KeyboardInterrupt:
-                stopped += 1
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            stopped = 0
+            for delay in np.linspace(0.002, 0.2, 12):
+                signal.setitimer(signal.ITIMER_REAL, float(delay))
+                try:
+                    explainer(x, 1, ox.LRP("epsilon", epsilon=float(delay)))
+                    explainer(x, 1, "ig", n_steps=500, internal_batch_size=1)
+                except KeyboardInterrupt:
+                    stopped += 1
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert stopped
-    for method in ("saliency", ox.LRP("epsilon", epsilon=0.002)):
-        expected = ox.explain(models.conv(), x, 1, method=method).values
-        np.testing.assert_array_equal(explainer(x, 1, method).values, expected)
+            signal.signal(signal.SIGALRM, before)
+        assert stopped
+        for method in ("saliency", ox.LRP("epsilon", epsilon=0.002)):
+            expected = ox.explain(models.conv(), x, 1, method=method).values
+            np.testing.assert_array_equal(explainer(x, 1, method).values, expected)
+
+    assert in_child(interrupt_and_go_on, 120) == 0
