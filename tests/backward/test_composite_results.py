@@ -109,7 +109,7 @@ def test_bounds_of_weights_on_the_left_go_along_their_columns(models) -> None:
     left = models.make("m (float[4, N] x) => (float[3, N] y) { y = MatMul(w, x) }", w=w)
     right = models.make("m (float[N, 4] x) => (float[N, 3] y) { y = MatMul(x, v) }", v=w.T.copy())
     method = ox.LRP(Composite("box", ((Match(), lrp.zbox(low, high)),)))
-    a = ox.explain(left, x, (1, 0), method=method).values
+    a = ox.explain(left, x, 1, method=method).values
     b = ox.explain(right, x.T.copy(), 1, method=method).values
     np.testing.assert_allclose(a.T, b, rtol=1e-5, atol=1e-6)
 

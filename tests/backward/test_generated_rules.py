@@ -91,6 +91,7 @@ OWN = {
 #: Registered operators that no case can show, and why.
 UNSEEN = {
     "CastLike": "its normal form is Cast",
+    "Dropout": "its normal form is Identity, unless its mask is used",
     "RMSNormalization": "the reference evaluator has none of float64",
 }
 
