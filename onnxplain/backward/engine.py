@@ -21,7 +21,7 @@ from onnxplain.backward.view import NodeView
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
 from onnxplain.graph import facts
 
-__all__ = ["backward", "no_path", "no_rule", "path"]
+__all__ = ["backward", "check_entries", "no_path", "no_rule", "path"]
 
 _STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
 
@@ -198,6 +198,7 @@ def _entries(
             if v in walk.reached
         }
         return [(v, _fit(op, rule, v, part, facts.dims(v))) for v, part in kept.items()]
+    check_entries(node, entries, walk.reached)
     wide = facts.dims(node.outputs[0])
     made: list[tuple[ir.Value, Any]] = []
     for value, entry in zip(node.inputs, entries, strict=False):
@@ -210,6 +211,25 @@ def _entries(
             part = _guarded(op, node, part, gradients[0], modified, walk)
             made.append((value, _fit(op, rule, value, part, wide)))
     return made
+
+
+def check_entries(node: ir.Node, entries: Sequence[Any], reached: set[ir.Value]) -> None:
+    """Assert that a rule speaks of every input that may have a gradient: what it leaves out would count as 0.
+
+    Entries beyond a node's last input are those of optional ones, and whole numbers need none.
+
+    Raises
+    ------
+    AssertionError
+        If there is none for an input that is a float, or on the path.
+    """
+    left_out = [v for v in node.inputs[len(entries) :] if v is not None]
+    missing = [v for v in left_out if facts.is_float(v) or v in reached]
+    if missing:
+        raise AssertionError(
+            f"the rule of {facts.node_label(node)} gives {len(entries)} entries for {len(node.inputs)} "
+            f"inputs, and says nothing of {_quoted(missing)}; return one entry per input, None for none"
+        )
 
 
 def _guarded(

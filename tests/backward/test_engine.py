@@ -198,3 +198,31 @@ def test_an_output_without_a_rule_is_refused(method, models) -> None:
     )  # fmt: skip
     with pytest.raises(UnsupportedOperatorError, match=r"LayerNormalization node .* output 1, 'mean'"):
         ox.explain(model, models.random(2, 4), 1, method=method)
+
+
+class _Short:
+    """Rules of which that of Add speaks of its first input alone."""
+
+    differences = False
+
+    def function(self, node):
+        return (lambda op, view, g: (g,)) if node.op_type == "Add" else None
+
+    def inside(self, node):
+        return None
+
+
+def test_a_rule_that_leaves_out_an_input_is_an_error_and_no_zero():
+    model = parse("m (float[3] x, float[3] z) => (float[3] y) { y = Add(x, z) }")
+    op = Emitter(model.graph, 18, scope="t")
+    with op.arithmetic():
+        seeds = {value(model, "y"): op.full_like(value(model, "y"), 1.0)}
+    with pytest.raises(AssertionError, match=r"rule of Add node 'n0' gives 1 entries for 2 inputs.*'z'"):
+        backward(op, seeds, [value(model, "x")], _Short())
+
+
+def test_whole_numbers_need_no_entry():
+    model = parse(
+        "m (float[3] x) => (float[3, 1] y) <int64[2] s = {3, 1}> { a = Reshape(x, s) y = Identity(a) }"
+    )
+    np.testing.assert_allclose(differentiate(model, "x")[0], np.ones(3))

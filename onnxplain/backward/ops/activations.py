@@ -190,8 +190,8 @@ def dropout(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     training = node.optional(2)
     off = facts.constant(training)
     if training is None or (off is not None and not off):
-        return (g,)
+        return g, None
     if len(node.outputs) > 1:
         kept = 1 - op.Where(node.input(2), node.optional(1), 0.0)
-        return (lambda: op.keep_where(node.outputs[1], g / kept),)
-    return (lambda: g * op.Where(op.Equal(node.x, 0.0), 0.0, node.y / node.x),)
+        return lambda: op.keep_where(node.outputs[1], g / kept), None
+    return lambda: g * op.Where(op.Equal(node.x, 0.0), 0.0, node.y / node.x), None

@@ -44,7 +44,7 @@ def resize(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
             out = op.move_axis(op.MatMul(last, matrix), rank, rank - 1, axis)
         return op.annotate(out, node.x)
 
-    return (entry,)
+    return entry, None, None
 
 
 def _same(node: NodeView) -> bool:

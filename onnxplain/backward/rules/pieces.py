@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array
 from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.engine import check_entries
 from onnxplain.backward.registry import Category, lookup
 from onnxplain.backward.rules.base import propagate, written
 from onnxplain.backward.unchosen import nothing_where_zero, unchosen
@@ -73,6 +74,7 @@ def interior_gradient(op: Emitter, node: ir.Node, source: ir.Value, g: Any) -> A
             continue
         total = arrived[0] if len(arrived) == 1 else op.Sum(*arrived)
         entries = propagate(op, NodeView.of(current), op.annotate(total, source))
+        check_entries(current, entries, inside)
         for value, entry in zip(current.inputs, entries, strict=False):
             if value is not None and value in inside:
                 part = written(entry)
