@@ -106,3 +106,11 @@ def test_bounds_that_vary_get_what_they_hold_back(bounds, expected):
     nodes = f"b = ReduceMean<keepdims = 0>(x) y = Clip({bounds})".replace("none", "")
     for found in gradient(nodes, [0, 1, 3, 4], low=0.5):
         np.testing.assert_allclose(found, expected)
+
+
+def test_a_fill_that_is_not_used_gets_nothing():
+    """In the other modes the number is there, and no element is filled with it."""
+    weights = {"p": np.array([1, 1]), "v": 0.5}
+    found = gradient('y = Pad<mode = "reflect">(x, p, v)', [1, 2, 3, 4], "4", **weights)
+    for made in found:
+        np.testing.assert_array_equal(made, [1, 2, 2, 1])

@@ -127,7 +127,7 @@ def topk(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
     values = gradients[0]
     axis = node.axis("axis", -1)
     if values is None:
-        return ()
+        return None, None
     places: ir.Value = node.outputs[1]
     return (
         lambda: op.ScatterElements(op.zeros_like(node.x), places, values, axis=axis, reduction="add"),

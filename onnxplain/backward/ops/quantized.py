@@ -19,10 +19,10 @@ zero("stop", domain=GRADIENT_KEY)
 @gradient("straight_through", Category.STRUCTURAL, domain=GRADIENT_KEY)
 def straight_through(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Pass g, as if nothing had been rounded."""
-    return (g,)
+    return [g, *[None] * (len(node.inputs) - 1)]
 
 
 @gradient("saturating", Category.ELEMENTWISE, domain=GRADIENT_KEY)
 def saturating(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Pass g where the value lies within the range, its ends included."""
-    return (lambda: op.keep_where(op.Equal(node.x, node.y), g),)
+    return lambda: op.keep_where(op.Equal(node.x, node.y), g), None, None

@@ -106,7 +106,7 @@ def pad(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
             out = op.scatter_add(shape, rank, axis, source, out)
         return out
 
-    return (entry,)
+    return entry, None, None
 
 
 def _unpad(op: Emitter, node: NodeView, g: Any, pads: ir.Value, axes: list[int]) -> Callable[[], Any]:
