@@ -92,7 +92,7 @@ def test_reports_escape(models, tmp_path) -> None:
 
 SCRIPT = """
 import sys
-from onnxplain.cli import app
+from onnxplain.commands.cli import app
 for line in sys.stdin.buffer.read().split(b"\\1"):
     try:
         app([part.decode() for part in line.split(b"\\2")])

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import onnx
 
-from onnxplain.coverage import as_markdown, coverage
+from onnxplain.testing.coverage import as_markdown, coverage
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "coverage.md"

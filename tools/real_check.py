@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain._reference import Evaluator
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import Question, build
 from onnxplain.graph import interface, passes
@@ -20,6 +19,7 @@ from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.runtime.front import front
 from onnxplain.specialised import leaves_ranks_open, specialised
+from onnxplain.testing.reference import Evaluator
 
 __all__ = ["Agreement", "check"]
 

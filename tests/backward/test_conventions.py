@@ -10,10 +10,10 @@ import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from onnxplain._reference import CORRECTED
 from onnxplain.backward.adjoint import add_adjoint
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.testing.reference import CORRECTED
 
 ort = pytest.importorskip("onnxruntime")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from differences import RULES, explained, numbers
 
-from onnxplain._reference import Evaluator
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph.load import load
+from onnxplain.testing.reference import Evaluator
 
 if TYPE_CHECKING:
     import onnx

@@ -16,13 +16,13 @@ import onnx_ir as ir
 import pytest
 
 import onnxplain as ox
-from onnxplain._reference import Evaluator
 from onnxplain.backward.preparation import prepare
 from onnxplain.backward.presets import PRESETS, preset
 from onnxplain.graph import facts
 from onnxplain.graph.load import load
 from onnxplain.graph.movers import collapsed
 from onnxplain.graph.normalize import normalize
+from onnxplain.testing.reference import Evaluator
 
 # name: (the layer, the shapes of x, of the weight and of the output, its channel axes,
 # and the weight times a scale per channel, which has the shape of these axes)

@@ -21,9 +21,9 @@ import onnx_ir as ir
 import pytest
 from onnx.backend.test.case.node import collect_testcases
 
-from onnxplain._reference import CORRECTED
 from onnxplain.backward.registry import Category, lookup
 from onnxplain.testing import TOLERANCES, GradientProblem
+from onnxplain.testing.reference import CORRECTED
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -23,7 +23,6 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from onnxplain._reference import Evaluator
 from onnxplain.backward.emitter import Emitter, Pair
 from onnxplain.backward.engine import backward, path
 from onnxplain.backward.ledger import kept_by_node
@@ -35,6 +34,7 @@ from onnxplain.backward.rules.guided import RECTIFIERS
 from onnxplain.errors import NotExplainableError, UnsupportedRuleError
 from onnxplain.graph.passes import MARKS
 from onnxplain.runtime.programs import lower
+from onnxplain.testing.reference import Evaluator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnxplain._reference import Evaluator
 from onnxplain.graph import passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.testing.reference import Evaluator
 
 RNG = np.random.default_rng(0)
 

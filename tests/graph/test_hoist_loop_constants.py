@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain._reference import Evaluator
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.testing.reference import Evaluator
 
 LOOP = """m (float[N, 4] x) => (float[N, 4] y) {
   y, z = Loop (trips, go, x, w) <body = step (int64 i, bool c, float[N, 4] s, float[4, 4] v)

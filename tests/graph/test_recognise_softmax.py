@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain._reference import Evaluator
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.testing.reference import Evaluator
 
 LAST, MINUS, FIRST = np.array([-1]), np.array(-np.inf, np.float32), np.array([1])
 

@@ -15,12 +15,12 @@ import onnxruntime as ort
 from onnx.backend.test.case.node import collect_testcases
 from onnx.reference import ReferenceEvaluator
 
-from onnxplain._reference import CORRECTED
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.graph.batch import Batch, analyse
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.passes import MIN_OPSET, raise_opset
+from onnxplain.testing.reference import CORRECTED
 
 #: Hypotheses that pair every axis of every input are tried on nodes with fewer inputs than this.
 FEW = 4

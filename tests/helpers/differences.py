@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain._reference import Evaluator
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Question, build
@@ -15,6 +14,7 @@ from onnxplain.graph import passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import Normalized, normalize
 from onnxplain.runtime.programs import lower
+from onnxplain.testing.reference import Evaluator
 
 if TYPE_CHECKING:
     import onnx

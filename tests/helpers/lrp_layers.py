@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from onnxplain._reference import CORRECTED
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward
@@ -17,6 +16,7 @@ from onnxplain.graph import passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.runtime.programs import lower
+from onnxplain.testing.reference import CORRECTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,10 +13,10 @@ import onnx_ir as ir
 from hypothesis import reject
 
 import onnxplain as ox
-from onnxplain._reference import Evaluator
 from onnxplain.backward.adjoint import SEED_PREFIX
 from onnxplain.errors import NotExplainableError, OnnxplainError
 from onnxplain.testing import TOLERANCES, GradientProblem
+from onnxplain.testing.reference import Evaluator
 
 from .refusals import REFUSED, UNPROVEN
 from .sketch import accepted, run

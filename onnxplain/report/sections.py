@@ -1,163 +1,25 @@
-"""One self-contained HTML page: samples, predictions, attributions, and how well they add up.
-
-The page loads nothing from anywhere: pictures are embedded, and a content policy in the page forbids
-requests. It can be mailed, archived, and opened without a network.
-"""
+"""Attributions of one sample, put together as a section of the page."""
 
 from __future__ import annotations
 
-import base64
 import re
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxplain import plots
-from onnxplain.files import replacing
 from onnxplain.plots.layout import guess_kind, without_batch_of_one
-from onnxplain.wording import percent, prediction_text, target_text, total_of
+from onnxplain.report.page import Group, Panel, Picture, Section
+from onnxplain.report.wording import percent, prediction_text, target_text, total_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from onnxplain._types import Array
     from onnxplain.attribution import Attribution
+    from onnxplain.report.page import Facts, RuleTable
 
-__all__ = ["Group", "Panel", "Picture", "Section", "rules_of", "sample_section", "write_report"]
-
-Facts = tuple[tuple[str, str], ...]
-RuleTable = tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture in the page.
-
-    Attributes
-    ----------
-    alt
-        What it shows, for those who cannot see it.
-    png
-        A PNG file, embedded.
-    over
-        A second PNG file of the same size, shown instead while the picture is pointed at.
-    html
-        Trusted markup instead of a PNG file (a token strip).
-    pixels
-        Show enlarged pixels as squares.
-    """
-
-    alt: str
-    png: bytes = b""
-    over: bytes = b""
-    html: str = ""
-    pixels: bool = False
-
-    @property
-    def source(self) -> str:
-        """The picture as a ``data:`` address."""
-        return _address(self.png)
-
-    @property
-    def over_source(self) -> str:
-        """The second picture as a ``data:`` address."""
-        return _address(self.over)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One attribution: a caption, a picture, and a few facts under it."""
-
-    caption: str
-    picture: Picture
-    facts: Facts = ()
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Panels that belong together, such as all methods for one target."""
-
-    title: str
-    panels: tuple[Panel, ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """One sample: what it is, what the model said, and the attributions."""
-
-    title: str
-    text: str = ""
-    pictures: tuple[Picture, ...] = ()
-    groups: tuple[Group, ...] = ()
-
-
-def write_report(
-    path: str | os.PathLike[str],
-    title: str,
-    sections: Sequence[Section],
-    *,
-    lead: str = "",
-    facts: Sequence[tuple[str, str]] = (),
-    notes: Sequence[str] = (),
-    guide: Sequence[tuple[str, str]] = (),
-    rules: Sequence[tuple[str, RuleTable]] = (),
-) -> Path:
-    """Write the page.
-
-    Parameters
-    ----------
-    path
-        File to write.
-    title
-        Heading of the page.
-    sections
-        The samples, in order.
-    lead
-        A sentence or two under the heading.
-    facts
-        (name, value) pairs about the model.
-    notes
-        What a reader should know.
-    guide
-        (method, what it does) pairs, folded.
-    rules
-        (method, rule table) pairs, folded; see :func:`rules_of`.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written; what stood there is still there.
-    """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("onnxplain", "plots"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.jinja").render(
-        title=title,
-        lead=lead,
-        facts=facts,
-        notes=notes,
-        guide=guide,
-        rules=[(method, table) for method, table in rules if table],
-        sections=sections,
-    )
-    with replacing(path) as file:
-        file.write(page.encode("utf-8", "backslashreplace"))
-    return Path(path)
+__all__ = ["rules_of", "sample_section"]
 
 
 def sample_section(
@@ -278,7 +140,3 @@ def _where(values: Array, kind: str) -> str:
 def _breakable(name: str) -> str:
     """Let a long CamelCase name break between its words."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "\u200b", name)
-
-
-def _address(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

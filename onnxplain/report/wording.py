@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxplain.errors import DataInputError
-from onnxplain.files import TEXT_BYTES, check_source
-
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from onnxplain._types import Array
@@ -25,45 +19,9 @@ __all__ = [
     "label_of",
     "percent",
     "prediction_text",
-    "read_labels",
     "target_text",
     "total_of",
 ]
-
-
-def read_labels(path: str | os.PathLike[str]) -> list[str]:
-    """Read class names: one a line, or a JSON list, or a JSON object with the numbers as keys.
-
-    In a JSON object a value may be a list, of which the last entry is the name (ImageNet's own form).
-
-    Raises
-    ------
-    DataInputError
-        If the file is missing, empty or malformed.
-    """
-    file = Path(path)
-    check_source(file, "list of labels", DataInputError, TEXT_BYTES)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataInputError(f"cannot read the labels '{file}': {error}") from error
-    if file.suffix.lower() != ".json":
-        labels = [line.strip() for line in text.rstrip().splitlines()]
-    else:
-        try:
-            held = json.loads(text)
-            if isinstance(held, dict):
-                rows = [held[str(i)] for i in range(len(held))]
-                held = [row[-1] if isinstance(row, list) else row for row in rows]
-            labels = [str(label) for label in held]
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-            raise DataInputError(
-                f"'{file}' is no list of labels ({error}); "
-                "give a JSON list, or an object with the keys 0, 1, ..."
-            ) from error
-    if not labels:
-        raise DataInputError(f"'{file}' holds no labels; write one name a line")
-    return labels
 
 
 def label_of(index: int, labels: Sequence[str] | None) -> str:

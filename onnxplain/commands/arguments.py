@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnxplain.archive import read_array, read_arrays
+from onnxplain.commands.images import LoadedImage, load_image, preprocessing_for
 from onnxplain.errors import DataInputError, MethodError, OutputError, TargetError
-from onnxplain.files import check_destination, check_source, is_same_file
-from onnxplain.images import LoadedImage, load_image, preprocessing_for
+from onnxplain.files import TEXT_BYTES, check_destination, check_source, is_same_file
 from onnxplain.methods import METHODS, Method, method
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from onnxplain._types import Array, Arrays
@@ -32,6 +34,7 @@ __all__ = [
     "pair",
     "parameters",
     "read",
+    "read_labels",
     "target",
 ]
 
@@ -179,6 +182,41 @@ def target(text: str | None, labels: Sequence[str] | None) -> int | str | tuple[
     return index[0] if len(index) == 1 else index
 
 
+def read_labels(path: str | os.PathLike[str]) -> list[str]:
+    """Read class names: one a line, or a JSON list, or a JSON object with the numbers as keys.
+
+    In a JSON object a value may be a list, of which the last entry is the name (ImageNet's own form).
+
+    Raises
+    ------
+    DataInputError
+        If the file is missing, empty or malformed.
+    """
+    file = Path(path)
+    check_source(file, "list of labels", DataInputError, TEXT_BYTES)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataInputError(f"cannot read the labels '{file}': {error}") from error
+    if file.suffix.lower() != ".json":
+        labels = [line.strip() for line in text.rstrip().splitlines()]
+    else:
+        try:
+            held = json.loads(text)
+            if isinstance(held, dict):
+                rows = [held[str(i)] for i in range(len(held))]
+                held = [row[-1] if isinstance(row, list) else row for row in rows]
+            labels = [str(label) for label in held]
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+            raise DataInputError(
+                f"'{file}' is no list of labels ({error}); "
+                "give a JSON list, or an object with the keys 0, 1, ..."
+            ) from error
+    if not labels:
+        raise DataInputError(f"'{file}' holds no labels; write one name a line")
+    return labels
+
+
 def destinations(out: Sequence[Path] | None, source: Path, method_name: str, model: Path) -> list[Path]:
     """Check the files to write before anything runs.
 
@@ -213,7 +251,7 @@ def read(
     name
         Which of them a single array is for; for ``.npz``: which to explain.
     image_options
-        Arguments of :func:`onnxplain.images.load_image`, None where not given.
+        Arguments of :func:`onnxplain.commands.images.load_image`, None where not given.
 
     Returns
     -------

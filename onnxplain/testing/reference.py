@@ -20,9 +20,9 @@ from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_grid_sample as grid_sample
 from onnx.reference.ops import op_loop
 
-from onnxplain._reference_conv import Conv, ConvTranspose
-from onnxplain._reference_moves import Pad, Resize, Scan
 from onnxplain._types import Array, Arrays
+from onnxplain.testing.reference_conv import Conv, ConvTranspose
+from onnxplain.testing.reference_moves import Pad, Resize, Scan
 
 __all__ = ["CORRECTED", "Evaluator"]
 

@@ -184,14 +184,14 @@ def explain(
 ) -> None:
     """Explain one input: show what made the model give this score."""
     import onnxplain as ox
-    from onnxplain import command_input as given
-    from onnxplain.command_output import write
-    from onnxplain.wording import check_text, prediction_text, read_labels, target_text
+    from onnxplain.commands import arguments as given
+    from onnxplain.commands.output import write
+    from onnxplain.report.wording import check_text, prediction_text, target_text
 
     say = _speaker(quiet)
     chosen = given.make_method(method, params or [], composite)
-    class_names = read_labels(labels) if labels is not None else None
-    part_names = read_labels(names) if names is not None else None
+    class_names = given.read_labels(labels) if labels is not None else None
+    part_names = given.read_labels(names) if names is not None else None
     files = given.destinations(out, source, method, model)
     explainer = ox.Explainer(model, device=device)
     image_options = {
@@ -252,8 +252,8 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Show inputs, outputs and operators, and what would stop an explanation (then exit code 1)."""
-    from onnxplain import command_input as given
-    from onnxplain.command_output import inspection_lines
+    from onnxplain.commands import arguments as given
+    from onnxplain.commands.output import inspection_lines
     from onnxplain.inspection import inspect as look
 
     options = given.composite_options(params or [], composite)
@@ -285,7 +285,7 @@ def export(
 ) -> None:
     """Write one standard .onnx file that gives prediction and attribution together."""
     import onnxplain as ox
-    from onnxplain import command_input as given
+    from onnxplain.commands import arguments as given
 
     chosen = given.make_method(method, params or [], composite)
     ox.export(model, out, method=chosen, output=output_name, form=form)
@@ -295,7 +295,7 @@ def export(
 @app.command("coverage")
 def show_coverage(debug: Debug = False) -> None:
     """List all operators: which have a gradient, how, and if not, why."""
-    from onnxplain.coverage import as_text, coverage
+    from onnxplain.testing.coverage import as_text, coverage
 
     print(as_text(coverage()))
 
@@ -307,7 +307,7 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Explain the built-in digit classifier with several methods, and write one HTML report."""
-    from onnxplain.demo import run_demo
+    from onnxplain.commands.demo import run_demo
 
     report = run_demo(folder, progress=not quiet)
     _speaker(quiet)("wrote", f"{report} (open it in a browser)")

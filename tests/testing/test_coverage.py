@@ -10,9 +10,9 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from onnxplain.cli import app
-from onnxplain.coverage import as_markdown, as_text, coverage
+from onnxplain.commands.cli import app
 from onnxplain.graph.decomposition import DECOMPOSITIONS
+from onnxplain.testing.coverage import as_markdown, as_text, coverage
 
 ROWS = coverage()
 BY_NAME = {(row.domain, row.op_type): row for row in ROWS}
@@ -20,7 +20,7 @@ BY_NAME = {(row.domain, row.op_type): row for row in ROWS}
 
 @pytest.fixture(scope="module")
 def tool():
-    path = Path(__file__).parent.parent / "tools" / "make_coverage.py"
+    path = Path(__file__).parents[2] / "tools" / "make_coverage.py"
     spec = importlib.util.spec_from_file_location("make_coverage", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

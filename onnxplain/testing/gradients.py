@@ -1,8 +1,4 @@
-"""Checking gradients: for this package's own tests, and for yours if you register an operator.
-
->>> from onnxplain.testing import check_gradient
->>> check_gradient("model.onnx", {"x": x}).relative_error  # doctest: +SKIP
-"""
+"""A gradient against central differences, on the ONNX reference evaluator."""
 
 from __future__ import annotations
 
@@ -12,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain._reference import Evaluator
 from onnxplain._types import Array, Arrays
 from onnxplain.backward.adjoint import SEED_PREFIX, add_adjoint, needs_body
 from onnxplain.errors import NotExplainableError
 from onnxplain.graph import facts, passes
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import Normalized, normalize
+from onnxplain.testing.reference import Evaluator
 
 __all__ = ["TOLERANCES", "GradientCheck", "GradientProblem", "check_gradient"]
 

@@ -14,7 +14,7 @@ from onnxplain.explainer import Explainer
 from onnxplain.files import check_destination
 from onnxplain.methods import method
 from onnxplain.report import rules_of, sample_section, write_report
-from onnxplain.wording import interface_text, prediction_text
+from onnxplain.report.wording import interface_text, prediction_text
 
 if TYPE_CHECKING:
     import os

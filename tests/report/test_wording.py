@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
-
 import numpy as np
-import pytest
 
 from onnxplain.attribution import Attribution
-from onnxplain.errors import DataInputError
-from onnxplain.wording import check_text, label_of, percent, prediction_text, read_labels, target_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-def test_labels(tmp_path: Path) -> None:
-    file = tmp_path / "labels.txt"
-    file.write_text("cat\ndog \n\n", encoding="utf-8")
-    assert read_labels(file) == ["cat", "dog"]
-    file = tmp_path / "labels.json"
-    file.write_text(json.dumps({"1": ["n02", "dog"], "0": ["n01", "cat"]}))
-    assert read_labels(file) == ["cat", "dog"]
-    file.write_text('["cat", "dog"]')
-    assert read_labels(file) == ["cat", "dog"]
-
-
-@pytest.mark.parametrize("text", ["{", '{"a": 1}', "3", "[]"])
-def test_broken_labels(text: str, tmp_path: Path) -> None:
-    file = tmp_path / "labels.json"
-    file.write_text(text)
-    with pytest.raises(DataInputError, match="labels"):
-        read_labels(file)
-    with pytest.raises(DataInputError, match="there is no file"):
-        read_labels(tmp_path / "none.txt")
+from onnxplain.report.wording import check_text, label_of, percent, prediction_text, target_text
 
 
 def test_predictions() -> None:

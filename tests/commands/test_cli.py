@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from onnxplain import Attribution, __version__
-from onnxplain.cli import app
+from onnxplain.commands.cli import app
 from onnxplain.data import digits_model_path, digits_samples
 
 if TYPE_CHECKING:

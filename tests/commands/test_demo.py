@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxplain.demo import run_demo
+from onnxplain.commands.demo import run_demo
 
 if TYPE_CHECKING:
     from pathlib import Path

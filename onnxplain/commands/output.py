@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxplain.report import rules_of, sample_section, write_report
+from onnxplain.report.wording import interface_text, target_text
 from onnxplain.text import visible_line
-from onnxplain.wording import interface_text, target_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
