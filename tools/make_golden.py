@@ -10,7 +10,8 @@ Needs the extra ``conformance``.  Each file holds ``model`` (the bytes of an ONN
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,8 @@ ROOT = Path(__file__).parents[1]
 STEPS = 12
 REFERENCES = 6
 
-
-def load_networks() -> Any:
-    """Import the networks of the conformance tests from their file."""
-    path = ROOT / "tests" / "conformance" / "networks.py"
-    spec = importlib.util.spec_from_file_location("conformance_networks", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-networks = load_networks()
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+networks: Any = importlib.import_module("torch_networks")
 zennit = networks.import_zennit()
 
 

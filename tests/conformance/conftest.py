@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def torch_networks() -> ModuleType:
-    """The module ``networks.py``; skips where torch is missing."""
+    """The module of that name among the helpers; skips where torch is missing."""
     pytest.importorskip("torch", reason="needs PyTorch: pip install 'onnxplain[conformance]'")
-    path = Path(__file__).with_name("networks.py")
-    spec = importlib.util.spec_from_file_location("conformance_networks", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return import_module("torch_networks")
+
+
+@pytest.fixture
+def zennit(torch_networks: Any) -> Any:
+    """The module zennit."""
+    if importlib.util.find_spec("zennit") is None:
+        pytest.skip("needs zennit: pip install 'onnxplain[conformance]'")
+    return torch_networks.import_zennit()

@@ -69,9 +69,11 @@ def by_captum(nets: Any, net: Any, x: Any, rules: dict[str, Any]) -> Any:
     return torch.cat(rows)
 
 
-def layers_of(nets: Any, net: Any) -> list[str]:
+def layers_of(net: Any) -> list[str]:
     """Return the names of the layers with weights, from first to last."""
-    kinds = nets.nn.Conv2d, nets.nn.Linear
+    import torch
+
+    kinds = torch.nn.Conv2d, torch.nn.Linear
     return [name for name, module in net.named_modules() if isinstance(module, kinds)]
 
 
@@ -98,7 +100,7 @@ def test_epsilon(torch_networks: Any, attr: Any, epsilon: float, seed: int) -> N
     nets = torch_networks
     net = nets.network("vgg", seed)
     x = nets.sample(net, seed=seed + 10)
-    wanted = by_captum(nets, net, x, dict.fromkeys(layers_of(nets, net), lambda: EpsilonRule(epsilon)))
+    wanted = by_captum(nets, net, x, dict.fromkeys(layers_of(net), lambda: EpsilonRule(epsilon)))
     found = ox.explain(nets.export(net, x), x, TARGETS, method=ox.LRP("epsilon", epsilon, bias="keep"))
     assert nets.relative(found.values, wanted) < 1e-4
 
@@ -119,7 +121,7 @@ def test_rules_that_look_at_signs(torch_networks: Any, attr: Any, rule: str, see
     nets = torch_networks
     net = nets.network("vgg", seed)
     x = np.abs(nets.sample(net, seed=seed + 10))
-    names = layers_of(nets, net)
+    names = layers_of(net)
     rules = {**dict.fromkeys(names, theirs), names[-1]: lambda: EpsilonRule(1e-6)}
     found = ox.explain(nets.export(net, x), x, TARGETS, method=ox.LRP(composite(ours, last=lrp.epsilon())))
     wanted = by_captum(nets, net, x, rules)
@@ -134,7 +136,7 @@ def test_negative_inputs_are_where_gamma_differs(torch_networks: Any, attr: Any)
     net = nets.network("vgg")
     x = nets.sample(net)
     model = nets.export(net, x)
-    names = layers_of(nets, net)
+    names = layers_of(net)
     ours, eps = lrp.gamma(0.25, 1e-9, WITHOUT_BIAS), lrp.epsilon()
     rules = {**dict.fromkeys(names, lambda: GammaRule(0.25, True)), names[-1]: lambda: EpsilonRule(1e-6)}
     found = ox.explain(model, x, TARGETS, method=ox.LRP(composite(ours, last=eps)))
@@ -154,7 +156,7 @@ def test_batch_normalization(torch_networks: Any, attr: Any, rule: str) -> None:
     net = nets.network("normed")
     x = nets.sample(net)
     ours, theirs = (Pass(), IdentityRule) if rule == "pass" else (lrp.epsilon(), lambda: EpsilonRule(1e-6))
-    rules: dict[str, Any] = dict.fromkeys(layers_of(nets, net), lambda: EpsilonRule(1e-6))
+    rules: dict[str, Any] = dict.fromkeys(layers_of(net), lambda: EpsilonRule(1e-6))
     rules |= {name: theirs for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d)}
     like_captum = composite(lrp.epsilon())
     like_captum = replace(like_captum, rules=((Match(ops=("BatchNormalization",)), ours), *like_captum.rules))
