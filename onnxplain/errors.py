@@ -21,7 +21,6 @@ __all__ = [
     "NotFiniteError",
     "OnnxplainError",
     "OptionError",
-    "OptionalDependencyError",
     "OutputError",
     "RuntimeUnavailableError",
     "TargetError",
@@ -100,7 +99,3 @@ class OutputError(OnnxplainError, OSError):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-class OptionalDependencyError(OnnxplainError, ImportError):
-    """A feature needs a package that is not installed."""

@@ -8,20 +8,36 @@ scalars count as Python's.
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import inspect
 import types
-from collections.abc import Callable as AbstractCallable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
-from onnxplain.errors import OnnxplainError, OptionError
+from onnxplain.errors import MethodError, OnnxplainError, OptionError
 from onnxplain.forking import quiet
 
-__all__ = ["Bytes", "Count", "OneOf", "Positive", "Seed", "Weight", "check_fields", "check_option"]
+__all__ = [
+    "Bytes",
+    "Count",
+    "OneOf",
+    "Positive",
+    "Seed",
+    "Weight",
+    "check_fields",
+    "check_names",
+    "check_option",
+    "make",
+    "nearest",
+]
+
+_Made = TypeVar("_Made")
 
 #: How many of something.
 Count: TypeAlias = Annotated[
@@ -65,6 +81,57 @@ class OneOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         return core_schema.is_instance_schema(self.kinds)
+
+
+def make(factory: Callable[..., _Made], options: Mapping[str, Any], what: str) -> _Made:
+    """Make something from options by name.
+
+    Parameters
+    ----------
+    factory
+        What makes it; its parameters are the options.  Of a function they are checked by its annotations; a
+        class checks its fields itself.
+    options
+        By name.
+    what
+        How errors call it, such as ``"rule 'gamma'"``.
+
+    Raises
+    ------
+    MethodError
+        If an option is unknown, is missing, or is not what it may be.
+    """
+    takes = inspect.signature(factory).parameters
+    check_names(options, takes, what)
+    missing = [k for k, p in takes.items() if p.default is p.empty and k not in options]
+    if missing:
+        raise MethodError(f"{what} needs {' and '.join(missing)}")
+    hints = {} if isinstance(factory, type) else _annotations(factory)
+    given = {
+        key: check_option(f"{what}: {key}", value, hints[key], MethodError) if key in hints else value
+        for key, value in options.items()
+    }
+    return factory(**given)
+
+
+def check_names(names: Iterable[str], known: Collection[str], what: str) -> None:
+    """Refuse options that something does not take.
+
+    Raises
+    ------
+    MethodError
+        If there is one; it names what is taken, and what was probably meant.
+    """
+    for name in names:
+        if name not in known:
+            takes = ", ".join(known) or "no options"
+            raise MethodError(f"{what} does not take '{name}'; it takes {takes}{nearest(name, known)}")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Ask whether the known name that is closest to an unknown one was meant; empty where none is close."""
+    found = difflib.get_close_matches(str(name), list(known), 1)
+    return f" (did you mean '{found[0]}'?)" if found else ""
 
 
 def check_option(name: str, value: Any, hint: Any, error: type[OnnxplainError] = OptionError) -> Any:
@@ -113,12 +180,17 @@ def check_fields(instance: Any, error: type[OnnxplainError]) -> None:
 
 @lru_cache(maxsize=256)
 def _hints(kind: Any) -> dict[str, Any]:
-    """Return the annotations of a dataclass's fields; none where they name what cannot be found."""
+    """Return the annotations of a dataclass's fields."""
+    found = _annotations(kind)
+    return {f.name: found[f.name] for f in dataclasses.fields(kind) if f.name in found}
+
+
+def _annotations(of: Any) -> dict[str, Any]:
+    """Return annotations by name; none where they name what cannot be found."""
     try:
-        found = get_type_hints(kind, include_extras=True)
+        return get_type_hints(of, include_extras=True)
     except NameError:  # of a class written inside a function, say
         return {}
-    return {f.name: found[f.name] for f in dataclasses.fields(kind)}
 
 
 @lru_cache(maxsize=256)
@@ -128,9 +200,11 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's scalars as Python's, and lists as tuples."""
+    """Return NumPy's scalars as Python's, and lists and arrays as tuples."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         return value.item()
+    if isinstance(value, np.ndarray):
+        return tuple(value.ravel().tolist())
     return tuple(_plain(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
@@ -158,6 +232,6 @@ def _alternatives(hint: Any) -> list[str]:
         return [words for part in parts for words in _alternatives(part)]
     if origin is tuple:
         return [f"a tuple, each entry {_words(parts[0])}"]
-    if origin is AbstractCallable:
+    if origin is Callable:
         return ["a function"]
     return [_WORDS.get(hint) or f"a {getattr(hint, '__name__', hint)}"]

@@ -45,6 +45,7 @@ from onnxplain.backward.rules.catalogue import RULES, make_rule
 from onnxplain.backward.rules.stabilizer import Stabilizer
 from onnxplain.errors import MethodError
 from onnxplain.files import TEXT_BYTES, check_source
+from onnxplain.options import check_names, make
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -98,9 +99,7 @@ def _made(
 ) -> Composite:
     if not isinstance(content, Mapping):
         raise MethodError("a composite is a table with 'rules'")
-    unknown = [k for k in content if k not in _TOP]
-    if unknown:
-        raise MethodError(f"'{unknown[0]}' is unknown; a composite has {', '.join(_TOP)}")
+    check_names(content, _TOP, "a composite")
     for key in ("name", "extends"):
         if not isinstance(content.get(key, ""), str):
             raise MethodError(f"{key} is {content[key]!r}; give text")
@@ -149,12 +148,7 @@ def _pair(entry: Mapping[str, Any], number: int, bias: Any) -> tuple[Match, Rule
     try:
         match = _match(rest)
         takes = inspect.signature(RULES[name]).parameters if name in RULES else rest
-        unknown = [k for k in rest if k not in takes]
-        if unknown:
-            raise MethodError(
-                f"'{unknown[0]}' is unknown; the rule '{name}' takes {', '.join(takes) or 'no options'}, and "
-                f"what a rule is for is said by {', '.join(_MATCHES)}"
-            )
+        check_names(rest, (*takes, *_MATCHES), f"rule '{name}'")
         rule = make_rule(name, **{k: _value(k, v) for k, v in rest.items()})
         said = bias is None or "bias" in rest or "bias" in rest.get("zero_params", ())
         return match, rule if said else rule_with_bias(rule, bias)
@@ -165,11 +159,7 @@ def _pair(entry: Mapping[str, Any], number: int, bias: Any) -> tuple[Match, Rule
 def _value(key: str, value: Any) -> Any:
     """Turn a table into a stabiliser, and a list into a tuple."""
     if key in _STABILIZERS and isinstance(value, Mapping):
-        takes = inspect.signature(Stabilizer).parameters
-        unknown = [k for k in value if k not in takes]
-        if unknown:
-            raise MethodError(f"{key} has no '{unknown[0]}'; it takes {', '.join(takes)}")
-        return Stabilizer(**value)
+        return make(Stabilizer, value, key)
     return tuple(value) if isinstance(value, list) else value
 
 

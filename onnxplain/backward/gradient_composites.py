@@ -14,8 +14,8 @@ from onnxplain.backward.registry import Category
 from onnxplain.backward.relevance_composites import is_no_piece, is_no_softmax
 from onnxplain.backward.rules import deeplift, guided, reveal_cancel, smoothing, steps, visual
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule
-from onnxplain.errors import MethodError
 from onnxplain.graph import facts
+from onnxplain.options import Positive
 
 __all__ = [
     "beta_smooth",
@@ -50,10 +50,8 @@ def _is_rectifier(place: Place) -> bool:
     return place.source is not None and guided.is_rectifier(place.node, place.source)
 
 
-def beta_smooth(beta_smooth: float = 10.0) -> Composite:
+def beta_smooth(beta_smooth: Positive = 10.0) -> Composite:
     """Gradients, with the derivative of softplus at rectifiers that bend."""
-    if beta_smooth <= 0:
-        raise MethodError(f"beta_smooth is {beta_smooth:g}; give a number above 0")
     rule = smoothing.BetaSmooth(beta_smooth)
     pairs: _Pairs = ((Match(predicate=_bends), rule), (Match(), GRADIENT))
     return Composite("beta_smooth", tuple(pairs), seed="one", regions=False, changes=(rule.name,))

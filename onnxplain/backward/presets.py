@@ -39,7 +39,6 @@ rectifiers only; ``visual_backprop`` carries a mask down.
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable
 from functools import cache, partial
@@ -55,6 +54,7 @@ from onnxplain.backward.rules import guided
 from onnxplain.backward.rules.base import GRADIENT, Bias
 from onnxplain.backward.rules.same_code import same_code
 from onnxplain.errors import MethodError
+from onnxplain.options import make, nearest
 
 __all__ = ["PRESETS", "preset"]
 
@@ -131,24 +131,19 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
         _refuse_options(f"'{path}' is complete", options)
         read = composite_file.read(path, preset)
         return read if bias is None else with_bias(read, bias)
-    make = PRESETS.get(str(name))
-    if make is None:
+    factory = PRESETS.get(str(name))
+    if factory is None:
         raise MethodError(
             f"there is no composite '{name}'; choose one of {', '.join(PRESETS)}, or give a .toml or .json "
-            "file"
+            f"file{nearest(name, PRESETS)}"
         )
-    takes = inspect.signature(make).parameters
-    for key in options:
-        if key not in takes:
-            raise MethodError(
-                f"composite '{name}' does not take '{key}'; it takes {', '.join(takes) or 'no options'}"
-            )
     zeroed = options.get("zero_params") or ()
     if bias not in (None, "drop") and "bias" in zeroed:
         raise MethodError(
             f"bias is {bias!r}, but zero_params leaves biases out (bias='drop'); give one of the two"
         )
-    made = make(**{key: same_code(value) for key, value in options.items()})
+    own = {key: same_code(value) for key, value in options.items()}
+    made = make(factory, own, f"composite '{name}'")
     return with_bias(made, bias or (None if zeroed else _BIAS.get(str(name))))
 
 

@@ -18,6 +18,7 @@ from onnxplain.backward.rules.pooling import ProportionalPool
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
+from onnxplain.options import Weight
 
 __all__ = [
     "attention",
@@ -52,7 +53,7 @@ def layered(
     dense: Rule | None = None,
     *,
     stabilizer: Stabilize = 1e-6,
-    zero_params: Sequence[str] = (),
+    zero_params: lrp.Zeroed = (),
     winner_take_all: bool = True,
     softmax: Rule | None = None,
 ) -> Composite:
@@ -116,7 +117,7 @@ def is_no_piece(place: Place) -> bool:
     return not place.piece
 
 
-def zero(zero_params: Sequence[str] = (), winner_take_all: bool = True) -> Composite:
+def zero(zero_params: lrp.Zeroed = (), winner_take_all: bool = True) -> Composite:
     """LRP-0 everywhere."""
     return layered(
         "zero",
@@ -131,7 +132,7 @@ def zero(zero_params: Sequence[str] = (), winner_take_all: bool = True) -> Compo
 def epsilon(
     epsilon: Stabilize = 1e-6,
     stabilizer: Stabilize = 1e-6,
-    zero_params: Sequence[str] = (),
+    zero_params: lrp.Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """LRP-eps everywhere."""
@@ -142,7 +143,7 @@ def epsilon(
 
 
 def zplus(
-    stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), winner_take_all: bool = True
+    stabilizer: Stabilize = 1e-6, zero_params: lrp.Zeroed = (), winner_take_all: bool = True
 ) -> Composite:
     """z+ for every layer."""
     dense = lrp.zplus(stabilizer, zero_params)
@@ -159,7 +160,7 @@ def convolutions(
     def make(
         epsilon: Stabilize = dense_epsilon,
         stabilizer: Stabilize = 1e-6,
-        zero_params: Sequence[str] = (),
+        zero_params: lrp.Zeroed = (),
         winner_take_all: bool = True,
     ) -> Composite:
         conv = (
@@ -185,9 +186,9 @@ def epsilon_gamma_box(
     low: lrp.Bound | None = None,
     high: lrp.Bound | None = None,
     epsilon: Stabilize = 1e-6,
-    gamma: float = 0.25,
+    gamma: Weight = 0.25,
     stabilizer: Stabilize = 1e-6,
-    zero_params: Sequence[str] = (),
+    zero_params: lrp.Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """z^B in the first convolution, gamma in the others, eps for dense layers (zennit)."""
@@ -209,9 +210,9 @@ def epsilon_gamma_box(
 
 def zero_epsilon_gamma(
     epsilon: Stabilize = 1e-6,
-    gamma: float = 0.25,
+    gamma: Weight = 0.25,
     stabilizer: Stabilize = 1e-6,
-    zero_params: Sequence[str] = (),
+    zero_params: lrp.Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """LRP-0 above, eps in the middle, gamma below (Montavon et al. 2019)."""
@@ -222,7 +223,7 @@ def zero_epsilon_gamma(
 def zero_epsilon_alpha1_beta0(
     epsilon: Stabilize = 1e-6,
     stabilizer: Stabilize = 1e-6,
-    zero_params: Sequence[str] = (),
+    zero_params: lrp.Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """LRP-0 above, eps in the middle, alpha 1, beta 0 below."""
@@ -235,7 +236,7 @@ def _three_parts(
     lower: Rule,
     epsilon: Stabilize,
     stabilizer: Stabilize,
-    zero_params: Sequence[str],
+    zero_params: lrp.Zeroed,
     winner_take_all: bool,
 ) -> Composite:
     """LRP-0 in the upper third of the layers, eps in the middle, and a rule for the lower third."""
@@ -267,7 +268,7 @@ def deep_taylor(
 
 
 def excitation_backprop(
-    stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = ("bias",), contrastive: bool = False
+    stabilizer: Stabilize = 1e-6, zero_params: lrp.Zeroed = ("bias",), contrastive: bool = False
 ) -> Composite:
     """z+ without biases, from 1 at the score."""
     last: _Pairs = ((Match(layer=True, last=True), lrp.contrast(stabilizer)),) if contrastive else ()

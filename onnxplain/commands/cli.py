@@ -273,7 +273,7 @@ def inspect(
 def export(
     model: Model,
     out: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],
-    method: MethodName = "saliency",
+    method: MethodName = "lrp",
     params: Params = None,
     composite: CompositeName = None,
     output_name: OutputName = None,

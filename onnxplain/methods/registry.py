@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from onnxplain.errors import MethodError
 from onnxplain.methods.base import Method
+from onnxplain.options import make, nearest
 
 __all__ = ["METHODS", "method"]
 
@@ -38,13 +38,7 @@ def method(name: str | Method, **parameters: Any) -> Method:
         return name
     kind = METHODS.get(_SHORT.get(name, name)) if isinstance(name, str) else None
     if kind is None:
-        raise MethodError(f"there is no method '{name}'; choose one of {', '.join(METHODS)}")
-    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for key in parameters:
-        if key not in known:
-            takes = ", ".join(known) or "none"
-            raise MethodError(f"method '{kind.name}' has no parameter '{key}'; it takes: {takes}")
-    try:
-        return kind(**parameters)
-    except TypeError as error:
-        raise MethodError(f"method '{kind.name}' does not accept {parameters}: {error}") from error
+        raise MethodError(
+            f"there is no method '{name}'; choose one of {', '.join(METHODS)}{nearest(name, METHODS)}"
+        )
+    return make(kind, parameters, f"method '{kind.name}'")

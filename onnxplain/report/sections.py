@@ -30,7 +30,6 @@ def sample_section(
     text: str = "",
     class_labels: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
-    kind: str = "auto",
 ) -> Section:
     """Put the attributions of one sample together.
 
@@ -49,8 +48,6 @@ def sample_section(
         Names of the model's classes.
     labels
         Names of features, tokens or channels, as for :func:`onnxplain.plots.draw`.
-    kind
-        Kind of picture, as for :func:`onnxplain.plots.draw`.
 
     Returns
     -------
@@ -65,7 +62,7 @@ def sample_section(
         target = target_text(result, sample, class_labels)
         for name in result.arrays:
             values, given = without_batch_of_one(result.arrays[name][sample], result.inputs[name][sample])
-            chosen = guess_kind(given, has_labels=labels is not None) if kind == "auto" else kind
+            chosen = guess_kind(given, has_labels=labels is not None)
             if chosen == "image" and name not in pictures:
                 pictures[name] = _image(None, given, f"{title}: input {name}")
             caption = _breakable(result.method.split("(")[0])

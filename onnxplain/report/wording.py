@@ -23,6 +23,9 @@ __all__ = [
     "total_of",
 ]
 
+#: How many classes a prediction names.
+TOP = 3
+
 
 def label_of(index: int, labels: Sequence[str] | None) -> str:
     """Name a class: its number, with its label where there is one."""
@@ -30,7 +33,7 @@ def label_of(index: int, labels: Sequence[str] | None) -> str:
     return f"{index} {labels[index]}" if known and labels is not None else str(index)
 
 
-def prediction_text(output: Array, labels: Sequence[str] | None = None, *, top: int = 3) -> str:
+def prediction_text(output: Array, labels: Sequence[str] | None = None) -> str:
     """Say what a model gave for one sample.
 
     Parameters
@@ -39,8 +42,6 @@ def prediction_text(output: Array, labels: Sequence[str] | None = None, *, top: 
         One sample's output, without the batch axis.
     labels
         Class names.
-    top
-        How many of the classes to name.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def prediction_text(output: Array, labels: Sequence[str] | None = None, *, top: 
         return f"an array of shape {scores.shape}"
     scores = scores.astype(np.float64)
     likely = bool(np.all((scores >= 0) & (scores <= 1)) and abs(scores.sum() - 1) < 1e-3)
-    best = np.argsort(-scores, kind="stable")[:top]
+    best = np.argsort(-scores, kind="stable")[:TOP]
     parts = []
     for place, index in enumerate(best.tolist()):
         if likely and place and scores[index] < 0.0005:

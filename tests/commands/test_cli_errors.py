@@ -27,7 +27,10 @@ from command_line import MODEL, failure, run
         (["explain", MODEL, "flat.npy"], "flat|axes|shape"),
         (["explain", MODEL, "other.npz"], "no input 'other'"),
         (["explain", MODEL, "digits.npy", "-m", "magic"], "no method 'magic'"),
-        (["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "depth=3"], "no parameter 'depth'"),
+        (
+            ["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "depth=3"],
+            "method 'lrp' does not take 'depth'",
+        ),
         (["explain", MODEL, "digits.npy", "-p", "n_steps=many"], "n_steps is 'many'; give a whole number"),
         (["explain", MODEL, "digits.npy", "-p", "n_steps"], "no key=value"),
         (
@@ -35,7 +38,7 @@ from command_line import MODEL, failure, run
             "is .no.; give True or False",
         ),
         (["explain", MODEL, "digits.npy", "-c", "epsilon"], "takes no composite; use it with lrp"),
-        (["export", MODEL, "out.onnx", "-c", "epsilon"], "'saliency' takes no composite"),
+        (["export", MODEL, "out.onnx", "-m", "saliency", "-c", "epsilon"], "'saliency' takes no composite"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "zplus", "-p", "composite=zero"], "given too"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "zminus"], "no composite 'zminus'; choose"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "none.toml"], "there is no file 'none.toml'"),

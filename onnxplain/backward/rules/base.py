@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import onnx_ir as ir
 
@@ -14,6 +14,7 @@ from onnxplain.backward.registry import BackwardFunction, Entry, lookup
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import MethodError
 from onnxplain.graph.written_norms import MOVERS, WrittenNorm
+from onnxplain.options import check_option
 
 __all__ = [
     "GRADIENT",
@@ -47,8 +48,7 @@ def check_bias(bias: str) -> None:
     MethodError
         If it is none of :data:`Bias`.
     """
-    if bias not in get_args(Bias):
-        raise MethodError(f"bias is {bias!r}; give one of {', '.join(map(repr, get_args(Bias)))}")
+    check_option("bias", bias, Bias, MethodError)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from onnxplain.backward.rules import guided, lrp, smoothing
 from onnxplain.backward.rules.attention import SoftmaxTaylor
-from onnxplain.backward.rules.base import Gradient, Pass, Product, Rule, Stop
+from onnxplain.backward.rules.base import Bias, Gradient, Pass, Product, Rule, Stop
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
+from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
+from onnxplain.options import Positive, make, nearest
 
 __all__ = ["RULES", "make_rule"]
+
+
+def _detached(stabilizer: Stabilize = 1e-6, bias: Bias = "keep") -> Rule:
+    return DetachedNorm(stabilizer, bias)
+
+
+def _proportional(stabilizer: Stabilize = 1e-6) -> Rule:
+    return ProportionalPool(stabilizer)
+
+
+def _beta_smooth(beta_smooth: Positive = 10.0) -> Rule:
+    return smoothing.BetaSmooth(beta_smooth)
+
 
 #: What makes each rule; what they take are the rule's options.
 RULES: dict[str, Callable[..., Rule]] = {
@@ -31,11 +45,11 @@ RULES: dict[str, Callable[..., Rule]] = {
     "stop": lambda: Stop(),
     "gradient": lambda: Gradient(),
     "softmax": lambda: SoftmaxTaylor(),
-    "detached": lambda stabilizer=1e-6, bias="keep": DetachedNorm(stabilizer, bias),
-    "proportional": lambda stabilizer=1e-6: ProportionalPool(stabilizer),
+    "detached": _detached,
+    "proportional": _proportional,
     "guided": lambda: guided.Guided(),
     "deconvolution": lambda: guided.Deconvolution(),
-    "beta_smooth": lambda beta_smooth=10.0: smoothing.BetaSmooth(beta_smooth),
+    "beta_smooth": _beta_smooth,
 }
 
 
@@ -54,19 +68,9 @@ def make_rule(name: str, **options: Any) -> Rule:
     MethodError
         If the name or an option is unknown, or an option is missing or makes no sense.
     """
-    make = RULES.get(name)
-    if make is None:
-        raise MethodError(f"there is no rule '{name}'; choose one of {', '.join(RULES)}")
-    takes = inspect.signature(make).parameters
-    for key in options:
-        if key not in takes:
-            raise MethodError(
-                f"rule '{name}' does not take '{key}'; it takes {', '.join(takes) or 'nothing'}"
-            )
-    missing = [k for k, p in takes.items() if p.default is p.empty and k not in options]
-    if missing:
-        raise MethodError(f"rule '{name}' needs {' and '.join(missing)}")
-    try:
-        return make(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
-    except (TypeError, ValueError) as error:
-        raise MethodError(f"rule '{name}' does not accept {options}: {error}") from error
+    factory = RULES.get(name)
+    if factory is None:
+        raise MethodError(
+            f"there is no rule '{name}'; choose one of {', '.join(RULES)}{nearest(name, RULES)}"
+        )
+    return make(factory, options, f"rule '{name}'")

@@ -26,16 +26,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
+from pydantic import Field
 
 from onnxplain.backward.registry import BackwardFunction
 from onnxplain.backward.rules import layers
 from onnxplain.backward.rules.base import Bias, Binding, check_bias
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
+from onnxplain.options import OneOf, Weight, check_option
 
 __all__ = [
     "Bias",
@@ -44,6 +45,7 @@ __all__ = [
     "Group",
     "LRPRule",
     "Part",
+    "Zeroed",
     "alpha_beta",
     "contrast",
     "epsilon",
@@ -60,7 +62,12 @@ __all__ = [
 Part = Literal["same", "positive", "negative", "up", "down", "square", "one", "low", "high", "zero"]
 
 #: The least or greatest value that an input can take: a number, or one per channel.
-Bound: TypeAlias = float | tuple[float, ...]
+Bound: TypeAlias = Annotated[float | tuple[float, ...], Field(description="a number, or one per channel")]
+
+#: Names of parameters that count as 0.
+Zeroed: TypeAlias = Annotated[
+    Sequence[str], OneOf(str, tuple), Field(description="'bias', 'weight', or both")
+]
 
 
 @dataclass(frozen=True)
@@ -167,23 +174,23 @@ _SUPPORTING_AND_BIAS = (Branch("positive", "positive", "same"), Branch("negative
 _OPPOSING_AND_BIAS = (Branch("positive", "negative", "same"), Branch("negative", "positive", "zero"))
 
 
-def zero(zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
+def zero(zero_params: Zeroed = (), bias: Bias = "keep") -> LRPRule:
     """LRP-0: ``R_j = sum_k a_j w_jk / z_k R_k``; nothing goes down from an output that is exactly 0."""
     return LRPRule("zero", (AS_IT_IS,), 0.0, zero_params=_names(zero_params), bias=bias)
 
 
-def epsilon(epsilon: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
+def epsilon(epsilon: Stabilize = 1e-6, zero_params: Zeroed = (), bias: Bias = "keep") -> LRPRule:
     """LRP-eps: ``R_j = sum_k a_j w_jk / (z_k + eps sign z_k) R_k``."""
     return LRPRule("epsilon", (AS_IT_IS,), epsilon, zero_params=_names(zero_params), bias=bias)
 
 
-def norm(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
+def norm(stabilizer: Stabilize = 1e-6, zero_params: Zeroed = (), bias: Bias = "keep") -> LRPRule:
     """Share in proportion to the contributions (zennit's name of eps for operators without weights)."""
     return LRPRule("norm", (AS_IT_IS,), stabilizer, zero_params=_names(zero_params), bias=bias)
 
 
 def gamma(
-    gamma: float = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep"
+    gamma: Weight = 0.25, stabilizer: Stabilize = 1e-6, zero_params: Zeroed = (), bias: Bias = "keep"
 ) -> LRPRule:
     """LRP-gamma: what speaks for an output counts ``1 + gamma`` times, for inputs and outputs of either sign.
 
@@ -197,10 +204,10 @@ def gamma(
 
 
 def alpha_beta(
-    alpha: float = 2.0,
-    beta: float = 1.0,
+    alpha: Weight = 2.0,
+    beta: Weight = 1.0,
     stabilizer: Stabilize = 1e-6,
-    zero_params: Sequence[str] = (),
+    zero_params: Zeroed = (),
     bias: Bias = "keep",
     whole_bias: bool = False,
 ) -> LRPRule:
@@ -226,7 +233,7 @@ def alpha_beta(
     return LRPRule(name, groups, stabilizer, zero_params=_names(zero_params), bias=bias)
 
 
-def zplus(stabilizer: Stabilize = 1e-6, zero_params: Sequence[str] = (), bias: Bias = "keep") -> LRPRule:
+def zplus(stabilizer: Stabilize = 1e-6, zero_params: Zeroed = (), bias: Bias = "keep") -> LRPRule:
     """LRP z+ (alpha 1, beta 0): only what speaks for the output, for inputs of either sign.
 
     Like zennit it keeps the positive part of the bias in the denominator; ``zero_params=("bias",)`` drops it.
@@ -283,9 +290,7 @@ def zbox(low: Bound, high: Bound, stabilizer: Stabilize = 1e-6) -> LRPRule:
 
 
 def _magnitude(value: Any, name: str) -> float:
-    if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
-        raise MethodError(f"{name} is {value!r}; give a number that is not negative")
-    return float(value)
+    return float(check_option(name, value, Weight, MethodError))
 
 
 def _names(value: Sequence[str]) -> tuple[str, ...]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
+from pydantic import Field
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
+from onnxplain.options import Weight, check_fields
 
 __all__ = ["Stabilize", "Stabilizer", "Written", "is_elementwise", "share", "share_and_rest"]
 
@@ -22,7 +24,7 @@ _NONE = 1e-30
 Written: TypeAlias = Callable[[Emitter, ir.Value], ir.Value]
 
 #: A number (epsilon), or a function that writes nodes.
-Stabilize: TypeAlias = float | Written
+Stabilize: TypeAlias = Weight | Written
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,14 @@ class Stabilizer:
         If epsilon is not above 0; while writing, if the numbers of the graph cannot hold it.
     """
 
-    epsilon: float = 1e-6
+    epsilon: Annotated[
+        float, Field(gt=0, description="a number above 0 (or the number 0 alone for LRP-0)")
+    ] = 1e-6
     clip: bool = False
     norm_scale: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.epsilon < float("inf"):
-            raise MethodError(
-                f"epsilon is {self.epsilon!r}; give a number above 0 (or the number 0 alone for LRP-0)"
-            )
+        check_fields(self, MethodError)
 
     def __call__(self, op: Emitter, z: ir.Value, sign: int = 0) -> Any:
         """Write the stabilised value; ``sign`` is +1 or -1 where z is known never to have the other sign."""
