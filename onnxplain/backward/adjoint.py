@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
@@ -28,7 +28,6 @@ def add_adjoint(
     wrt: Sequence[str],
     *,
     opset: int,
-    finish: Callable[[ir.Model], object] | None = None,
 ) -> ir.Model:
     """Return a copy of a normalised model that also computes ``J^T seed``.
 
@@ -42,8 +41,6 @@ def add_adjoint(
         Names of inputs.
     opset
         Version of the standard in which to write.
-    finish
-        Applied to the finished model (lowering passes).
 
     Returns
     -------
@@ -63,6 +60,4 @@ def add_adjoint(
     gradients = backward(op, seeds, [by_name[name] for name in wrt])
     graph.outputs.clear()
     graph.outputs.extend([*chosen, *(op.Identity(gradients[by_name[name]]) for name in wrt)])
-    if finish is not None:
-        finish(made)
     return made

@@ -46,17 +46,13 @@ class Normalized:
         return self.model.graph.opset_imports.get("", passes.MIN_OPSET)
 
 
-def normalize(
-    model: ir.Model, *, float32: bool = True, expand: Callable[[ir.Node], bool] | None = None
-) -> Normalized:
+def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = None) -> Normalized:
     """Bring a model into normal form.
 
     Parameters
     ----------
     model
         Model as loaded; it may be changed.
-    float32
-        Explain models with float16 or bfloat16 values in float32 (the default).
     expand
         Says which operators to replace by their ONNX function body.
 
@@ -91,7 +87,7 @@ def normalize(
     if raised:
         notes.append(f"opset raised from {before} to {passes.MIN_OPSET}")
     model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
-    if float32 and passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
+    if passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
         notes.append("computed in float32 (the model is stored in a half-precision type)")
     _infer_undeclared(model)
     while passes.TrimCeilPools()(model).modified:

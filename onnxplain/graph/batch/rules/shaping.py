@@ -105,7 +105,7 @@ def expand(node: Node) -> Result:
     return node.made(shapes[0], At(axis, 1, times), alike=True)
 
 
-def _kept(node: Node, shapes: Sequence[Sequence[int]], at: At, *, alike: bool | None = None) -> Value:
+def _kept(node: Node, shapes: Sequence[Sequence[int]], at: At) -> Value:
     """Describe what has the samples along one axis, and nothing else that depends on their number."""
     for n, shape in zip(node.sizes, shapes, strict=True):
         rest = (*shape[: at.axis], *shape[at.axis + 1 :])
@@ -114,7 +114,7 @@ def _kept(node: Node, shapes: Sequence[Sequence[int]], at: At, *, alike: bool | 
             raise Mixes(
                 f"the shape of what it makes, {tuple(shape)} for {n} samples, does not follow the batch"
             )
-    return node.made(tuple(shapes[0]), at, alike=node.x.alike if alike is None else alike)
+    return node.made(tuple(shapes[0]), at, alike=node.x.alike)
 
 
 @rule("ConstantOfShape", reads=(0,))
