@@ -14,9 +14,10 @@ import onnx_ir as ir
 
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import Question, build
-from onnxplain.graph import interface, passes
+from onnxplain.graph import interface
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.passes.normal import Retype
 from onnxplain.runtime.front import front
 from onnxplain.specialised import leaves_ranks_open, specialised
 from onnxplain.testing.reference import Evaluator
@@ -72,7 +73,7 @@ def check(model: Any, *, step: float, jitter: float, seed: int = 0) -> Agreement
         normal = specialised(normal, {k: np.shape(v) for k, v in model.feeds.items()})
     infos = [i for i in interface.inputs_of(normal.model.graph) if i.explained]
     entries = tuple(e for i in infos for e in i.entries)
-    passes.Retype(_FLOATS, ir.DataType.DOUBLE)(normal.model)
+    Retype(_FLOATS, ir.DataType.DOUBLE)(normal.model)
     feeds = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in model.feeds.items()}
     inner = tuple(e for e in entries if e not in feeds)
     point = {e: feeds[e] for e in entries if e in feeds}

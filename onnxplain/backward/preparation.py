@@ -7,10 +7,19 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from onnxplain.errors import MethodError
-from onnxplain.graph import passes
-from onnxplain.graph.passes.mark_steps import STEPS
-from onnxplain.graph.passes.split_bias import WITH_BIAS
-from onnxplain.graph.passes.write_out_norms import WRITTEN_OUT, WriteOutNorms, WriteOutSums
+from onnxplain.graph.passes.normal import FoldBatchNorm, FoldPad
+from onnxplain.graph.passes.prepare import (
+    STEPS,
+    WITH_BIAS,
+    WRITTEN_OUT,
+    DecomposeRecurrent,
+    FoldAffine,
+    MarkSteps,
+    SplitBatchNorm,
+    SplitBias,
+    WriteOutNorms,
+    WriteOutSums,
+)
 from onnxplain.graph.recurrent import RECURRENT
 
 __all__ = ["PREPARATIONS", "prepare"]
@@ -28,11 +37,11 @@ class _Relevance(_Step):
     """Make each layer and its normalisation one linear map; what is left becomes a product and a sum."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        modified = bool(passes.SplitBias(self.keep)(model).modified)
-        modified |= bool(passes.FoldPad(behind_movers=True)(model).modified)
-        modified |= bool(passes.FoldAffine()(model).modified)
-        modified |= bool(passes.FoldBatchNorm(shared=True)(model).modified)
-        modified |= bool(passes.SplitBatchNorm()(model).modified)
+        modified = bool(SplitBias(self.keep)(model).modified)
+        modified |= bool(FoldPad(behind_movers=True)(model).modified)
+        modified |= bool(FoldAffine()(model).modified)
+        modified |= bool(FoldBatchNorm(shared=True)(model).modified)
+        modified |= bool(SplitBatchNorm()(model).modified)
         modified |= bool(WriteOutSums()(model).modified)
         return ir.passes.PassResult(model, modified)
 
@@ -41,16 +50,16 @@ class _Differences(_Step):
     """Write out what has no form of its own under rules that compare with a reference; mark what jumps."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        modified = bool(passes.DecomposeRecurrent()(model).modified)
+        modified = bool(DecomposeRecurrent()(model).modified)
         modified |= bool(WriteOutNorms()(model).modified)
-        modified |= bool(passes.MarkSteps()(model).modified)
+        modified |= bool(MarkSteps()(model).modified)
         return ir.passes.PassResult(model, modified)
 
 
 #: By name: the operators that the step is about, and the step.
 PREPARATIONS: dict[str, tuple[frozenset[str], type[_Step]]] = {
     "relevance": (
-        frozenset({*passes.FoldAffine.operators, *WITH_BIAS, *WriteOutSums.operators, "Pad"}),
+        frozenset({*FoldAffine.operators, *WITH_BIAS, *WriteOutSums.operators, "Pad"}),
         _Relevance,
     ),
     "differences": (frozenset({*WRITTEN_OUT, *RECURRENT, *STEPS, "ReduceMax", "ReduceMin"}), _Differences),

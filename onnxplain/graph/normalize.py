@@ -10,7 +10,8 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from onnxplain.errors import InvalidModelError
-from onnxplain.graph import facts, passes
+from onnxplain.graph import facts
+from onnxplain.graph.passes import normal, prepare
 from onnxplain.graph.propagation import propagates
 from onnxplain.graph.stubs import weights_as_inputs
 from onnxplain.graph.wellformed import check_nodes
@@ -43,7 +44,7 @@ class Normalized:
     @property
     def opset(self) -> int:
         """Version of the standard operator set."""
-        return self.model.graph.opset_imports.get("", passes.MIN_OPSET)
+        return self.model.graph.opset_imports.get("", normal.MIN_OPSET)
 
 
 def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = None) -> Normalized:
@@ -64,10 +65,10 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
     notes: list[str] = []
     _merge_default_domain(model.graph.opset_imports)
     _forget_negative_dims(model.graph)
-    before = model.graph.opset_imports.get("", passes.MIN_OPSET)
+    before = model.graph.opset_imports.get("", normal.MIN_OPSET)
     model.ir_version = max(model.ir_version, 8)
     _forget_marks(model)
-    passes.claim_contrib(model)
+    normal.claim_contrib(model)
     for step in (
         common.RemoveInitializersFromInputsPass(),
         common.TopologicalSortPass(),
@@ -75,43 +76,43 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
     ):
         model = step(model).model
     check(model)
-    outputs = passes.OwnOutputs()
+    outputs = normal.OwnOutputs()
     outputs(model)
     notes += [f"output '{old}' is an input; it is called '{new}'" for old, new in outputs.renamed.items()]
-    passes.check_functions(model)
+    normal.check_functions(model)
     if model.functions:
-        model = passes.InlineFunctions()(model).model
+        model = normal.InlineFunctions()(model).model
         check_nodes(model, "the model")  # attributes have come from the calls
     model = common.RemoveUnusedNodesPass()(model).model
-    model, raised = passes.raise_opset(model)
+    model, raised = normal.raise_opset(model)
     if raised:
-        notes.append(f"opset raised from {before} to {passes.MIN_OPSET}")
+        notes.append(f"opset raised from {before} to {normal.MIN_OPSET}")
     model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
-    if passes.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
+    if normal.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
         notes.append("computed in float32 (the model is stored in a half-precision type)")
     _infer_undeclared(model)
-    while passes.TrimCeilPools()(model).modified:
+    while normal.TrimCeilPools()(model).modified:
         infer_shapes(model)
-    if passes.Decompose()(model).modified:
+    if normal.Decompose()(model).modified:
         infer_shapes(model)
-    if passes.Dequantize()(model).modified:
+    if normal.Dequantize()(model).modified:
         notes.append(
             "quantised operators computed in floating point; gradients pass straight through rounding"
         )
         infer_shapes(model)
     if expand is not None:
-        model, _ = passes.expand_functions(model, expand)
+        model, _ = normal.expand_functions(model, expand)
         model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
         infer_shapes(model)
-    passes.NameCasts()(model)
-    if passes.HoistLoopConstants()(model).modified:
+    normal.NameCasts()(model)
+    if normal.HoistLoopConstants()(model).modified:
         infer_shapes(model)
     _settle(model)
-    if passes.RecogniseSoftmax()(model).modified:
+    if normal.RecogniseSoftmax()(model).modified:
         common.RemoveUnusedNodesPass()(model)
-    passes.DropInferenceNoOps()(model)
-    passes.FoldPad()(model)
-    passes.FoldBatchNorm()(model)
+    normal.DropInferenceNoOps()(model)
+    normal.FoldPad()(model)
+    normal.FoldBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
     common.NameFixPass()(model)
     return Normalized(model, tuple(notes))
@@ -119,11 +120,11 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
 
 def _settle(model: ir.Model) -> None:
     """Fold constants, take the branches that they decide and unpack sequences, until nothing changes."""
-    fold = passes.FoldConstants()
+    fold = normal.FoldConstants()
     for _ in range(_MOST_ROUNDS):
         folded = fold(model).modified
-        inlined = passes.InlineConstantIf()(model).modified
-        unpacked = passes.SequencesToTensors()(model).modified
+        inlined = normal.InlineConstantIf()(model).modified
+        unpacked = normal.SequencesToTensors()(model).modified
         if not folded and not inlined and not unpacked:
             return
         infer_shapes(model)
@@ -198,7 +199,7 @@ def _forget_marks(model: ir.Model) -> None:
     for node in (*model.graph.all_nodes(), *functions):
         node.metadata_props.pop(facts.WRITTEN_KEY, None)
         node.metadata_props.pop(facts.TWIN_KEY, None)
-        if node.metadata_props.get(facts.GRADIENT_KEY) in passes.MARKS:
+        if node.metadata_props.get(facts.GRADIENT_KEY) in prepare.MARKS:
             del node.metadata_props[facts.GRADIENT_KEY]
 
 

@@ -12,8 +12,9 @@ from onnxplain._types import Array, Arrays
 from onnxplain.backward.program import Program, Question, build, check
 from onnxplain.errors import MethodError
 from onnxplain.forking import leave_alive, quiet, start_over
-from onnxplain.graph import facts, passes
+from onnxplain.graph import facts
 from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.passes.lower import FlipTransposedConvs, MaskByHardSigmoid
 from onnxplain.runtime import arena
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.diagnose import first_not_finite
@@ -162,7 +163,7 @@ def lower(model: ir.Model, form: Form) -> None:
         ``"cpu"`` and ``"cuda"`` suit it to a device; ``"portable"`` leaves it as it was written.
     """
     if form == "cpu":
-        passes.FlipTransposedConvs()(model)
-        passes.MaskByHardSigmoid()(model)
+        FlipTransposedConvs()(model)
+        MaskByHardSigmoid()(model)
     for node in model.graph.all_nodes():
         node.metadata_props.pop(facts.WRITTEN_KEY, None)

@@ -14,8 +14,8 @@ import onnx_ir as ir
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
 from onnxplain.backward.registry import Category, lookup
-from onnxplain.graph import passes
 from onnxplain.graph.decomposition import CLASSIC, CONTRIB, DECOMPOSITIONS
+from onnxplain.graph.passes.normal import has_body
 from onnxplain.graph.quantized.standard import QUANTIZED
 
 __all__ = ["CoverageRow", "as_markdown", "as_text", "coverage"]
@@ -96,8 +96,7 @@ def _row(domain: str, op_type: str, since: int) -> CoverageRow:
     elif op_type in _NONE and not domain:
         gradient = _NONE[op_type]
     else:
-        has_body = passes.has_body(op_type, domain, _NEWEST)
-        gradient = "function body" if has_body else "none: no rule is registered"
+        gradient = "function body" if has_body(op_type, domain, _NEWEST) else "none: no rule is registered"
     return CoverageRow(domain, op_type, since, category, gradient)
 
 

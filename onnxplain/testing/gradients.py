@@ -11,9 +11,10 @@ import onnx_ir as ir
 from onnxplain._types import Array, Arrays
 from onnxplain.backward.adjoint import SEED_PREFIX, add_adjoint, needs_body
 from onnxplain.errors import NotExplainableError
-from onnxplain.graph import facts, passes
+from onnxplain.graph import facts
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import Normalized, normalize
+from onnxplain.graph.passes.normal import Retype
 from onnxplain.testing.reference import Evaluator
 
 __all__ = ["TOLERANCES", "GradientCheck", "GradientProblem", "check_gradient"]
@@ -116,7 +117,7 @@ class GradientProblem:
                     value.shape = ir.Shape([None] * value.shape.rank())
         forward = normalize(model, expand=needs_body)
         if dtype == "float64":  # only now: function bodies hold float32 constants
-            passes.Retype(_FLOAT, ir.DataType.DOUBLE)(forward.model)
+            Retype(_FLOAT, ir.DataType.DOUBLE)(forward.model)
         outputs = tuple(str(v.name) for v in forward.model.graph.outputs if v.dtype and facts.is_float(v))
         names = wrt or [str(v.name) for v in forward.model.graph.inputs if v.dtype and facts.is_float(v)]
         try:

@@ -32,7 +32,7 @@ from onnxplain.backward.reference import add_reference, reference_of
 from onnxplain.backward.registry import Category, lookup, registered
 from onnxplain.backward.rules.guided import RECTIFIERS
 from onnxplain.errors import NotExplainableError, UnsupportedRuleError
-from onnxplain.graph.passes import MARKS
+from onnxplain.graph.passes.prepare import MARKS
 from onnxplain.runtime.programs import lower
 from onnxplain.testing.reference import Evaluator
 

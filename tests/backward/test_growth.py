@@ -19,8 +19,8 @@ from onnxplain.backward.program import Question, build
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
-from onnxplain.graph.passes.fold_constants import MOST_BYTES
-from onnxplain.graph.passes.inline_functions import MOST_NODES
+from onnxplain.graph.passes.normal.fold_constants import MOST_BYTES
+from onnxplain.graph.passes.normal.inline_functions import MOST_NODES
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "growth.py"
 spec = importlib.util.spec_from_file_location("growth", PATH)

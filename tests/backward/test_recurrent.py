@@ -13,7 +13,7 @@ from onnx import helper
 
 from onnxplain.backward.adjoint import SEED_PREFIX
 from onnxplain.errors import UnsupportedOperatorError
-from onnxplain.graph import passes
+from onnxplain.graph.passes.prepare import DecomposeRecurrent
 from onnxplain.graph.recurrent import RECURRENT
 from onnxplain.testing import GradientProblem
 
@@ -91,7 +91,7 @@ def error(model: onnx.ModelProto, feeds: Arrays) -> float:
     """Relative error of a directional derivative in float64, which the kernel lacks: it is written out."""
     problem = GradientProblem.of(model)
     for graph in (problem.forward.model, problem.adjoint):
-        passes.DecomposeRecurrent()(graph)
+        DecomposeRecurrent()(graph)
     point = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in feeds.items()}
     rng = np.random.default_rng(1)
     forward = session(problem.forward.model)
@@ -163,7 +163,7 @@ def test_the_decomposition_equals_the_kernel(kind: str, options: dict[str, Any])
     model, feeds = recurrent(kind, **options)
     plain = ir.from_proto(model)
     expected = run(plain, feeds)
-    passes.DecomposeRecurrent()(plain)
+    DecomposeRecurrent()(plain)
     assert not any(n.op_type in RECURRENT for n in plain.graph.all_nodes())
     for a, b in zip(run(plain, feeds), expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
@@ -181,7 +181,7 @@ def test_batch_first(kind: str) -> None:
     model, feeds = recurrent(kind, **options, layout=1)
     other, _ = recurrent(kind, **options)
     first, plain = ir.from_proto(model), ir.from_proto(other)
-    passes.DecomposeRecurrent()(first)
+    DecomposeRecurrent()(first)
     turned = {k: np.swapaxes(v, 0, 1) if v.ndim == 3 else v for k, v in feeds.items()}
     for k, (a, b) in enumerate(zip(run(first, feeds), run(plain, turned), strict=True)):
         np.testing.assert_allclose(
@@ -203,7 +203,7 @@ def test_float32_on_the_kernel() -> None:
     """The graph that users run: the fused kernel's prediction beside the written gradient."""
     model, feeds = recurrent("LSTM", direction="bidirectional", lens=[4, 5])
     double = GradientProblem.of(model)
-    passes.DecomposeRecurrent()(double.adjoint)
+    DecomposeRecurrent()(double.adjoint)
     single = GradientProblem.of(model, dtype="float32")
     rng = np.random.default_rng(0)
     seeds = {

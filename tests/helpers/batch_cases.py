@@ -19,7 +19,7 @@ from onnxplain.backward.adjoint import needs_body
 from onnxplain.graph.batch import Batch, analyse
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
-from onnxplain.graph.passes import MIN_OPSET, raise_opset
+from onnxplain.graph.passes.normal import MIN_OPSET, raise_opset
 from onnxplain.testing.reference import CORRECTED
 
 #: Hypotheses that pair every axis of every input are tried on nodes with fewer inputs than this.

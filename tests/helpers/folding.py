@@ -7,22 +7,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
+from one_pass import TEXT, run
 
-from onnxplain.graph import facts, passes
+from onnxplain.graph import facts
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import infer_shapes
-
-
-def run(model: onnx.ModelProto | ir.Model, **feeds: np.ndarray) -> list[np.ndarray]:
-    proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"]).run(None, feeds)
-
-
-def ops(model: ir.Model) -> list[str]:
-    return [node.op_type for node in model.graph]
+from onnxplain.graph.passes.normal import FoldBatchNorm
 
 
 def close(found: list[np.ndarray], wanted: list[np.ndarray], rtol: float = 1e-5) -> None:
@@ -38,7 +28,7 @@ def fold(proto: onnx.ModelProto, *, changed: bool = True, shared: bool = False, 
     before = run(model, **feeds)
     names = [v.name for v in model.graph.outputs]
     contents = {n: v.const_value.numpy().copy() for n, v in model.graph.initializers.items()}
-    fold_batchnorm = passes.FoldBatchNorm(shared=shared)
+    fold_batchnorm = FoldBatchNorm(shared=shared)
     assert fold_batchnorm(model).modified is changed
     assert not fold_batchnorm(model).modified, "a second time there is nothing to do"
     for name, content in contents.items():
@@ -67,7 +57,6 @@ def norm(n: int, letter: str = "") -> dict[str, Any]:
 
 
 BN = "BatchNormalization<epsilon = 0.01>"
-TEXT = "m (float[{x}] x) => (float[{y}] y) {{ {body} }}"
 
 
 def text(body: str, x: tuple[int, ...], batch: int | str = "N") -> str:

@@ -12,9 +12,9 @@ from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward
 from onnxplain.backward.preparation import prepare
-from onnxplain.graph import passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.passes.normal import Retype
 from onnxplain.runtime.programs import lower
 from onnxplain.testing.reference import CORRECTED
 
@@ -121,7 +121,7 @@ def relevance_of_all(
 ) -> list[np.ndarray]:
     normal = normalize(load(model))
     prepare(normal.model, ["relevance"], in_place=True)
-    passes.Retype(frozenset({ir.DataType.FLOAT}), ir.DataType.DOUBLE)(normal.model)
+    Retype(frozenset({ir.DataType.FLOAT}), ir.DataType.DOUBLE)(normal.model)
     graph = normal.model.graph
     sources, output = list(graph.inputs), graph.outputs[0]
     seed = ir.Value(name="seed", type=output.type, shape=output.shape)

@@ -1,6 +1,6 @@
 """Where gradients end: operators that are constant almost everywhere, and those with discrete outputs.
 
-Walks that follow differences go on through some of them (:mod:`onnxplain.graph.passes.mark_steps`).
+Walks that follow differences go on through some of them (:mod:`onnxplain.graph.passes.prepare.mark_steps`).
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _measured(op: Emitter, node: NodeView, /, *gradients: Any) -> Mapping[ir.Val
     return {found.x: quotient(op, g * dc, dx, g / found.scale)}
 
 
-#: What marked operators do (:mod:`onnxplain.graph.passes.mark_steps`).
+#: What marked operators do (:mod:`onnxplain.graph.passes.prepare.mark_steps`).
 JUMPS: dict[str, BackwardFunction] = {
     **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Xor"), _comparison),
     "And": _both,

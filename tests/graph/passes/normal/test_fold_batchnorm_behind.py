@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from folding import BN, close, fold, norm, ops, run, text
+from folding import BN, close, fold, norm, text
+from one_pass import ops, run
 
-from onnxplain.graph import passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.passes.normal import FoldBatchNorm
 
 # After a layer.  Name: (node, shape of x, weight, channels, shape of the bias)
 LAYERS = {
@@ -163,7 +164,7 @@ def test_the_copy_is_made_in_the_normal_form_too(models) -> None:
     found = normalize(load(model)).model
     assert ops(found) == ["Conv", "BatchNormalization", "Relu", "Mul"], "it costs a convolution"
     made = found.clone()
-    assert passes.FoldBatchNorm(shared=True)(made).modified
+    assert FoldBatchNorm(shared=True)(made).modified
     assert ops(made) == ["Conv", "Conv", "Relu", "Mul"]
     assert len({node.name for node in made.graph}) == 4
     close(run(made, x=x), run(model, x=x))

@@ -11,7 +11,7 @@ import pytest
 from onnxplain.backward.program import Question, build
 from onnxplain.graph import facts
 from onnxplain.graph.normalize import normalize
-from onnxplain.graph.passes import MaskByHardSigmoid
+from onnxplain.graph.passes.lower import MaskByHardSigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnxplain.graph import passes
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.passes.prepare import FoldAffine, SplitBias
 from onnxplain.testing.reference import Evaluator
 
 RNG = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def run(models, body, shape, weights):
     ).model
     x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
     before = Evaluator(model)({"x": x})["y"]
-    modified = passes.FoldAffine()(model).modified
+    modified = FoldAffine()(model).modified
     after = Evaluator(model)({"x": x})
     np.testing.assert_allclose(after["y"], before, rtol=1e-5, atol=1e-5)
     return model, modified
@@ -82,13 +82,13 @@ def test_integers_stay(models) -> None:
         "m (int64[2, 3] x) => (int64[2, 4] y) { m = MatMul(x, w) y = Add(m, b) }",
         w=np.ones((3, 4), np.int64), b=np.ones(4, np.int64),
     )  # fmt: skip
-    assert not passes.FoldAffine()(normalize(load(proto)).model).modified
+    assert not FoldAffine()(normalize(load(proto)).model).modified
 
 
 def test_an_empty_axis_stays_empty(models) -> None:
     body = "m (float[N, T, 3] x) => (float[N, T, 4] y) { m = MatMul(x, w) y = Add(m, b) }"
     model = normalize(load(models.make(body, w=w(3, 4), b=w(4)))).model
-    assert passes.FoldAffine()(model).modified
+    assert FoldAffine()(model).modified
     assert Evaluator(model)({"x": np.zeros((2, 0, 3), np.float32)})["y"].shape == (2, 0, 4)
 
 
@@ -108,8 +108,8 @@ def test_a_computed_bias_becomes_a_sum(case, models) -> None:
     model = normalize(load(models.make(f"{text} {body} }}", w=w(*weight)))).model
     feeds = {"x": w(*shape), "v": w(*bias)}
     before = Evaluator(model)(feeds)["y"]
-    assert passes.SplitBias()(model).modified
-    assert not passes.SplitBias()(model).modified
+    assert SplitBias()(model).modified
+    assert not SplitBias()(model).modified
     assert model.graph[-1].op_type == "Add"
     assert model.graph.outputs[0].name == "y"
     np.testing.assert_allclose(Evaluator(model)(feeds)["y"], before, rtol=1e-5, atol=1e-5)
@@ -117,4 +117,4 @@ def test_a_computed_bias_becomes_a_sum(case, models) -> None:
 
 def test_a_bias_that_is_given_stays(models) -> None:
     body = "m (float[2, 3] x, float[4] v) => (float[2, 4] y) { y = Gemm(x, w, v) }"
-    assert not passes.SplitBias()(normalize(load(models.make(body, w=w(3, 4)))).model).modified
+    assert not SplitBias()(normalize(load(models.make(body, w=w(3, 4)))).model).modified

@@ -9,11 +9,13 @@ import onnx
 import onnx.reference
 import onnx_ir as ir
 import pytest
-from folding import BN, close, fold, norm, ops, text
+from folding import BN, close, fold, norm, text
+from one_pass import ops
 
-from onnxplain.graph import facts, passes
+from onnxplain.graph import facts
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import infer_shapes
+from onnxplain.graph.passes.normal import FoldBatchNorm
 
 # Before a layer that pads nothing.  Name: (node, shape of x, weight, shape of the bias, what remains)
 READERS = {
@@ -102,7 +104,7 @@ def test_in_double_precision(layer, models) -> None:
     wanted = onnx.reference.ReferenceEvaluator(model).run(None, feeds)
     made = load(model)
     infer_shapes(made)
-    assert passes.FoldBatchNorm()(made).modified
+    assert FoldBatchNorm()(made).modified
     assert "BatchNormalization" not in ops(made)
     assert all(v.dtype == ir.DataType.DOUBLE for node in made.graph for v in (*node.inputs, *node.outputs))
     close(onnx.reference.ReferenceEvaluator(ir.to_proto(made)).run(None, feeds), wanted, rtol=1e-12)
@@ -151,7 +153,7 @@ def test_a_variance_that_is_negative(layer, models) -> None:
     proto, _ = before(models, layer, v=np.array([1, -1, 1], np.float32))
     model = load(proto)
     infer_shapes(model)
-    assert not passes.FoldBatchNorm()(model).modified
+    assert not FoldBatchNorm()(model).modified
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_sums_are_computed_in_float64(models) -> None:
         models.make(text(f"n = {BN}(x, s, o, m, v) y = Gemm(n, w, b)", (2, 2000)), w=w, b=b, **params)
     )
     infer_shapes(model)
-    passes.FoldBatchNorm()(model)
+    FoldBatchNorm()(model)
     s, o, m, v = (params[k].astype(np.float64) for k in "somv")
     scale = s / np.sqrt(v + np.float32(0.01))
     _, weight, bias = (facts.constant(value) for value in model.graph[0].inputs)

@@ -23,10 +23,10 @@ from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
 from onnxplain.graph.movers import aligned, before, collapsed, varies_along
-from onnxplain.graph.passes.contraction import Contraction, as_gemm, contraction
-from onnxplain.graph.passes.fold_batchnorm import affine
 from onnxplain.graph.passes.linear_layer import LinearLayer, ends
 from onnxplain.graph.passes.node_pass import NodePass
+from onnxplain.graph.passes.normal.fold_batchnorm import affine
+from onnxplain.graph.passes.prepare.contraction import Contraction, as_gemm, contraction
 from onnxplain.graph.replace import take_place
 
 __all__ = ["FoldAffine"]

@@ -15,7 +15,7 @@ from onnx_ir.passes import common
 
 from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
-from onnxplain.graph.passes.inline_functions import InlineFunctions
+from onnxplain.graph.passes.normal.inline_functions import InlineFunctions
 
 __all__ = ["expand_functions", "has_body"]
 

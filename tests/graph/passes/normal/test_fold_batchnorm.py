@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from folding import BN, close, fold, norm, ops, run, text
+from folding import BN, close, fold, norm, text
+from one_pass import ops, run
 
-from onnxplain.graph import facts, passes, stubs
+from onnxplain.graph import facts, stubs
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import infer_shapes, normalize
+from onnxplain.graph.passes.normal import FoldBatchNorm
 
 
 @pytest.mark.parametrize("body", ["n = {} y = Conv(n, w)", "a = Conv(x, w) n = {} y = Relu(n)"])
@@ -29,7 +31,7 @@ def test_what_is_computed_in_training_or_given_by_the_user_stays(body, shared, m
     training = models.make(graph.format("", body.format(node)), w=weight, **norm(channels))
     model = load(training)
     infer_shapes(model)
-    assert not passes.FoldBatchNorm(shared=shared)(model).modified
+    assert not FoldBatchNorm(shared=shared)(model).modified
 
 
 @pytest.mark.parametrize("body", ["a = my.Gemm(x, w) y = {}(a, {})", "a = {}(x, {}) y = my.Gemm(a, w)"])
@@ -37,7 +39,7 @@ def test_next_to_an_operator_of_another_domain_it_stays(body, models) -> None:
     proto = models.make(
         text(body.format(BN, "s, o, m, v"), (2, 3)), domain="my", w=models.random(3, 3), **norm(3)
     )
-    assert not passes.FoldBatchNorm(shared=True)(load(proto)).modified
+    assert not FoldBatchNorm(shared=True)(load(proto)).modified
 
 
 def test_several_in_a_row(models) -> None:
