@@ -1,9 +1,9 @@
-"""Time the CPU kernels beside their NumPy twins.
+"""Time the CPU kernels beside the same in NumPy.
 
     python benchmarks/kernels.py [--repeat N]
 
 Both run in turn within one process, on the same arrays; the best of several runs counts. The ratio
-says how many times faster the kernel is than its twin.
+says how many times faster the kernel is than that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxplain.kernels import has_core, path, relevance, twins
+from onnxplain.kernels import has_core, numpy_kernels, path_batches, relevance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def best(function: Callable[[], object], repeat: int) -> float:
 
 
 def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-    """Name, kernel, twin."""
+    """Name, kernel in C++, kernel in NumPy."""
     rng = np.random.default_rng(0)
     start, end = rng.standard_normal((2, ROWS, COLS)).astype(dtype)
     weights = rng.random(STEPS).astype(dtype)
@@ -43,17 +43,17 @@ def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], obj
     out = np.empty_like(batch)
     acc = np.zeros_like(end)
     found: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-        "path.interpolate": (
-            lambda: path.interpolate(start, end, weights, out=out),
-            lambda: twins.interpolate(start, end, weights),
+        "path_batches.interpolate": (
+            lambda: path_batches.interpolate(start, end, weights, out=out),
+            lambda: numpy_kernels.interpolate(start, end, weights),
         ),
-        "path.accumulate": (
-            lambda: path.accumulate(acc, batch, weights),
-            lambda: twins.accumulate(acc, batch, weights),
+        "path_batches.accumulate": (
+            lambda: path_batches.accumulate(acc, batch, weights),
+            lambda: numpy_kernels.accumulate(acc, batch, weights),
         ),
-        "path.noise": (
-            lambda: path.noise(end, 1.0, 0, 0, STEPS, out=out),
-            lambda: twins.noise(end, stdev, 0, 0, STEPS, 0, 0),
+        "path_batches.noise": (
+            lambda: path_batches.noise(end, 1.0, 0, 0, STEPS, out=out),
+            lambda: numpy_kernels.noise(end, stdev, 0, 0, STEPS, 0, 0),
         ),
     }
     for name, extra in (
@@ -62,10 +62,10 @@ def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], obj
         ("guided_mask", ()),
         ("alpha_beta_merge", (2.0, 1.0)),
     ):
-        kernel, twin = getattr(relevance, name), getattr(twins, name)
+        kernel, plain = getattr(relevance, name), getattr(numpy_kernels, name)
         found[f"relevance.{name}"] = (
             lambda kernel=kernel, extra=extra: kernel(batch, other, *extra),
-            lambda twin=twin, extra=extra: twin(batch, other, *extra),
+            lambda plain=plain, extra=extra: plain(batch, other, *extra),
         )
     return found
 
@@ -80,10 +80,10 @@ def main() -> None:
     from onnxplain.kernels import _core
 
     print(f"{STEPS} steps of {ROWS} x {COLS} elements, up to {_core.num_threads()} threads")
-    print(f"{'kernel':32}{'dtype':>9}{'kernel ms':>12}{'twin ms':>10}{'ratio':>8}")
+    print(f"{'kernel':32}{'dtype':>9}{'kernel ms':>12}{'NumPy ms':>10}{'ratio':>8}")
     for dtype in (np.float32, np.float64):
-        for name, (kernel, twin) in cases(dtype).items():
-            fast, slow = best(kernel, repeat), best(twin, max(1, repeat // 2))
+        for name, (kernel, plain) in cases(dtype).items():
+            fast, slow = best(kernel, repeat), best(plain, max(1, repeat // 2))
             print(f"{name:32}{np.dtype(dtype).name:>9}{1e3 * fast:12.2f}{1e3 * slow:10.2f}{slow / fast:8.1f}")
 
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/path.hpp"
+#include "kernels/path_batches.hpp"
 #include "kernels/relevance.hpp"
 #include "onnxplain/check.hpp"
 #include "onnxplain/normal.hpp"

@@ -1,21 +1,21 @@
 """The numerical kernels: batches along a path, noise, and elementwise steps of relevance.
 
 Each kernel exists three times, with the same numbers: in C++ (``csrc/kernels/*.cpp``, what the
-functions of `path` and `relevance` call), in CUDA (``csrc/kernels/*.cu``, called through `cuda` on
-device memory), and as a NumPy twin (`twins`, the definition that the tests hold the others to, and
+functions of `path_batches` and `relevance` call), in CUDA (``csrc/kernels/*.cu``, called through `cuda` on
+device memory), and in NumPy (`numpy_kernels`, the definition that the tests hold the others to, and
 what runs in a source tree that was never built).
 """
 
 from __future__ import annotations
 
-from onnxplain.kernels import path, relevance
+from onnxplain.kernels import path_batches, relevance
 from onnxplain.kernels._native import core
 
-__all__ = ["built_with_cuda", "cuda_device_count", "has_core", "path", "relevance"]
+__all__ = ["built_with_cuda", "cuda_device_count", "has_core", "path_batches", "relevance"]
 
 
 def has_core() -> bool:
-    """Whether the compiled module is there; without it the NumPy twins run."""
+    """Whether the compiled module is there; without it those in NumPy run."""
     return core is not None
 
 

@@ -31,7 +31,7 @@ def _load() -> ModuleType | None:
 
 
 core = _load()
-"""The module ``onnxplain.kernels._core``, or None where only the NumPy twins are there."""
+"""The module ``onnxplain.kernels._core``, or None where only the kernels in NumPy are there."""
 
 
 def as_rows(array: FloatArray, name: str) -> FloatArray:

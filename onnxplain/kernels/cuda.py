@@ -3,7 +3,7 @@
 Nothing is copied and nothing comes back to the host. The work is put on a CUDA stream, given as the
 integer value of its handle (0 for the default stream), and the functions return at once: read the
 results after work on the same stream, or after the stream was synchronised. Arrays are contiguous,
-float32 or float64; shapes and equations are those of `path` and `relevance`.
+float32 or float64; shapes and equations are those of `path_batches` and `relevance`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 from onnxplain.kernels._native import core
-from onnxplain.kernels.path import check_counters
+from onnxplain.kernels.path_batches import check_counters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def interpolate(
     *,
     stream: int = 0,
 ) -> None:
-    """Write the points of a straight path; see `path.interpolate`.
+    """Write the points of a straight path; see `path_batches.interpolate`.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def interpolate(
 
 
 def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor, *, stream: int = 0) -> None:
-    """Add the weighted sum of a batch of steps in place; see `path.accumulate`.
+    """Add the weighted sum of a batch of steps in place; see `path_batches.accumulate`.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def noise(
     substream: int = 0,
     stream: int = 0,
 ) -> None:
-    """Write noisy copies of an input, with the bits of `path.noise`.
+    """Write noisy copies of an input, with the bits of `path_batches.noise`.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def noise(
     out : DeviceTensor, shape (S * N, ...), dtype of ``x``
         Written to; its size says how many samples there are.
     seed, first_sample, first_row, substream : int
-        As for `path.noise`.
+        As for `path_batches.noise`.
     stream : int
         Handle of the CUDA stream.
 

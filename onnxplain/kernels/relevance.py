@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxplain.kernels import twins
+from onnxplain.kernels import numpy_kernels
 from onnxplain.kernels._native import FloatArray, check_float, check_same, core
 
 __all__ = ["alpha_beta_merge", "guided_mask", "relu_mask", "stabilised_divide"]
@@ -44,7 +44,7 @@ def stabilised_divide(r: FloatArray, z: FloatArray, epsilon: float = 1e-6) -> Fl
     if not epsilon >= 0:
         raise ValueError(f"epsilon must not be negative, but it is {epsilon}")
     if core is None:
-        return twins.stabilised_divide(first, second, epsilon)
+        return numpy_kernels.stabilised_divide(first, second, epsilon)
     core.stabilised_divide(first, second, epsilon, out)
     return out
 
@@ -70,7 +70,7 @@ def relu_mask(g: FloatArray, y: FloatArray) -> FloatArray:
     """
     first, second, out = _operands(g, "g", y, "y")
     if core is None:
-        return twins.relu_mask(first, second)
+        return numpy_kernels.relu_mask(first, second)
     core.relu_mask(first, second, out)
     return out
 
@@ -98,7 +98,7 @@ def guided_mask(g: FloatArray, y: FloatArray) -> FloatArray:
     """
     first, second, out = _operands(g, "g", y, "y")
     if core is None:
-        return twins.guided_mask(first, second)
+        return numpy_kernels.guided_mask(first, second)
     core.guided_mask(first, second, out)
     return out
 
@@ -130,7 +130,7 @@ def alpha_beta_merge(pos: FloatArray, neg: FloatArray, alpha: float, beta: float
     """
     first, second, out = _operands(pos, "pos", neg, "neg")
     if core is None:
-        return twins.alpha_beta_merge(first, second, alpha, beta)
+        return numpy_kernels.alpha_beta_merge(first, second, alpha, beta)
     core.alpha_beta_merge(first, second, alpha, beta, out)
     return out
 

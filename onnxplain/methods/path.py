@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from onnxplain._types import Arrays, FloatArray
-from onnxplain.kernels import path as kernels
+from onnxplain.kernels import path_batches as kernels
 from onnxplain.methods import device_path
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.problem import Problem

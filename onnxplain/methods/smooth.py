@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.backward.program import Question
-from onnxplain.kernels import path as kernels
+from onnxplain.kernels import path_batches as kernels
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.gradients import Saliency
 from onnxplain.methods.moments import Moments

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxplain.errors import DataInputError
-from onnxplain.plots.layout import KINDS, guess_kind, without_batch_of_one
+from onnxplain.plots.kinds import KINDS, guess_kind, without_batch_of_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import Colormap, to_rgba
 
 from onnxplain.plots.canvas import AGAINST, FOR, figure_of, new_figure, one_line, paint, printable
-from onnxplain.plots.layout import names
+from onnxplain.plots.kinds import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGAINST",
     "FOR",
-    "Picture",
+    "NotebookFigure",
     "colour_map",
     "figure_of",
     "limit_of",
@@ -45,16 +45,16 @@ AGAINST = "#2166ac"
 INK = "#222222"
 
 
-class Picture(Figure):
+class NotebookFigure(Figure):
     """A figure that shows itself in a notebook, without ``pyplot``."""
 
     def _repr_png_(self) -> bytes:
         return png(self)
 
 
-def new_figure(width: float, height: float) -> Picture:
+def new_figure(width: float, height: float) -> NotebookFigure:
     """Make an empty figure, sizes in inches."""
-    return Picture(figsize=(width, height), layout="constrained", facecolor="white")
+    return NotebookFigure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -15,7 +15,7 @@ from onnxplain.plots.canvas import (
     paint,
     symmetric_colours,
 )
-from onnxplain.plots.layout import channel_axis
+from onnxplain.plots.kinds import channel_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from onnxplain.plots.canvas import (
     printable,
     symmetric_colours,
 )
-from onnxplain.plots.layout import names
+from onnxplain.plots.kinds import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

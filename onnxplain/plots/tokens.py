@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from onnxplain.errors import DataInputError
 from onnxplain.plots.canvas import figure_of, limit_of, new_figure, one_line, paint, printable
-from onnxplain.plots.layout import names
+from onnxplain.plots.kinds import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxplain import plots
-from onnxplain.plots.layout import guess_kind, without_batch_of_one
+from onnxplain.plots.kinds import guess_kind, without_batch_of_one
 from onnxplain.report.page import Group, Panel, Picture, Section
 from onnxplain.report.wording import percent, prediction_text, target_text, total_of
 

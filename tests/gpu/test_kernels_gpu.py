@@ -1,11 +1,11 @@
-"""The CUDA kernels against their NumPy twins, bit by bit. Needs nothing but NumPy and a GPU."""
+"""The CUDA kernels against those in NumPy, bit by bit. Needs nothing but NumPy and a GPU."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from onnxplain.kernels import cuda, cuda_device_count, twins
+from onnxplain.kernels import cuda, cuda_device_count, numpy_kernels
 
 pytestmark = [
     pytest.mark.gpu,
@@ -80,7 +80,7 @@ def test_interpolate(to_device, dtype, shape, one_start):
     end, alphas = random(shape, dtype, 2), random(7, dtype, 3)
     out = to_device(np.zeros((7 * shape[0], *shape[1:]), dtype))
     cuda.interpolate(to_device(start), to_device(end), to_device(alphas), out)
-    same(out.numpy(), twins.interpolate(flat(start), flat(end), alphas))
+    same(out.numpy(), numpy_kernels.interpolate(flat(start), flat(end), alphas))
 
 
 @shapes
@@ -93,7 +93,7 @@ def test_accumulate(to_device, acc_type, dtype, shape):
     on_device = to_device(acc)
     cuda.accumulate(on_device, to_device(grads), to_device(weights))
     expected = flat(acc.copy())
-    twins.accumulate(expected, flat(grads), weights)
+    numpy_kernels.accumulate(expected, flat(grads), weights)
     same(on_device.numpy(), expected)
 
 
@@ -106,7 +106,7 @@ def test_noise(to_device, dtype, shape, one_stdev):
     out = to_device(np.zeros((3 * shape[0], *shape[1:]), dtype))
     seed = 0x123456789ABCDEF0
     cuda.noise(to_device(x), to_device(stdev), out, seed, 5, first_row=2, substream=9)
-    same(out.numpy(), twins.noise(flat(x), stdev, seed, 5, 3, 2, 9))
+    same(out.numpy(), numpy_kernels.noise(flat(x), stdev, seed, 5, 3, 2, 9))
 
 
 @both
@@ -125,7 +125,7 @@ def test_relevance(to_device, name, extra, dtype, shape):
     b.flat[::3] = -0.0
     out = to_device(np.zeros(shape, dtype))
     getattr(cuda, name)(to_device(a), to_device(b), out, *extra)
-    same(out.numpy(), getattr(twins, name)(a, b, *extra))
+    same(out.numpy(), getattr(numpy_kernels, name)(a, b, *extra))
 
 
 def test_wrong_arguments_are_refused_before_anything_is_launched(to_device):

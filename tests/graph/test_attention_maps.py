@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxplain.errors import NotExplainableError
-from onnxplain.graph.attention import AttentionMap, attention_maps, open_between
+from onnxplain.graph.attention_maps import AttentionMap, attention_maps, open_between
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 

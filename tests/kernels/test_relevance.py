@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from onnxplain.kernels import built_with_cuda, cuda, cuda_device_count, relevance, twins
+from onnxplain.kernels import built_with_cuda, cuda, cuda_device_count, numpy_kernels, relevance
 
 # Every kernel with what follows its two arrays.
 KERNELS = [
@@ -39,15 +39,15 @@ def same(result, expected):
 @kernels
 @given(pair=pairs())
 @settings(deadline=None)
-def test_equals_its_twin(name, extra, pair):
-    same(getattr(relevance, name)(*pair, *extra), getattr(twins, name)(*pair, *extra))
+def test_equals_numpy(name, extra, pair):
+    same(getattr(relevance, name)(*pair, *extra), getattr(numpy_kernels, name)(*pair, *extra))
 
 
 @kernels
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_large_enough_for_several_threads(name, extra, dtype):
     a, b = np.random.default_rng(0).standard_normal((2, 300_001)).astype(dtype)
-    same(getattr(relevance, name)(a, b, *extra), getattr(twins, name)(a, b, *extra))
+    same(getattr(relevance, name)(a, b, *extra), getattr(numpy_kernels, name)(a, b, *extra))
 
 
 @kernels
@@ -55,7 +55,7 @@ def test_takes_views_and_leaves_them_alone(name, extra):
     a, b = np.random.default_rng(0).standard_normal((2, 8, 6))
     a, b = a.T, b.T[::1]
     before = a.tobytes(), b.tobytes()
-    same(getattr(relevance, name)(a, b, *extra), getattr(twins, name)(a, b, *extra))
+    same(getattr(relevance, name)(a, b, *extra), getattr(numpy_kernels, name)(a, b, *extra))
     assert (a.tobytes(), b.tobytes()) == before
 
 

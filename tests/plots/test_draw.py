@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from onnxplain import plots
 from onnxplain.errors import DataInputError
 from onnxplain.plots.canvas import limit_of, paint, printable
-from onnxplain.plots.layout import channel_axis, guess_kind
+from onnxplain.plots.kinds import channel_axis, guess_kind
 
 RNG = np.random.default_rng(0)
 
@@ -53,7 +53,7 @@ def rendered(figure: Figure) -> np.ndarray:
 def test_kind_is_guessed_and_drawn(shape: tuple[int, ...], dtype: str, kind: str) -> None:
     sample = (RNG.normal(size=shape) * 40).astype(dtype)
     values = RNG.normal(size=shape)
-    from onnxplain.plots.layout import without_batch_of_one
+    from onnxplain.plots.kinds import without_batch_of_one
 
     assert guess_kind(without_batch_of_one(values, sample)[1]) == kind
     picture = rendered(plots.draw(values, sample, title="why $x_1$ & 漢\n?"))

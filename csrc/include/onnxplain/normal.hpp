@@ -4,7 +4,7 @@
 // random numbers: as easy as 1, 2, 3", 2011): a pure function of a counter and a key. The normals
 // come from the Box-Muller transform, with logarithm, sine and cosine written here in double
 // precision by additions, multiplications, divisions and square roots alone. IEEE 754 rounds those
-// the same way on every processor, so CPU, GPU and the NumPy twin agree to the last bit, provided
+// the same way on every processor, so CPU, GPU and NumPy agree to the last bit, provided
 // that the compiler does not fuse them (-ffp-contract=off, --fmad=false in CMakeLists.txt).
 #pragma once
 

@@ -3,6 +3,6 @@
 Importing this package enters them in :data:`~onnxplain.graph.decomposition.DECOMPOSITIONS`.
 """
 
-from onnxplain.graph.contrib import activations, attention, blocks, grouped, linear, norms
+from onnxplain.graph.contrib import activations, attention_operators, blocks, grouped, linear, norms
 
-__all__ = ["activations", "attention", "blocks", "grouped", "linear", "norms"]
+__all__ = ["activations", "attention_operators", "blocks", "grouped", "linear", "norms"]

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.contrib.attention import attend, causal, heads, rotate
+from onnxplain.graph.contrib.attention_operators import attend, causal, heads, rotate
 from onnxplain.graph.decomposition import contrib, inputs, number, whole
 from onnxplain.graph.writer import NotDecomposedError, Writer
 

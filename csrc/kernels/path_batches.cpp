@@ -1,4 +1,4 @@
-#include "kernels/path.hpp"
+#include "kernels/path_batches.hpp"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 #include "kernels/launch.cuh"
-#include "kernels/path.hpp"
+#include "kernels/path_batches.hpp"
 #include "onnxplain/normal.hpp"
 
 namespace onnxplain::cuda {

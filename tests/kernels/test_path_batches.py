@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxplain.kernels import has_core, path, twins
+from onnxplain.kernels import has_core, numpy_kernels, path_batches
 
 DTYPES = (np.float32, np.float64)
 
@@ -29,33 +29,33 @@ def bits(array):
 
 @given(sizes, dtypes, st.booleans())
 @settings(deadline=None)
-def test_interpolate_equals_its_twin(size, dtype, one_start):
+def test_interpolate_equals_numpy(size, dtype, one_start):
     rows, cols, steps = size
     start = random((1 if one_start else rows, cols), dtype, 1)
     end, alphas = random((rows, cols), dtype, 2), random(steps, dtype, 3)
-    result = path.interpolate(start, end, alphas)
-    assert bits(result) == bits(twins.interpolate(start, end, alphas))
+    result = path_batches.interpolate(start, end, alphas)
+    assert bits(result) == bits(numpy_kernels.interpolate(start, end, alphas))
 
 
 def test_interpolate_orders_steps_first_and_meets_both_ends():
     start, end = np.zeros((2, 3), np.float32), np.array([[1, 2, 3], [4, 5, 6]], np.float32)
-    result = path.interpolate(start, end, [0.0, 0.5, 1.0])
+    result = path_batches.interpolate(start, end, [0.0, 0.5, 1.0])
     np.testing.assert_array_equal(result.reshape(3, 2, 3), [0 * end, 0.5 * end, end])
 
 
 def test_interpolate_large_enough_for_several_threads():
     start, end = random((1, 3, 150, 150), np.float32, 1), random((4, 3, 150, 150), np.float32, 2)
     alphas = np.linspace(0, 1, 5, dtype=np.float32)
-    result = path.interpolate(start, end, alphas)
+    result = path_batches.interpolate(start, end, alphas)
     assert result.shape == (20, 3, 150, 150)
-    expected = twins.interpolate(start.reshape(1, -1), end.reshape(4, -1), alphas)
+    expected = numpy_kernels.interpolate(start.reshape(1, -1), end.reshape(4, -1), alphas)
     assert bits(result) == bits(expected.reshape(result.shape))
 
 
 def test_interpolate_takes_views_and_leaves_them_alone():
     start, end = random((6, 8), np.float64, 1)[::2, ::2], random((4, 3), np.float64, 2).T
     before = bits(start), bits(end)
-    result = path.interpolate(start, end, [0.25])
+    result = path_batches.interpolate(start, end, [0.25])
     assert bits(result) == bits(start + 0.25 * (end - start))
     assert (bits(start), bits(end)) == before
 
@@ -63,8 +63,8 @@ def test_interpolate_takes_views_and_leaves_them_alone():
 def test_interpolate_writes_to_out():
     start, end = random((2, 5), np.float32, 1), random((2, 5), np.float32, 2)
     out = np.empty((6, 5), np.float32)
-    assert path.interpolate(start, end, [0, 0.3, 1], out=out) is out
-    assert bits(out) == bits(path.interpolate(start, end, [0, 0.3, 1]))
+    assert path_batches.interpolate(start, end, [0, 0.3, 1], out=out) is out
+    assert bits(out) == bits(path_batches.interpolate(start, end, [0, 0.3, 1]))
 
 
 F32 = np.zeros((2, 3), np.float32)
@@ -88,7 +88,7 @@ F32 = np.zeros((2, 3), np.float32)
 )
 def test_interpolate_refuses(start, end, alphas, out, message):
     with pytest.raises(ValueError, match=message):
-        path.interpolate(start, end, alphas, out=out)
+        path_batches.interpolate(start, end, alphas, out=out)
 
 
 # --- accumulate ------------------------------------------------------------------------------------
@@ -96,38 +96,38 @@ def test_interpolate_refuses(start, end, alphas, out, message):
 
 @given(sizes, st.sampled_from([(np.float32,) * 2, (np.float64,) * 2, (np.float64, np.float32)]))
 @settings(deadline=None)
-def test_accumulate_equals_its_twin(size, types):
+def test_accumulate_equals_numpy(size, types):
     rows, cols, steps = size
     acc_type, type_ = types
     acc, weights = random((rows, cols), acc_type, 1), random(steps, acc_type, 2)
     grads = random((steps * rows, cols), type_, 3)
     expected = acc.copy()
-    twins.accumulate(expected, grads, weights)
-    path.accumulate(acc, grads, weights)
+    numpy_kernels.accumulate(expected, grads, weights)
+    path_batches.accumulate(acc, grads, weights)
     assert bits(acc) == bits(expected)
 
 
 def test_accumulate_in_portions_gives_the_same_bits():
     grads, weights = random((7 * 3, 40, 1000), np.float32, 1), random(7, np.float32, 2)
     at_once, in_parts = np.zeros((2, 3, 40, 1000), np.float32)
-    path.accumulate(at_once, grads, weights)
+    path_batches.accumulate(at_once, grads, weights)
     for first, last in ((0, 2), (2, 3), (3, 7)):
-        path.accumulate(in_parts, grads[3 * first : 3 * last], weights[first:last])
+        path_batches.accumulate(in_parts, grads[3 * first : 3 * last], weights[first:last])
     assert bits(at_once) == bits(in_parts)
 
 
 def test_accumulate_in_float64_keeps_what_float32_loses():
     grads, weights = np.full((3, 1), 1e8, np.float32), [1.0, 1e-9, -1.0]
     narrow, wide = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.float64)
-    path.accumulate(narrow, grads, weights)
-    path.accumulate(wide, grads, weights)
+    path_batches.accumulate(narrow, grads, weights)
+    path_batches.accumulate(wide, grads, weights)
     assert narrow[0, 0] == 0.0
     assert wide[0, 0] == pytest.approx(0.1, rel=1e-6)
 
 
 def test_accumulate_takes_gradients_that_are_a_view():
     acc, grads = np.ones((2, 3)), random((3, 4), np.float64).T
-    path.accumulate(acc, grads, [1.0, 2.0])
+    path_batches.accumulate(acc, grads, [1.0, 2.0])
     np.testing.assert_array_equal(acc, 1.0 + grads[:2] + 2.0 * grads[2:])
 
 
@@ -150,7 +150,7 @@ def read_only(array):
 )
 def test_accumulate_refuses(acc, grads, weights, message):
     with pytest.raises(ValueError, match=message):
-        path.accumulate(acc, grads, weights)
+        path_batches.accumulate(acc, grads, weights)
 
 
 # --- noise -----------------------------------------------------------------------------------------
@@ -160,26 +160,26 @@ uint32 = st.integers(0, 2**32 - 10)
 
 @given(sizes, dtypes, st.integers(0, 2**64 - 1), uint32, uint32, uint32)
 @settings(deadline=None)
-def test_noise_equals_its_twin_bit_by_bit(size, dtype, seed, sample, row, substream):
+def test_noise_equals_numpy_bit_by_bit(size, dtype, seed, sample, row, substream):
     rows, cols, samples = size
     x, stdev = random((rows, cols), dtype, 1), np.abs(random(rows, np.float64, 2))
-    result = path.noise(x, stdev, seed, sample, samples, first_row=row, substream=substream)
-    assert bits(result) == bits(twins.noise(x, stdev, seed, sample, samples, row, substream))
+    result = path_batches.noise(x, stdev, seed, sample, samples, first_row=row, substream=substream)
+    assert bits(result) == bits(numpy_kernels.noise(x, stdev, seed, sample, samples, row, substream))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_noise_in_portions_gives_the_same_bits(dtype):
     x, stdev = random((5, 3, 71, 83), dtype), np.linspace(0.1, 2.0, 5)
-    whole = path.noise(x, stdev, 7, n_samples=6).reshape(6, *x.shape)
+    whole = path_batches.noise(x, stdev, 7, n_samples=6).reshape(6, *x.shape)
     for samples in (slice(0, 1), slice(1, 4), slice(4, 6)):
         for rows in (slice(0, 3), slice(3, 5)):
             count = samples.stop - samples.start
-            part = path.noise(x[rows], stdev[rows], 7, samples.start, count, first_row=rows.start)
+            part = path_batches.noise(x[rows], stdev[rows], 7, samples.start, count, first_row=rows.start)
             assert bits(part.reshape(whole[samples, rows].shape)) == bits(whole[samples, rows])
 
 
 def test_noise_is_standard_normal():
-    z = path.noise(np.zeros((1, 1_000_000)), 1.0, seed=3)[0]
+    z = path_batches.noise(np.zeros((1, 1_000_000)), 1.0, seed=3)[0]
     error = 1e-3  # the standard deviation of the mean
     assert abs(z.mean()) < 4 * error
     assert abs(z.var() - 1.0) < 4 * np.sqrt(2) * error
@@ -193,13 +193,13 @@ def test_noise_is_standard_normal():
 
 def test_noise_differs_with_every_part_of_its_counter():
     x = np.zeros((1, 8))
-    first = path.noise(x, 1.0, 1)
+    first = path_batches.noise(x, 1.0, 1)
     others = [
-        path.noise(x, 1.0, 2),
-        path.noise(x, 1.0, 1 + 2**32),
-        path.noise(x, 1.0, 1, 1),
-        path.noise(x, 1.0, 1, first_row=1),
-        path.noise(x, 1.0, 1, substream=1),
+        path_batches.noise(x, 1.0, 2),
+        path_batches.noise(x, 1.0, 1 + 2**32),
+        path_batches.noise(x, 1.0, 1, 1),
+        path_batches.noise(x, 1.0, 1, first_row=1),
+        path_batches.noise(x, 1.0, 1, substream=1),
         first[:, ::-1],
     ]
     for other in others:
@@ -208,12 +208,12 @@ def test_noise_differs_with_every_part_of_its_counter():
 
 def test_noise_without_deviation_is_the_input():
     x = random((2, 9), np.float32)
-    np.testing.assert_array_equal(path.noise(x, [0.0, 0.0], 1), x)
+    np.testing.assert_array_equal(path_batches.noise(x, [0.0, 0.0], 1), x)
 
 
 def test_float32_noise_is_float64_noise_rounded():
-    wide = path.noise(np.zeros((2, 33)), 0.5, 11)
-    narrow = path.noise(np.zeros((2, 33), np.float32), 0.5, 11)
+    wide = path_batches.noise(np.zeros((2, 33)), 0.5, 11)
+    narrow = path_batches.noise(np.zeros((2, 33), np.float32), 0.5, 11)
     assert bits(wide.astype(np.float32)) == bits(narrow)
 
 
@@ -237,7 +237,7 @@ def test_float32_noise_is_float64_noise_rounded():
 )
 def test_noise_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        path.noise(**{"x": F32, "stdev": 1.0, "seed": 0, **change})
+        path_batches.noise(**{"x": F32, "stdev": 1.0, "seed": 0, **change})
 
 
 # --- the generator ---------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ KNOWN = [
 
 @pytest.mark.parametrize(("counter", "seed", "words"), KNOWN)
 def test_philox_known_answers(counter, seed, words):
-    assert twins.philox4x32(tuple(map(np.uint64, counter)), seed) == words
+    assert numpy_kernels.philox4x32(tuple(map(np.uint64, counter)), seed) == words
     if has_core():
         from onnxplain.kernels import _core
 
@@ -271,7 +271,7 @@ def test_box_muller_equals_the_library_functions():
     ends = [0, 1, 2, 2**30 - 1, 2**30, 2**31, 3 * 2**30, 2**32 - 2, 2**32 - 1]
     some = np.random.default_rng(0).integers(0, 2**32, 20_000, dtype=np.uint64)
     u, v = (np.concatenate([np.array(e, np.uint64), some]) for e in (ends, ends[::-1]))
-    first, second = twins.box_muller(u, v)
+    first, second = numpy_kernels.box_muller(u, v)
     radius = np.sqrt(-2 * (np.log1p(-(2.0**32 - 0.5 - u) / 2.0**32)))
     angle = (np.floor(v / 2.0**30) + (v % 2**30 + 0.5) / 2.0**30 - 0.5) * np.pi / 2
     np.testing.assert_allclose(first, radius * np.cos(angle), rtol=0, atol=1e-14)
@@ -286,10 +286,10 @@ def test_kernels_may_run_on_several_python_threads():
     x = random((2, 200_000), np.float32)
 
     def work(seed):
-        noisy = path.noise(x, 0.5, seed, n_samples=2)
+        noisy = path_batches.noise(x, 0.5, seed, n_samples=2)
         acc = np.zeros_like(x)
-        path.accumulate(acc, noisy, [0.5, 0.5])
-        return bits(path.interpolate(x, acc, [0.5]))
+        path_batches.accumulate(acc, noisy, [0.5, 0.5])
+        return bits(path_batches.interpolate(x, acc, [0.5]))
 
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(work, range(16)))

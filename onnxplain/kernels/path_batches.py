@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxplain.kernels import twins
+from onnxplain.kernels import numpy_kernels
 from onnxplain.kernels._native import (
     FloatArray,
     as_coefficients,
@@ -65,7 +65,7 @@ def interpolate(
     result = output(out, (steps.size * end.shape[0], *end.shape[1:]), end.dtype)
     flat = result.reshape(steps.size * end.shape[0], last.shape[1])
     if core is None:
-        flat[...] = twins.interpolate(first, last, steps)
+        flat[...] = numpy_kernels.interpolate(first, last, steps)
     else:
         core.interpolate(first, last, steps, flat)
     return result
@@ -106,7 +106,7 @@ def accumulate(acc: FloatArray, grads: FloatArray, weights: ArrayLike) -> None:
             f"{acc.shape}; it has {grads.shape}"
         )
     if core is None:
-        twins.accumulate(total, terms, factors)
+        numpy_kernels.accumulate(total, terms, factors)
     else:
         core.accumulate(total, terms, factors)
 
@@ -166,7 +166,7 @@ def noise(
     result = output(out, (n_samples * x.shape[0], *x.shape[1:]), x.dtype)
     flat = result.reshape(n_samples * x.shape[0], rows.shape[1])
     if core is None:
-        flat[...] = twins.noise(rows, sigma, seed, first_sample, n_samples, first_row, substream)
+        flat[...] = numpy_kernels.noise(rows, sigma, seed, first_sample, n_samples, first_row, substream)
     else:
         core.noise(rows, sigma, seed, first_sample, first_row, substream, flat)
     return result

@@ -1,6 +1,6 @@
 """Every kernel once more in NumPy: the definition that C++ and CUDA are held to, bit by bit.
 
-The twins of `path` take arrays as the kernels do, of shape (N, D) and already checked. They follow
+Those of `path_batches` take arrays of shape (N, D) that are already checked. All follow
 the order of operations of the C++ code, so that rounding is the same too. Like the compiled kernels,
 they give infinity or NaN where IEEE arithmetic does, without NumPy's warnings.
 """
@@ -47,14 +47,14 @@ _COSINE_SERIES = (
 
 
 def interpolate(start: FloatArray, end: FloatArray, alphas: FloatArray) -> FloatArray:
-    """Twin of `path.interpolate`: (N or 1, D), (N, D), (S,) give (S * N, D)."""
+    """`path_batches.interpolate`: (N or 1, D), (N, D), (S,) give (S * N, D)."""
     with np.errstate(all="ignore"):
         points: FloatArray = start + alphas[:, None, None] * (end - start)
     return points.reshape(alphas.size * end.shape[0], end.shape[1])
 
 
 def accumulate(acc: FloatArray, grads: FloatArray, weights: FloatArray) -> None:
-    """Twin of `path.accumulate`: (N, D) in place, (S * N, D), (S,)."""
+    """`path_batches.accumulate`: (N, D) in place, (S * N, D), (S,)."""
     steps = grads.reshape(weights.size, *acc.shape)
     with np.errstate(all="ignore"):
         for weight, step in zip(weights, steps, strict=True):
@@ -70,7 +70,7 @@ def noise(
     first_row: int,
     substream: int,
 ) -> FloatArray:
-    """Twin of `path.noise`: (N, D) and (N or 1,) give (S * N, D)."""
+    """`path_batches.noise`: (N, D) and (N or 1,) give (S * N, D)."""
     rows, cols = x.shape
     z = normals(seed, first_sample, n_samples, first_row, rows, substream, cols)
     with np.errstate(all="ignore"):
@@ -87,7 +87,7 @@ def normals(
     substream: int,
     cols: int,
 ) -> Doubles:
-    """Return the standard normals of `path.noise`, of shape (n_samples, rows, cols)."""
+    """Return the standard normals of `path_batches.noise`, of shape (n_samples, rows, cols)."""
     sample = np.arange(n_samples, dtype=np.uint64)[:, None, None] + np.uint64(first_sample)
     row = np.arange(rows, dtype=np.uint64)[None, :, None] + np.uint64(first_row)
     block = np.arange((cols + 3) // 4, dtype=np.uint64)[None, None, :]
@@ -166,7 +166,7 @@ def _polynomial(coefficients: tuple[float, ...], t: Doubles) -> Doubles:
 
 
 def stabilised_divide(r: FloatArray, z: FloatArray, epsilon: float) -> FloatArray:
-    """Twin of `relevance.stabilised_divide`."""
+    """`relevance.stabilised_divide`."""
     small = z.dtype.type(epsilon)
     with np.errstate(all="ignore"):
         quotient: FloatArray = np.asarray(r / np.where(z >= 0, z + small, z - small))
@@ -174,17 +174,17 @@ def stabilised_divide(r: FloatArray, z: FloatArray, epsilon: float) -> FloatArra
 
 
 def relu_mask(g: FloatArray, y: FloatArray) -> FloatArray:
-    """Twin of `relevance.relu_mask`."""
+    """`relevance.relu_mask`."""
     return np.where(y > 0, g, g.dtype.type(0))
 
 
 def guided_mask(g: FloatArray, y: FloatArray) -> FloatArray:
-    """Twin of `relevance.guided_mask`."""
+    """`relevance.guided_mask`."""
     return np.where((y > 0) & (g > 0), g, g.dtype.type(0))
 
 
 def alpha_beta_merge(pos: FloatArray, neg: FloatArray, alpha: float, beta: float) -> FloatArray:
-    """Twin of `relevance.alpha_beta_merge`."""
+    """`relevance.alpha_beta_merge`."""
     kind = pos.dtype.type
     with np.errstate(all="ignore"):
         merged: FloatArray = np.asarray(kind(alpha) * pos - kind(beta) * neg)
