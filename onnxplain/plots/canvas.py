@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +18,7 @@ from onnxplain.files import replacing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
 
@@ -28,6 +28,7 @@ __all__ = [
     "AGAINST",
     "FOR",
     "NotebookFigure",
+    "add_scale",
     "colour_map",
     "figure_of",
     "limit_of",
@@ -37,7 +38,6 @@ __all__ = [
     "png",
     "printable",
     "save",
-    "symmetric_colours",
 ]
 
 FOR = "#b2182b"
@@ -124,12 +124,34 @@ def paint(values: FloatArray, limit: float, cmap: str | Colormap | None = None) 
     return np.asarray(colour_map(cmap)(place))[..., :3]
 
 
-def symmetric_colours(limit: float, cmap: str | Colormap | None) -> Any:
-    """Make what ``Figure.colorbar`` needs: a map with 0 in the middle."""
+def add_scale(
+    figure: Figure,
+    axes: Sequence[Axes],
+    limit: float,
+    cmap: str | Colormap | None,
+    *,
+    pad: float,
+    aspect: float,
+) -> None:
+    """Draw the scale of colours beside axes, with what its ends mean.
+
+    Parameters
+    ----------
+    figure, axes
+        Where.
+    limit, cmap
+        As :func:`paint` has them.
+    pad, aspect
+        Distance from the axes, as a part of their width, and length over width.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    return ScalarMappable(Normalize(-limit, limit), colour_map(cmap))
+    colours = ScalarMappable(Normalize(-limit, limit), colour_map(cmap))
+    bar = figure.colorbar(colours, ax=axes, pad=pad, aspect=aspect)
+    bar.set_ticks([-limit, 0.0, limit], labels=[f"{-limit:.2g}\nagainst", "0", f"{limit:.2g}\nfor"])
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8)
 
 
 @lru_cache(maxsize=4)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnxplain.plots.canvas import (
+    add_scale,
     figure_of,
     limit_of,
     new_figure,
     one_line,
     paint,
-    symmetric_colours,
 )
 from onnxplain.plots.kinds import channel_axis
 
@@ -117,10 +117,7 @@ def draw_image(
     _show(first, picture, "original")
     _show(second, paint(heat, limit, cmap), "attribution")
     _show(third, laid, "overlay")
-    bar = figure.colorbar(symmetric_colours(limit, cmap), ax=[first, second, third], pad=0.015, aspect=28)
-    bar.set_ticks([-limit, 0.0, limit], labels=[f"{-limit:.2g}\nagainst", "0", f"{limit:.2g}\nfor"])
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8)
+    add_scale(figure, [first, second, third], limit, cmap, pad=0.015, aspect=28)
     if title:
         figure.suptitle(one_line(title), fontsize=11, parse_math=False)
     return figure

@@ -9,13 +9,13 @@ import numpy as np
 from onnxplain.errors import DataInputError
 from onnxplain.plots.canvas import (
     INK,
+    add_scale,
     figure_of,
     limit_of,
     new_figure,
     one_line,
     paint,
     printable,
-    symmetric_colours,
 )
 from onnxplain.plots.kinds import names
 
@@ -78,10 +78,7 @@ def draw_series(
         elif len(lines) > 1:
             panel.set_ylabel(f"channel {place}", fontsize=8)
     panels[-1].set_xlabel("step", fontsize=8)
-    bar = figure.colorbar(symmetric_colours(limit, cmap), ax=panels, pad=0.01, aspect=24)
-    bar.set_ticks([-limit, 0.0, limit], labels=[f"{-limit:.2g}\nagainst", "0", f"{limit:.2g}\nfor"])
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8)
+    add_scale(figure, panels, limit, cmap, pad=0.01, aspect=24)
     if title:
         figure.suptitle(one_line(title), fontsize=11, parse_math=False)
     return figure

@@ -3,7 +3,7 @@
 Each node case of the ONNX standard is analysed with samples along every axis of every input, and along axes
 of equal length of several. Where independence is proven, rows are permuted, cut and repeated, and the model
 is run: each sample must come out the same, at the row told. Operators of which nothing is ever proven are
-listed with their reasons in ``batch_refused.toml``.
+listed with their reasons in ``refused.toml``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BY_OPERATOR: dict[str, list[batch_cases.Case]] = defaultdict(list)
 for _case in batch_cases.collect():
     if any(True for _ in batch_cases.hypotheses(_case.feeds)):
         BY_OPERATOR[_case.op_type].append(_case)
-REFUSED: dict[str, str] = tomllib.loads(Path(__file__).with_name("batch_refused.toml").read_text("utf-8"))
+REFUSED: dict[str, str] = tomllib.loads(Path(__file__).with_name("refused.toml").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("op_type", sorted(BY_OPERATOR))
