@@ -23,11 +23,11 @@ from onnxplain.errors import (
 )
 from onnxplain.forking import quiet
 from onnxplain.graph import interface
-from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.packing import pack, unpack
+from onnxplain.graph.patterns.heads import before_softmax
 from onnxplain.inputs import (
     check_inputs,
     check_target,

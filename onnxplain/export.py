@@ -30,8 +30,8 @@ from onnxplain.errors import (
 )
 from onnxplain.files import check_destination, is_same_file, replacing
 from onnxplain.graph import facts, interface
-from onnxplain.graph.external import FILES_KEY
 from onnxplain.graph.load import ModelSource, load
+from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.positions import write_positions
 from onnxplain.inputs import choose_explained, choose_output

@@ -18,10 +18,10 @@ from onnxplain.backward.program import Question, build
 from onnxplain.backward.registry import lookup
 from onnxplain.errors import MethodError, OnnxplainError, TargetError
 from onnxplain.graph import facts, interface
-from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.patterns.heads import before_softmax
 from onnxplain.reading import read
 from onnxplain.specialised import leaves_ranks_open
 

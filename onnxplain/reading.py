@@ -8,10 +8,10 @@ import onnx_ir as ir
 
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.engine import path
-from onnxplain.graph.heads import before_softmax, expose_scores
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import Normalized, normalize
+from onnxplain.graph.patterns.heads import before_softmax, expose_scores
 
 __all__ = ["depends", "read", "understood"]
 

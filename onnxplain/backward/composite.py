@@ -17,9 +17,9 @@ from onnxplain.backward.rules.base import Binding, Gradient, Pass, Rule
 from onnxplain.backward.rules.pieces import interior
 from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError
 from onnxplain.graph import facts
-from onnxplain.graph.gates import signal
-from onnxplain.graph.regions import regions
-from onnxplain.graph.written_norms import WrittenNorm, written_norms
+from onnxplain.graph.patterns.gates import signal
+from onnxplain.graph.patterns.regions import regions
+from onnxplain.graph.patterns.written_norms import WrittenNorm, written_norms
 from onnxplain.text import visible_line
 
 __all__ = ["Composite", "Match", "RuleTable"]

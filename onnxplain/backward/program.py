@@ -20,8 +20,8 @@ from onnxplain.backward.presets import preset
 from onnxplain.backward.reference import add_reference, reference_of
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph import facts
-from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.patterns.heads import before_softmax
 
 __all__ = ["Combine", "Names", "Program", "Question", "build", "check", "explained_value"]
 

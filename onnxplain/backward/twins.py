@@ -17,7 +17,7 @@ from onnxplain.backward.engine import used_values
 from onnxplain.backward.subgraph import inside, paste_known
 from onnxplain.graph import facts
 from onnxplain.graph.inline import finish_body
-from onnxplain.graph.measured import compared_ranges
+from onnxplain.graph.patterns.measured import compared_ranges
 
 __all__ = ["copy_forward", "is_boundary", "marked_pairs"]
 

@@ -11,10 +11,10 @@ from onnx_ir.passes import common
 
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph import facts
+from onnxplain.graph.load.wellformed import check_nodes
 from onnxplain.graph.passes import normal, prepare
 from onnxplain.graph.propagation import propagates
 from onnxplain.graph.stubs import weights_as_inputs
-from onnxplain.graph.wellformed import check_nodes
 
 __all__ = ["Normalized", "check", "infer_shapes", "normalize"]
 

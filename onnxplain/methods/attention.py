@@ -16,9 +16,9 @@ from onnxplain.backward.engine import path
 from onnxplain.backward.program import Program, build, explained_value
 from onnxplain.errors import MethodError, NotExplainableError
 from onnxplain.graph import facts
-from onnxplain.graph.attention_maps import AttentionMap, attention_maps, open_between
 from onnxplain.graph.interface import inputs_of
 from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.patterns.attention_maps import AttentionMap, attention_maps, open_between
 from onnxplain.methods.base import Found, Method
 from onnxplain.methods.problem import Call, Problem
 from onnxplain.runtime.session import Executable

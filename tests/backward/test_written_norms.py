@@ -14,7 +14,7 @@ from onnxplain.backward.engine import path
 from onnxplain.backward.presets import PRESETS, preset
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
-from onnxplain.graph.written_norms import WrittenNorm, written_norms
+from onnxplain.graph.patterns.written_norms import WrittenNorm, written_norms
 
 EPSILON = 1e-3
 

@@ -7,9 +7,9 @@ import onnx_ir as ir
 import pytest
 
 from onnxplain.graph import interface, signs
-from onnxplain.graph.heads import before_softmax
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.patterns.heads import before_softmax
 from onnxplain.graph.signs import non_negative
 
 WEIGHTS = {

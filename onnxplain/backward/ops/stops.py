@@ -12,7 +12,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient, nondifferentiable, zero
 from onnxplain.backward.view import NodeView
 from onnxplain.graph.facts import GRADIENT_KEY
-from onnxplain.graph.measured import MEASURED
+from onnxplain.graph.patterns.measured import MEASURED
 
 zero("Floor", "Ceil", "Round", "Sign", "Hardmax")
 

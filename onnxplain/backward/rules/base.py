@@ -13,7 +13,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Entry, lookup
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import MethodError
-from onnxplain.graph.written_norms import MOVERS, WrittenNorm
+from onnxplain.graph.patterns.written_norms import MOVERS, WrittenNorm
 from onnxplain.options import check_option
 
 __all__ = [

@@ -17,7 +17,7 @@ from onnxplain.backward.rules.pieces import again
 from onnxplain.backward.rules.scale import give_all
 from onnxplain.backward.rules.stabilizer import Stabilize, share
 from onnxplain.backward.view import NodeView
-from onnxplain.graph.written_norms import WrittenNorm
+from onnxplain.graph.patterns.written_norms import WrittenNorm
 
 __all__ = ["DetachedNorm"]
 

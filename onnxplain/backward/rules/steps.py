@@ -30,7 +30,7 @@ from onnxplain.backward.rules.base import Binding
 from onnxplain.backward.rules.secant import difference, middle, number, quotient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
-from onnxplain.graph.measured import range_of
+from onnxplain.graph.patterns.measured import range_of
 
 __all__ = ["JUMPS", "Choice"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.measured import MEASURED, measured_ranges
 from onnxplain.graph.passes.node_pass import NodePass
+from onnxplain.graph.patterns.measured import MEASURED, measured_ranges
 
 __all__ = ["MARKS", "STEPS", "MarkSteps"]
 
@@ -32,8 +32,9 @@ _MEASURES = frozenset({"ReduceMax", "ReduceMin"})
 class MarkSteps(NodePass):
     """Mark steps, truth values, their casts, and integers whose range was measured.
 
-    The latter are compared in the same units at input and reference (:mod:`onnxplain.graph.measured`); where
-    they cannot be, the range is no constant any more, and the walk goes on through its extremes.
+    The latter are compared in the same units at input and reference
+    (:mod:`onnxplain.graph.patterns.measured`); where they cannot be, the range is no constant any more, and
+    the walk goes on through its extremes.
     """
 
     operators = frozenset({*STEPS, *_MEASURES})

@@ -1,8 +1,9 @@
 """Which nodes close a normalisation that an exporter wrote out: LayerNorm, RMSNorm, InstanceNorm...
 
 ``y = (x - mean x) / deviation(x)``, or without the mean, perhaps scaled and shifted, is written in many ways.
-All have one form in terms of x and of its sums over the same axes (:mod:`onnxplain.graph.statistics`): linear
-in x, multiplied by a statistic of degree -1.  Rules that hold statistics constant take it for one node.
+All have one form in terms of x and of its sums over the same axes
+(:mod:`onnxplain.graph.patterns.statistics`): linear in x, multiplied by a statistic of degree -1.  Rules that
+hold statistics constant take it for one node.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.statistics import Forms, reduced_axes
+from onnxplain.graph.patterns.statistics import Forms, reduced_axes
 
 __all__ = ["MOVERS", "WrittenNorm", "written_norms"]
 

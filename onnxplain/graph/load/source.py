@@ -13,10 +13,10 @@ from google.protobuf.message import DecodeError
 
 from onnxplain.errors import InvalidModelError, ModelNotFoundError
 from onnxplain.files import MODEL_BYTES, check_source
-from onnxplain.graph.external import FILES_KEY, byte_length, check_external, folders_of, read_external
-from onnxplain.graph.maps import open_maps
-from onnxplain.graph.names import readable
-from onnxplain.graph.wellformed import check_interface, check_nodes, check_sources
+from onnxplain.graph.load.external import FILES_KEY, byte_length, check_external, folders_of, read_external
+from onnxplain.graph.load.open_maps import open_maps
+from onnxplain.graph.load.readable_names import readable
+from onnxplain.graph.load.wellformed import check_interface, check_nodes, check_sources
 
 __all__ = ["ModelSource", "load"]
 

@@ -13,7 +13,7 @@ import onnxplain.backward.ops  # noqa: F401  (fills the table by which paths are
 from onnxplain.backward.engine import path
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
-from onnxplain.graph.regions import regions
+from onnxplain.graph.patterns.regions import regions
 
 WEIGHTS = {
     "w": np.ones((3, 3), np.float32), "bias": np.array([1.0, 2.0, 3.0], np.float32),

@@ -12,11 +12,11 @@ import onnxruntime as ort
 import pytest
 
 from onnxplain.errors import NotExplainableError
-from onnxplain.graph.attention_maps import AttentionMap, attention_maps, open_between
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.patterns.attention_maps import AttentionMap, attention_maps, open_between
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "attention.npz"
+GOLDEN = Path(__file__).parents[2] / "golden" / "attention.npz"
 
 
 def maps(proto: onnx.ModelProto) -> tuple[AttentionMap, ...]:

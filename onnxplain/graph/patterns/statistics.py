@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.gates import is_all
 from onnxplain.graph.movers import runs
+from onnxplain.graph.patterns.gates import is_all
 
 __all__ = ["Form", "Forms", "reduced_axes"]
 

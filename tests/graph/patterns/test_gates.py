@@ -8,9 +8,9 @@ import pytest
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table by which paths are found)
 from onnxplain.backward.engine import path
-from onnxplain.graph.gates import signal
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.patterns.gates import signal
 
 WEIGHTS = {
     "w": np.ones((3, 3), np.float32), "bias": np.array([1.0, 2.0, 3.0], np.float32),

@@ -11,7 +11,7 @@ import pytest
 
 import onnxplain as ox
 from onnxplain import errors
-from onnxplain.graph import external
+from onnxplain.graph.load import external
 
 METHODS = ("saliency", "lrp", "integrated_gradients", "deep_lift")
 
