@@ -1,1 +1,1 @@
-"""What exporters write out in many nodes, found again: normalisations, activations, gates, attention, scores."""
+"""What exporters write out in many nodes, found again: normalisations, activations, gates, attention..."""
