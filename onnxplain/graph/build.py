@@ -149,7 +149,7 @@ class Ops:
             dtype = infer_dtype(node, k)
             if dtype is not None:
                 output.type = ir.TensorType(dtype)
-            shape = infer_dims(node)
+            shape = infer_dims(node, k)
             if shape is not None:
                 output.shape = ir.Shape(shape)
         if self.before is None:

@@ -20,34 +20,13 @@ import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
 
 from onnxplain._types import Array
+from onnxplain.graph.traits import Is, is_a
 
 __all__ = ["FOLDABLE_BYTES", "evaluate", "is_pure"]
 
 #: Results larger than this are folded only if they are no larger than the operands.
 FOLDABLE_BYTES = 1 << 20
 
-_IMPURE = frozenset(
-    {
-        "Bernoulli",
-        "Dropout",
-        "Multinomial",
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-    }
-)
-#: Operators that give the same to the last bit wherever they are computed.
-_EXACT = frozenset(
-    """Add And Concat ConstantOfShape Equal Expand Flatten Gather Greater GreaterOrEqual Identity Less
-    LessOrEqual Max Min Mul Neg NonZero Not Or Reshape Shape Size Slice Split Squeeze Sub Tile Transpose
-    Unsqueeze Where Xor""".split()
-)
-#: Operators whose result may be far larger than their operands.
-_GROWING = frozenset(
-    """Affine AffineGrid CenterCropPad ConstantOfShape Expand GridSample MaxUnpool OneHot Pad Range Resize
-    Tile Upsample""".split()
-)
 #: What NumPy and onnxruntime exchange as it is.
 _PLAIN = frozenset("bool float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split())
 _PLAIN_TENSORS = frozenset(
@@ -57,7 +36,7 @@ _PLAIN_TENSORS = frozenset(
 
 def is_pure(node: ir.Node) -> bool:
     """Tell whether a node may be computed ahead of time: standard, deterministic, without a body."""
-    if node.domain not in ("", "ai.onnx") or node.op_type in _IMPURE:
+    if node.domain not in ("", "ai.onnx") or is_a(node, Is.RANDOM):
         return False
     return not any(
         a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values()
@@ -93,7 +72,7 @@ def evaluate(node: ir.Node, inputs: Sequence[Array | None], opset: int) -> list[
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         arrays = None
-        if node.op_type not in _EXACT and all(a.dtype.name in _PLAIN for a in feeds.values()):
+        if not is_a(node, Is.EXACT) and all(a.dtype.name in _PLAIN for a in feeds.values()):
             arrays = _by_onnxruntime(model, feeds)
         if arrays is None:
             arrays = _by_reference(model, feeds)
@@ -160,7 +139,7 @@ def _traps(a: Array, b: Array) -> bool:
 
 def _may_grow(node: ir.Node, feeds: Mapping[str, Array], limit: int) -> bool:
     """Tell whether a result may be larger than a limit: by what it does, or by broadcasting."""
-    return node.op_type in _GROWING or 8 * math.prod(max(a.size, 1) for a in feeds.values()) > limit
+    return is_a(node, Is.GROWS) or 8 * math.prod(max(a.size, 1) for a in feeds.values()) > limit
 
 
 def _inferred_bytes(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> int:

@@ -6,74 +6,17 @@ import onnx
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, is_a
 
-__all__ = ["ELEMENTWISE", "infer_dims", "infer_dtype", "infer_node"]
-
-_INT64 = frozenset({"Shape", "Size", "NonZero", "ArgMax", "ArgMin"})
-_BOOL = frozenset(
-    {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Not", "IsNaN", "IsInf"}
-)
-ELEMENTWISE = frozenset(
-    [
-        "Abs",
-        "Acos",
-        "Acosh",
-        "Add",
-        "And",
-        "Asin",
-        "Asinh",
-        "Atan",
-        "Atanh",
-        "Cast",
-        "Ceil",
-        "Clip",
-        "Cos",
-        "Cosh",
-        "Div",
-        "Equal",
-        "Erf",
-        "Exp",
-        "Floor",
-        "Greater",
-        "GreaterOrEqual",
-        "Identity",
-        "Less",
-        "LessOrEqual",
-        "Log",
-        "Max",
-        "Min",
-        "Mod",
-        "Mul",
-        "Neg",
-        "Not",
-        "Or",
-        "Pow",
-        "Reciprocal",
-        "Relu",
-        "Round",
-        "Sigmoid",
-        "Sign",
-        "Sin",
-        "Sinh",
-        "Softmax",
-        "Softplus",
-        "Sqrt",
-        "Sub",
-        "Sum",
-        "Tan",
-        "Tanh",
-        "Where",
-        "Xor",
-    ]
-)
+__all__ = ["infer_dims", "infer_dtype", "infer_node"]
 
 
 def infer_dtype(node: ir.Node, output: int = 0) -> ir.DataType | None:
     """Return the dtype of a node's output, or None if it is unknown."""
     op = node.op_type
-    if op in _INT64 or (op in ("MaxPool", "TopK") and output == 1):
+    if is_a(node, Is.INT64) or (op in ("MaxPool", "TopK") and output == 1):
         return ir.DataType.INT64
-    if op in _BOOL:
+    if is_a(node, Is.TRUTH):
         return ir.DataType.BOOL
     if op == "Cast":
         return ir.DataType(node.attributes["to"].as_int())
@@ -91,9 +34,13 @@ def infer_dtype(node: ir.Node, output: int = 0) -> ir.DataType | None:
     return None if value_in is None else value_in.dtype
 
 
-def infer_dims(node: ir.Node) -> tuple[facts.Dim, ...] | None:
-    """Return the output's dimensions for elementwise operators and transpositions, else None."""
-    if node.op_type in ELEMENTWISE:
+def infer_dims(node: ir.Node, output: int = 0) -> tuple[facts.Dim, ...] | None:
+    """Return an output's dimensions; None but for first ones that are inputs', broadcast or transposed."""
+    if output:
+        return None
+    if is_a(node, Is.LIKE_FIRST):
+        return None if node.inputs[0] is None else facts.dims(node.inputs[0])
+    if is_a(node, Is.BROADCASTS):
         used = [i for i in node.inputs if i is not None]
         return facts.broadcast_dims(*(facts.dims(i) for i in used))
     if node.op_type == "Transpose" and node.inputs[0] is not None:

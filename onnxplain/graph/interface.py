@@ -9,8 +9,9 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.positions import ROW_MOVERS, keeps_order
+from onnxplain.graph.positions import keeps_order
 from onnxplain.graph.side_inputs import main_inputs
+from onnxplain.graph.traits import Is, is_a, movers, traits
 from onnxplain.graph.vocabulary import table_rows
 
 __all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
@@ -18,10 +19,7 @@ __all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
 #: float: explained as it is. token: integer, explained at its embedding. other: taken as given.
 Role = Literal["float", "token", "number", "other"]
 
-_INTEGER_MOVERS = frozenset(
-    """Abs Add Cast Clip Concat Div Expand Flatten Gather Identity Max Min Mod Mul Neg Pad Reshape Slice Split
-    Squeeze Sub Tile Transpose Unsqueeze Where""".split()
-)
+_MOVERS = movers()
 _NARROW = frozenset({ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4})
 
 
@@ -153,12 +151,18 @@ def _embeddings(value: ir.Value) -> tuple[list[str], list[str]]:
                 seen.add(output)
                 stack.append(output)
                 hot.add(output)
-            elif node.op_type in _INTEGER_MOVERS and facts.is_integer(output):
+            elif (picks or _hands_on(node, index)) and facts.is_integer(output):
                 seen.add(output)
                 stack.append(output)
                 if current in picked or (picks and _is_table(node.inputs[0])):
                     picked.add(output)
     return list(dict.fromkeys(embeddings)), list(dict.fromkeys(numbers))
+
+
+def _hands_on(node: ir.Node, index: int) -> bool:
+    """Tell whether a node moves the elements of an input, or computes with each of them by itself."""
+    row = traits(node)
+    return row.holds(index) and bool(row.flags & (Is.MOVES | Is.ELEMENTWISE))
 
 
 def _is_table(value: ir.Value | None) -> bool:
@@ -174,9 +178,9 @@ def _dequantized(value: ir.Value) -> list[ir.Value]:
         return [value]
     found: list[ir.Value] = []
     for node, index in value.uses():
-        if node.op_type in ("Shape", "Size"):
+        if is_a(node, Is.SHAPE_ONLY):
             continue
-        if not (_scales(node, index) or (node.op_type in ROW_MOVERS and index == 0)):
+        if not (_scales(node, index) or (node.op_type in _MOVERS and index == 0)):
             return [value]  # somebody reads the integers
         found += [v for output in node.outputs for v in _dequantized(output)]
     return found
@@ -185,7 +189,7 @@ def _dequantized(value: ir.Value) -> list[ir.Value]:
 def _scaled_later(value: ir.Value) -> bool:
     return any(
         _scales(node, index)
-        or (node.op_type in ROW_MOVERS and index == 0 and any(map(_scaled_later, node.outputs)))
+        or (node.op_type in _MOVERS and index == 0 and any(map(_scaled_later, node.outputs)))
         for node, index in value.uses()
     )
 

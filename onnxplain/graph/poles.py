@@ -6,14 +6,13 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["has_pole"]
 
-#: Operators that may make infinities of finite numbers.  (Overflow apart, the others do not.)
-_POLES = frozenset(
-    """Acos Acosh Asin Atan Atanh CumProd Det Exp If LayerNormalization Log LogSoftmax Loop Pow Reciprocal
-    ReduceLogSum ReduceLogSumExp ReduceProd Scan Tan""".split()
-)
+#: Operators that may make infinities of finite numbers.  Roots are written of sums of squares; whether a Div
+#: is one of them, its divisor tells; bodies may hold anything.
+_POLES = operators(some=Is.PARTIAL | Is.POLE | Is.OVERFLOWS) - {"Div", "Sqrt"} | {"If", "Loop", "Scan"}
 #: What a rule writes to keep a divisor away from 0: a stabiliser, a bound, a choice of something else.
 _GUARDS = frozenset({"Add", "Max", "Min", "Sub", "Where"})
 #: What counts go through on their way to a divisor.

@@ -15,24 +15,15 @@ import onnx_ir as ir
 from onnxplain.errors import UnsupportedOperatorError
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
+from onnxplain.graph.traits import Is, is_a, movers, operators
 
-__all__ = ["NOBODY", "ROW_MOVERS", "keeps_order", "write_positions"]
+__all__ = ["NOBODY", "keeps_order", "write_positions"]
 
 #: The position of what is no token (padding).
 NOBODY = -1
 
-#: Move their first input.
-ROW_MOVERS = frozenset(
-    """Expand Flatten Gather GatherElements GatherND Identity Reshape ReverseSequence Slice Split Squeeze
-    Tile Transpose Unsqueeze""".split()
-)
-#: Compute each entry from the entries at the same place.
-_ELEMENTWISE = frozenset(
-    """Abs Add And BitShift Cast CastLike Clip Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod
-    Mul Neg Not Or Sign Sub Sum Where Xor""".split()
-)
-#: Tell how many tokens there are, and nothing of which.
-_NUMBERS_OF = frozenset({"Shape", "Size"})
+#: Move their first input; onnxruntime moves no positions by the others.
+_ROW_MOVERS = movers() - operators(Is.ELEMENTWISE) - {"DepthToSpace", "SpaceToDepth"}
 
 
 def keeps_order(source: ir.Value, entry: ir.Value) -> bool:
@@ -76,7 +67,7 @@ def _way(source: ir.Value, entry: ir.Value) -> tuple[list[ir.Node], set[ir.Value
     """Return the nodes between an input and a value, in order, and the values between."""
     reached, forward = {source}, []
     for node in entry.producer().graph if entry.producer() is not None else ():  # type: ignore[union-attr]
-        if node.op_type not in _NUMBERS_OF and any(i in reached for i in node.inputs):
+        if not is_a(node, Is.SHAPE_ONLY) and any(i in reached for i in node.inputs):
             reached.update(node.outputs)
             forward.append(node)
     needed, kept = {entry}, []
@@ -93,7 +84,7 @@ def _keeps(node: ir.Node, values: set[ir.Value]) -> bool:
         return used == [1] and facts.attr(node, "axis", 0) == 0
     if node.op_type == "OneHot":
         return used == [0] and facts.attr(node, "axis", -1) == -1
-    if node.op_type not in _ELEMENTWISE and node.op_type != "Identity":
+    if not is_a(node, Is.ELEMENTWISE):
         return False
     others = [i for i in node.inputs if i is not None and i not in values]
     return len(used) == 1 and all(facts.static_shape(i) in ((), (1,)) for i in others)
@@ -106,7 +97,7 @@ def _follow(op: Ops, node: ir.Node, at: dict[ir.Value, ir.Value]) -> tuple[ir.Va
     kind, output = node.op_type, node.outputs[0]
     if kind in ("Gather", "GatherND", "OneHot") and used == [0 if kind == "OneHot" else 1]:
         return (op.Expand(_behind(op, node, first), op.Shape(output)),)
-    if kind in ROW_MOVERS and used == [0]:
+    if kind in _ROW_MOVERS and used == [0]:
         return _copy(op, node, [first, *node.inputs[1:]])
     if kind == "Concat":
         nobody = op.const(np.int64(NOBODY))
@@ -114,7 +105,7 @@ def _follow(op: Ops, node: ir.Node, at: dict[ir.Value, ir.Value]) -> tuple[ir.Va
         return _copy(op, node, parts)
     if kind == "Pad" and used == [0]:
         return _copy(op, node, [first, node.inputs[1], op.const(np.int64(NOBODY)), *node.inputs[3:]])
-    if kind in _ELEMENTWISE:
+    if is_a(node, Is.ELEMENTWISE):
         data = [k for k in used if k > 0] if kind == "Where" and len(used) > 1 else used
         if len({at[cast("ir.Value", node.inputs[k])] for k in data}) == 1:
             return (op.Expand(at[cast("ir.Value", node.inputs[data[0]])], op.Shape(output)),)

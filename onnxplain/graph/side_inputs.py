@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.recurrent import RECURRENT
+from onnxplain.graph.traits import movers
 
 __all__ = ["is_side_input", "main_inputs"]
 
@@ -21,7 +22,7 @@ _NAMES = re.compile(
     )([_./:-]?\d+)?""",
     re.IGNORECASE | re.VERBOSE,
 )
-_MOVERS = frozenset("Cast Expand Gather Identity Reshape Slice Split Squeeze Transpose Unsqueeze".split())
+_MOVERS = movers()
 _INITIAL = (5, 6)  # initial_h and initial_c of recurrent operators
 
 

@@ -12,24 +12,14 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, is_a, traits
 
 __all__ = ["non_negative"]
 
-_ALWAYS = frozenset(
-    """Abs Clip Exp GlobalLpPool HardSigmoid LpPool ReduceL1 ReduceL2 ReduceSumSquare Relu Sigmoid Softmax
-    Softplus Sqrt ThresholdedRelu""".split()
-)
-_IF_INPUT = frozenset(
-    """MaxPool AveragePool GlobalAveragePool GlobalMaxPool LRN Identity Dropout
-    Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather Expand Tile DepthToSpace
-    SpaceToDepth ReduceMean ReduceSum ReduceMax ReduceMin Cast Pad""".split()
-)
-_IF_ALL = frozenset(["Add", "Mul", "Sum", "Mean", "Concat", "Min", "Div"])
-#: Only one of the inputs of these has to be.
-_IF_ANY = frozenset(["Max"])
 #: Operators that may make negative numbers of others for some of their attributes: what must hold.
 _PROVIDED: dict[str, Callable[[ir.Node], bool]] = {
     "Cast": lambda node: _of_floats(node),
+    "CastLike": lambda node: _of_floats(node),
     "Clip": lambda node: _bound(node, 1) >= 0 and (_absent(node, 2) or _bound(node, 2) >= 0),
     "LRN": lambda node: _number(node, "alpha", 1e-4) >= 0 and _number(node, "bias", 1.0) >= 0,
     "ThresholdedRelu": lambda node: _number(node, "alpha", 1.0) >= 0,
@@ -63,9 +53,9 @@ def _look(value: ir.Value, seen: dict[ir.Value, bool]) -> bool:
             continue
         if node.domain not in ("", "ai.onnx") or not _PROVIDED.get(node.op_type, _any_attributes)(node):
             seen[current] = False
-        elif node.op_type in _ALWAYS:
+        elif is_a(node, Is.NON_NEGATIVE):
             seen[current] = True
-        elif node.op_type not in _IF_INPUT | _IF_ALL | _IF_ANY:
+        elif not traits(node).flags & (Is.NON_NEGATIVE_IF_ALL | Is.NON_NEGATIVE_IF_ANY):
             seen[current] = False
         else:
             wanted = _deciding(node)
@@ -73,7 +63,7 @@ def _look(value: ir.Value, seen: dict[ir.Value, bool]) -> bool:
             if waiting:
                 stack.extend(waiting)
                 continue
-            seen[current] = (any if node.op_type in _IF_ANY else all)(seen[i] for i in wanted)
+            seen[current] = (any if is_a(node, Is.NON_NEGATIVE_IF_ANY) else all)(seen[i] for i in wanted)
     return seen[value]
 
 
@@ -104,10 +94,5 @@ def _number(node: ir.Node, name: str, default: float) -> float:
 
 def _deciding(node: ir.Node) -> list[ir.Value]:
     """Return the inputs whose signs decide the output's."""
-    if node.op_type in _IF_ALL | _IF_ANY:
-        deciding = list(node.inputs)
-    elif node.op_type == "Pad" and facts.attr(node, "mode", "constant") == "constant":
-        deciding = [node.inputs[0], *node.inputs[2:3]]  # the fill counts too
-    else:
-        deciding = list(node.inputs[:1])
-    return [i for i in deciding if i is not None]
+    row = traits(node)
+    return [v for k, v in enumerate(node.inputs) if v is not None and row.holds(k)]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, movers
 
 __all__ = ["table_rows"]
 
 #: Operators that hand on every number they get, and no others.
-_KEEPERS = frozenset(
-    {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Tile", "Transpose", "Unsqueeze"}
-)
+_KEEPERS = movers(lacks=Is.DROPS | Is.FILLS)
 
 #: What holds any row number; narrower ones wrap around.
 _WIDE = frozenset({ir.DataType.INT32, ir.DataType.INT64})

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
+from onnxplain.graph.measured import measured_ranges
 
 from onnxplain.backward.adjoint import SEED_PREFIX, add_adjoint, needs_body
 from onnxplain.graph.load import load
@@ -177,6 +178,32 @@ def test_dynamic_quantisation_as_transformers_have_it() -> None:
     seed = rng.standard_normal((2, 5, 6)).astype(F)
     expected = seed @ ((w - np.arange(6)) * constants["ws"]).T
     np.testing.assert_allclose(gradient(made, {"x": x}, seed), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_are_taken_before_the_scale_is_multiplied_back_in() -> None:
+    """What merely moves the integers of a measured range keeps their units."""
+    x, w = np.ones((5, 8), F), np.ones((8, 6), I8)
+    nodes = [
+        n("DynamicQuantizeLinear", "x", "q s z"),
+        n("MatMulInteger", "q w z", "i"),
+        n("Gather", "i rows", "g"),
+        n("Cast", "g", "f", to=1),
+        n("Mul", "f s", "y"),
+    ]
+    made = normal(graph_model(nodes, {"w": w, "rows": np.array([0, 3])}, {"x": x}, "y"))
+    assert len(measured_ranges(made.graph)) == 1
+
+
+def test_quantised_values_that_are_turned_round() -> None:
+    x = np.arange(-6, 6, dtype=F).reshape(3, 4) / 10
+    nodes = [
+        n("QuantizeLinear", "x s z", "q"),
+        n("ReverseSequence", "q lengths", "r"),
+        n("DequantizeLinear", "r s z", "y"),
+    ]
+    constants = {"s": F(0.1), "z": I8(1), "lengths": np.array([3, 2, 1, 3])}
+    made = compare(graph_model(nodes, constants, {"x": x}, "y"), {"x": x})
+    np.testing.assert_allclose(gradient(made, {"x": x}, np.ones_like(x)), np.ones_like(x))
 
 
 def test_conv_integer() -> None:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from onnxplain.graph import interface, signs
+from onnxplain.graph.infer import infer_dims
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.patterns.heads import before_softmax
@@ -167,3 +168,12 @@ def test_outputs(models) -> None:
     )
     found = {o.name: (o.dtype, o.shape) for o in interface.outputs_of(model.model.graph)}
     assert found == {"y": (np.float32, ("N", 3)), "k": (np.int64, ("N", 1))}
+
+
+def test_shapes_that_are_an_inputs() -> None:
+    x = ir.Value(name="x", shape=ir.Shape(["N", 4, 3]), type=ir.TensorType(ir.DataType.FLOAT))
+    scale = ir.Value(name="scale", shape=ir.Shape([3]), type=ir.TensorType(ir.DataType.FLOAT))
+    norm = ir.node("LayerNormalization", [x, scale], num_outputs=3)
+    assert [infer_dims(norm, k) for k in range(3)] == [("N", 4, 3), None, None]
+    assert infer_dims(ir.node("CumSum", [x, scale])) == ("N", 4, 3)
+    assert infer_dims(ir.node("Relu", [x], domain="my.own")) is None

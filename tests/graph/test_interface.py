@@ -114,12 +114,13 @@ def test_a_lone_input_is_data_whatever_its_name(models) -> None:
     assert names_explained(model) == ["mask"]
 
 
-def test_what_a_recurrent_layer_begins_with_is_a_state(models) -> None:
+@pytest.mark.parametrize("way", ["a = Identity(begin)", "a = Flatten(begin)", "a = Tile(begin, ones)"])
+def test_what_a_recurrent_layer_begins_with_is_a_state(way, models) -> None:
     model = models.make(
-        """m (float[T, N, 3] x, float[N, 2] begin) => (float[N, 2] y) {
-          b = Unsqueeze(begin, zero) z, last = RNN<hidden_size = 2>(x, w, r, , , b) y = Squeeze(last, zero)
-        }""",
-        w=models.random(1, 2, 3), r=models.random(1, 2, 2, seed=1), zero=np.array([0]),
+        f"""m (float[T, N, 3] x, float[N, 2] begin) => (float[N, 2] y) {{ {way}
+          b = Unsqueeze(a, zero) z, last = RNN<hidden_size = 2>(x, w, r, , , b) y = Squeeze(last, zero)
+        }}""",
+        w=models.random(1, 2, 3), r=models.random(1, 2, 2, seed=1), zero=np.array([0]), ones=np.array([1, 1]),
     )  # fmt: skip
     assert names_explained(model) == ["x"]
 
@@ -149,6 +150,8 @@ def test_the_input_that_the_score_depends_on(models) -> None:
         "k = ArgMax<axis = 1, keepdims = 0>(z)",
         "b = ArgMax<axis = 1>(z) k = Squeeze(b, one)",
         "v, b = TopK<axis = 1>(z, one) k = Squeeze(b, one)",
+        "b = ArgMax<axis = 1>(z) c = CastLike(b, one) k = Squeeze(c, one)",
+        "b = ArgMax<axis = 1>(z) c = Expand(b, one) k = Squeeze(c, one)",
         "b = ArgMax<axis = 1, keepdims = 0>(z) k = Gather(labels, b)",
     ],
 )
@@ -190,6 +193,7 @@ WAYS = {
     "h = Tanh(d)",
     "clipped": "c = Clip(ids, least, most) e = Gather(table, c) h = Tanh(e)",
     "remainder": "c = Add(ids, thirty) d = Mod(c, thirty) e = Gather(table, d) h = Tanh(e)",
+    "a power": "c = Pow(ids, single) e = Gather(table, c) h = Tanh(e)",
     "negative": "c = Neg(ids) d = Abs(c) e = Gather(table, d) h = Tanh(e)",
     "characters": "c = Reshape(ids, pairs) e = Gather(table, c) a = Tanh(e) h = Reshape(a, rows)",
     "by shape": "c = Unsqueeze(ids, two) q = Shape(c) g = Concat<axis = 0>(q, one) r = Reshape(c, g) "
@@ -211,7 +215,7 @@ def test_tokens_that_are_moved_before_their_embedding(way, models, tmp_path) -> 
         pads=np.array([0, 1, 0, 0]), seven=np.array(7), first=np.array([[7], [7]]), thirty=np.array(40),
         bits=np.array([0, 1], np.float32), wide=np.array([40, -1]), rows=np.array([-1, 4, 8]),
         flat=np.array([-1]), pairs=np.array([-1, 2]), whole_bits=np.array([0, 1]), least=np.array(0),
-        most=np.array(39), two=np.array([2]), twothree=np.array([2, 3]),
+        most=np.array(39), single=np.array(1), two=np.array([2]), twothree=np.array([2, 3]),
     )  # fmt: skip
     if way == "joined":
         model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
@@ -234,3 +238,14 @@ def test_tokens_that_are_moved_before_their_embedding(way, models, tmp_path) -> 
     session = ort.InferenceSession(str(made.path))
     (values,) = session.run(["attribution/ids"], {"ids": ids, "target": np.arange(len(ids))})
     np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_a_table_behind_whatever_keeps_all_numbers(models) -> None:
+    model = models.make(
+        """m (int64[3, N] ids) => (float[3, N, 4] y) {
+          r = ReverseSequence(ids, lengths) y = Gather(table, r)
+        }""",
+        table=models.random(9, 4), lengths=np.array([1]),
+    )  # fmt: skip
+    (info,) = ox.Explainer(model).inputs
+    assert info.rows == 9

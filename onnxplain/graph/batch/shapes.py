@@ -10,12 +10,9 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.batch.values import Dims, Found, Value
-from onnxplain.graph.infer import ELEMENTWISE
+from onnxplain.graph.traits import Is, is_a, traits
 
 __all__ = ["infer", "spread"]
-
-#: The standard's inference knows nothing of it: it is a function there.
-_ALIKE = frozenset({"MeanVarianceNormalization"})
 
 #: Contents that inference reads are small.
 _FEW = 64
@@ -38,8 +35,9 @@ def infer(node: ir.Node, inputs: Sequence[Found | None], opset: int) -> list[Dim
     opset
         Version of the standard.
     """
-    if node.op_type in ELEMENTWISE | _ALIKE and len(node.outputs) == 1 and node.domain in ("", "ai.onnx"):
-        return [spread([i.shape if isinstance(i, Value) else None for i in inputs if i is not None])]
+    if len(node.outputs) == 1 and traits(node).flags & (Is.LIKE_FIRST | Is.BROADCASTS):
+        deciding = inputs[:1] if is_a(node, Is.LIKE_FIRST) else inputs
+        return [spread([i.shape if isinstance(i, Value) else None for i in deciding if i is not None])]
     if node.op_type == "Compress":
         return [_compressed(node, inputs)]
     nothing: list[Dims | None] = [None] * len(node.outputs)

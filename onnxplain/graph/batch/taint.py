@@ -17,11 +17,12 @@ from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.batch.table import Row
 from onnxplain.graph.batch.values import At, Found, List, Lost, Value
+from onnxplain.graph.traits import movers
 
 __all__ = ["data_of", "marked", "taint_of"]
 
-#: They leave every entry with its sample.
-_MOVERS = frozenset({"Cast", "Expand", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+#: Where the samples stay apart, they leave every entry with its sample.
+_MOVERS = movers()
 _INTEGERS = frozenset({6, 7})
 
 

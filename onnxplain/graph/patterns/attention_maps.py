@@ -11,22 +11,14 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.errors import NotExplainableError
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, movers
 
 __all__ = ["AttentionMap", "attention_maps", "open_between"]
 
 #: Operators that hand weights on, by the places of the inputs that they hand on.
-_HANDS_ON = {
-    "Cast": (0,),
-    "CastLike": (0,),
-    "DequantizeLinear": (0,),
-    "Dropout": (0,),
-    "Expand": (0,),
-    "Identity": (0,),
-    "QuantizeLinear": (0,),
-    "Reshape": (0,),
-    "Squeeze": (0,),
-    "Transpose": (0,),
-    "Unsqueeze": (0,),
+_HANDS_ON: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(movers(lacks=Is.REORDERS | Is.DROPS | Is.FILLS) - {"Flatten"}, (0,)),  # keys stay an axis
+    **dict.fromkeys(("DequantizeLinear", "Expand", "QuantizeLinear", "Transpose"), (0,)),
     "Where": (1, 2),
 }
 

@@ -11,15 +11,12 @@ from collections.abc import Sequence, Set
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, movers, operators
 
 __all__ = ["is_all", "signal"]
 
-_GATES = frozenset(["Sigmoid", "HardSigmoid", "Softmax"])
-#: They only move the elements of their first input.
-_MOVERS = frozenset(
-    """Cast CastLike Dropout Expand Flatten Gather GatherElements GatherND Identity Reshape Slice Split
-    Squeeze Tile Transpose Unsqueeze""".split()
-)
+_GATES = operators(Is.UNIT)
+_MOVERS = movers()
 
 
 def signal(node: ir.Node, reached: Set[ir.Value]) -> int | None:

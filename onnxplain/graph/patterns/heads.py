@@ -5,10 +5,12 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, movers
 
 __all__ = ["before_softmax", "expose_scores"]
 
-_SHAPE_ONLY = frozenset({"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"})
+#: They change the shape or the dtype, and nothing else.
+_SAME = movers(lacks=Is.REORDERS | Is.REPEATS | Is.DROPS | Is.FILLS)
 
 
 def before_softmax(output: ir.Value) -> ir.Value | None:
@@ -23,7 +25,7 @@ def before_softmax(output: ir.Value) -> ir.Value | None:
             return None
         if node.op_type in ("Softmax", "LogSoftmax"):
             return node.inputs[0]
-        if node.op_type not in _SHAPE_ONLY:
+        if node.op_type not in _SAME:
             return None
         value = node.inputs[0]
     return None
@@ -31,8 +33,7 @@ def before_softmax(output: ir.Value) -> ir.Value | None:
 
 #: Operators that choose by scores, and that pass on what was chosen (by the input that holds it).
 _CHOICES = frozenset({"ArgMax", "ArgMin", "TopK", "Hardmax"})
-_PASSED = {**dict.fromkeys(_SHAPE_ONLY, 0), "Transpose": 0, "Slice": 0, "Gather": 1, "LabelEncoder": 0}
-_PASSED |= {"ArrayFeatureExtractor": 1}
+_PASSED = {**dict.fromkeys(movers(), 0), "LabelEncoder": 0, "Gather": 1, "ArrayFeatureExtractor": 1}
 
 
 def expose_scores(graph: ir.Graph) -> str | None:

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import movers
 
 __all__ = ["MEASURED", "Range", "compared_ranges", "measured_ranges", "range_of"]
 
 #: Mark of the nodes that take the zero point off (:data:`onnxplain.graph.facts.GRADIENT_KEY`).
 MEASURED = "measured"
+_MOVERS = movers()
 #: Linear in their first input (MatMul in both).
-_LINEAR = frozenset("Cast Conv Flatten Identity MatMul Reshape Squeeze Transpose Unsqueeze".split())
-_SAME = frozenset("Cast Identity Reshape Squeeze Unsqueeze".split())
+_LINEAR = _MOVERS | {"Conv", "MatMul"}
 
 
 @dataclass(eq=False)
@@ -147,7 +148,7 @@ def _outcome(
         if mine and theirs and theirs[0] <= mine[0]:
             return "unit", mine[0] - theirs[0]
         return None, none
-    if node.op_type in _SAME and values[0] in scales:
+    if node.op_type in _MOVERS and values[0] in scales and len(node.outputs) == 1:
         return "scale", scales[values[0]]
     if node.op_type not in _LINEAR or values[0] not in units or len(node.outputs) != 1:
         return None, none

@@ -17,25 +17,12 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, is_a, operators
 
 __all__ = ["regions"]
 
-#: Their outputs have the shape of their first input.
-_LIKE_FIRST = frozenset(
-    """Abs Acos Acosh Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu
-    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not PRelu Reciprocal Relu Round Selu
-    Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu""".split()
-)
-#: Their outputs have the shape to which their inputs broadcast.
-_BROADCAST = frozenset(
-    """Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or Pow Sub Sum Where
-    Xor""".split()
-)
-_ELEMENTWISE = _LIKE_FIRST | _BROADCAST
-#: It takes only the dtype of its second input.
-_CAST_LIKE = frozenset(["CastLike"])
-#: What they say of a value does not depend on its content.
-_SHAPE_ONLY = frozenset(["Shape", "Size"])
+#: Functions of each element by itself, of one operand or of several.
+_ELEMENTWISE = operators(Is.ELEMENTWISE, lacks=Is.RANDOM)
 
 
 def regions(nodes: Sequence[ir.Node], reached: Set[ir.Value]) -> dict[ir.Node, ir.Value]:
@@ -70,7 +57,7 @@ def regions(nodes: Sequence[ir.Node], reached: Set[ir.Value]) -> dict[ir.Node, i
             if any(v in reached for v in _used(node)):
                 points.leave_out(node.outputs)
             continue
-        if not _is(node, _ELEMENTWISE):
+        if not _is_elementwise(node):
             for output in node.outputs:
                 points.add(output, None)
             continue
@@ -168,7 +155,7 @@ class _Shapes:
 
     def add(self, node: ir.Node, operands: Sequence[ir.Value]) -> None:
         """Note to which operand the output's shape is equal, if it certainly is to one."""
-        if _is(node, _LIKE_FIRST):
+        if is_a(node, Is.LIKE_FIRST):
             like = node.inputs[0]
         else:
             inputs = {self._of(i) for i in node.inputs if i is not None}
@@ -196,15 +183,15 @@ class _Shapes:
         return all(i == 1 or (i is not None and i == o) or (isinstance(o, int) and o != 1) for i, o in pairs)
 
 
-def _is(node: ir.Node, op_types: Set[str]) -> bool:
-    return node.domain in ("", "ai.onnx") and node.op_type in op_types
+def _is_elementwise(node: ir.Node) -> bool:
+    return node.domain in ("", "ai.onnx") and node.op_type in _ELEMENTWISE
 
 
 def _operands(node: ir.Node) -> Iterable[ir.Value]:
     """Return the values whose content decides the outputs'."""
-    if _is(node, _SHAPE_ONLY):
+    if is_a(node, Is.SHAPE_ONLY):
         return ()
-    if _is(node, _CAST_LIKE):
+    if node.op_type == "CastLike":  # it takes only the dtype of its second input
         return [v for v in node.inputs[:1] if v is not None]
     return _used(node)
 

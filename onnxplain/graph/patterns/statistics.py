@@ -17,10 +17,11 @@ import onnx_ir as ir
 from onnxplain.graph import facts
 from onnxplain.graph.movers import runs
 from onnxplain.graph.patterns.gates import is_all
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["Form", "Forms", "reduced_axes"]
 
-_MEANS = frozenset({"GlobalAveragePool", "ReduceMean", "ReduceSum"})
+_MEANS = operators(Is.AVERAGES | Is.REDUCES)
 _NORMS = {"ReduceL1": 1, "ReduceL2": 1, "ReduceSumSquare": 2}
 
 

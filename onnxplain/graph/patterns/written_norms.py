@@ -16,11 +16,12 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.patterns.statistics import Forms, reduced_axes
+from onnxplain.graph.traits import Is, movers
 
 __all__ = ["MOVERS", "WrittenNorm", "written_norms"]
 
 #: They only move what is normalised.
-MOVERS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+MOVERS = movers(lacks=Is.REPEATS | Is.DROPS | Is.FILLS | Is.CASTS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ WEIGHTS = {
     "zero": np.float32(0), "half": np.float32(0.5), "one": np.float32(1), "ones": np.ones(3, np.float32),
     "three": np.float32(3), "six": np.float32(6), "minus": np.float32(-1), "two": np.float32(2),
     "shape": np.array([4, 3]), "flat": np.array([-1]), "axes": np.array([1]), "start": np.array([0]),
-    "stop": np.array([3]), "rows": np.array([0, 1, 2, 3]), "scores": np.array([[0.5] * 3] * 4, np.float32),
+    "lengths": np.array([1, 2, 3, 3]), "stop": np.array([3]), "rows": np.array([0, 1, 2, 3]),
+    "scores": np.array([[0.5] * 3] * 4, np.float32),
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ GATES = {
     "moved": "h = Sigmoid(a) f = Reshape(h, flat) r = Reshape(f, shape) t = Transpose(r) g = Transpose(t)",
     "widened": "h = Sigmoid(a) u = Unsqueeze(h, axes) e = Expand(u, axes) g = Squeeze(e, axes)",
     "cut": "h = Sigmoid(a) c = Slice(h, start, stop, axes) g = Gather(c, rows)",
+    "reversed": "h = Sigmoid(a) g = ReverseSequence<batch_axis = 0, time_axis = 1>(h, lengths)",
     "split": "b = Concat<axis = 1>(a, s) h = Sigmoid(b) l, g = Split<axis = 1, num_outputs = 2>(h)",
     "cast": "h = Sigmoid(a) d = Cast<to = 11>(h) g = Cast<to = 1>(d)",
     "one minus": "h = Sigmoid(a) g = Sub(one, h)",

@@ -8,15 +8,15 @@ from onnxplain.graph.batch import shapes
 from onnxplain.graph.batch.node import Node
 from onnxplain.graph.batch.table import Result, rule
 from onnxplain.graph.batch.values import Mixes, Value
+from onnxplain.graph.traits import Is, operators
 
 __all__: list[str] = []
 
+#: They have further inputs.
+_OWN = {"CastLike", "Clip", "Dropout", "PRelu"}
 
-@rule(
-    *"""Abs Acos Acosh Asin Asinh Atan Atanh BitCast BitwiseNot Cast Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu
-    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal RegexFullMatch Relu Round
-    Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu""".split()
-)
+
+@rule(*sorted(operators(Is.ELEMENTWISE | Is.LIKE_FIRST) - _OWN))
 def unary(node: Node) -> Result:
     """Leave every element where it is."""
     if not isinstance(node.inputs[0], Value):
@@ -30,10 +30,7 @@ def cast_like(node: Node) -> Result:
     return node.made(node.x.shape, node.x.at, alike=node.x.alike)
 
 
-@rule(
-    *"""Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max
-    Mean Min Mod Mul Or PRelu Pow StringConcat Sub Sum Where Xor""".split()
-)
+@rule("PRelu", *sorted(operators(Is.ELEMENTWISE | Is.BROADCASTS)))
 def broadcasting(node: Node) -> Result:
     """Let samples meet their like."""
     values = node.tensors()
@@ -66,10 +63,7 @@ def dropout(node: Node) -> Result:
     return result, replace(result, dtype=9, alike=True)
 
 
-@rule(
-    *"Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split(),
-    always=True,
-)
+@rule(*sorted(operators(Is.RANDOM) - {"Dropout"}), always=True)
 def drawn(node: Node) -> Result:
     """Refuse: which numbers a sample gets depends on its place among the others."""
     raise Mixes("it draws random numbers, so a sample's result depends on its place in the batch")

@@ -12,26 +12,13 @@ import onnx_ir as ir
 from onnxplain.graph import facts
 from onnxplain.graph.quantized.arithmetic import RANGES, QuantizedWriter
 from onnxplain.graph.quantized.standard import QUANTIZED
+from onnxplain.graph.traits import Is, operators, traits
 from onnxplain.graph.writer import NotDecomposedError
 
 __all__ = ["Dequantize"]
 
-_DATA_FIRST = frozenset(
-    (
-        *("DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "MaxPool"),
-        *("ReduceMax", "ReduceMin", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"),
-        *("Transpose", "Unsqueeze"),
-    )
-)
-#: Operators that move or add up quantised values, and which of their inputs hold such values.
-_MOVERS: dict[str, tuple[int, ...] | None] = {
-    **dict.fromkeys(_DATA_FIRST, (0,)),
-    **dict.fromkeys(("Add", "Concat", "Max", "Min", "Mul", "Sub", "Sum"), None),
-    "Clip": (0, 1, 2),
-    "Pad": (0, 2),
-    "Relu": (0,),
-    "Where": (1, 2),
-}
+#: Operators that do the same with the whole numbers as with the floats that hold them.
+_SAME = operators(some=Is.MOVES | Is.EXTREME, lacks=Is.CASTS) | {"Add", "Clip", "Mul", "Relu", "Sub", "Sum"}
 _WHOLE = frozenset({*RANGES, ir.DataType.INT32, ir.DataType.INT64})
 
 
@@ -103,10 +90,9 @@ def _move(op: QuantizedWriter, node: ir.Node) -> list[ir.Value] | None:
         if to in _WHOLE or to == value.dtype:
             return [value]
         return [op.Cast(value, to=int(to))] if to in facts.FLOATS else None
-    if node.op_type not in _MOVERS:
+    if node.op_type not in _SAME:
         return None
-    places = _MOVERS[node.op_type]
-    held = [k for k, v in enumerate(node.inputs) if places is None or k in places]
+    held = [k for k in range(len(node.inputs)) if traits(node).holds(k)]
     if not any(
         v in op.floats and not facts.is_float(v) for v in (node.inputs[k] for k in held) if v is not None
     ):

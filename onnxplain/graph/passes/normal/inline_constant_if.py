@@ -13,12 +13,11 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.inline import finish_body, paste
+from onnxplain.graph.traits import Is, is_a
 
 __all__ = ["InlineConstantIf"]
 
 
-#: Their output has as many axes as their input.
-_ALIKE = frozenset(("Abs", "Cast", "Exp", "Identity", "LeakyRelu", "Neg", "Relu", "Sigmoid", "Sqrt", "Tanh"))
 _DEPTH = 16
 
 
@@ -112,4 +111,5 @@ def _rank_for(user: ir.Node, index: int, depth: int) -> int | None:
         if axes is None or after is None:
             return None
         return after + (axes.size if user.op_type == "Squeeze" else -axes.size)
-    return _needed_rank(user.outputs[0], depth - 1) if user.op_type in _ALIKE else None
+    alike = index == 0 and is_a(user, Is.LIKE_FIRST)
+    return _needed_rank(user.outputs[0], depth - 1) if alike else None

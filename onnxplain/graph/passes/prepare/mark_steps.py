@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnxplain.graph import facts
 from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.patterns.measured import MEASURED, measured_ranges
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["MARKS", "STEPS", "MarkSteps"]
 
@@ -19,10 +20,9 @@ __all__ = ["MARKS", "STEPS", "MarkSteps"]
 STEPS: dict[str, str] = {
     **dict.fromkeys(("Ceil", "Floor", "Round", "Sign"), "step"),
     "Hardmax": "hardmax",
-    **dict.fromkeys(("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor"),
-                    "truth"),
+    **dict.fromkeys(sorted(operators(Is.TRUTH | Is.EXACT)), "truth"),
     "Cast": "number",
-}  # fmt: skip
+}
 #: All marks that are for walks along differences alone.
 MARKS = frozenset({*STEPS.values(), MEASURED, "switch"})
 #: What a range is measured by (see :mod:`onnxplain.graph.quantized.arithmetic`).

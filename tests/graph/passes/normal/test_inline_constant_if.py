@@ -52,7 +52,8 @@ def test_a_condition_on_a_static_shape_also_inside_a_branch() -> None:
     assert [n.op_type for n in made.graph.all_nodes()].count("If") == 1
 
 
-def test_only_one_branch_has_as_many_axes_as_the_lstm_needs() -> None:
+@pytest.mark.parametrize("activation", ["Relu", "Softplus", "HardSwish"])
+def test_only_one_branch_has_as_many_axes_as_the_lstm_needs(activation) -> None:
     """A squeeze as PyTorch exports it: nothing but what follows says that the axis has length 1."""
     rng = np.random.default_rng(0)
     text = f"""{HEAD}
@@ -65,7 +66,7 @@ def test_only_one_branch_has_as_many_axes_as_the_lstm_needs() -> None:
       axes = Constant<value = int64[1] {{2}}>()
       f = If(c) <then_branch = t () => (float[T, B] u) {{ u = Squeeze(x, axes) }},
                  else_branch = e () => (float[T, B, K] v) {{ v = Identity(x) }}>
-      r = Relu(f)
+      r = {activation}(f)
       wide = Unsqueeze(r, axes)
       z, h = RNN<hidden_size = 4>(wide, W, R)
       one1 = Constant<value = int64[1] {{1}}>()
