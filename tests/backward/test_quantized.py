@@ -10,11 +10,11 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
-from onnxplain.graph.measured import measured_ranges
 
 from onnxplain.backward.adjoint import SEED_PREFIX, add_adjoint, needs_body
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
+from onnxplain.graph.patterns.measured import measured_ranges
 
 if TYPE_CHECKING:
     from onnxplain._types import Array, Arrays
