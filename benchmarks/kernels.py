@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxplain.kernels import has_core, numpy_kernels, path_batches, relevance
+from onnxplain.kernels import has_core, numpy_kernels, path_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,10 +39,10 @@ def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], obj
     start, end = rng.standard_normal((2, ROWS, COLS)).astype(dtype)
     weights = rng.random(STEPS).astype(dtype)
     stdev = np.ones(1)
-    batch, other = rng.standard_normal((2, STEPS * ROWS, COLS)).astype(dtype)
+    batch = rng.standard_normal((STEPS * ROWS, COLS)).astype(dtype)
     out = np.empty_like(batch)
     acc = np.zeros_like(end)
-    found: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    return {
         "path_batches.interpolate": (
             lambda: path_batches.interpolate(start, end, weights, out=out),
             lambda: numpy_kernels.interpolate(start, end, weights),
@@ -56,18 +56,6 @@ def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], obj
             lambda: numpy_kernels.noise(end, stdev, 0, 0, STEPS, 0, 0),
         ),
     }
-    for name, extra in (
-        ("stabilised_divide", (1e-6,)),
-        ("relu_mask", ()),
-        ("guided_mask", ()),
-        ("alpha_beta_merge", (2.0, 1.0)),
-    ):
-        kernel, plain = getattr(relevance, name), getattr(numpy_kernels, name)
-        found[f"relevance.{name}"] = (
-            lambda kernel=kernel, extra=extra: kernel(batch, other, *extra),
-            lambda plain=plain, extra=extra: plain(batch, other, *extra),
-        )
-    return found
 
 
 def main() -> None:

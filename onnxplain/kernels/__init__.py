@@ -1,17 +1,19 @@
-"""The numerical kernels: batches along a path, noise, and elementwise steps of relevance.
+"""The numerical kernels: batches along a path, and noise.
 
 Each kernel exists three times, with the same numbers: in C++ (``csrc/kernels/*.cpp``, what the
-functions of `path_batches` and `relevance` call), in CUDA (``csrc/kernels/*.cu``, called through `cuda` on
+functions of `path_batches` call), in CUDA (``csrc/kernels/*.cu``, called through `cuda` on
 device memory), and in NumPy (`numpy_kernels`, the definition that the tests hold the others to, and
 what runs in a source tree that was never built).
+
+The elementwise steps of relevance in C++ and CUDA are not called from here: only the tests do.
 """
 
 from __future__ import annotations
 
-from onnxplain.kernels import path_batches, relevance
+from onnxplain.kernels import path_batches
 from onnxplain.kernels._native import core
 
-__all__ = ["built_with_cuda", "cuda_device_count", "has_core", "path_batches", "relevance"]
+__all__ = ["built_with_cuda", "cuda_device_count", "has_core", "path_batches"]
 
 
 def has_core() -> bool:

@@ -1,9 +1,8 @@
 """The kernels on GPU memory that somebody else owns, such as an ``onnxruntime.OrtValue``.
 
-Nothing is copied and nothing comes back to the host. The work is put on a CUDA stream, given as the
-integer value of its handle (0 for the default stream), and the functions return at once: read the
-results after work on the same stream, or after the stream was synchronised. Arrays are contiguous,
-float32 or float64; shapes and equations are those of `path_batches` and `relevance`.
+Nothing is copied and nothing comes back to the host. The work is put on the default CUDA stream, and the
+functions return at once: read the results after work on the same stream, or after `synchronize`. Arrays are contiguous,
+float32 or float64; shapes and equations are those of `path_batches`.
 """
 
 from __future__ import annotations
@@ -21,12 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DeviceTensor",
     "accumulate",
-    "alpha_beta_merge",
-    "guided_mask",
     "interpolate",
     "noise",
-    "relu_mask",
-    "stabilised_divide",
     "synchronize",
 ]
 
@@ -54,8 +49,6 @@ def interpolate(
     end: DeviceTensor,
     alphas: DeviceTensor,
     out: DeviceTensor,
-    *,
-    stream: int = 0,
 ) -> None:
     """Write the points of a straight path; see `path_batches.interpolate`.
 
@@ -66,8 +59,6 @@ def interpolate(
     alphas : DeviceTensor, shape (S,)
     out : DeviceTensor, shape (S * N, ...)
         Written to. All four have one dtype.
-    stream : int
-        Handle of the CUDA stream.
 
     Raises
     ------
@@ -91,11 +82,10 @@ def interpolate(
         prod(shape[1:]),
         steps,
         dtype,
-        stream,
     )
 
 
-def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor, *, stream: int = 0) -> None:
+def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor) -> None:
     """Add the weighted sum of a batch of steps in place; see `path_batches.accumulate`.
 
     Parameters
@@ -103,8 +93,6 @@ def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor, *,
     acc : DeviceTensor, shape (N, ...), float64 or the dtype of ``grads``
     grads : DeviceTensor, shape (S * N, ...)
     weights : DeviceTensor, shape (S,), dtype of ``acc``
-    stream : int
-        Handle of the CUDA stream.
 
     Raises
     ------
@@ -126,7 +114,6 @@ def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor, *,
         steps,
         acc_dtype,
         dtype,
-        stream,
     )
 
 
@@ -139,7 +126,6 @@ def noise(
     *,
     first_row: int = 0,
     substream: int = 0,
-    stream: int = 0,
 ) -> None:
     """Write noisy copies of an input, with the bits of `path_batches.noise`.
 
@@ -151,8 +137,6 @@ def noise(
         Written to; its size says how many samples there are.
     seed, first_sample, first_row, substream : int
         As for `path_batches.noise`.
-    stream : int
-        Handle of the CUDA stream.
 
     Raises
     ------
@@ -183,55 +167,7 @@ def noise(
         first_row,
         substream,
         dtype,
-        stream,
     )
-
-
-def stabilised_divide(
-    r: DeviceTensor, z: DeviceTensor, out: DeviceTensor, epsilon: float = 1e-6, *, stream: int = 0
-) -> None:
-    """Write ``r / (z + epsilon * sign(z))``; see `relevance.stabilised_divide`."""
-    _binary("stabilised_divide", r, z, out, epsilon, 0.0, stream)
-
-
-def relu_mask(g: DeviceTensor, y: DeviceTensor, out: DeviceTensor, *, stream: int = 0) -> None:
-    """Write ``g`` where ``y > 0``, else 0; see `relevance.relu_mask`."""
-    _binary("relu_mask", g, y, out, 0.0, 0.0, stream)
-
-
-def guided_mask(g: DeviceTensor, y: DeviceTensor, out: DeviceTensor, *, stream: int = 0) -> None:
-    """Write ``g`` where ``y > 0`` and ``g > 0``, else 0; see `relevance.guided_mask`."""
-    _binary("guided_mask", g, y, out, 0.0, 0.0, stream)
-
-
-def alpha_beta_merge(
-    pos: DeviceTensor,
-    neg: DeviceTensor,
-    out: DeviceTensor,
-    alpha: float,
-    beta: float,
-    *,
-    stream: int = 0,
-) -> None:
-    """Write ``alpha * pos - beta * neg``; see `relevance.alpha_beta_merge`."""
-    _binary("alpha_beta_merge", pos, neg, out, alpha, beta, stream)
-
-
-def _binary(
-    name: str,
-    a: DeviceTensor,
-    b: DeviceTensor,
-    out: DeviceTensor,
-    p: float,
-    q: float,
-    stream: int,
-) -> None:
-    dtype = _one_dtype(first=a, second=b, out=out)
-    shape = tuple(a.shape())
-    _expect("the second input", b, shape)
-    _expect("out", out, shape)
-    launch = getattr(_launchers(), name)
-    launch(a.data_ptr(), b.data_ptr(), out.data_ptr(), prod(shape), p, q, dtype, stream)
 
 
 def synchronize() -> None:

@@ -163,29 +163,3 @@ def _polynomial(coefficients: tuple[float, ...], t: Doubles) -> Doubles:
     for coefficient in coefficients[1:]:
         value = value * t + coefficient
     return value
-
-
-def stabilised_divide(r: FloatArray, z: FloatArray, epsilon: float) -> FloatArray:
-    """`relevance.stabilised_divide`."""
-    small = z.dtype.type(epsilon)
-    with np.errstate(all="ignore"):
-        quotient: FloatArray = np.asarray(r / np.where(z >= 0, z + small, z - small))
-    return quotient
-
-
-def relu_mask(g: FloatArray, y: FloatArray) -> FloatArray:
-    """`relevance.relu_mask`."""
-    return np.where(y > 0, g, g.dtype.type(0))
-
-
-def guided_mask(g: FloatArray, y: FloatArray) -> FloatArray:
-    """`relevance.guided_mask`."""
-    return np.where((y > 0) & (g > 0), g, g.dtype.type(0))
-
-
-def alpha_beta_merge(pos: FloatArray, neg: FloatArray, alpha: float, beta: float) -> FloatArray:
-    """`relevance.alpha_beta_merge`."""
-    kind = pos.dtype.type
-    with np.errstate(all="ignore"):
-        merged: FloatArray = np.asarray(kind(alpha) * pos - kind(beta) * neg)
-    return merged

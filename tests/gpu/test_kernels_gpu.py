@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import relevance_kernels
 
 from onnxplain.kernels import cuda, cuda_device_count, numpy_kernels
 
@@ -124,15 +125,18 @@ def test_relevance(to_device, name, extra, dtype, shape):
     a, b = random(shape, dtype, 1), random(shape, dtype, 2)
     b.flat[::3] = -0.0
     out = to_device(np.zeros(shape, dtype))
-    getattr(cuda, name)(to_device(a), to_device(b), out, *extra)
-    same(out.numpy(), getattr(numpy_kernels, name)(a, b, *extra))
+    launch = getattr(out.core.cuda, name)
+    numbers = (*extra, 0.0, 0.0)[:2]
+    launch(*(v.data_ptr() for v in (to_device(a), to_device(b), out)), a.size, *numbers, a.dtype.name)
+    same(out.numpy(), getattr(relevance_kernels, name)(a, b, *extra))
 
 
 def test_wrong_arguments_are_refused_before_anything_is_launched(to_device):
     x, y = to_device(np.zeros((2, 3), np.float32)), to_device(np.zeros((2, 3)))
+    alphas = to_device(np.zeros(1, np.float32))
     with pytest.raises(ValueError, match="same dtype"):
-        cuda.relu_mask(x, y, x)
+        cuda.interpolate(x, y, alphas, x)
     with pytest.raises(ValueError, match="out must have the shape"):
-        cuda.relu_mask(x, x, to_device(np.zeros((3, 2), np.float32)))
+        cuda.interpolate(x, x, alphas, to_device(np.zeros((3, 2), np.float32)))
     with pytest.raises(ValueError, match="stdev must be float64"):
         cuda.noise(x, to_device(np.zeros(1, np.float32)), x, 0)
