@@ -1,8 +1,8 @@
 """The kernels on GPU memory that somebody else owns, such as an ``onnxruntime.OrtValue``.
 
 Nothing is copied and nothing comes back to the host. The work is put on the default CUDA stream, and the
-functions return at once: read the results after work on the same stream, or after `synchronize`. Arrays are contiguous,
-float32 or float64; shapes and equations are those of `path_batches`.
+functions return at once: read the results after work on the same stream, or after `synchronize`.
+Arrays are contiguous, float32 or float64; shapes and equations are those of `path_batches`.
 """
 
 from __future__ import annotations
