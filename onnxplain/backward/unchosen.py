@@ -15,17 +15,18 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, lookup
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["nothing_where_zero", "unchosen"]
 
 #: Operators that choose between values, and let nothing back to what was not chosen.
-_CHOOSERS = frozenset(
-    """Clip GlobalMaxPool Max MaxPool Min ReduceMax ReduceMin Relu ThresholdedRelu TopK Where""".split()
-)
-#: Operators whose result may be infinite.
-_INFINITE = frozenset("Atanh Cosh Div Exp Log Pow Reciprocal Sinh Tan".split())
+_CHOOSERS = operators(Is.CHOOSES)
+#: Operators whose result may be infinite, element by element.
+_INFINITE = operators(Is.ELEMENTWISE, some=Is.POLE | Is.OVERFLOWS)
 #: Operators whose derivative may be.
-_STEEP = _INFINITE | {"Acos", "Acosh", "Asin", "Sqrt"}
+_STEEP = _INFINITE | operators(Is.STEEP)
+#: Operators of the categories below that mix elements.
+_MIXERS = operators(Is.BILINEAR, lacks=Is.ELEMENTWISE)
 _ELEMENTWISE = (Category.ELEMENTWISE, Category.BILINEAR)
 _PASSING = (*_ELEMENTWISE, Category.STRUCTURAL, Category.SUM)
 
@@ -71,4 +72,4 @@ def _category(node: ir.Node) -> Category | None:
 
 def _passes(node: ir.Node) -> bool:
     """Tell an operator that takes each element by itself, or moves it, from one that mixes them."""
-    return _category(node) in _PASSING and node.op_type not in ("MatMul", "Gemm", "Einsum", "STFT")
+    return _category(node) in _PASSING and node.op_type not in _MIXERS

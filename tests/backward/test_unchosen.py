@@ -28,6 +28,13 @@ CASES = {
     ),
     "floor of a logarithm": ("a = Relu(x) l = Log(a) y = Max(l, low)", [0, 0, 1 / 2, 0, 1 / 200, 2]),
     "clipped logarithm": ("a = Relu(x) l = Log(a) y = Clip(l, low)", [0, 0, 1 / 2, 0, 1 / 200, 2]),
+    "saturated logarithm": (
+        "a = Abs(x) l = Log(a) s = HardSigmoid(l) y = MatMul(s, eye)", [0, 0, 0.1, -0.2 / 3, 0, 0.4]
+    ),
+    "shrunk square root": (
+        "a = Abs(x) r = Sqrt(a) s = Shrink(r) y = MatMul(s, eye)",
+        [0, 0, *(0.5 / np.sqrt([2, 3, 200, 0.5]) * [1, -1, 1, 1])],
+    ),
     "ELU written out": (
         "e = Exp(x) m = Sub(e, one) ok = Greater(x, zero) y = Where(ok, x, m)",
         [1, 1, 1, np.exp(-3.0), 1, 1],

@@ -14,10 +14,11 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.decomposition import number, whole
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["LinearLayer", "ends", "starts", "store"]
 
-_CONVS = ("Conv", "ConvTranspose")
+_CONVS = operators(Is.LAYER | Is.WINDOW)
 _MATRIX = 2  # rank
 
 
@@ -167,7 +168,7 @@ def store(graph: ir.Graph, name: str, array: Array) -> ir.Value:
 
 
 def _layer(node: ir.Node) -> LinearLayer | None:
-    if node.domain not in ("", "ai.onnx") or node.op_type not in (*_CONVS, "Gemm", "MatMul"):
+    if node.domain not in ("", "ai.onnx") or node.op_type not in _CONVS | {"Gemm", "MatMul"}:
         return None
     weight = facts.constant(node.inputs[1])
     if weight is None:
@@ -184,7 +185,7 @@ def _ends_in_add(add: ir.Node) -> LinearLayer | None:
         return None
     for product, other in (add.inputs, add.inputs[::-1]):
         node = None if product is None else product.producer()
-        layer = None if node is None or node.op_type not in (*_CONVS, "MatMul") else _layer(node)
+        layer = None if node is None or node.op_type not in _CONVS | {"MatMul"} else _layer(node)
         row = facts.constant(other)
         if layer is None or layer.bias is None or row is None or row.ndim > layer.weight.ndim:
             continue

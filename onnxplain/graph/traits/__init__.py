@@ -5,8 +5,8 @@ keep no lists of names.  ``tests/graph/test_traits.py`` holds the table against 
 """
 
 from onnxplain.graph.traits import elementwise, layers, moving, others
-from onnxplain.graph.traits.table import Is, Traits, declared, is_a, movers, operators, traits
+from onnxplain.graph.traits.table import Is, Traits, declared, is_a, movers, operators, rows, traits
 
-__all__ = ["Is", "Traits", "declared", "is_a", "movers", "operators", "traits"]
+__all__ = ["Is", "Traits", "declared", "is_a", "movers", "operators", "rows", "traits"]
 
 del elementwise, layers, moving, others  # imported for what they declare

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-__all__ = ["NOTHING", "Is", "Traits", "declare", "declared", "is_a", "movers", "operators", "traits"]
+__all__ = ["NOTHING", "Is", "Traits", "declare", "declared", "is_a", "movers", "operators", "rows", "traits"]
 
 
 class Is(enum.Flag):
@@ -173,8 +173,8 @@ def is_a(node: ir.Node | None, flags: Is) -> bool:
     return node is not None and traits(node).has(flags)
 
 
-def operators(flags: Is = NOTHING, *, some: Is | None = None, lacks: Is = NOTHING) -> frozenset[str]:
-    """Return operators of the standard.
+def rows(flags: Is = NOTHING, *, some: Is | None = None, lacks: Is = NOTHING) -> dict[str, Traits]:
+    """Return operators of the standard, and what they are.
 
     Parameters
     ----------
@@ -185,16 +185,21 @@ def operators(flags: Is = NOTHING, *, some: Is | None = None, lacks: Is = NOTHIN
     lacks
         And none of these.
     """
-    return frozenset(
-        op_type
+    return {
+        op_type: one
         for (domain, op_type), one in _TABLE.items()
         if not domain
         and one.has(flags)
         and not one.flags & lacks
         and (some is None or bool(one.flags & some))
-    )
+    }
+
+
+def operators(flags: Is = NOTHING, *, some: Is | None = None, lacks: Is = NOTHING) -> frozenset[str]:
+    """Return the names of :func:`rows`."""
+    return frozenset(rows(flags, some=some, lacks=lacks))
 
 
 def movers(*, lacks: Is = Is.FILLS | Is.PICKS) -> frozenset[str]:
     """Return the operators that move the elements of their first input, and of no other."""
-    return frozenset(n for n in operators(Is.MOVES, lacks=lacks) if _TABLE["", n].data == (0,))
+    return frozenset(n for n, row in rows(Is.MOVES, lacks=lacks).items() if row.data == (0,))

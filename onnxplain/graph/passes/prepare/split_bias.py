@@ -14,11 +14,12 @@ from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
 from onnxplain.graph.passes.node_pass import NodePass
 from onnxplain.graph.replace import take_place
+from onnxplain.graph.traits import Is, rows
 
 __all__ = ["WITH_BIAS", "SplitBias"]
 
 #: Operators whose third input is added to their output.
-WITH_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
+WITH_BIAS = frozenset(n for n, row in rows(Is.LAYER).items() if row.bias is not None)
 
 
 class SplitBias(NodePass):
