@@ -53,6 +53,16 @@ class Refused(Exception):  # noqa: N818
     """A refusal that is listed."""
 
 
+#: The latest model, and what explains it: the same through all checks, with its programs.
+_latest: list[tuple[onnx.ModelProto, ox.Explainer]] = []
+
+
+def _explainer(model: onnx.ModelProto) -> ox.Explainer:
+    if not _latest or _latest[0][0] is not model:
+        _latest[:] = [(model, ox.Explainer(model, device="cpu", threads=1))]
+    return _latest[0][1]
+
+
 @dataclass
 class Subject:
     """A drawn graph while it is checked."""
@@ -62,7 +72,7 @@ class Subject:
 
     @cached_property
     def explainer(self) -> ox.Explainer:
-        return ox.Explainer(self.drawn.model, device="cpu", threads=1)
+        return _explainer(self.drawn.model)
 
     @cached_property
     def problem(self) -> GradientProblem:
