@@ -238,6 +238,8 @@ def _guarded(
     """Keep what was not chosen from being 0 times infinity, in walks by derivatives and by differences."""
     if node not in walk.unchosen or (modified is not None and not walk.differences):
         return part
+    if getattr(modified, "mixes", False):
+        return part
     if isinstance(part, Pair):
         halves = [(part.half(k), g.half(k) if isinstance(g, Pair) else g) for k in (0, 1)]
         return Pair(*(nothing_where_zero(op, p, h) for p, h in halves))

@@ -49,7 +49,8 @@ def unchosen(nodes: Sequence[ir.Node], ends: Iterable[ir.Value] = ()) -> set[ir.
     found: set[ir.Node] = set()
     for node in reversed(nodes):
         behind = any(o in choice for o in node.outputs)
-        if behind and _category(node) in _ELEMENTWISE and _multiplies_infinity(node, infinite):
+        elementwise = _passes(node) and _category(node) in _ELEMENTWISE
+        if behind and elementwise and _multiplies_infinity(node, infinite):
             found.add(node)
         if node.op_type in _CHOOSERS or (behind and _passes(node)):
             choice.update(v for v in node.inputs if v is not None)

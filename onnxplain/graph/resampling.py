@@ -9,7 +9,10 @@ import numpy as np
 
 from onnxplain._types import FloatArray
 
-__all__ = ["resampling"]
+__all__ = ["resampling", "undecided"]
+
+#: How near the middle of two elements is too near to say which is taken, relative to the place.
+_NEAR = 1e-5
 
 
 def resampling(before: int, after: int, scale: float, attributes: Mapping[str, Any]) -> FloatArray | None:
@@ -32,7 +35,9 @@ def resampling(before: int, after: int, scale: float, attributes: Mapping[str, A
     how = attributes.get("coordinate_transformation_mode") or "half_pixel"
     if attributes.get("antialias") or how == "tf_crop_and_resize":
         return None
-    at = _places(how, before, after, scale)
+    # where two elements are equally near, onnxruntime's float32 decides
+    number = np.float64 if _nearest(attributes) is None else np.float32
+    at = _places(how, before, after, number(scale)).astype(np.float64)
     offsets, weights = _taps(at, attributes)
     cut = bool(attributes.get("exclude_outside")) and attributes.get("mode") == "cubic"
     made: FloatArray = np.zeros((after, before))
@@ -43,25 +48,53 @@ def resampling(before: int, after: int, scale: float, attributes: Mapping[str, A
     return np.asarray(made / made.sum(1, keepdims=True))
 
 
-def _places(how: str, before: int, after: int, scale: float) -> FloatArray:
-    """Return where each new element lies among the old ones."""
-    i: FloatArray = np.arange(after, dtype=np.float64)
+def undecided(before: int, after: int, scale: float, attributes: Mapping[str, Any]) -> bool:
+    """Tell whether it is for rounding errors to say which of two elements is copied somewhere.
+
+    Parameters
+    ----------
+    before, after, scale, attributes
+        See :func:`resampling`.
+    """
+    rounding = _nearest(attributes)
+    if rounding is None:
+        return False
+    how = attributes.get("coordinate_transformation_mode") or "half_pixel"
+    at = _places(how, before, after, np.float64(np.float32(scale)))
+    from_middle = at - 0.5 if rounding.startswith("round") else at
+    off = np.abs(from_middle - np.round(from_middle))
+    exact = (off == 0) & (how != "half_pixel_symmetric")  # that one is computed in several roundings
+    return bool((~exact & (off < _NEAR * (1 + np.abs(at)))).any())
+
+
+def _nearest(attributes: Mapping[str, Any]) -> str | None:
+    """Return how places are rounded; None where elements are averaged."""
+    if (attributes.get("mode") or "nearest") != "nearest":
+        return None
+    rounding: str = attributes.get("nearest_mode") or "round_prefer_floor"
+    return rounding
+
+
+def _places(how: str, before: int, after: int, scale: np.floating[Any]) -> FloatArray:
+    """Return where each new element lies among the old ones, computed in the scale's precision."""
+    i = np.arange(after, dtype=scale.dtype)
     if how == "align_corners":
         return np.asarray(i * (before - 1) / max(after - 1, 1))
     if how == "asymmetric":
         return np.asarray(i / scale)
     if how == "pytorch_half_pixel" and after == 1:
         return np.zeros(1)
-    shift = before / 2 * (1 - after / (scale * before)) if how == "half_pixel_symmetric" else 0.0
-    return np.asarray(shift + (i + 0.5) / scale - 0.5)
+    at = (i + 0.5) / scale - 0.5
+    return np.asarray(
+        at + before / 2 * (1 - after / (scale * before)) if how == "half_pixel_symmetric" else at
+    )
 
 
 def _taps(at: FloatArray, attributes: Mapping[str, Any]) -> tuple[list[FloatArray], list[FloatArray]]:
     """Return which old elements are read for each place, and with which weights."""
-    mode = attributes.get("mode") or "nearest"
     low: FloatArray = np.floor(at)
-    if mode == "nearest":
-        rounding = attributes.get("nearest_mode") or "round_prefer_floor"
+    rounding = _nearest(attributes)
+    if rounding is not None:
         nearest = {
             "floor": low,
             "ceil": np.ceil(at),
@@ -71,7 +104,7 @@ def _taps(at: FloatArray, attributes: Mapping[str, Any]) -> tuple[list[FloatArra
         whole: FloatArray = np.ones(len(at))
         return [np.asarray(nearest[rounding])], [whole]
     f = at - low
-    if mode == "linear":
+    if attributes.get("mode") == "linear":
         return [low, np.asarray(low + 1)], [np.asarray(1 - f), f]
     given = attributes.get("cubic_coeff_a")
     a, b = -0.75 if given is None else float(given), 1 - f

@@ -61,7 +61,9 @@ class Resize(op_resize.Resize):
         stretch = (attrs.get("keep_aspect_ratio_policy") or "stretch") == "stretch"
         if scales is not None and np.size(scales):
             factors = [float(s) for s in scales]
-            lengths = [math.floor(s * x.shape[a]) for s, a in zip(factors, axes, strict=True)]
+            lengths = [
+                math.floor(np.float32(s) * np.float32(x.shape[a])) for s, a in zip(factors, axes, strict=True)
+            ]
         else:
             assert sizes is not None
             lengths = [int(n) for n in sizes]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.graph.resampling import resampling
+from onnxplain.graph.resampling import resampling, undecided
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -45,14 +45,42 @@ def test_the_gradient_is_what_onnxruntime_resizes_by(models, mode: str, places: 
         np.testing.assert_allclose(found.values[0, 0], expected, atol=1e-5, err_msg=str(scales))
 
 
-def test_a_copy_is_a_copy_whatever_the_scale(models) -> None:
+@pytest.mark.parametrize("batch", ["1, 1", "N, 1"])
+def test_a_copy_is_a_copy_whatever_the_scale(models, batch: str) -> None:
     """Where no length changes, onnxruntime copies."""
-    model = _model(models, MODES[0], "asymmetric", (1.2, 1.2))
+    model = _model(models, MODES[0], "asymmetric", (1.2, 1.2), batch=batch)
     x = models.random(1, 1, 3, 4)
     np.testing.assert_array_equal(ox.Explainer(model).predict(x)["y"], x)
     found = ox.explain(model, x, (0, 2, 3), method="saliency", abs=False).values
     assert found[0, 0, 2, 3] == 1
     assert np.count_nonzero(found) == 1
+
+
+@pytest.mark.parametrize("batch", ["1", "N"])
+@pytest.mark.parametrize(("length", "scale"), [(5, 0.6), (17, 1.3), (12, 0.7)])
+@pytest.mark.parametrize("rounding", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+def test_where_rounding_errors_decide_the_gradient_decides_alike(
+    models, rounding: str, length: int, scale: float, batch: str
+) -> None:
+    """1.5 / 0.6 - 0.5 is 2, or the float below."""
+    model = models.make(
+        f"""m (float[{batch}, 1, {length}] x) => (float[{batch}, 1, w] y)
+        {{ y = Resize<nearest_mode = "{rounding}">(x, "", s) }}""",
+        s=[1.0, 1.0, scale],
+    )
+    x = np.arange(length, dtype=np.float32).reshape(1, 1, length)
+    explainer = ox.Explainer(model)
+    for k, chosen in enumerate(explainer.predict(x)["y"].ravel()):
+        found = explainer(x, (0, k), "saliency", abs=False).values.ravel()
+        np.testing.assert_array_equal(found, np.arange(length) == chosen, err_msg=str(k))
+
+
+def test_places_between_two_elements_are_undecided() -> None:
+    floor = {"nearest_mode": "floor"}
+    assert undecided(5, 3, 0.6, floor)
+    assert not undecided(4, 2, 0.5, floor)
+    assert not undecided(5, 3, 0.6, {"mode": "linear"})
+    assert not undecided(6, 3, 0.5, {"coordinate_transformation_mode": "asymmetric"})
 
 
 @pytest.mark.parametrize("places", PLACES)

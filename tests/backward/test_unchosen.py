@@ -98,3 +98,15 @@ def test_nothing_is_written_where_nothing_is_chosen(models) -> None:
         assert guards(model(f"{body} y = MatMul(q, eye)", models)) == 0
     assert guards(models.conv()) == 0
     assert guards(model("l = Log(x) y = Max(l, low)", models)) > 0
+
+
+def test_transforms_of_what_may_be_infinite_are_walked_whole(models) -> None:
+    """Of their results one is chosen, and depends on every element."""
+    made = models.make(
+        """m (float[1, 6] x) => (float[1, 1, 4, 2] y)
+        { e = Exp(x) s = Reshape(e, signal) y = STFT(s, step, window) }""",
+        signal=np.array([1, 6, 1]), step=np.array(6), window=np.ones(6, np.float32),
+    )  # fmt: skip
+    x = models.random(1, 6)
+    found = ox.explain(made, x, (0, 0, 0), method="saliency", abs=False).values
+    np.testing.assert_allclose(found, np.exp(x), rtol=1e-5)

@@ -348,3 +348,26 @@ def test_exports_that_do_not_fit(options, words, models, tmp_path) -> None:
 def test_many_references_are_no_one_graph(models, tmp_path) -> None:
     with pytest.raises(MethodError, match="deep_lift_shap"):
         ox.export(models.conv(), tmp_path / "made.onnx", method="deep_lift_shap")
+
+
+NORMS = {
+    "layer": "y = LayerNormalization(x, w)",
+    "mean and variance": "y = MeanVarianceNormalization<axes = [1]>(x)",
+    "length": "y = LpNormalization<axis = 1>(x)",
+    "written": "m = ReduceMean(x, axis) d = Sub(x, m) n = ReduceL2(d, axis) y = Div(d, n)",
+    "rectified": "n = LayerNormalization(x, w) y = Relu(n)",
+    "squared": "n = LayerNormalization(x, w) y = Mul(n, n)",
+}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_normalisations_of_which_one_element_is_chosen(rule, norm, models) -> None:
+    """Every element has a part in it, where it differs from the reference."""
+    weights = {"w": models.random(6, seed=1), "axis": np.array([1])}
+    used = {k: v for k, v in weights.items() if f", {k})" in NORMS[norm]}
+    model = models.make(f"m (float[N, 6] x) => (float[N, 6] y) {{ {NORMS[norm]} }}", **used)
+    x, start = models.random(3, 6, seed=2), models.random(3, 6, seed=3)
+    found = ox.explain(model, x, 1, method=ox.DeepLift(rule), baselines=start)
+    assert np.abs(found.delta).max() < 1e-5
+    assert (found.values[found.score != found.reference] != 0).all()

@@ -18,7 +18,7 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
-from onnxplain.graph.resampling import resampling
+from onnxplain.graph.resampling import resampling, undecided
 
 
 def _copies(node: ir.Node) -> bool:
@@ -31,7 +31,7 @@ def resize(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     """Apply each resized axis' matrix, transposed; whole-number nearest enlargement sums blocks."""
     rank = node.rank()
     axes = [a % rank for a in node.ints("axes", tuple(range(rank)))]
-    moved = [] if _same(node) else [a for a in axes if not _unchanged(node, a, axes)]
+    moved = [] if _same(node, axes) else [a for a in axes if not _unchanged(node, a, axes)]
 
     def entry() -> Any:
         out = g
@@ -47,10 +47,16 @@ def resize(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
     return entry, None, None
 
 
-def _same(node: NodeView) -> bool:
+def _same(node: NodeView, axes: list[int]) -> bool:
     """Tell whether no length changes, which onnxruntime takes for a copy whatever the scales are."""
-    before, after = facts.static_shape(node.x), facts.static_shape(node.y)
-    return before is not None and before == after and not _crops(node)
+    if _crops(node):
+        return False
+    for axis in range(node.rank()):
+        before, after = facts.static_dim(node.x, axis), facts.static_dim(node.y, axis)
+        kept = axis not in axes or _scale(node, axis, axes) == 1.0
+        if not kept and (before is None or before != after):
+            return False
+    return True
 
 
 def _crops(node: NodeView) -> bool:
@@ -121,6 +127,8 @@ def _known_matrix(node: NodeView, axis: int, axes: list[int]) -> FloatArray | No
     if math.isnan(scale):
         return None
     attributes = {name: a.value for name, a in node.source.attributes.items()}
+    if before != after and undecided(before, after, scale, attributes):
+        return None  # the copy of an identity matrix will tell
     return resampling(before, after, scale, attributes)
 
 
@@ -130,9 +138,10 @@ def _axis_matrix(op: Emitter, node: NodeView, axis: int, axes: list[int]) -> Any
     known = _known_matrix(node, axis, axes)
     if known is not None:
         return op.const(known.astype(dtype.numpy()))
+    single = ir.DataType.FLOAT if _copies(node.source) else dtype  # as onnxruntime rounds places
     size = op.dim(node.x, axis)
-    square = op.ConstantOfShape(op.concat([size, size]), value=ir.tensor(np.zeros(1, dtype.numpy())))
-    eye = op.Unsqueeze(op.EyeLike(square, dtype=int(dtype)), [0, 1])
+    square = op.ConstantOfShape(op.concat([size, size]), value=ir.tensor(np.zeros(1, single.numpy())))
+    eye = op.Unsqueeze(op.EyeLike(square, dtype=int(single)), [0, 1])
     k = axes.index(axis)
     keep = ("axes", "keep_aspect_ratio_policy", "extrapolation_value")
     attrs = {name: a.value for name, a in node.source.attributes.items() if name not in keep}
@@ -151,9 +160,12 @@ def _axis_matrix(op: Emitter, node: NodeView, axis: int, axes: list[int]) -> Any
     empty = facts.constant(scales)
     if scales is not None and not (empty is not None and empty.size == 0):
         one = np.ones(1, np.float32)
-        scale = op.Concat(one, one, op.Gather(scales, [k]), one, axis=0)
+        own = op.Gather(scales, [k])
+        own = own if scales.dtype == ir.DataType.FLOAT else op.Cast(own, to=int(ir.DataType.FLOAT))
+        scale = op.Concat(one, one, own, one, axis=0)
         matrix = op.Resize(eye, roi, scale, **attrs)
     else:
         made = op.dim(node.y, axis)
         matrix = op.Resize(eye, roi, None, op.concat([1, 1, made, size]), **attrs)
-    return op.Squeeze(matrix, [0, 1])
+    matrix = op.Squeeze(matrix, [0, 1])
+    return matrix if single == dtype else op.Cast(matrix, to=int(dtype))

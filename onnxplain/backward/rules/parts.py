@@ -146,10 +146,19 @@ class Form(abc.ABC):
 
 @dataclass(frozen=True)
 class Other:
-    """No parts of its own: one multiplier, by the sign of the output's difference, and the rule for that."""
+    """No parts of its own: one multiplier, by the sign of the output's difference, and the rule for that.
+
+    Parameters
+    ----------
+    function
+        The rule (None: the gradient).
+    mixes
+        Whether it speaks for nodes that mix elements, and so looks after unchosen ones itself.
+    """
 
     takes_pairs: ClassVar[bool] = True
     function: BackwardFunction | None
+    mixes: bool = False
 
     def __call__(self, op: Emitter, node: NodeView, /, *gradients: Any) -> _Found:
         """Hand the multipliers on."""

@@ -110,7 +110,7 @@ class WholeNorm:
         def function(op: Emitter, node: NodeView, /, *gradients: Any) -> Any:
             return backward(op, {node.y: gradients[0]}, [norm.source], rules)
 
-        return Other(function)
+        return Other(function, mixes=True)
 
 
 @dataclass(frozen=True)
