@@ -15,10 +15,12 @@ if _find_spec("onnxruntime") is None:  # both packages, for CPU and for GPU, ins
 
 from onnxplain import errors
 from onnxplain.attribution import Attribution
+from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.backward.composite import Composite, Match
 from onnxplain.backward.rules.catalogue import make_rule as rule
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
+from onnxplain.features.removal import Background
 from onnxplain.inspection import inspect
 from onnxplain.methods import (
     LRP,
@@ -29,6 +31,7 @@ from onnxplain.methods import (
     DeepLift,
     DeepLiftShap,
     ExcitationBackprop,
+    FeatureAblation,
     GuidedBackprop,
     InputXGradient,
     IntegratedGradients,
@@ -38,6 +41,9 @@ from onnxplain.methods import (
     VisualBackProp,
     method,
 )
+from onnxplain.runtime.plans.plan import Found, Plan
+from onnxplain.runtime.problem import Problem
+from onnxplain.targets import Weights
 
 __version__ = "0.1.0"
 
@@ -46,6 +52,7 @@ __all__ = [
     "METHODS",
     "AttentionRollout",
     "Attribution",
+    "Background",
     "BetaSmooth",
     "Composite",
     "Deconvolution",
@@ -53,14 +60,22 @@ __all__ = [
     "DeepLiftShap",
     "ExcitationBackprop",
     "Explainer",
+    "FeatureAblation",
+    "Found",
     "GuidedBackprop",
     "InputXGradient",
     "IntegratedGradients",
     "Match",
     "Method",
+    "Plan",
+    "Probe",
+    "Problem",
     "Saliency",
+    "Scores",
     "SmoothGrad",
     "VisualBackProp",
+    "Walk",
+    "Weights",
     "errors",
     "explain",
     "export",

@@ -13,7 +13,7 @@ from onnxplain.batching import Batching
 from onnxplain.errors import DataInputError
 from onnxplain.graph import facts
 from onnxplain.graph.interface import InputInfo
-from onnxplain.layout import BATCH_NAME, Layout
+from onnxplain.runtime.layout import BATCH_NAME, Layout
 
 __all__ = ["layout_of_any_length"]
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from onnxplain._types import Array, ArrayLike, Arrays
 from onnxplain.errors import DataInputError
+from onnxplain.features.removal import Background
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array, check_inputs
-from onnxplain.layout import Layout
 from onnxplain.methods import METHODS, Method
 from onnxplain.runtime.axes import first, laid_out
+from onnxplain.runtime.layout import Layout
 
 __all__ = ["by_input", "find_baselines", "finite", "fitting", "refuse_unused"]
 
@@ -36,7 +37,7 @@ def refuse_unused(given: object, method: Method) -> None:
 
 
 def find_baselines(
-    given: ArrayLike | float | None,
+    given: ArrayLike | Background | float | None,
     infos: Sequence[InputInfo],
     arrays: Arrays,
     features: Arrays,
@@ -44,13 +45,14 @@ def find_baselines(
     values: Callable[[tuple[str, ...], Arrays], Arrays],
     *,
     many: bool,
-) -> Arrays:
-    """Return the baselines of all explained values.
+) -> tuple[Arrays, Arrays]:
+    """Return the baselines of all explained values, and the background, if there is one.
 
     Parameters
     ----------
     given
-        What the caller gave: a number, an array, a dict by input name, or None for zeros.
+        What the caller gave: a number, an array, a dict by input name, a
+        :class:`~onnxplain.features.removal.Background`, or None for zeros (and empty texts).
     infos
         The explained inputs.
     arrays
@@ -62,18 +64,21 @@ def find_baselines(
     values
         Computes inner values from inputs.
     many
-        Whether the batch axis of what is given counts references, each for all samples.
+        Whether the batch axis of what is given counts rows of a background in any case.
 
     Returns
     -------
-    dict of arrays, by explained value: shaped like its feature, or (``many``) (M, ...) with one M for all.
+    Two dicts of arrays, by explained value: shaped like its feature; and (M, ...) with one M for all, empty
+    if there is no background.
 
     Raises
     ------
     DataInputError
         If something does not fit.
     """
-    starts = by_input(given, infos)
+    rows: Any = given.rows if isinstance(given, Background) else given
+    many = many or rows is not given
+    starts = by_input(rows, infos)
     out: Arrays = {}
     for info in infos:
         start = starts.get(info.name)
@@ -85,7 +90,10 @@ def find_baselines(
         for entry in info.entries:
             check = _references if many else _baseline
             out[entry] = check(start, info.name, features[entry], layout.axes.get(entry, 0))
-    return _of_one_length(out) if many else out
+    if not many:
+        return out, {}
+    background = _of_one_length(out)
+    return {k: np.broadcast_to(v[:1], features[k].shape) for k, v in background.items()}, background
 
 
 def by_input(given: ArrayLike | float | None, infos: Sequence[InputInfo]) -> dict[str, Any]:
@@ -148,11 +156,10 @@ def fitting(array: Array, dtype: Any, what: str) -> Array:
 def _baseline(start: object, name: str, feature: Array, axis: int | None) -> Array:
     """Return a baseline of a feature's shape; ``axis`` is the batch axis in what users give."""
     if start is None:
-        return np.zeros_like(feature)
-    array = finite(start, f"the baseline of '{name}'")
+        return _nothing(feature)
+    array = _numbers(start, feature, f"the baseline of '{name}'")
     if axis is not None and array.ndim == feature.ndim:
         array = np.moveaxis(array, axis, 0)
-    array = fitting(array, feature.dtype, f"the baseline of '{name}'")
     try:
         return np.array(np.broadcast_to(array, feature.shape), feature.dtype)
     except ValueError:
@@ -162,16 +169,45 @@ def _baseline(start: object, name: str, feature: Array, axis: int | None) -> Arr
         ) from None
 
 
+def _nothing(feature: Array) -> Array:
+    """Return zeros, or empty texts, for a feature."""
+    return np.full(feature.shape, "", object) if feature.dtype.kind in "OU" else np.zeros_like(feature)
+
+
+def _numbers(given: object, feature: Array, what: str) -> Array:
+    """Return what is given in the dtype of a feature: numbers, or texts.
+
+    Raises
+    ------
+    DataInputError
+        If it does not fit it.
+    """
+    if feature.dtype.kind in "OU":
+        array = as_array(given, what)
+        if array.dtype.kind not in "OU" or not all(isinstance(v, str) for v in array.ravel()):
+            raise DataInputError(f"{what} must be texts, as the input is")
+        return array.astype(object)
+    array = finite(given, what)
+    kind = feature.dtype.kind
+    if kind == "f":
+        return fitting(array, feature.dtype, what)
+    with np.errstate(invalid="ignore"):
+        made: Array = array.astype(feature.dtype)
+    if not np.array_equal(made, array):
+        raise DataInputError(f"{what} must fit {feature.dtype}, as the input does; give such numbers")
+    return made
+
+
 def _references(given: object, name: str, feature: Array, axis: int | None) -> Array:
     """Return references, (M, ...), of what is one reference or several; nothing given means one of zeros."""
     shape = feature.shape[1:]
-    array = finite(0 if given is None else given, f"the baselines of '{name}'")
+    what = f"the baselines of '{name}'"
+    array = _nothing(feature[:1]) if given is None else _numbers(given, feature, what)
     own = array.shape
     if array.ndim == feature.ndim:
         array = array if axis is None else np.moveaxis(array, axis, 0)
     else:
         array = array[None]
-    array = fitting(array, feature.dtype, f"the baselines of '{name}'")
     if array.shape[0] == 0:
         raise DataInputError(f"the baselines of '{name}' are empty; give at least one reference")
     try:

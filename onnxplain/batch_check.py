@@ -9,8 +9,8 @@ import numpy as np
 from onnxplain._types import Array, Arrays
 from onnxplain.errors import DataInputError, ModelRunError
 from onnxplain.graph.batch import Mixed
-from onnxplain.layout import Axes, Layout
 from onnxplain.runtime.axes import first, laid_out, rows
+from onnxplain.runtime.layout import Axes, Layout
 
 __all__ = ["given_axes", "seen_axes"]
 

@@ -14,9 +14,9 @@ from onnxplain.graph import facts
 from onnxplain.graph.batch import Batch, Mixed, analyse
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.shapes import at_shapes
-from onnxplain.layout import Axes, Layout, find_layout
 from onnxplain.runtime.axes import first
 from onnxplain.runtime.cache import Cache
+from onnxplain.runtime.layout import Axes, Layout, find_layout
 
 __all__ = ["Batching", "SampleOutput", "one_sample", "without"]
 
@@ -72,7 +72,7 @@ class Batching:
         Parameters
         ----------
         shapes, main, explained
-            As :func:`~onnxplain.layout.find_layout` takes them.
+            As :func:`~onnxplain.runtime.layout.find_layout` takes them.
         outputs
             Names of the outputs that are asked for; others may mix samples.
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from onnxplain._types import ArrayLike, Arrays
+from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
-from onnxplain.backward.program import Question, explained_value
+from onnxplain.backward.asks import Ask, Scores
+from onnxplain.backward.program import explained_value
 from onnxplain.baselines import find_baselines
 from onnxplain.batching import Batching, one_sample
 from onnxplain.errors import (
@@ -21,33 +23,30 @@ from onnxplain.errors import (
     UnsupportedOperatorError,
     UnsupportedRuleError,
 )
+from onnxplain.features.removal import Background
 from onnxplain.forking import quiet
 from onnxplain.graph import interface
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.packing import pack, unpack
-from onnxplain.graph.patterns.heads import before_softmax
-from onnxplain.inputs import (
-    check_inputs,
-    check_target,
-    choose_explained,
-    choose_output,
-    is_predicted,
-)
-from onnxplain.methods import Method, OnePass
+from onnxplain.grouping import find_players
+from onnxplain.inputs import check_inputs
+from onnxplain.methods import Method, attributions
 from onnxplain.methods import method as make_method
-from onnxplain.methods.problem import Call, Problem
 from onnxplain.options import Bytes, Count, check_option
 from onnxplain.outcome import confirm, notes_on, refuse_not_finite
 from onnxplain.reading import depends, read
 from onnxplain.request import Request
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.device import resolve
+from onnxplain.runtime.driver import Driver
 from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
+from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
 from onnxplain.samples import Samples, find_samples
 from onnxplain.specialised import leaves_ranks_open, specialised
+from onnxplain.targets import resolve_target
 
 __all__ = ["Explainer", "explain"]
 
@@ -147,7 +146,7 @@ class Explainer:
         -------
         dict of arrays, by output name.
         """
-        arrays = check_inputs(inputs, self.inputs)
+        arrays = check_inputs(inputs, self.inputs, walked=False)
         names = tuple(o.name for o in self.outputs)
         return self._samples(arrays, (), names, None).values(names)
 
@@ -157,7 +156,8 @@ class Explainer:
         target: Any = None,
         method: str | Method = "integrated_gradients",
         *,
-        baselines: ArrayLike | float | None = None,
+        baselines: ArrayLike | Background | float | None = None,
+        feature_mask: ArrayLike | None = None,
         output: str | None = None,
         wrt: str | Sequence[str] | None = None,
         through_softmax: bool = False,
@@ -175,20 +175,27 @@ class Explainer:
         target
             Which score: an int, a list with one per sample, an index tuple for outputs with more axes (or a
             list of one per sample), ``"predicted"`` for each sample's highest, None for a model with a single
-            score.  It indexes one sample's output; where the arrays are one sample, the whole output.
+            score; ``ox.Weights(array)`` for a weighted sum.  It indexes one sample's output; where the arrays
+            are one sample, the whole output.
         method
             A method, or its name (see ``onnxplain.METHODS``), with its parameters as further keywords.
         baselines
-            Where paths start, or what is compared with: a number, an array that broadcasts to the input, or
-            a dict by input name.  Default 0; for token inputs zeros at the embedding, or token ids.  Methods
-            that take many references (``"deep_lift_shap"``) read the batch axis as counting these; methods
-            that have no baselines refuse them.
+            Where paths start, what is compared with, or what stands where something is taken away: a number,
+            an array that broadcasts to the input, or a dict by input name.  Default 0, or the empty text; for
+            token inputs that are walked back to zeros at the embedding, or token ids.
+            ``ox.Background(rows)`` takes each of many rows for a baseline, and averages; ``"deep_lift_shap"``
+            reads arrays so, too.  Methods that have no baselines refuse them.
+        feature_mask
+            Which elements are kept or taken away together, for methods that do so: integers that broadcast to
+            the input (or a dict of such by input name), one number for each group, -1 for what always stays.
+            Default: every element is a group of its own.
         output
             Name of the output to explain (default: the first of floats).
         wrt
             Names of the inputs to explain, or of values inside the graph.  Default: float inputs, or else
-            token inputs, at their embedding, that the score depends on; masks, lengths, rates and states are
-            taken as given where there is anything else.
+            token inputs, at their embedding, that the score depends on (for methods that ask for scores
+            alone, inputs of any type, as they are); masks, lengths, rates and states are taken as given
+            where there is anything else.
         through_softmax
             Explain the probability of a classifier that ends in Softmax, instead of the score before it.
         batch_axes
@@ -216,8 +223,8 @@ class Explainer:
         """
         chosen = make_method(method, **parameters)
         request = Request(
-            inputs, target, chosen, baselines, output, wrt, through_softmax, batch_axes, internal_batch_size,
-            progress,
+            inputs, target, chosen, baselines, feature_mask, output, wrt, through_softmax, batch_axes,
+            internal_batch_size, progress,
         ).checked()  # fmt: skip
         try:
             return self._explain(request)
@@ -235,7 +242,7 @@ class Explainer:
         """Return an explainer for inputs of just these shapes; None if that tells nothing more."""
         if not leaves_ranks_open(self._normal):
             return None
-        shapes = {k: v.shape for k, v in check_inputs(inputs, self.inputs).items()}
+        shapes = {k: v.shape for k, v in check_inputs(inputs, self.inputs, walked=False).items()}
         if all(i.shape == shapes[i.name] for i in self.inputs):
             return None
 
@@ -248,60 +255,62 @@ class Explainer:
 
     def _explain(self, request: Request) -> Attribution:
         """Explain a batch by the graph as it was read."""
-        chosen = request.method
-        arrays = check_inputs(request.inputs, self.inputs)
-        name = choose_output(self.outputs, request.output)
-        infos = choose_explained(self.inputs, request.wrt, partial(self._depends, name))
+        chosen, needs = request.method, request.method.needs()
+        walked = not isinstance(needs, Scores)
+        arrays = check_inputs(request.inputs, self.inputs, walked=walked)
+        asked = understand(
+            self.inputs,
+            self.outputs,
+            needs,
+            request.output,
+            request.wrt,
+            request.through_softmax,
+            self._depends,
+        )
+        name, infos = asked.output, asked.infos
         samples = self._samples(arrays, infos, (name,), request.batch_axes)
-        entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
-        question = Question(name, entries, through_softmax=request.through_softmax)
-        self._programs.check(chosen.question(question))
-        about, predictions = samples.output(name), None
-        if about is None or not isinstance(chosen, OnePass) or is_predicted(request.target):
-            predictions = samples.values(tuple(o.name for o in self.outputs))[name]
+        self._programs.check(asked.question)
+        about = samples.output(name)
+        if about is None:
+            samples.values((name,))
             about = samples.output(name)
             assert about is not None
-        rows = None if predictions is None else about.rows(predictions)
-        found_target = check_target(request.target, samples.n, about.shape, rows, name, samples.layout.mixed)
-        question = replace(question, target_axes=found_target.shape[1], output_axis=about.axis)
-        self._programs.program(chosen.question(question))
-        features, samples = samples.features()
-        layout, many = samples.layout, chosen.takes_distribution
-        starts = find_baselines(request.baselines, infos, arrays, features, layout, samples.values, many=many)
-        composite = chosen.question(question).composite
-        budget = self.memory_budget // composite.holds
-        call = Call(
-            self._programs,
-            question,
-            found_target,
-            {k: v for k, v in arrays.items() if k not in features},
-            layout.axes,
-            layout.exact or self._batch_size(request.internal_batch_size, samples, features, budget),
-            layout.exact,
-            about.axis,
-            request.progress,
-            with_predictions=predictions is None,
+        dtype = next(o.dtype for o in self.outputs if o.name == name)
+        target = resolve_target(request.target, samples.n, about.shape, dtype, name, samples.layout.mixed)
+        question = replace(
+            asked.question, target_axes=target.axes, output_axis=about.axis, target=target.kind
         )
-        numbers = np.arange(samples.n)
-        problem = Problem(call, features, numbers, *(({}, starts) if many else (starts,)))
-        found = chosen.attribute(problem)
+        features, samples = samples.features()
+        layout = samples.layout
+        starts, background = find_baselines(
+            request.baselines, infos, arrays, features, layout, samples.values, many=chosen.takes_background
+        )
+        fixed = {k: v for k, v in arrays.items() if k not in features}
+        room = partial(self._room, request.internal_batch_size, samples, features)
+        driver = Driver(self._programs, question, layout, fixed, room, needs, progress=request.progress)
+        players = find_players(request.feature_mask, infos, features, layout)
+        problem = Problem(driver, features, np.arange(samples.n), target.values, starts, background, players)
+        found = attributions(chosen, problem)
         refuse_not_finite(features, found.values)
-        if predictions is None:
-            predictions = np.asarray(found.predictions)
-            if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
-                samples.values((name,))
-                return self._explain(request)
+        seen = problem.here()
+        predictions = np.asarray(seen.predictions)
+        if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
+            samples.values((name,))
+            return self._explain(request)
+        index = target.values if seen.index is None else seen.index
         explained = explained_value(self._normal, question)
         if explained == name:
-            confirm(found.score, about.rows(predictions), found_target, name)
+            confirm(seen.score, about.rows(predictions), index, name)
         total = sum(v.reshape(samples.n, -1).astype(np.float64).sum(1) for v in found.values.values())
-        values = {i.name: samples.back(i, found.values) for i in infos}
-        table = tuple(row for rows in call.rule_tables for row in rows)
+        table = tuple(row for rows in driver.rule_tables for row in rows)
+        extras = (
+            dict(found.extras) if found.errors is None else {**found.extras, "standard_error": found.errors}
+        )
         return Attribution(
-            arrays=values,
+            arrays={i.name: samples.back(i, found.values) for i in infos},
             inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
-            target=found_target,
-            score=found.score,
+            target=index,
+            score=seen.score,
             predictions=predictions,
             delta=None if found.reference is None else np.asarray(total - found.reference),
             reference=found.reference,
@@ -311,9 +320,9 @@ class Explainer:
             notes=(
                 *self._notes(name, request.through_softmax),
                 *notes_on(layout, infos),
-                *composite.remarks(table),
+                *question.walk.composite.remarks(table),
             ),
-            extras=found.extras,
+            extras=extras,
         )
 
     def _depends(self, output: str, info: InputInfo) -> bool:
@@ -333,14 +342,17 @@ class Explainer:
         run, positions = self._programs.values, self._programs.positions
         return find_samples(arrays, infos, self.inputs, outputs, self._batching, run, positions, batch_axes)
 
-    def _batch_size(self, wanted: int | None, samples: Samples, features: Arrays, budget: int) -> int:
+    def _room(self, wanted: int | None, samples: Samples, features: Arrays, ask: Ask) -> int:
+        """Return how many rows fit at once for an ask."""
         layout = samples.layout
+        if layout.exact is not None:
+            return layout.exact
         if layout.whole or any(layout.axes[k] is None for k in features):
             return 1
         if wanted is not None:
             return wanted
         inputs = {k: layout.axes[k] for k in samples.arrays}
-        return self._memory.batch_size(one_sample(samples.shapes, inputs), budget)
+        return self._memory.batch_size(one_sample(samples.shapes, inputs), self.memory_budget, ask)
 
     def _notes(self, output: str, through: bool) -> tuple[str, ...]:
         value = next(v for v in self._normal.model.graph.outputs if v.name == output)

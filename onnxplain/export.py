@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +16,9 @@ from onnx_ir.passes import common
 
 from onnxplain._types import Array, ArrayLike, Shape
 from onnxplain.any_length import layout_of_any_length
+from onnxplain.asked import understand
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.program import Names, Question, build
+from onnxplain.backward.program import Names, build
 from onnxplain.baselines import by_input, finite, fitting, refuse_unused
 from onnxplain.batching import without
 from onnxplain.errors import (
@@ -34,7 +35,6 @@ from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.positions import write_positions
-from onnxplain.inputs import choose_explained, choose_output
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.options import check_option
@@ -139,21 +139,19 @@ def export(
     normal = understood(loaded)
     graph = normal.model.graph
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
-    name = choose_output(outputs, output)
-    infos = choose_explained(inputs, wrt, partial(depends, normal, name))
+    through = check_option("through_softmax", through_softmax, bool)
+    needs = chosen.needs()
+    asked = understand(inputs, outputs, needs, output, wrt, through, partial(depends, normal))
+    name, infos = asked.output, asked.infos
     axis, mixed = _output_axis(normal, inputs, infos, name)
-    question = Question(
-        name,
-        tuple(dict.fromkeys(e for i in infos for e in i.entries)),
-        chosen.rules(),
-        _target_axes(next(o for o in outputs if o.name == name), axis),
-        axis,
+    question = replace(
+        asked.question,
+        target_axes=_target_axes(next(o for o in outputs if o.name == name), axis),
+        output_axis=axis,
         cut=False,
-        through_softmax=check_option("through_softmax", through_softmax, bool),
-        combine=chosen.combination(),
     )
     originals = [o.name for o in outputs]
-    references = _references(baselines, infos, chosen.rules().reference)
+    references = _references(baselines, infos, needs.composite.reference)
     program = build(normal, question, keep=originals, references=references)
     made = program.model
     attributions = dict(zip(question.wrt, program.attributions, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,11 +19,12 @@ __all__ = [
     "check_target",
     "choose_explained",
     "choose_output",
+    "choose_varied",
     "is_predicted",
 ]
 
 
-def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo]) -> Arrays:
+def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo], *, walked: bool = True) -> Arrays:
     """Return one array per input, of the model's dtype.
 
     Parameters
@@ -31,6 +33,9 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo]) -> Arrays:
         An array (for models with one input), or arrays by input name.
     inputs
         What the model takes.
+    walked
+        Whether gradients will be asked for; otherwise texts are taken, and NaN (which says that a number is
+        missing).
 
     Raises
     ------
@@ -57,14 +62,16 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo]) -> Arrays:
         for i, array in zip(inputs, arrays.values(), strict=True)
         if i.shape and array.ndim and isinstance(i.shape[0], int) and min(i.shape[0], array.shape[0]) > 0
     }
-    return {i.name: _check_input(arrays[i.name], i, pieces) for i in inputs}
+    return {i.name: _check_input(arrays[i.name], i, pieces, walked) for i in inputs}
 
 
-def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]] = frozenset()) -> Array:
+def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], walked: bool) -> Array:
     """Check one input; ``pieces`` are numbers of samples, as given and as the model demands them at once."""
     what = f"input '{info.name}'"
     wanted = info.dtype
-    if array.dtype.kind in "USOT":
+    if wanted is not None and wanted.kind in "UOT" and not walked:
+        array = _texts(array, what)
+    elif array.dtype.kind in "USOT":
         if wanted is None or wanted.kind in "UOT":
             raise DataInputError(f"{what} is text, which has no gradient; use a perturbation method for it")
         raise DataInputError(f"{what} is text or objects ({array.dtype}); give numbers of dtype {wanted}")
@@ -82,14 +89,14 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]] = f
             raise DataInputError(f"{what} must have shape {info.spelled}, not {array.shape} (axis {axis})")
     if array.size == 0:
         raise DataInputError(f"{what} is empty (shape {array.shape}); give at least one sample")
-    if wanted is None:
+    if wanted is None or wanted.kind in "UOT":
         return array
     if wanted.kind == "f":
         if array.dtype.kind not in "fiub":
             raise DataInputError(f"{what} has dtype {array.dtype}; give numbers of dtype {wanted}")
         with np.errstate(over="ignore"):
             array = array.astype(wanted)
-        if not np.isfinite(array).all():
+        if walked and not np.isfinite(array).all():
             bad = int((~np.isfinite(array)).sum())
             raise DataInputError(f"{what} holds {bad} values that are NaN or infinite; replace them first")
         return array
@@ -107,6 +114,17 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]] = f
                 f"{info.rows} rows; give numbers from 0 to {info.rows - 1}"
             )
     return array.astype(wanted)
+
+
+def _texts(array: Array, what: str) -> Array:
+    """Return texts as objects, which keep their length."""
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    made = array.astype(object)
+    bad = next((v for v in made.ravel() if not isinstance(v, str)), None)
+    if bad is not None:
+        raise DataInputError(f"{what} takes texts, not {bad!r:.40}; convert it with .astype(str)")
+    return made
 
 
 def choose_output(outputs: Sequence[OutputInfo], name: str | None) -> str:
@@ -160,7 +178,10 @@ def choose_explained(
     if wrt is None:
         found = [i for i in inputs if i.explained]
         if not found:
-            raise DataInputError("no input of the model is numeric; use a perturbation method")
+            raise DataInputError(
+                "no input of the model is numeric, so it has no gradient; use a method that asks for "
+                "scores alone (feature_ablation)"
+            )
         if any(depends(i) for i in found):
             return found
         for role in ("float", "token", "number"):
@@ -168,18 +189,9 @@ def choose_explained(
             if others:
                 return others
         return found
-    wrong = f"wrt is {wrt!a:.60}; give the name of an input or of an inner value, or a list of names"
-    if not isinstance(wrt, (str, Iterable)):
-        raise DataInputError(wrong)
-    names = [wrt] if isinstance(wrt, str) else list(wrt)
-    if not all(isinstance(name, str) for name in names):
-        raise DataInputError(wrong)
-    names = list(dict.fromkeys(names))
-    if not names:
-        raise DataInputError("wrt is empty; name an input or an inner value, or leave it out")
     by_name = {i.name: i for i in inputs}
     result = []
-    for name in names:
+    for name in _names(wrt):
         info = by_name.get(name, InputInfo(name, None, None, "float", (name,)))
         if not info.entries:
             raise DataInputError(
@@ -188,6 +200,27 @@ def choose_explained(
             )
         result.append(info)
     return result
+
+
+def choose_varied(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | None) -> list[InputInfo]:
+    """Return what is varied where only scores are asked for: inputs of any type as they are, or inner values.
+
+    Parameters
+    ----------
+    inputs
+        What the model takes.
+    wrt
+        Names, as the user gives them; None for all inputs that hold data.
+
+    Raises
+    ------
+    DataInputError
+        If the names are no names.
+    """
+    by_name = {i.name: i for i in inputs}
+    names = [i.name for i in inputs if i.data] if wrt is None else _names(wrt)
+    found = [by_name.get(name, InputInfo(name, None, None, "float", (name,))) for name in names]
+    return [replace(i, role="raw", entries=(i.name,), moved=frozenset()) for i in found]
 
 
 def as_array(given: object, what: str) -> Array:
@@ -218,6 +251,25 @@ def as_array(given: object, what: str) -> Array:
         ) from error
 
 
+def _names(wrt: object) -> list[str]:
+    """Return the names that a user gives.
+
+    Raises
+    ------
+    DataInputError
+        If they are none.
+    """
+    wrong = f"wrt is {wrt!a:.60}; give the name of an input or of an inner value, or a list of names"
+    if not isinstance(wrt, (str, Iterable)):
+        raise DataInputError(wrong)
+    names = [wrt] if isinstance(wrt, str) else list(wrt)
+    if not all(isinstance(name, str) for name in names):
+        raise DataInputError(wrong)
+    if not names:
+        raise DataInputError("wrt is empty; name an input or an inner value, or leave it out")
+    return list(dict.fromkeys(names))
+
+
 def _is_masked(given: object) -> bool:
     """Tell whether an array, or one in a list, hides some of its numbers."""
     if isinstance(given, (list, tuple)):
@@ -225,22 +277,18 @@ def _is_masked(given: object) -> bool:
     return isinstance(given, np.ma.MaskedArray) and bool(np.ma.getmaskarray(given).any())
 
 
-def check_target(
-    target: object, n: int, each: Shape, predictions: Array | None, output: str, mixed: str | None = None
-) -> IntArray:
+def check_target(target: object, n: int, each: Shape, output: str, mixed: str | None = None) -> IntArray:
     """Return the targets as int64 (N, k), k the number of axes of one sample's output (0 if it is one score).
 
     Parameters
     ----------
     target
-        None, ``"predicted"``, an int, a list of one int per sample, an index tuple, or a list of one tuple
-        per sample.  Axes of length 1 may be left out of a tuple.
+        None, an int, a list of one int per sample, an index tuple, or a list of one tuple per sample.  Axes
+        of length 1 may be left out of a tuple.
     n
         Number of samples.
     each
         Shape of one sample's output.
-    predictions
-        (N, ...), for ``"predicted"``.
     output
         Name, for messages.
     mixed
@@ -261,12 +309,6 @@ def check_target(
             f"{what}, so it has {size} scores{why}; say which one with target= (an index, or 'predicted' for "
             "the highest)"
         )
-    if is_predicted(target):
-        if size == 1:
-            return np.zeros((n, 0), np.int64)
-        assert predictions is not None
-        best = predictions.reshape(n, -1).argmax(1)
-        return np.stack(np.unravel_index(best, each), axis=1).astype(np.int64)
     found = _indices(target, n, each, what, why)
     for axis, length in enumerate(each):
         low, high = int(found[:, axis].min()), int(found[:, axis].max())

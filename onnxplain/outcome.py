@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from onnxplain._types import Array, Arrays, FloatArray, IntArray
+from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.errors import NotExplainableError, NotFiniteError
 from onnxplain.graph.interface import InputInfo
-from onnxplain.layout import Layout
-from onnxplain.methods.problem import not_finite
+from onnxplain.runtime.driver import not_finite
+from onnxplain.runtime.layout import Layout
 
 __all__ = ["confirm", "notes_on", "refuse_not_finite"]
 
@@ -31,7 +31,7 @@ def notes_on(layout: Layout, infos: Sequence[InputInfo]) -> Iterator[str]:
             yield f"input '{info.name}' holds tokens and is explained at its embedding"
 
 
-def refuse_not_finite(features: Arrays, values: Arrays) -> None:
+def refuse_not_finite(features: Arrays, values: Mapping[str, Array]) -> None:
     """Refuse sums of finite walks that are none themselves.
 
     Raises
@@ -41,11 +41,12 @@ def refuse_not_finite(features: Arrays, values: Arrays) -> None:
     """
     for name, array in values.items():
         bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
-        if bad.any() and np.isfinite(features[name]).all():
+        given = features[name]
+        if bad.any() and (given.dtype.kind != "f" or np.isfinite(given).all()):
             raise NotFiniteError(not_finite(int(np.argmax(bad)), None))
 
 
-def confirm(score: FloatArray, predictions: Array, target: IntArray, output: str) -> None:
+def confirm(score: FloatArray, predictions: Array, target: Array, output: str) -> None:
     """Check that the explained scores are the predictions at the target.
 
     Parameters
@@ -55,7 +56,7 @@ def confirm(score: FloatArray, predictions: Array, target: IntArray, output: str
     predictions
         (N, ...), batch axis first.
     target
-        (N, k).
+        Indices (N, k), or weights (N, ...).
     output
         Name, for the message.
 
@@ -65,9 +66,13 @@ def confirm(score: FloatArray, predictions: Array, target: IntArray, output: str
         If they are not.
     """
     n = len(score)
-    index = (np.arange(n), *target.T) if target.shape[1] else slice(None)
-    expected = predictions[index].reshape(n).astype(np.float64)
     scale = float(np.abs(predictions).max(initial=0.0))
+    if target.dtype.kind == "f":
+        each = predictions.astype(np.float64) * target
+        expected, scale = each.reshape(n, -1).sum(1), float(np.abs(each).sum())
+    else:
+        index = (np.arange(n), *target.T) if target.shape[1] else slice(None)
+        expected = predictions[index].reshape(n).astype(np.float64)
     wrong = ~np.isclose(score, expected, rtol=1e-2, atol=1e-3 * scale, equal_nan=True)
     if wrong.any():
         k = int(np.argmax(wrong))

@@ -9,6 +9,8 @@ from typing import Any
 from onnxplain._types import ArrayLike
 from onnxplain.baselines import refuse_unused
 from onnxplain.errors import MethodError
+from onnxplain.features.removal import Background
+from onnxplain.grouping import refuse_mask
 from onnxplain.methods import Method
 from onnxplain.options import Count, check_option
 
@@ -22,7 +24,8 @@ class Request:
     inputs: ArrayLike
     target: Any
     method: Method
-    baselines: ArrayLike | float | None
+    baselines: ArrayLike | Background | float | None
+    feature_mask: ArrayLike | None
     output: str | None
     wrt: str | Sequence[str] | None
     through_softmax: bool
@@ -36,9 +39,10 @@ class Request:
         Raises
         ------
         OptionError, DataInputError
-            If an option is not what it may be, or the method has no use for baselines.
+            If an option is not what it may be, or the method has no use for baselines or players.
         """
         refuse_unused(self.baselines, self.method)
+        refuse_mask(self.feature_mask, self.method)
         size = check_option("internal_batch_size", self.internal_batch_size, Count | None, MethodError)
         return replace(
             self,

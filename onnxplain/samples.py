@@ -14,8 +14,8 @@ from onnxplain.batching import Batching, SampleOutput, one_sample
 from onnxplain.errors import DataInputError, NotExplainableError
 from onnxplain.graph.batch import Batch
 from onnxplain.graph.interface import InputInfo
-from onnxplain.layout import Layout
 from onnxplain.runtime import axes as moved
+from onnxplain.runtime.layout import Layout
 
 __all__ = ["Samples", "find_samples"]
 
@@ -125,7 +125,7 @@ class Samples:
         assert found is not None  # it was computed
         return found.axis
 
-    def back(self, info: InputInfo, values: Arrays) -> Array:
+    def back(self, info: InputInfo, values: Mapping[str, Array]) -> Array:
         """Bring attributions into the input's shape; those of embeddings are summed over their axes."""
         total: Any = 0
         for entry in info.entries:

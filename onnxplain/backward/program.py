@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
 from onnxplain._types import Array
-from onnxplain.backward.composite import Composite
+from onnxplain.backward.asks import Ask, Combine, Probe, Walk
 from onnxplain.backward.emitter import Emitter, Pair
 from onnxplain.backward.engine import backward, path
 from onnxplain.backward.ledger import kept_by_node
+from onnxplain.backward.picking import Target, pick
 from onnxplain.backward.preparation import prepare
-from onnxplain.backward.presets import preset
 from onnxplain.backward.reference import add_reference, reference_of
 from onnxplain.errors import DataInputError, TargetError
-from onnxplain.graph import facts
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.patterns.heads import before_softmax
 
-__all__ = ["Combine", "Names", "Program", "Question", "build", "check", "explained_value"]
+__all__ = ["Names", "Program", "Question", "build", "check", "explained_value"]
 
-#: What becomes of the walk's result.
-Combine = Literal["raw", "abs", "times_value", "times_difference"]
+_GRADIENT = Walk()
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Question:
         The model's output to explain.
     wrt
         Names of values: inputs, or values inside the graph.
-    composite
-        How to walk back.
+    ask
+        What to ask of the model; the plain gradient by default.
     target_axes
         Length of a target index: 0 for one score per sample, 1 for a class, more for maps.
     output_axis
@@ -50,22 +48,28 @@ class Question:
         computed from the model's inputs.
     through_softmax
         Whether to explain a closing Softmax too, instead of the scores before it.
-    combine
-        What to make of the result: as it is, its magnitude, or its product with the value or with the
-        value's difference from the reference.
-    account
-        Whether to compute how much each node keeps of what arrives.
+    target
+        How the target names a score.
     """
 
     output: str
     wrt: tuple[str, ...]
-    composite: Composite = field(default_factory=lambda: preset("gradient"))
+    ask: Ask = field(default_factory=Walk)
     target_axes: int = 1
     output_axis: int | None = 0
     cut: bool = True
     through_softmax: bool = False
-    combine: Combine = "raw"
-    account: bool = False
+    target: Target = "index"
+
+    @property
+    def walk(self) -> Walk:
+        """The walk that is asked for; a plain gradient where none is."""
+        return self.ask if isinstance(self.ask, Walk) else _GRADIENT
+
+    @property
+    def backward(self) -> bool:
+        """Whether anything is walked back."""
+        return isinstance(self.ask, Walk) or (isinstance(self.ask, Probe) and self.ask.gradients)
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,15 @@ class Program:
     ----------
     model
         Inputs: those of the model that are needed (and cut values), then :attr:`target`.  Outputs:
-        :attr:`prediction`, :attr:`score` (N,), then :attr:`attributions`.
+        :attr:`prediction`, :attr:`score` (N,), then the others.
     inputs
         Names of the inputs besides the target.
     target
         Name of the target's input ("target", unless the model uses that name itself).
-    prediction, score, attributions
+    prediction, score
         Names of outputs.
+    attributions
+        Names of outputs: what a walk gives for each explained value, or the gradients of probed ones.
     rule_table
         Rows (node, operator, rule); empty for plain gradients.
     references
@@ -92,6 +98,10 @@ class Program:
         Name of the output with the score at the reference, (N,); None where the rules need no reference.
     kept
         Pairs of a node ("operator name") and the output, a scalar, with what it keeps.
+    probed
+        Names of the outputs with the probed values.
+    index
+        Name of the output with the target's index, int64 (N,) or (N, k); None where nothing is predicted.
     """
 
     model: ir.Model
@@ -104,6 +114,8 @@ class Program:
     references: tuple[str, ...] = ()
     reference_score: str | None = None
     kept: tuple[tuple[str, str], ...] = ()
+    probed: tuple[str, ...] = ()
+    index: str | None = None
 
 
 def build(
@@ -133,60 +145,77 @@ def build(
     NotExplainableError, UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
-    model = prepare(source.model.clone(), question.composite.preparation, question.wrt, in_place=True)
+    walk, composite = question.walk, question.walk.composite
+    model = prepare(source.model.clone(), composite.preparation, question.wrt, in_place=True)
     graph = model.graph
     output = _output(graph, question.output)
     scored, closing = _scored(output, question)
     wrt = [_value(graph, name) for name in question.wrt]
+    probed = [_value(graph, name) for name in question.ask.values] if isinstance(question.ask, Probe) else []
     names = Names(graph)
-    if question.cut or question.composite.reference:  # a reference of its own for each
+    if question.cut or composite.reference:  # a reference of its own for each
         _refuse_nested(graph, wrt)
     op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
     if question.cut:
         _keep_outputs(graph, question.output, *keep)
         cut = {v: _cut(graph, v, names) for v in wrt if not v.is_graph_input()}
         wrt, scored = [cut.get(v, v) for v in wrt], cut.get(scored, scored)
+        probed = [cut.get(v, v) for v in probed]
         if output in cut:  # the output itself is given
             output = _named(op, cut[output], names.free(f"given/{question.output}"), like=cut[output])
     target = names.free("target")
     starts: list[ir.Value] = []
-    question.composite.must_follow(graph, [scored], wrt)
-    if question.composite.reference:
+    sources = probed if isinstance(question.ask, Probe) else wrt
+    if question.backward:
+        composite.must_follow(graph, [scored], sources)
+    if composite.reference:
         starts = [_start(op, names, v, n, references) for n, v in zip(question.wrt, wrt, strict=True)]
         replaced = add_reference(op, dict(zip(wrt, starts, strict=True)))
         output, scored = replaced.get(output, output), replaced.get(scored, scored)
     with op.arithmetic():
         scores = op.reshape_like(scored, output) if closing else scored
-        score, seed, pick = _pick(op, graph, scores, question, target)
-        if scores is not scored:
-            seed = op.reshape_like(seed, scored)
+        picked = pick(
+            op, scores, question.output, question.target, question.target_axes, question.output_axis,
+            composite.seed, target,
+        )  # fmt: skip
+        seed = picked.seed if scores is scored else op.reshape_like(picked.seed, scored)
         scale = None
-        if question.composite.seed == "score":  # rules are linear in what they share out
-            scale = _scale(op, score)
+        if question.backward and composite.seed == "score":  # rules are linear in what they share out
+            scale = _scale(op, picked.score)
             seed = op.annotate(op.Div(seed, scale), scored)
-    table = (
-        None if question.composite == preset("gradient") else question.composite.resolve(graph, [scored], wrt)
-    )
-    op.ledger = [] if question.account else None
-    found = backward(op, {scored: seed}, wrt, table)
-    if scale is not None:
-        found = {v: op.annotate(op.Mul(r, op.cast_like(scale, v)), v) for v, r in found.items()}
-    shares = [(n, v if scale is None else op.Mul(v, op.cast_like(scale, v))) for n, v in kept_by_node(op)]
+    table = None
+    results: list[ir.Value] = []
+    shares: list[tuple[str, ir.Value]] = []
+    if question.backward:
+        table = None if walk == _GRADIENT else composite.resolve(graph, [scored], sources)
+        op.ledger = [] if walk.account else None
+        found = backward(op, {scored: seed}, sources, table)
+        if scale is not None:
+            found = {v: op.annotate(op.Mul(r, op.cast_like(scale, v)), v) for v, r in found.items()}
+        shares = [(n, v if scale is None else op.Mul(v, op.cast_like(scale, v))) for n, v in kept_by_node(op)]
+        with op.arithmetic():
+            results = [_combined(op, found[v], v, walk.combine) for v in sources]
     kept = [(n, _named(op, v, names.free(f"kept/{n}"))) for n, v in shares]
-    with op.arithmetic():
-        results = [_combined(op, found[v], v, question.combine) for v in wrt]
-        if question.composite.reference:
+    score = _named(op, picked.score, names.free("score"))
+    extra: list[ir.Value] = []
+    if composite.reference:
+        with op.arithmetic():
             there = reference_of(op, scored)
-            score0 = pick(op.reshape_like(there, output) if closing else there)
-    score = _named(op, score, names.free("score"))
-    extra = [_named(op, score0, names.free("reference_score"))] if question.composite.reference else []
+            there = picked.again(op.reshape_like(there, output) if closing else there)
+        extra = [_named(op, there, names.free("reference_score"))]
+    index = None
+    if question.target == "predicted" and picked.index is not None:
+        index = _named(op, picked.index, names.free("index"))
+    labels = [str(v.name) for v in sources] if isinstance(question.ask, Probe) else question.wrt
     made = [
         _named(op, r, names.free(f"attribution/{n}"), like=v)
-        for r, n, v in zip(results, question.wrt, wrt, strict=True)
+        for r, n, v in zip(results, labels, sources, strict=bool(results))
     ]
+    inner = [_named(op, v, names.free(f"value/{v.name}"), like=v) for v in probed]
     others = [_output(graph, name) for name in keep if name != question.output]
     graph.outputs.clear()
-    graph.outputs.extend([output, score, *extra, *made, *others, *(v for _, v in kept)])
+    last = [] if index is None else [index]
+    graph.outputs.extend([output, score, *extra, *made, *others, *inner, *(v for _, v in kept), *last])
     common.RemoveUnusedNodesPass()(model)
     model.graph.name = "explained"
     if question.cut:
@@ -204,6 +233,8 @@ def build(
         fed,
         str(extra[0].name) if extra else None,
         tuple((n, str(v.name)) for n, v in kept),
+        tuple(str(v.name) for v in inner),
+        None if index is None else str(index.name),
     )
 
 
@@ -217,13 +248,16 @@ def check(source: Normalized, question: Question) -> None:
     UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
-    graph = prepare(source.model, question.composite.preparation, question.wrt).graph
+    composite = question.walk.composite
+    graph = prepare(source.model, composite.preparation, question.wrt).graph
     scored, _ = _scored(_output(graph, question.output), question)
     wrt = [_value(graph, name) for name in question.wrt]
-    if question.cut or question.composite.reference:
+    if question.cut or composite.reference:
         _refuse_nested(graph, wrt)
-    question.composite.must_follow(graph, [scored], wrt)
-    question.composite.resolve(graph, [scored], wrt)
+    sources = [_value(graph, n) for n in question.ask.values] if isinstance(question.ask, Probe) else wrt
+    if question.backward:
+        composite.must_follow(graph, [scored], sources)
+        composite.resolve(graph, [scored], sources)
 
 
 def explained_value(source: Normalized, question: Question) -> str:
@@ -354,41 +388,3 @@ def _scale(op: Emitter, score: ir.Value) -> Any:
     few, many = op.const(2.0**-80, score.dtype), op.const(2.0**80, score.dtype)
     large = op.Where(op.Greater(size, 2.0**60), many, op.const(1.0, score.dtype))
     return op.Where(op.Less(size, 2.0**-60), few, large)
-
-
-def _pick(
-    op: Emitter, graph: ir.Graph, y: ir.Value, question: Question, target_name: str
-) -> tuple[ir.Value, ir.Value, Callable[[ir.Value], ir.Value]]:
-    """Return the scores that the target names, (N,), the seed of the walk, shaped like ``y``, and the pick.
-
-    The pick takes the same scores from another value shaped like ``y``.
-    """
-    rank, k = facts.rank(y), question.target_axes
-    if rank is None:
-        raise TargetError(f"the rank of '{y.name}' is unknown; run onnx.shape_inference on the model")
-    if k == 0:
-        seed = op.full_like(y, 1.0) if question.composite.seed == "one" else y
-        return op.Reshape(y, [-1]), seed, lambda v: op.Reshape(v, [-1])
-    axis = question.output_axis
-    if k != rank - (axis is not None):
-        raise TargetError(
-            f"output '{question.output}' has {rank} axes, so a target is an index of "
-            f"{rank - (axis is not None)} numbers, not {k}"
-        )
-    target = ir.Value(
-        name=target_name,
-        type=ir.TensorType(ir.DataType.INT64),
-        shape=ir.Shape(["batch"] if k == 1 else ["batch", k]),
-    )
-    graph.inputs.append(target)
-    index = op.Unsqueeze(target, [1]) if k == 1 else target
-    if axis is not None:
-        rows = op.Unsqueeze(op.indices(op.Shape(target, start=0, end=1)), [1])
-        parts = [op.Slice(index, [0], [axis], [1])] if axis else []
-        rest = op.Slice(index, [axis], [k], [1]) if axis else index
-        index = op.Concat(*parts, rows, *([rest] if axis < k else []), axis=1)
-    score = op.GatherND(y, index)
-    score.type, score.shape = ir.TensorType(y.dtype or ir.DataType.FLOAT), ir.Shape([None])
-    start = score if question.composite.seed == "score" else op.full_like(score, 1.0)
-    seed = op.annotate(op.ScatterND(op.zeros_like(y), index, start), y)
-    return score, seed, lambda v: op.GatherND(v, index)

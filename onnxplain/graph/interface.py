@@ -17,7 +17,8 @@ from onnxplain.graph.vocabulary import table_rows
 __all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
 
 #: float: explained as it is. token: integer, explained at its embedding. other: taken as given.
-Role = Literal["float", "token", "number", "other"]
+#: raw: varied as it is, whatever it is made of.
+Role = Literal["float", "token", "number", "other", "raw"]
 
 _MOVERS = movers()
 _NARROW = frozenset({ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4})
@@ -42,6 +43,8 @@ class InputInfo:
         Those entries whose rows do not lie as the tokens do (time first, say).
     rows
         Rows of the table that its numbers index as they are, if that is known.
+    data
+        Whether it holds data, of whatever type, and does not stand beside them (masks, lengths, states).
     """
 
     name: str
@@ -52,6 +55,7 @@ class InputInfo:
     explained: bool = False
     moved: frozenset[str] = frozenset()
     rows: int | None = None
+    data: bool = True
 
     @property
     def token(self) -> bool:
@@ -90,7 +94,8 @@ def inputs_of(graph: ir.Graph) -> tuple[InputInfo, ...]:
 
     Masks, lengths, states and other side inputs are explained by default only where there is nothing else.
     """
-    found = {v: _describe(v) for v in graph.inputs}
+    data = main_inputs(list(graph.inputs))
+    found = {v: replace(_describe(v), data=v in data) for v in graph.inputs}
     for role in ("float", "token", "number"):
         of_role = [v for v, info in found.items() if info.role == role]
         if of_role:

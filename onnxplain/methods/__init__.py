@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from onnxplain.methods.ablation import FeatureAblation
 from onnxplain.methods.attention import AttentionRollout
-from onnxplain.methods.base import Found, Method, OnePass
+from onnxplain.methods.base import Method, OnePass, attributions
 from onnxplain.methods.deeplift import DeepLift, DeepLiftShap
 from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
 from onnxplain.methods.path import IntegratedGradients
@@ -21,7 +22,7 @@ __all__ = [
     "DeepLift",
     "DeepLiftShap",
     "ExcitationBackprop",
-    "Found",
+    "FeatureAblation",
     "GuidedBackprop",
     "InputXGradient",
     "IntegratedGradients",
@@ -30,6 +31,7 @@ __all__ = [
     "Saliency",
     "SmoothGrad",
     "VisualBackProp",
+    "attributions",
     "method",
 ]
 
@@ -49,5 +51,6 @@ METHODS.update(
         ExcitationBackprop,
         VisualBackProp,
         AttentionRollout,
+        FeatureAblation,
     )
 )

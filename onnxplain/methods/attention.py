@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import onnx_ir as ir
 from pydantic import Field
 
-from onnxplain._types import Array, Arrays, FloatArray, Shape
+from onnxplain._types import Array, Arrays, FloatArray
+from onnxplain.backward.asks import Probe
 from onnxplain.backward.engine import path
-from onnxplain.backward.program import Program, build, explained_value
+from onnxplain.backward.program import explained_value
 from onnxplain.errors import MethodError, NotExplainableError
+from onnxplain.features.lifting import over_tokens
 from onnxplain.graph import facts
 from onnxplain.graph.interface import inputs_of
-from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.patterns.attention_maps import AttentionMap, attention_maps, open_between
-from onnxplain.methods.base import Found, Method
-from onnxplain.methods.problem import Call, Problem
-from onnxplain.runtime.session import Executable
+from onnxplain.graph.patterns.attention_maps import AttentionMap, attention_maps
+from onnxplain.methods.base import Method
+from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.problem import Problem
 
 __all__ = ["AttentionRollout"]
 
@@ -74,29 +74,28 @@ class AttentionRollout(Method):
     discard_ratio: Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")] = 0.0
     token: int | None = None
 
+    def needs(self) -> Probe:
+        """Ask for values inside; which, the graph tells."""
+        return Probe(gradients=False)
+
     def attribute(self, problem: Problem) -> Found:
         """Walk back to all attention weights at once, and multiply the layers up."""
-        found = attention_maps(_graph(problem.call))
-        by_feature = {name: _behind(problem.call, name, found) for name in problem.features}
+        found = attention_maps(_graph(problem))
+        by_feature = {name: _behind(problem, name, found) for name in problem.features}
         maps = [m for m in found if any(m in behind for behind in by_feature.values())]
-        program, executable = _program(problem.call, tuple(m.name for m in maps))
-        size = 1 if any(m.stacked for m in maps) else problem.batch_size
-        blocks = list(problem.blocks(size))
-        scores: list[FloatArray] = []
-        tokens: dict[str, list[FloatArray]] = {name: [] for name in problem.features}
-        for block in problem.bar(blocks, len(blocks), "attention rollout"):
-            weights, gradients, score = _run(problem.take(block), program, executable, maps)
-            scores.append(score)
-            for name, behind in by_feature.items():
-                names = [m.name for m in behind]
-                tokens[name].append(self._roll([weights[k] for k in names], [gradients[k] for k in names]))
-        made = {name: np.concatenate(parts) for name, parts in tokens.items()}
+        answer = problem.probe(tuple(m.name for m in maps))
+        weights = {m.name: _by_sample(problem, m, answer.probed[m.name]) for m in maps}
+        gradients = {m.name: _by_sample(problem, m, answer.values[m.name]) for m in maps}
         origins = _origins(problem)
         values: Arrays = {}
+        tokens: dict[str, FloatArray] = {}
         for name, x in problem.features.items():
-            values[name] = (_place(made[name], x.shape, name) / origins[name][1]).astype(x.dtype)
-        extras = {"tokens": {origins[name][0]: numbers for name, numbers in made.items()}}
-        return Found(values, np.concatenate(scores), None, extras)
+            names = [m.name for m in by_feature[name]]
+            made = self._roll([weights[k] for k in names], [gradients[k] for k in names])
+            input_name, parts = origins[name]
+            tokens[input_name] = made
+            values[name] = (over_tokens(made, x.shape, name) / parts).astype(x.dtype)
+        return Found(values, extras={"tokens": tokens})
 
     def _roll(self, weights: Sequence[Array], gradients: Sequence[Array]) -> FloatArray:
         """Return each token's number, (n, L), from (n, heads, L, L) by layer."""
@@ -142,15 +141,15 @@ class AttentionRollout(Method):
         return np.asarray(kept.reshape(fused.shape))
 
 
-def _graph(call: Call) -> ir.Graph:
-    return call.programs.source.model.graph
+def _graph(problem: Problem) -> ir.Graph:
+    return problem.driver.programs.source.model.graph
 
 
-def _behind(call: Call, feature: str, found: Sequence[AttentionMap]) -> tuple[AttentionMap, ...]:
+def _behind(problem: Problem, feature: str, found: Sequence[AttentionMap]) -> tuple[AttentionMap, ...]:
     """Return the attention through which the score depends on a feature."""
-    graph = _graph(call)
+    graph, driver = _graph(problem), problem.driver
     values = {str(v.name): v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
-    scored = values[explained_value(call.programs.source, call.question)]
+    scored = values[explained_value(driver.programs.source, driver.question)]
     nodes = set(path(graph, [scored], [values[feature]])[0])
     maps = tuple(m for m in found if m.product in nodes)
     if not maps:
@@ -164,88 +163,18 @@ def _behind(call: Call, feature: str, found: Sequence[AttentionMap]) -> tuple[At
     return maps
 
 
-def _program(call: Call, maps: tuple[str, ...]) -> tuple[Program, Executable]:
-    """Return the compiled walk from the score back to attention weights, which it gives too."""
-    source = call.programs.source
-    question = replace(call.question, wrt=maps, cut=False)
-
-    def make() -> Program:
-        opened = Normalized(open_between(source.model, call.question.wrt, maps), source.notes)
-        return build(opened, question, keep=maps)
-
-    return call.programs.made(("attention", call.question.wrt, question), make)
-
-
-def _run(
-    part: Problem, program: Program, executable: Executable, maps: Sequence[AttentionMap]
-) -> tuple[Arrays, Arrays, FloatArray]:
-    """Return weights and gradients (n, heads, L, L) by map, and the scores, of rows that run at once."""
-    call, n = part.call, part.n
-    if call.exact_batch is not None and n < call.exact_batch:
-        part = part.take(np.minimum(np.arange(call.exact_batch), n - 1))
-    names = dict.fromkeys([program.score, *program.attributions, *(m.name for m in maps)])
-    made = executable.run(call.feeds(part.features, part.rows, program.target), list(names))
-    weights = {m.name: m.by_sample(made[m.name], part.n)[:n] for m in maps}
-    gradients = {
-        m.name: m.by_sample(made[output], part.n)[:n]
-        for m, output in zip(maps, program.attributions, strict=True)
-    }
-    return weights, gradients, made[program.score][:n]
+def _by_sample(problem: Problem, found: AttentionMap, made: Array) -> Array:
+    """Bring attention weights, or their gradient, (n, ...), into the form (n, heads, L, L)."""
+    layout = problem.driver.layout
+    if layout.inner.get(found.name) is not None and made.shape[-1] == made.shape[-2]:
+        return made.reshape(len(made), -1, *made.shape[-2:])
+    copies = layout.exact or 1  # each row was run alone, or as all samples of a fixed batch
+    return np.concatenate([found.by_sample(one, copies)[:1] for one in made])
 
 
 def _origins(problem: Problem) -> dict[str, tuple[str, int]]:
     """Name the input that each feature comes from, and say how many features add up to that input."""
     origins = {name: (name, 1) for name in problem.features}
-    for info in inputs_of(_graph(problem.call)):
+    for info in inputs_of(_graph(problem)):
         origins |= {entry: (info.name, len(info.entries)) for entry in info.entries if entry in origins}
     return origins
-
-
-def _place(tokens: FloatArray, shape: Shape, name: str) -> FloatArray:
-    """Give each feature its part of its token's number.
-
-    Parameters
-    ----------
-    tokens
-        (n, L).
-    shape
-        Of the features, (n, ...): an axis of L, or an image of L square patches; maybe one less than L.
-    name
-        Of the features, for the error.
-    """
-    n, length = tokens.shape
-    for left_out in (0, 1):
-        count = length - left_out
-        grid = _grid(shape, count)
-        if grid is not None:
-            return _over_patches(tokens[:, left_out:], shape, grid)
-        axis = next((k for k in range(1, len(shape)) if shape[k] == count), None)
-        if axis is not None and count:
-            wide = tokens[:, left_out:].reshape(n, *(count if k == axis else 1 for k in range(1, len(shape))))
-            others = np.prod(shape[1:]) / count
-            return np.broadcast_to(wide / others, shape)
-    raise NotExplainableError(
-        f"'{name}' has shape {shape} and the attention is among {length} tokens: they are neither as many as "
-        "one of its axes is long (a class token in front apart), nor square patches of an image; name an "
-        "inner value with one row for each token (wrt=...)"
-    )
-
-
-def _grid(shape: Shape, count: int) -> tuple[int, int, int] | None:
-    """Return the first axis of an image's height and width, and the side of its square patches."""
-    if len(shape) != 4 or not count:
-        return None
-    first = 1 if shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4) else 2
-    height, width = shape[first : first + 2]
-    side = math.isqrt(height * width // count)
-    if not side or height % side or width % side or (height // side) * (width // side) != count:
-        return None
-    return first, height // side, side
-
-
-def _over_patches(tokens: FloatArray, shape: Shape, grid: tuple[int, int, int]) -> FloatArray:
-    """Spread each patch's number evenly over its pixels and channels; patches lie row by row."""
-    first, rows, side = grid
-    picture = tokens.reshape(len(tokens), rows, -1).repeat(side, axis=1).repeat(side, axis=2)
-    channels = shape[1] if first == 2 else shape[3]
-    return np.broadcast_to(np.expand_dims(picture, 1 if first == 2 else 3) / (side * side * channels), shape)

@@ -1,79 +1,74 @@
-"""What every method is: a frozen dataclass of parameters that turns a problem into attributions."""
+"""What every method is: a frozen dataclass of parameters that says what it asks of a model, and where."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from onnxplain._types import Array, Arrays, FloatArray
+from onnxplain.backward.asks import Ask, Combine, Walk
 from onnxplain.backward.composite import Composite
-from onnxplain.backward.program import Combine, Question
 from onnxplain.errors import MethodError
-from onnxplain.methods.problem import Problem
 from onnxplain.options import check_fields
+from onnxplain.runtime.plans.combinations import Mean
+from onnxplain.runtime.plans.plan import Found, Inner, Kind, Plan
+from onnxplain.runtime.plans.points import Backgrounds
+from onnxplain.runtime.plans.run import run
+from onnxplain.runtime.problem import Problem
 
-__all__ = ["Found", "Method", "OnePass"]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a method found.
-
-    Attributes
-    ----------
-    values
-        By feature, (n, ...).
-    score
-        (n,): the explained score at the given features.
-    reference
-        (n,): what the attributions of each row must sum to, or None if nothing is promised.
-    extras
-        Whatever else the method knows (standard errors, say).
-    predictions
-        The model's output, if the method's one walk brought it along.
-    """
-
-    values: Arrays
-    score: FloatArray
-    reference: FloatArray | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
-    predictions: Array | None = None
+__all__ = ["Method", "OnePass", "attributions"]
 
 
 class Method(abc.ABC):
     """An explanation method.
 
     Subclasses are frozen dataclasses; their fields are their parameters, and are checked by their annotations
-    (see :mod:`onnxplain.options`).
+    (see :mod:`onnxplain.options`).  They implement :meth:`plan`, or :meth:`attribute` where they look at
+    answers before they choose their next points.
     """
 
     #: Name by which the method is found.
     name: ClassVar[str]
 
-    #: Whether the baselines of a call are many references, each for all samples.
-    takes_distribution: ClassVar[bool] = False
-
     #: Whether the method starts from baselines, or compares with them.
     takes_baselines: ClassVar[bool] = False
+
+    #: Whether baselines given as arrays are rows of a background, each a baseline for all samples.
+    takes_background: ClassVar[bool] = False
+
+    #: Whether the method keeps players or takes them away, so that users may say who plays.
+    takes_players: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_fields(self, MethodError)
 
-    def question(self, question: Question) -> Question:
-        """Return what the method's walks ask, given the question of a plain gradient."""
-        return question
+    def needs(self) -> Ask:
+        """Return what the method asks of a model: that is checked, and nothing else is compiled for it.
+
+        Scores, walks back or values inside; the score itself may always be asked for.  A plain gradient
+        unless the method says otherwise.
+        """
+        return Walk()
 
     def wants_baselines(self) -> bool:
         """Return whether baselines change what this method, with its parameters, finds."""
         return self.takes_baselines
 
-    @abc.abstractmethod
+    def plan(self) -> Plan | None:
+        """Return the method as data; None if it chooses its points as it goes."""
+        return None
+
+    def question(self) -> Inner:
+        """Return what another method's plan asks to have this one at its points."""
+        return self.plan() or self
+
     def attribute(self, problem: Problem) -> Found:
         """Explain all rows of a problem."""
+        plan = self.plan()
+        if plan is None:
+            raise NotImplementedError(f"{type(self).__name__} has neither plan() nor attribute()")
+        return run(plan, problem)
 
 
 class OnePass(Method):
@@ -91,18 +86,29 @@ class OnePass(Method):
         """Return whether to say how much of what arrives each node keeps."""
         return False
 
+    def needs(self) -> Walk:
+        """Return the walk that the rules describe."""
+        return Walk(self.rules(), self.combination(), self.accounts())
+
     def wants_baselines(self) -> bool:
         """Return whether the rules compare with a reference."""
         return self.rules().reference
 
-    def question(self, question: Question) -> Question:
-        """Ask for the walk that the rules describe."""
-        return replace(question, composite=self.rules(), combine=self.combination(), account=self.accounts())
+    def question(self) -> Walk:
+        """Return the walk."""
+        return self.needs()
 
     def attribute(self, problem: Problem) -> Found:
         """Walk back once."""
-        rules = self.rules()
-        walk = problem.walk(rules, self.combination(), account=self.accounts())
-        reference = walk.score if rules.seed == "score" else None
-        extras = {"kept": {k: np.asarray(v) for k, v in walk.kept.items()}} if self.accounts() else {}
-        return Found(walk.values, walk.score, reference, extras, walk.predictions)
+        walk = self.needs()
+        answer = problem.ask(walk)
+        extras = {"kept": {k: np.asarray(v) for k, v in answer.kept.items()}} if walk.account else {}
+        kind: Kind = "completeness" if walk.composite.reference else "conservation"
+        return Found(answer.values, answer.reference, kind, None, extras)
+
+
+def attributions(method: Method, problem: Problem) -> Found:
+    """Explain all rows; where there is a background, the mean over its rows, each as baseline for all."""
+    if problem.background and not method.takes_background:
+        return run(Plan(Backgrounds(), method.question(), Mean(), method.name), problem)
+    return method.attribute(problem)

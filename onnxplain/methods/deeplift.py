@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-import numpy as np
-
-from onnxplain._types import Arrays, FloatArray
+from onnxplain.backward.asks import Combine, Walk
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
-from onnxplain.backward.program import Combine, Question
-from onnxplain.methods.base import Found, Method, OnePass
-from onnxplain.methods.problem import Problem
+from onnxplain.methods.base import Method, OnePass
 from onnxplain.options import Weight
+from onnxplain.runtime.plans.combinations import Mean
+from onnxplain.runtime.plans.plan import Plan
+from onnxplain.runtime.plans.points import Backgrounds
 
 __all__ = ["DeepLift", "DeepLiftShap"]
 
@@ -62,12 +61,6 @@ class DeepLift(OnePass):
         """Multiply by the difference from the reference."""
         return "times_difference"
 
-    def attribute(self, problem: Problem) -> Found:
-        """Walk back once; the same run computes the score at the baselines."""
-        walk = problem.walk(self.rules(), self.combination())
-        assert walk.reference_score is not None
-        return Found(walk.values, walk.score, walk.score - walk.reference_score, predictions=walk.predictions)
-
 
 @dataclass(frozen=True)
 class DeepLiftShap(Method):
@@ -93,51 +86,17 @@ class DeepLiftShap(Method):
 
     name: ClassVar[str] = "deep_lift_shap"
     takes_baselines: ClassVar[bool] = True
-    takes_distribution: ClassVar[bool] = True
+    takes_background: ClassVar[bool] = True
     rule: Literal["rescale", "reveal_cancel"] = "rescale"
     eps: Weight | None = None
     per_reference: bool = False
 
-    def rules(self) -> Composite:
-        """Return the rule's composite."""
-        return _composite(self.rule, self.eps)
-
-    def combination(self) -> Combine:
-        """Multiply by the difference from the reference."""
-        return "times_difference"
-
-    def question(self, question: Question) -> Question:
+    def needs(self) -> Walk:
         """Ask for multipliers times differences."""
-        return replace(question, composite=self.rules(), combine=self.combination())
+        return Walk(_composite(self.rule, self.eps), "times_difference")
 
-    def attribute(self, problem: Problem) -> Found:
-        """Explain all pairs of sample and reference, a block at a time."""
-        n, m = problem.n, len(next(iter(problem.distribution.values()), (None,)))
-        totals: Arrays = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
-        each: Arrays = {
-            k: np.empty((n, m, *v.shape[1:]), v.dtype)
-            for k, v in problem.features.items()
-            if self.per_reference
-        }
-        scores: FloatArray = np.zeros(n, np.float64)
-        dtype: Any = scores.dtype
-        reference: FloatArray = np.zeros(n, np.float64)
-        blocks = [slice(s, min(s + problem.batch_size, n * m)) for s in range(0, n * m, problem.batch_size)]
-        for block in problem.bar(blocks, len(blocks), "deep lift shap"):
-            sample, which = np.divmod(np.arange(block.start, block.stop), m)
-            part = problem.take(sample)
-            if problem.distribution:
-                part = replace(part, baselines={k: v[which] for k, v in problem.distribution.items()})
-            walk = part.walk(self.rules(), self.combination())
-            assert walk.reference_score is not None
-            dtype = walk.score.dtype
-            scores[sample] = walk.score
-            np.add.at(reference, sample, walk.reference_score)
-            for k, part_values in walk.values.items():
-                np.add.at(totals[k], sample, part_values)
-                if self.per_reference:
-                    each[k][sample, which] = part_values
-        values: Arrays = {k: (totals[k] / m).astype(v.dtype) for k, v in problem.features.items()}
-        score = scores.astype(dtype)
-        extras = {"per_reference": each} if self.per_reference else {}
-        return Found(values, score, (scores - reference / m).astype(dtype), extras)
+    def plan(self) -> Plan:
+        """Explain every sample against every reference."""
+        return Plan(
+            Backgrounds(), self.needs(), Mean("per_reference" if self.per_reference else None), self.name
+        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from onnxplain.backward.asks import Combine
 from onnxplain.backward.composite import Composite
 from onnxplain.backward.presets import preset
-from onnxplain.backward.program import Combine
 from onnxplain.methods.base import OnePass
 from onnxplain.options import Positive
 

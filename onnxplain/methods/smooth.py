@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-
-from onnxplain._types import Array, Arrays, FloatArray
-from onnxplain.backward.program import Question
-from onnxplain.kernels import path_batches as kernels
-from onnxplain.methods.base import Found, Method
+from onnxplain.backward.asks import Ask
+from onnxplain.methods.base import Method
 from onnxplain.methods.gradients import Saliency
-from onnxplain.methods.moments import Moments
-from onnxplain.methods.problem import Problem
 from onnxplain.methods.registry import method as make_method
 from onnxplain.options import Count, Seed, Weight
+from onnxplain.runtime.plans.combinations import Spread
+from onnxplain.runtime.plans.plan import Plan
+from onnxplain.runtime.plans.points import Noise
 
 __all__ = ["SmoothGrad"]
 
 
 _SIGNED = Saliency(abs=False)
+_MOMENTS: dict[str, Literal["mean", "square", "variance"]] = {
+    "smoothgrad": "mean",
+    "smoothgrad_sq": "square",
+    "vargrad": "variance",
+}
 
 
 @dataclass(frozen=True)
@@ -77,43 +79,15 @@ class SmoothGrad(Method):
         """What is averaged."""
         return make_method(self.method)
 
-    def question(self, question: Question) -> Question:
-        """Ask what the inner method asks."""
-        return self.inner.question(question)
+    def needs(self) -> Ask:
+        """Return what the inner method asks."""
+        return self.inner.needs()
 
     def wants_baselines(self) -> bool:
         """Return whether the inner method does."""
         return self.inner.wants_baselines()
 
-    def attribute(self, problem: Problem) -> Found:
-        """Explain noisy copies in blocks, and combine."""
-        squared, variance = self.nt_type == "smoothgrad_sq", self.nt_type == "vargrad"
-        moments = {k: Moments(4 if variance else 2) for k in problem.features}
-        at_once = max(1, problem.batch_size // problem.n)
-        jobs = range(0, self.n_samples, at_once)
-        for start in problem.bar(jobs, len(jobs), "smooth grad"):
-            copies = min(at_once, self.n_samples - start)
-            noisy = {
-                k: self._noisy(v, start, copies, stream)
-                for stream, (k, v) in enumerate(problem.features.items())
-            }
-            found = self.inner.attribute(problem.at(noisy, repeats=copies))
-            for k, one in found.values.items():
-                split = one.reshape(copies, problem.n, *one.shape[1:]).astype(np.float64)
-                moments[k].add(split**2 if squared else split)
-        values: Arrays = {}
-        errors: Arrays = {}
-        for k, feature in problem.features.items():
-            chosen = moments[k].variance if variance else moments[k].mean
-            values[k] = chosen.astype(feature.dtype)
-            errors[k] = moments[k].error_of_variance if variance else moments[k].error_of_mean
-        return Found(values, problem.scores(), None, {"standard_error": errors})
-
-    def _noisy(self, x: FloatArray, first: int, copies: int, stream: int) -> Array:
-        """Make noisy copies of x; a sample's noise does not depend on its place in the batch."""
-        out: Array = np.empty((copies, *x.shape), x.dtype)
-        for row, sample in enumerate(x):
-            spread = float(sample.max() - sample.min()) if sample.size else 0.0
-            stdev = self.noise_level * spread if self.stdevs is None else self.stdevs
-            out[:, row] = kernels.noise(sample[None], stdev, self.seed, first, copies, substream=stream)
-        return out.reshape(copies * len(x), *x.shape[1:])
+    def plan(self) -> Plan:
+        """Explain noisy copies, and take a moment of what comes out."""
+        noise = Noise(self.n_samples, self.stdevs, self.noise_level, self.seed)
+        return Plan(noise, self.inner.question(), Spread(_MOMENTS[self.nt_type]), "smooth grad")

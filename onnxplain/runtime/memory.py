@@ -7,17 +7,18 @@ import math
 import onnx_ir as ir
 
 from onnxplain._types import Shape
+from onnxplain.backward.asks import Ask, Scores
 from onnxplain.graph import facts
 from onnxplain.graph.shapes import at_shapes
 from onnxplain.runtime.cache import Cache
 
-__all__ = ["DEFAULT_BUDGET", "LARGEST_BATCH", "MemoryModel"]
+__all__ = ["DEFAULT_BUDGET", "LARGEST_BATCH", "LARGEST_FORWARD", "MemoryModel"]
 
 #: Bytes that the activations of one internal batch may take.
 DEFAULT_BUDGET = 1 << 30
 
-#: Beyond this, larger batches gain nothing.
-LARGEST_BATCH = 64
+#: Beyond this, larger batches gain nothing: walks back, and forward passes.
+LARGEST_BATCH, LARGEST_FORWARD = 64, 1024
 
 #: Kinds of calls whose estimates are remembered.
 _MOST_KNOWN = 256
@@ -26,8 +27,8 @@ _MOST_KNOWN = 256
 class MemoryModel:
     """Estimates the activations that one sample keeps alive.
 
-    Every float value of the forward graph counts twice (its gradient is as large), at the shapes that the
-    given inputs imply.
+    Every float value of the forward graph counts, at the shapes that the given inputs imply; what is asked
+    says how many times.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -38,9 +39,10 @@ class MemoryModel:
         """Return the estimate for inputs of these shapes, batch axis included (length 1)."""
         return self._known.get(tuple(sorted(shapes.items())), lambda: self._estimate(shapes))
 
-    def batch_size(self, shapes: dict[str, Shape], budget: int) -> int:
-        """Return how many samples fit in a budget (at least 1)."""
-        return max(1, min(LARGEST_BATCH, budget // self.bytes_per_sample(shapes)))
+    def batch_size(self, shapes: dict[str, Shape], budget: int, ask: Ask) -> int:
+        """Return how many samples fit in a budget (at least 1) for an ask."""
+        most = LARGEST_FORWARD if isinstance(ask, Scores) else LARGEST_BATCH
+        return max(1, min(most, budget // (ask.holds * self.bytes_per_sample(shapes))))
 
     def _estimate(self, shapes: dict[str, Shape]) -> int:
         model = at_shapes(self._model, shapes)
@@ -49,6 +51,6 @@ class MemoryModel:
             for value, declared in zip(node.outputs, told.outputs, strict=True):
                 shape = facts.static_shape(value) or facts.static_shape(declared)
                 if shape is not None and facts.is_float(value):
-                    total += 2 * math.prod(shape) * (value.dtype.itemsize if value.dtype is not None else 4)
-        inputs = sum(4 * math.prod(s) for s in shapes.values())
+                    total += math.prod(shape) * (value.dtype.itemsize if value.dtype is not None else 4)
+        inputs = sum(2 * math.prod(s) for s in shapes.values())
         return max(int(total), inputs, 1)

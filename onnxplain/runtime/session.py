@@ -90,6 +90,7 @@ class Executable:
         self._takes = tuple(self._session.get_inputs())
         self.inputs = tuple(i.name for i in self._takes)
         self.outputs = tuple(o.name for o in self._session.get_outputs())
+        self._takes_text = any(i.type == "tensor(string)" for i in self._takes)
         self._texts = {o.name for o in self._session.get_outputs() if o.type == "tensor(string)"}
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
@@ -113,7 +114,7 @@ class Executable:
         """
         names = list(outputs or self.outputs)
         with self._running(feeds):
-            if not self._texts.isdisjoint(names):  # onnxruntime cannot bind text: it would crash
+            if self._takes_text or not self._texts.isdisjoint(names):  # it cannot bind text: it would crash
                 made = self._session.run(names, {k: feeds[k] for k in self.inputs}, self._quietly)
                 return dict(zip(names, made, strict=True))
             binding = self._bind(feeds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from onnxplain.errors import NotExplainableError
 from onnxplain.graph import facts
 from onnxplain.graph.traits import Is, movers
 
-__all__ = ["AttentionMap", "attention_maps", "open_between"]
+__all__ = ["AttentionMap", "attention_maps"]
 
 #: Operators that hand weights on, by the places of the inputs that they hand on.
 _HANDS_ON: dict[str, tuple[int, ...]] = {
@@ -130,33 +130,6 @@ def attention_maps(graph: ir.Graph) -> tuple[AttentionMap, ...]:
     """
     made = (_follow(node.outputs[0]) for node in graph if _is_softmax(node))
     return tuple(m for m in made if m is not None)
-
-
-def open_between(model: ir.Model, inputs: Iterable[str], outputs: Iterable[str]) -> ir.Model:
-    """Return a copy of a model that takes some of its inner values as inputs, and gives others as outputs.
-
-    Parameters
-    ----------
-    model
-        A model in normal form; left unchanged.
-    inputs
-        Names of values to take (inputs that it has already stay what they are).
-    outputs
-        Names of values to give besides the outputs that it has.
-    """
-    made = model.clone()
-    graph = made.graph
-    by_name = {str(v.name): v for node in graph for v in node.outputs}
-    for name in inputs:
-        old = by_name.pop(name, None)
-        if old is not None:
-            new = ir.Value(name=name, type=old.type, shape=old.shape)
-            old.name = f"{name}/computed"
-            ir.convenience.replace_all_uses_with(old, new)
-            graph.inputs.append(new)
-    wanted = [by_name[name] for name in outputs]
-    graph.outputs.extend(v for v in wanted if not v.is_graph_output())
-    return made
 
 
 def _is_softmax(node: ir.Node) -> bool:

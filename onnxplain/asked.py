@@ -1,0 +1,69 @@
+"""From a model, a method and what a user names to a question: one way for explainers and exported files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onnxplain.backward.asks import Ask, Scores
+from onnxplain.backward.program import Question
+from onnxplain.graph.interface import InputInfo, OutputInfo
+from onnxplain.inputs import choose_explained, choose_output, choose_varied
+
+__all__ = ["Asked", "understand"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is explained.
+
+    Attributes
+    ----------
+    output
+        Name of the output.
+    infos
+        The explained inputs (inner values too).
+    question
+        The question; how the target names a score is still open.
+    """
+
+    output: str
+    infos: Sequence[InputInfo]
+    question: Question
+
+
+def understand(
+    inputs: Sequence[InputInfo],
+    outputs: Sequence[OutputInfo],
+    needs: Ask,
+    output: str | None,
+    wrt: str | Sequence[str] | None,
+    through_softmax: bool,
+    depends: Callable[[str, InputInfo], bool],
+) -> Asked:
+    """Choose what is explained.
+
+    Parameters
+    ----------
+    inputs, outputs
+        What the model takes and gives.
+    needs
+        What the method asks: walks need floats (tokens are explained at their embedding), scores alone take
+        any input as it is.
+    output, wrt, through_softmax
+        As the user gives them.
+    depends
+        Tells whether an output depends differentiably on an input.
+
+    Raises
+    ------
+    DataInputError, TargetError
+        If there is nothing of that name, or it cannot be explained.
+    """
+    name = choose_output(outputs, output)
+    if isinstance(needs, Scores):
+        infos = choose_varied(inputs, wrt)
+    else:
+        infos = choose_explained(inputs, wrt, lambda info: depends(name, info))
+    entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
+    return Asked(name, infos, Question(name, entries, needs, through_softmax=through_softmax))

@@ -1,0 +1,1 @@
+"""What is varied: who the players are, how one is taken away, and how a map becomes the input's."""

@@ -1,0 +1,143 @@
+"""Players: which elements of the features are kept or taken away together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray, IntArray
+from onnxplain.errors import DataInputError
+
+__all__ = ["Players", "along", "elements", "grouped"]
+
+
+@dataclass(frozen=True, eq=False)
+class Players:
+    """Which elements of each feature belong to which player.
+
+    Attributes
+    ----------
+    ids
+        By feature: int64 (n, ...) or (1, ...) for all samples, from 0 to ``count - 1``; -1 is no player's.
+    count
+        How many there are.
+    """
+
+    ids: Mapping[str, IntArray]
+    count: int
+
+    def take(self, index: IntArray | slice) -> Players:
+        """Return the players of some samples."""
+        return Players({k: v if len(v) == 1 else v[index] for k, v in self.ids.items()}, self.count)
+
+    def repeated(self, repeats: int) -> Players:
+        """Return the players of ``repeats`` copies of all samples, one after the other."""
+        ids = {
+            k: v if len(v) == 1 else np.tile(v, (repeats, *(1,) * (v.ndim - 1))) for k, v in self.ids.items()
+        }
+        return Players(ids, self.count)
+
+    def chosen(self, x: Arrays, instead: Arrays, kept: Array) -> Arrays:
+        """Take players away.
+
+        Parameters
+        ----------
+        x, instead
+            (n, ...) by feature: what players bring, and what stands there without them.
+        kept
+            bool (S, n, P) or (S, 1, P): who stays.
+
+        Returns
+        -------
+        dict of arrays (S * n, ...), the n rows of a choice next to each other.
+        """
+        stays = np.concatenate([kept, np.ones((*kept.shape[:2], 1), bool)], 2)  # -1 is nobody's
+        made: Arrays = {}
+        for name, values in x.items():
+            ids = self.ids[name]
+            rows = np.arange(kept.shape[1]).reshape(-1, *(1,) * (ids.ndim - 1))
+            mixed = np.where(stays[:, rows, ids], values, instead[name])
+            made[name] = mixed.reshape(len(kept) * len(values), *values.shape[1:])
+        return made
+
+    def spread(self, numbers: FloatArray) -> dict[str, FloatArray]:
+        """Give each element its player's number, (n, P) to (n, ...) by feature; 0 to nobody's."""
+        padded = np.concatenate([numbers, np.zeros((len(numbers), 1), numbers.dtype)], 1)
+        n = len(numbers)
+        return {
+            name: padded[np.arange(n).reshape(n, *(1,) * (ids.ndim - 1)), ids]
+            for name, ids in self.ids.items()
+        }
+
+
+def elements(features: Arrays) -> Players:
+    """Make every element a player of its own, counted through all features."""
+    ids: dict[str, IntArray] = {}
+    count = 0
+    for name, array in features.items():
+        size = int(np.prod(array.shape[1:], dtype=np.int64))
+        ids[name] = np.arange(count, count + size, dtype=np.int64).reshape(1, *array.shape[1:])
+        count += size
+    return Players(ids, count)
+
+
+def grouped(masks: Mapping[str, Array], features: Arrays) -> Players:
+    """Make players of what has the same number in masks, across features.
+
+    Parameters
+    ----------
+    masks
+        Integers by feature, (1, ...) or (n, ...), which broadcast to it; -1 is no player's.  Features without
+        a mask are players as a whole, one each.
+    features
+        What is varied, (n, ...) by name.
+
+    Raises
+    ------
+    DataInputError
+        If a mask does not fit.
+    """
+    full: dict[str, Array] = {}
+    for name, array in features.items():
+        if name not in masks:
+            continue
+        mask = masks[name]
+        lead = len(mask) if mask.ndim == array.ndim and len(mask) == len(array) else 1
+        try:
+            full[name] = np.broadcast_to(mask, (lead, *array.shape[1:]))
+        except ValueError:
+            raise DataInputError(
+                f"the feature_mask of '{name}' has shape {mask.shape}, which does not broadcast to "
+                f"{array.shape}; give one number per element, for one sample or for each"
+            ) from None
+    own = np.unique(np.concatenate([m.ravel() for m in full.values()])) if full else np.zeros(0, np.int64)
+    own = own[own >= 0]
+    ids: dict[str, IntArray] = {}
+    count = len(own)
+    for name, array in features.items():
+        if name in full:
+            mask = full[name]
+            ids[name] = np.where(mask < 0, -1, np.searchsorted(own, mask)).astype(np.int64)
+        else:
+            ids[name] = np.full((1, *array.shape[1:]), count, np.int64)
+            count += 1
+    return Players(ids, count)
+
+
+def along(axis: int, features: Arrays) -> Players:
+    """Make a player of each place along an axis of the features (-1: the last), counted through all of them.
+
+    Features of which a sample is a single number are a player each.
+    """
+    ids: dict[str, IntArray] = {}
+    count = 0
+    for name, array in features.items():
+        shape = (1, *array.shape[1:])
+        k = axis % array.ndim if array.ndim > 1 else 0
+        length = shape[k]
+        places = np.arange(count, count + length, dtype=np.int64)
+        ids[name] = np.broadcast_to(places.reshape([-1 if j == k else 1 for j in range(len(shape))]), shape)
+        count += length
+    return Players(ids, count)

@@ -1,0 +1,261 @@
+"""The one place where models are asked: rows in blocks that fit, samples where the model has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from onnxplain._types import Array, Arrays, FloatArray, IntArray
+from onnxplain.backward.asks import Ask, Probe
+from onnxplain.backward.program import Program, Question
+from onnxplain.errors import NotFiniteError
+from onnxplain.runtime import axes as batch_axes
+from onnxplain.runtime.layout import Layout
+from onnxplain.runtime.programs import Programs
+from onnxplain.runtime.session import Executable
+
+__all__ = ["Answer", "Driver", "Rows", "not_finite"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model answers, for n rows.
+
+    Attributes
+    ----------
+    score
+        (n,): the explained score.
+    values
+        Walks: gradient or relevance by feature, (n, ...).  Probes: gradients by probed value.
+    probed
+        Probes: by name, (n, ...).
+    predictions
+        The model's output as it gives it, if asked for.
+    index
+        int64 (n, k): the target's index, where it was predicted.
+    reference
+        (n,): what the values must sum to: the score, or its difference from that at the baselines.
+    kept
+        By node: what it kept of what arrived, over all rows, if a walk is to account for it.
+    """
+
+    score: FloatArray
+    values: Arrays = field(default_factory=dict)
+    probed: Arrays = field(default_factory=dict)
+    predictions: Array | None = None
+    index: IntArray | None = None
+    reference: FloatArray | None = None
+    kept: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Points at which the model is asked.
+
+    Attributes
+    ----------
+    features
+        By name, (n, ...).
+    samples
+        (n,): which sample of the call each row belongs to.
+    target
+        Indices, int64 (n, k), or weights, (n, ...) like the output.
+    starts
+        Like ``features``: what activations are compared with.
+    """
+
+    features: Arrays
+    samples: IntArray
+    target: Array
+    starts: Arrays
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.samples)
+
+    def take(self, index: IntArray | slice) -> Rows:
+        """Return some of the rows."""
+        features, starts = ({k: v[index] for k, v in a.items()} for a in (self.features, self.starts))
+        return Rows(features, self.samples[index], self.target[index], starts)
+
+
+class Driver:
+    """Asks one model about one call.
+
+    Parameters
+    ----------
+    programs
+        The model.
+    question
+        What is explained, and how the target names it; each ask takes the place of its own.
+    layout
+        Where samples lie in inputs and features.
+    fixed
+        Inputs that are not explained, as given.
+    room
+        Rows that fit at once for an ask.
+    needs
+        What the method asks.
+    progress
+        Whether to show bars.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        question: Question,
+        layout: Layout,
+        fixed: Arrays,
+        room: Callable[[Ask], int],
+        needs: Ask,
+        *,
+        progress: bool = False,
+    ) -> None:
+        self.programs = programs
+        self.question = question
+        self.layout = layout
+        self.fixed = fixed
+        self.room = room
+        self.needs = needs
+        self.progress = progress
+        #: Which rule each node was walked back by, in every program that ran.
+        self.rule_tables: list[tuple[tuple[str, str, str], ...]] = []
+        #: The answer for the samples themselves, once something was asked there.
+        self.seen: Answer | None = None
+
+    def ask(self, ask: Ask, rows: Rows, *, predictions: bool = False) -> Answer:
+        """Ask about rows.
+
+        Parameters
+        ----------
+        ask
+            The question.
+        rows
+            Any number of them.
+        predictions
+            Whether to bring the model's output along.
+
+        Raises
+        ------
+        NotFiniteError
+            If NaN or infinite numbers come out of a walk, although the features are finite; it names the
+            node.
+        """
+        question = replace(self.question, ask=ask)
+        program, executable = self.programs.program(question)
+        if program.rule_table and program.rule_table not in self.rule_tables:
+            self.rule_tables.append(program.rule_table)
+        blocks = [rows.take(block) for block in self.blocks(len(rows), ask)]
+        parts = [self._run(question, program, executable, block, predictions) for block in blocks]
+        answer = self._joined(parts)
+        self._refuse_not_finite(question, program, rows, answer.values)
+        return answer
+
+    def blocks(self, n: int, ask: Ask) -> Iterator[slice]:
+        """Cut rows into blocks that fit."""
+        size = self.room(ask)
+        if isinstance(ask, Probe) and any(self.layout.inner.get(name) is None for name in ask.values):
+            size = self.layout.exact or 1  # whose numbers are whose is only known of one sample
+        for start in range(0, n, size):
+            yield slice(start, min(start + size, n))
+
+    def bar(self, total: int, what: str) -> Any:
+        """Return a progress bar, shown if the caller wants it and there is more than one step."""
+        return tqdm(total=total, desc=what, disable=not self.progress or total < 2, leave=False)
+
+    def feeds(self, program: Program, rows: Rows) -> Arrays:
+        """Lay rows out as a program wants its inputs; a fixed batch is filled up with the last row."""
+        layout = self.layout
+        if layout.exact is not None and len(rows) < layout.exact:
+            rows = rows.take(np.minimum(np.arange(layout.exact), len(rows) - 1))
+        fed: Arrays = {k: batch_axes.laid_out(v, layout.axes[k]) for k, v in rows.features.items()}
+        for name, array in self.fixed.items():
+            axis = layout.axes[name]
+            fed[name] = array if axis is None else np.take(array, rows.samples, axis=axis)
+        for name, reference in zip(self.question.wrt, program.references, strict=False):
+            fed[reference] = batch_axes.laid_out(rows.starts[name], layout.axes[name])
+        if self.question.target == "weights":
+            fed[program.target] = batch_axes.laid_out(rows.target, self.question.output_axis)
+        elif self.question.target_axes:
+            fed[program.target] = rows.target[:, 0] if self.question.target_axes == 1 else rows.target
+        return fed
+
+    def _run(
+        self, question: Question, program: Program, executable: Executable, rows: Rows, predictions: bool
+    ) -> Answer:
+        n, axis = len(rows), question.output_axis
+        probe = question.ask if isinstance(question.ask, Probe) else None
+        wanted = [program.score, *program.attributions, *program.probed, *(o for _, o in program.kept)]
+        wanted += [program.prediction] if predictions else []
+        wanted += [o for o in (program.reference_score, program.index) if o is not None]
+        made = executable.run(self.feeds(program, rows), list(dict.fromkeys(wanted)))
+        names = probe.values if probe else question.wrt
+        by_name = dict(zip(names, program.attributions, strict=False))
+        values: Arrays = {
+            k: batch_axes.first(made[o], self._axis(k, made[o]))[:n] for k, o in by_name.items()
+        }
+        inner = dict(zip(names, program.probed, strict=False))
+        probed: Arrays = {k: batch_axes.first(made[o], self._axis(k, made[o]))[:n] for k, o in inner.items()}
+        score, output = made[program.score][:n], made[program.prediction] if predictions else None
+        if output is not None and self.layout.exact is not None:
+            output = batch_axes.rows(output, axis, n)
+        reference = score if question.walk.composite.seed == "score" and question.backward else None
+        if program.reference_score is not None:
+            reference = score - made[program.reference_score][:n]
+        index = None if program.index is None else made[program.index][:n].reshape(n, -1)
+        kept = {node: float(made[o]) for node, o in program.kept}
+        return Answer(score, values, probed, output, index, reference, kept)
+
+    def _axis(self, name: str, array: Array) -> int | None:
+        """Return where samples lie in a feature or inner value."""
+        axes = self.layout.axes
+        return axes[name] if name in axes else self.layout.axis_of(name, array.shape)
+
+    def _joined(self, parts: list[Answer]) -> Answer:
+        if len(parts) == 1:
+            return parts[0]
+
+        def join(of: Callable[[Answer], Any], axis: int | None = 0) -> Any:
+            found = [of(p) for p in parts]
+            return None if found[0] is None else batch_axes.join(found, axis)
+
+        first = parts[0]
+        return Answer(
+            join(lambda p: p.score),
+            {k: batch_axes.join([p.values[k] for p in parts], 0) for k in first.values},
+            {k: batch_axes.join([p.probed[k] for p in parts], 0) for k in first.probed},
+            join(lambda p: p.predictions, self.question.output_axis),
+            join(lambda p: p.index),
+            join(lambda p: p.reference),
+            {node: sum(p.kept[node] for p in parts) for node in first.kept},
+        )
+
+    def _refuse_not_finite(self, question: Question, program: Program, rows: Rows, values: Arrays) -> None:
+        """Raise for the first row whose values are no finite numbers, and say where they come from."""
+        n = len(rows)
+        bad = np.zeros(n, bool)
+        for array in values.values():
+            if not np.isfinite(array).all():
+                bad |= ~np.isfinite(array.reshape(n, -1)).all(1)
+        for array in rows.features.values():
+            if bad.any() and array.dtype.kind == "f":
+                bad &= np.isfinite(array.reshape(n, -1)).all(1)
+        if not bad.any():
+            return
+        row = int(np.argmax(bad))
+        feeds = self.feeds(program, rows.take(np.array([row])))
+        raise NotFiniteError(not_finite(int(rows.samples[row]), self.programs.blame(question, feeds)))
+
+
+def not_finite(sample: int, node: str | None) -> str:
+    """Say that the explanation of a sample is no finite number, and what to do."""
+    where = f"; the first to make such numbers is {node}" if node else ""
+    return (
+        f"the explanation of sample {sample} holds NaN or infinite numbers{where}: the slope is infinite "
+        "there, or a number too large; change the input (or the baseline, or an option of the method) a "
+        "little, or explain a value behind that node (wrt=...)"
+    )

@@ -1,0 +1,1 @@
+"""Methods as data: points, question, combination; and the loop that runs them."""

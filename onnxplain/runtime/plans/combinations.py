@@ -1,0 +1,196 @@
+"""What becomes of answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray
+from onnxplain.kernels import path_batches as kernels
+from onnxplain.runtime.plans.moments import Moments
+from onnxplain.runtime.plans.plan import Answers, Found, Kind
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Differences", "Integral", "IntegralSums", "Mean", "Spread", "float_like"]
+
+
+def float_like(x: Array) -> np.dtype[Any]:
+    """Return the dtype of attributions for a feature: its own if it is of floats, else float32."""
+    return x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Integral:
+    """A weighted sum of the answers, ``sum_k w_k a_k``, maybe times the way from the baseline, ``x - b``.
+
+    Attributes
+    ----------
+    weights
+        (S,).
+    times_difference
+        Whether to multiply; the values then sum to ``S(x) - S(b)``.
+    """
+
+    weights: FloatArray
+    times_difference: bool = True
+    keeps_sums: ClassVar[bool] = False
+
+    def ends(self, *, checked: bool) -> bool:
+        """Tell whether the sum is checked against the scores."""
+        return checked and self.times_difference
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> IntegralSums:
+        """Begin with zeros; the scores at both ends tell what the sum must be."""
+        reference = None
+        if checked and self.times_difference:
+            reference = problem.scores() - problem.scores(problem.baselines)
+        totals = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
+        return IntegralSums(self, problem, totals, reference)
+
+
+@dataclass
+class IntegralSums:
+    """The sum so far, float64 by feature."""
+
+    combination: Integral
+    problem: Problem
+    totals: Arrays
+    reference: FloatArray | None
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        """Add the answers at some of the points."""
+        for name, values in answers.values.items():
+            flat = values.reshape(-1, *values.shape[2:])
+            kernels.accumulate(self.totals[name], flat, self.combination.weights[steps])
+
+    def found(self) -> Found:
+        """Return the integral, by row."""
+        values: Arrays = {}
+        for name, x in self.problem.features.items():
+            way = x - self.problem.baselines[name] if self.combination.times_difference else 1
+            values[name] = (self.totals[name] * way).astype(x.dtype)
+        return Found(values, self.reference)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of the answers; what they must sum to is averaged too.
+
+    Attributes
+    ----------
+    each
+        Keep all of them, (n, m, ...) by feature, under this name; None keeps none.
+    """
+
+    each: str | None = None
+    keeps_sums: ClassVar[bool] = True
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return False."""
+        return False
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Mean:
+        """Begin with zeros."""
+        return _Mean(self.each, problem, count)
+
+
+@dataclass
+class _Mean:
+    each: str | None
+    problem: Problem
+    count: int
+    totals: dict[str, FloatArray] = field(default_factory=dict)
+    kept: dict[str, list[Array]] = field(default_factory=dict)
+    reference: FloatArray | None = None
+    kind: Kind = "completeness"
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        for name, values in answers.values.items():
+            total = values.sum(0, dtype=np.float64)
+            self.totals[name] = self.totals[name] + total if name in self.totals else total
+            if self.each is not None:
+                self.kept.setdefault(name, []).append(np.moveaxis(values, 0, 1))
+        if answers.reference is not None:
+            total = answers.reference.sum(0, dtype=np.float64)
+            self.reference = total if self.reference is None else self.reference + total
+            self.kind = answers.kind
+
+    def found(self) -> Found:
+        values: Arrays = {
+            k: (self.totals[k] / self.count).astype(float_like(x)) for k, x in self.problem.features.items()
+        }
+        kept = {k: np.concatenate(parts, axis=1) for k, parts in self.kept.items()}
+        extras = {} if self.each is None else {self.each: kept}
+        reference = None if self.reference is None else self.reference / self.count
+        return Found(values, reference, self.kind, None, extras)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A moment of the answers: ``"mean"``, ``"square"`` (the mean of squares) or ``"variance"``."""
+
+    kind: Literal["mean", "square", "variance"]
+    keeps_sums: ClassVar[bool] = False
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return False."""
+        return False
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Spread:
+        """Begin with no samples."""
+        order = 4 if self.kind == "variance" else 2
+        return _Spread(self.kind, problem, {k: Moments(order) for k in problem.features})
+
+
+@dataclass
+class _Spread:
+    kind: str
+    problem: Problem
+    moments: dict[str, Moments]
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        for name, values in answers.values.items():
+            wide = values.astype(np.float64)
+            self.moments[name].add(wide**2 if self.kind == "square" else wide)
+
+    def found(self) -> Found:
+        values: Arrays = {}
+        errors: Arrays = {}
+        for name, x in self.problem.features.items():
+            moments = self.moments[name]
+            variance = self.kind == "variance"
+            values[name] = (moments.variance if variance else moments.mean).astype(float_like(x))
+            errors[name] = moments.error_of_variance if variance else moments.error_of_mean
+        return Found(values, errors=errors)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What the score loses at each point, ``S(x) - s_k``, for the player whose point it is."""
+
+    keeps_sums: ClassVar[bool] = False
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return True."""
+        return True
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Differences:
+        """Begin with the score of the row itself."""
+        return _Differences(problem, problem.scores(), np.zeros((problem.n, count), np.float64))
+
+
+@dataclass
+class _Differences:
+    problem: Problem
+    score: FloatArray
+    lost: FloatArray
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        assert answers.score is not None
+        self.lost[:, steps] = (self.score - answers.score.astype(np.float64)).T
+
+    def found(self) -> Found:
+        spread = self.problem.players.spread(self.lost)
+        return Found({k: v.astype(float_like(self.problem.features[k])) for k, v in spread.items()})

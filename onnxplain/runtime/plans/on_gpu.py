@@ -1,0 +1,82 @@
+"""An integral along a path of which nothing leaves the GPU: points, gradients and their sum stay there.
+
+Only the ends of the path go up, and the finished sum comes down.  The numbers are those of the host's sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime as ort
+
+from onnxplain import kernels
+from onnxplain._types import Array
+from onnxplain.backward.asks import Walk
+from onnxplain.kernels import cuda
+from onnxplain.runtime.plans.combinations import Integral, IntegralSums
+from onnxplain.runtime.plans.plan import Plan
+from onnxplain.runtime.plans.points import Path
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["integrate", "usable"]
+
+
+def usable(plan: Plan, problem: Problem) -> bool:
+    """Tell whether a plan is such an integral, and its problem runs on a GPU where batches can be made."""
+    driver, layout = problem.driver, problem.driver.layout
+    return (
+        isinstance(plan.points, Path)
+        and isinstance(plan.question, Walk)
+        and isinstance(plan.combination, Integral)
+        and driver.programs.device == "cuda"
+        and kernels.built_with_cuda()
+        and kernels.cuda_device_count() > 0
+        and layout.exact is None
+        and all(layout.axes[k] == 0 for k in problem.features)
+        and not plan.question.composite.reference
+    )
+
+
+def integrate(plan: Plan, problem: Problem, at_once: int, sums: IntegralSums) -> None:
+    """Add up ``sum_k w_k a_k`` at ``b + a_k (x - b)``, float64, by feature.
+
+    Parameters
+    ----------
+    plan
+        What :func:`usable` takes.
+    problem
+        Rows that fit the device together.
+    at_once
+        Points per run.
+    sums
+        Where the sum goes.
+    """
+    assert isinstance(plan.points, Path)
+    assert isinstance(plan.question, Walk)
+    assert isinstance(plan.combination, Integral)
+    driver, alphas, weights = problem.driver, plan.points.alphas, plan.combination.weights
+    program, executable = driver.programs.program(replace(driver.question, ask=plan.question))
+    starts = {k: _up(v) for k, v in problem.baselines.items()}
+    ends = {k: _up(v) for k, v in problem.features.items()}
+    totals = {k: _up(np.zeros(v.shape, np.float64)) for k, v in problem.features.items()}
+    for first in range(0, len(alphas), at_once):
+        steps = slice(first, first + at_once)
+        count = len(alphas[steps])
+        fed = driver.feeds(program, replace(problem.at(repeats=count).points, features={}))
+        for name, feature in problem.features.items():
+            shape = (count * problem.n, *feature.shape[1:])
+            points = ort.OrtValue.ortvalue_from_shape_and_type(shape, feature.dtype, "cuda", 0)
+            cuda.interpolate(starts[name], ends[name], _up(alphas[steps].astype(feature.dtype)), points)
+            fed[name] = points
+        cuda.synchronize()  # onnxruntime works on a stream of its own
+        made = executable.run_on_device(fed, program.attributions)
+        on_device = _up(weights[steps])
+        for name, output in zip(driver.question.wrt, program.attributions, strict=True):
+            cuda.accumulate(totals[name], made[output], on_device)
+        cuda.synchronize()
+    sums.totals = {name: np.asarray(total.numpy()) for name, total in totals.items()}
+
+
+def _up(array: Array) -> ort.OrtValue:
+    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", 0)

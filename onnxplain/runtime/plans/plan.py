@@ -1,0 +1,147 @@
+"""What a plan is: at which points a model is asked, what is asked there, and what becomes of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+from onnxplain._types import Array, FloatArray
+from onnxplain.backward.asks import Ask, Probe, Scores, Walk
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Answers", "Attributes", "Combination", "Found", "Kind", "Plan", "Points", "Sums", "innermost"]
+
+#: What the sum of the attributions must be: the score's difference from that at the baselines, or the score.
+Kind = Literal["completeness", "conservation"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method found.
+
+    Attributes
+    ----------
+    values
+        By feature, (n, ...).
+    reference
+        (n,): what the attributions of each row must sum to; None if nothing is promised.
+    kind
+        What kind of sum that is.
+    errors
+        By feature, (n, ...): the standard error of the values, for estimates.
+    extras
+        Whatever else the method knows: arrays, or arrays by feature.
+    """
+
+    values: Mapping[str, Array]
+    reference: FloatArray | None = None
+    kind: Kind = "completeness"
+    errors: Mapping[str, Array] | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered at m points of n rows.
+
+    Attributes
+    ----------
+    values
+        By feature, (m, n, ...).
+    score
+        (m, n), where the model itself was asked.
+    reference
+        (m, n): what the values at each point must sum to, if anything.
+    kind
+        What kind of sum that is.
+    """
+
+    values: Mapping[str, Array]
+    score: FloatArray | None
+    reference: FloatArray | None
+    kind: Kind
+
+
+class Points(Protocol):
+    """A recipe for points: for each row of a problem, the same number of others near it."""
+
+    def count(self, problem: Problem) -> int:
+        """Return how many points there are for a row."""
+
+    def at(self, problem: Problem, steps: slice) -> Problem:
+        """Make some of the points: all rows at the first of them, then all at the second..."""
+
+
+class Sums(Protocol):
+    """What has been added up of the answers for some rows."""
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        """Add the answers at some of the points."""
+
+    def found(self) -> Found:
+        """Return what came out, by row."""
+
+
+class Combination(Protocol):
+    """What becomes of answers: a linear map, or moments; whatever is added up is added up in float64."""
+
+    #: Whether what the answers' values must sum to tells what the result's must.
+    keeps_sums: ClassVar[bool]
+
+    def ends(self, *, checked: bool) -> bool:
+        """Tell whether the scores at the rows themselves are needed."""
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> Sums:
+        """Begin to add up answers at this many points of a problem's rows.
+
+        Parameters
+        ----------
+        problem
+            The rows.
+        count
+            How many points there are.
+        checked
+            Whether the result is to say what it must sum to.
+        """
+
+
+@runtime_checkable
+class Attributes(Protocol):
+    """Finds attributions in a way of its own: a method."""
+
+    def attribute(self, problem: Problem) -> Found:
+        """Explain all rows of a problem."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method that does not look at answers before it chooses its next points.
+
+    Attributes
+    ----------
+    points
+        Where to ask.
+    question
+        What to ask there: one of the three questions, another plan, or a method that chooses its points as
+        it goes.
+    combination
+        What to make of the answers.
+    what
+        What the bar is called.
+    """
+
+    points: Points
+    question: Inner
+    combination: Combination
+    what: str = "explaining"
+
+
+Inner: TypeAlias = "Ask | Plan | Attributes"
+
+
+def innermost(question: Inner) -> Ask | None:
+    """Return what is asked of the model in the end; None if a method decides as it goes."""
+    while isinstance(question, Plan):
+        question = question.question
+    return question if isinstance(question, (Scores, Walk, Probe)) else None

@@ -1,0 +1,99 @@
+"""The loop that runs plans: points in blocks that fit the memory, answers added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnxplain._types import Array
+from onnxplain.backward.asks import Probe, Scores, Walk
+from onnxplain.runtime.plans import on_gpu
+from onnxplain.runtime.plans.combinations import IntegralSums
+from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, innermost
+from onnxplain.runtime.plans.points import Itself
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["run"]
+
+
+def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
+    """Run a plan for all rows.
+
+    As many rows are taken at a time as fit, and as many points as fit beside them, so that memory is bounded
+    whatever the plan.
+
+    Parameters
+    ----------
+    plan, problem
+        What to do, and for what.
+    checked
+        Whether the result is to say what it must sum to.
+    """
+    driver, ask = problem.driver, innermost(plan.question) or Walk()
+    count = plan.points.count(problem)
+    whole = isinstance(plan.points, Itself)  # the driver cuts it
+    rows = [slice(0, problem.n)] if whole else list(driver.blocks(problem.n, ask))
+    at_once = max(1, driver.room(ask) // (rows[0].stop - rows[0].start))
+    if len(rows) > 1 and plan.combination.ends(checked=checked):
+        problem.scores()  # of all rows, whose parts then know them
+    found: list[Found] = []
+    inside = checked and plan.combination.keeps_sums
+    with driver.bar(len(rows) * count, plan.what) as bar:
+        for block in rows:
+            part = problem if len(rows) == 1 else problem.take(block)
+            sums = plan.combination.begin(part, count, checked=checked)
+            if on_gpu.usable(plan, part):
+                assert isinstance(sums, IntegralSums)
+                on_gpu.integrate(plan, part, at_once, sums)
+                bar.update(count)
+            else:
+                for first in range(0, count, at_once):
+                    steps = slice(first, min(first + at_once, count))
+                    asked = plan.points.at(part, steps)
+                    sums.add(steps, _answers(plan.question, asked, part.n, checked=inside))
+                    bar.update(steps.stop - first)
+            found.append(sums.found())
+    return _joined(found)
+
+
+def _answers(question: Inner, problem: Problem, n: int, *, checked: bool) -> Answers:
+    """Ask at m points of n rows, all rows of a point next to each other."""
+    if isinstance(question, (Scores, Walk, Probe)):
+        answer = problem.ask(question)
+        compares = isinstance(question, Walk) and question.composite.reference
+        kind: Kind = "completeness" if compares else "conservation"
+        return Answers(
+            {k: _split(v, n) for k, v in answer.values.items()},
+            _split(answer.score, n),
+            None if answer.reference is None else _split(answer.reference, n),
+            kind,
+        )
+    found = (
+        run(question, problem, checked=checked) if isinstance(question, Plan) else question.attribute(problem)
+    )
+    reference = None if found.reference is None else _split(found.reference, n)
+    return Answers({k: _split(v, n) for k, v in found.values.items()}, None, reference, found.kind)
+
+
+def _split(array: Array, n: int) -> Array:
+    return array.reshape(-1, n, *array.shape[1:])
+
+
+def _joined(found: Sequence[Found]) -> Found:
+    """Join what was found of several blocks of rows."""
+    if len(found) == 1:
+        return found[0]
+    first = found[0]
+    errors = first.errors
+    extras = {
+        kind: {k: np.concatenate([f.extras[kind][k] for f in found]) for k in arrays}
+        for kind, arrays in first.extras.items()
+    }
+    return Found(
+        {k: np.concatenate([f.values[k] for f in found]) for k in first.values},
+        None if first.reference is None else np.concatenate([np.asarray(f.reference) for f in found]),
+        first.kind,
+        None if errors is None else {k: np.concatenate([(f.errors or {})[k] for f in found]) for k in errors},
+        extras,
+    )
