@@ -9,6 +9,7 @@ from composite_tables import named, normal, resolved
 
 import onnxplain as ox
 from onnxplain.backward import program
+from onnxplain.backward.asks import Walk
 from onnxplain.backward.composite import Composite, Match, RuleTable
 from onnxplain.backward.presets import PRESETS, preset
 from onnxplain.backward.program import Question
@@ -122,7 +123,7 @@ def test_a_rule_that_cannot_be_bound_is_named(models) -> None:
 def test_rules_are_resolved_before_anything_runs(models, monkeypatch) -> None:
     """A composite that does not fit is told by check, with nothing written and nothing run."""
     model = models.make("m (float[N, 3] x) => (float[N, 3] y) { a = LogSoftmax(x) y = Relu(a) }")
-    question = Question("y", ("x",), preset("epsilon"))
+    question = Question("y", ("x",), Walk(preset("epsilon")))
     monkeypatch.setattr(program, "backward", None)
     with pytest.raises(UnsupportedRuleError, match="LogSoftmax"):
         program.check(normal(model), question)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from onnxplain.backward.adjoint import needs_body
+from onnxplain.backward.asks import Walk
 from onnxplain.backward.composite import Match
 from onnxplain.backward.program import Question, build
 from onnxplain.backward.relevance_composites import layered
@@ -100,7 +101,7 @@ def program(proto: onnx.ModelProto, rule: Rule, *ops: str) -> ir.Graph:
     composite = layered("one", ((Match(ops=ops), rule),))
     score = normal.model.graph.outputs[0]
     assert score.shape is not None
-    return build(normal, Question("y", ("x",), composite, score.shape.rank() - 1)).model.graph
+    return build(normal, Question("y", ("x",), Walk(composite), score.shape.rank() - 1)).model.graph
 
 
 def count(graph: ir.Graph, forward: str, backward: str) -> tuple[int, int] | int:
@@ -235,5 +236,5 @@ def test_what_nobody_asks_for_is_not_written(models) -> None:
         v=models.random(4, 3, seed=1), w=models.random(4, 3, seed=2),
     )  # fmt: skip
     normal = normalize(load(proto), expand=needs_body)
-    made = build(normal, Question("y", ("z",), layered("plus", (), lrp.zplus()), 1))
+    made = build(normal, Question("y", ("z",), Walk(layered("plus", (), lrp.zplus())), 1))
     assert Counter(n.op_type for n in made.model.graph)["MatMul"] == 1 + 3 + 2

@@ -48,7 +48,7 @@ def calls(run: Callable[[], object]) -> int:
 def rewrite(model: onnx.ModelProto, method: str) -> None:
     """Read a model, and write what a method walks back on, as far as Python goes."""
     normal = normalize(load(model), expand=needs_body)
-    build(normal, Question("y", ("x",), ox.method(method).rules(), target_axes=0))
+    build(normal, Question("y", ("x",), ox.method(method).needs(), target_axes=0))
 
 
 @pytest.mark.parametrize("method", ["saliency", "lrp", "deep_lift"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnxplain.methods.moments import Moments
 
 import onnxplain as ox
+from onnxplain.runtime.plans.moments import Moments
 
 KINDS = ("smoothgrad", "smoothgrad_sq", "vargrad")
 

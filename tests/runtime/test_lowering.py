@@ -128,7 +128,7 @@ def test_an_exported_file_is_a_model_like_any_other(models, tmp_path) -> None:
 def test_copies_of_the_models_nodes_are_none_of_ours(models) -> None:
     """DeepLIFT runs the model a second time, from the reference."""
     normal = normalize(load(safe_division(models)), expand=needs_body)
-    program = build(normal, Question("y", ("x",), ox.DeepLift().rules()))
+    program = build(normal, Question("y", ("x",), ox.DeepLift().needs()))
     for node in program.model.graph:
         if node.op_type == "ConvTranspose" and any(v.name == "v" for v in node.inputs):
             assert not facts.is_written(node)

@@ -227,7 +227,7 @@ def test_threads_option(models) -> None:
 
 def test_question_keys_the_cache() -> None:
     """Equal questions are equal keys, down to the composite."""
-    first, second = (programs_module.Question("y", ("x",), ox.LRP("epsilon").rules()) for _ in range(2))
+    first, second = (programs_module.Question("y", ("x",), ox.LRP("epsilon").needs()) for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)
     assert first != programs_module.Question("y", ("x",))

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 
 from onnxplain.errors import NotExplainableError
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
-from onnxplain.graph.patterns.attention_maps import AttentionMap, attention_maps, open_between
+from onnxplain.graph.patterns.attention_maps import AttentionMap, attention_maps
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "attention.npz"
 
@@ -157,19 +156,3 @@ def test_windows_are_refused() -> None:
 def test_heads_that_do_not_fit_are_refused() -> None:
     with pytest.raises(NotExplainableError, match="does not hold heads for 3 samples"):
         the_map("M 4 4").by_sample(np.ones((4, 4, 4)), 3)
-
-
-def test_a_model_opened_between(models) -> None:
-    proto = models.mlp()
-    source = normalize(load(proto)).model
-    before = ir.to_proto(source).SerializeToString()
-    opened = open_between(source, ["x", "a"], ["h", "y"])
-    assert [v.name for v in opened.graph.inputs] == ["x", "a"]
-    assert [v.name for v in opened.graph.outputs] == ["y", "h"]
-    assert ir.to_proto(source).SerializeToString() == before
-    session = ort.InferenceSession(
-        ir.to_proto(opened).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    a = models.random(2, 8, seed=9)
-    (h,) = session.run(["h"], {"x": models.random(2, 5), "a": a})
-    np.testing.assert_array_equal(h, np.maximum(a, 0))
