@@ -73,7 +73,9 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], wa
         array = _texts(array, what)
     elif array.dtype.kind in "USOT":
         if wanted is None or wanted.kind in "UOT":
-            raise DataInputError(f"{what} is text, which has no gradient; use a perturbation method for it")
+            raise DataInputError(
+                f"{what} is text, which has no gradient; use feature_ablation, which asks for scores alone"
+            )
         raise DataInputError(f"{what} is text or objects ({array.dtype}); give numbers of dtype {wanted}")
     if info.shape is not None and array.ndim != len(info.shape):
         hint = ""
@@ -196,7 +198,7 @@ def choose_explained(
         if not info.entries:
             raise DataInputError(
                 f"input '{name}' is not float and reaches no embedding, so it has no gradient; explain "
-                "another input, or use a perturbation method"
+                "another input, or use feature_ablation"
             )
         result.append(info)
     return result

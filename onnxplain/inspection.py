@@ -126,7 +126,7 @@ def inspect(
     names = {e for i in inputs if i.explained for e in i.entries}
     wrt = [v for v in (*graph.inputs, *(o for n in graph for o in n.outputs)) if v.name in names]
     if not wrt:
-        problems.append("no input is made of floats or reaches an embedding; use a perturbation method")
+        problems.append("no input is made of floats or reaches an embedding; use feature_ablation")
     table: RuleTable | None = None
     rules: dict[str, str] = {}
     shown = rules_asked or preset("conserving")

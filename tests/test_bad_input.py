@@ -69,7 +69,7 @@ CALLS = {
     "different batches": ("two_inputs", {"image": IMAGE, "table": np.zeros((3, 3))}, {}, DataInput,
                           ("'image' has 2", "'table' has 3", "same number")),
     "bool input": ("bool", np.ones((1, 2), bool), {"target": 0}, DataInput,
-                   ("no input", "perturbation method")),
+                   ("no input", "feature_ablation")),
     "no target": ("mlp", X, {"target": None}, Target, ("'y'", "3 scores", "target=", "'predicted'")),
     "target too high": ("mlp", X, {"target": 3}, Target, ("target 3", "'y'", "3 entries", "0 to 2")),
     "target too low": ("mlp", X, {"target": -4}, Target, ("target -4", "0 to 2")),

@@ -298,7 +298,8 @@ def no_path(graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value
     why = f" (these operators let none through: {'; '.join(told)})" if told else ""
     return (
         f"output {_quoted(seeds)} does not depend differentiably on {_quoted(sources)}{why}; "
-        "name another output or input, or explain it with a perturbation method, which needs only predictions"
+        "name another output or input, or use a perturbation method (feature_ablation), which asks for "
+        "scores alone"
     )
 
 

@@ -54,4 +54,5 @@ class IntegratedGradients(Method):
     def plan(self) -> Plan:
         """Sum gradients along the path."""
         alphas, weights = quadrature(self.method, self.n_steps)
-        return Plan(Path(alphas), Walk(), Integral(weights, self.multiply_by_inputs), "integrated gradients")
+        path, integral = Path(tuple(alphas)), Integral(tuple(weights), self.multiply_by_inputs)
+        return Plan(path, Walk(), integral, "integrated gradients")

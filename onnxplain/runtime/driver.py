@@ -159,7 +159,7 @@ class Driver:
         """Cut rows into blocks that fit."""
         size = self.room(ask)
         if isinstance(ask, Probe) and any(self.layout.inner.get(name) is None for name in ask.values):
-            size = self.layout.exact or 1  # whose numbers are whose is only known of one sample
+            size = 1  # whose numbers are whose is only known of one sample
         for start in range(0, n, size):
             yield slice(start, min(start + size, n))
 

@@ -8,13 +8,13 @@ import pytest
 import onnxplain as ox
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
-from onnxplain.runtime.memory import LARGEST_BATCH, MemoryModel
+from onnxplain.runtime.memory import LARGEST_BATCH, LARGEST_FORWARD, MemoryModel
 from onnxplain.runtime.session import Executable
 
 
 @pytest.fixture
 def rows(monkeypatch) -> list[int]:
-    """Lengths of the batches that programs with a backward pass have run with."""
+    """Lengths of the batches that programs have run with."""
     seen: list[int] = []
     run = Executable.run
 
@@ -31,27 +31,28 @@ def memory(proto) -> MemoryModel:
     return MemoryModel(normalize(load(proto)).model)
 
 
-def test_estimate_counts_every_float_twice(models) -> None:
+def test_estimate_counts_every_float(models) -> None:
     """One sample of (1, 5): a and h of 8, y of 3, four bytes each."""
-    assert memory(models.mlp()).bytes_per_sample({"x": (1, 5)}) == 2 * 4 * (8 + 8 + 3)
+    assert memory(models.mlp()).bytes_per_sample({"x": (1, 5)}) == 4 * (8 + 8 + 3)
 
 
 def test_estimate_follows_symbolic_sizes(models) -> None:
     model = memory(models.make("m (float[N, C, H, W] x) => (float[N, C, H, W] y) { h = Exp(x) y = Tanh(h) }"))
-    assert model.bytes_per_sample({"x": (1, 2, 4, 4)}) == 2 * 2 * 4 * 32
-    assert model.bytes_per_sample({"x": (1, 2, 8, 8)}) == 2 * 2 * 4 * 128
+    assert model.bytes_per_sample({"x": (1, 2, 4, 4)}) == 2 * 4 * 32
+    assert model.bytes_per_sample({"x": (1, 2, 8, 8)}) == 2 * 4 * 128
 
 
 def test_batch_size_fits_the_budget(models) -> None:
     model = memory(models.mlp())
     one = model.bytes_per_sample({"x": (1, 5)})
-    for budget, expected in ((0, 1), (one, 1), (10 * one + 1, 10), (10**12, LARGEST_BATCH)):
-        assert model.batch_size({"x": (1, 5)}, budget) == expected
+    for ask, times, most in ((ox.Walk(), 2, LARGEST_BATCH), (ox.Scores(), 1, LARGEST_FORWARD)):
+        for budget, expected in ((0, 1), (one, 1), (10 * times * one + 1, 10), (10**12, most)):
+            assert model.batch_size({"x": (1, 5)}, budget, ask) == expected
 
 
 def test_budget_bounds_what_runs(models, rows) -> None:
     one = memory(models.conv()).bytes_per_sample({"x": (1, 2, 8, 8)})
-    explainer = ox.Explainer(models.conv(), memory_budget=3 * one)
+    explainer = ox.Explainer(models.conv(), memory_budget=3 * 2 * one)
     explainer(models.random(7, 2, 8, 8), 0, "saliency")
     assert rows == [3, 3, 1]
     rows.clear()
@@ -63,7 +64,7 @@ def test_budget_bounds_what_runs(models, rows) -> None:
 @pytest.mark.parametrize(("rule", "expected"), [("rescale", [5, 2]), ("reveal_cancel", [3, 3, 1])])
 def test_budget_counts_what_a_reference_takes(rule, expected, models, rows) -> None:
     one = memory(models.conv()).bytes_per_sample({"x": (1, 2, 8, 8)})
-    explainer = ox.Explainer(models.conv(), memory_budget=15 * one)
+    explainer = ox.Explainer(models.conv(), memory_budget=15 * 2 * one)
     explainer(models.random(7, 2, 8, 8), 0, ox.DeepLift(rule))
     assert rows == expected
 

@@ -21,19 +21,19 @@ def float_like(x: Array) -> np.dtype[Any]:
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Integral:
     """A weighted sum of the answers, ``sum_k w_k a_k``, maybe times the way from the baseline, ``x - b``.
 
     Attributes
     ----------
     weights
-        (S,).
+        S numbers.
     times_difference
         Whether to multiply; the values then sum to ``S(x) - S(b)``.
     """
 
-    weights: FloatArray
+    weights: tuple[float, ...]
     times_difference: bool = True
     keeps_sums: ClassVar[bool] = False
 
@@ -63,7 +63,7 @@ class IntegralSums:
         """Add the answers at some of the points."""
         for name, values in answers.values.items():
             flat = values.reshape(-1, *values.shape[2:])
-            kernels.accumulate(self.totals[name], flat, self.combination.weights[steps])
+            kernels.accumulate(self.totals[name], flat, np.array(self.combination.weights[steps]))
 
     def found(self) -> Found:
         """Return the integral, by row."""

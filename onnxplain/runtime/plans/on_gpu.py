@@ -55,7 +55,7 @@ def integrate(plan: Plan, problem: Problem, at_once: int, sums: IntegralSums) ->
     assert isinstance(plan.points, Path)
     assert isinstance(plan.question, Walk)
     assert isinstance(plan.combination, Integral)
-    driver, alphas, weights = problem.driver, plan.points.alphas, plan.combination.weights
+    driver, alphas, weights = problem.driver, np.array(plan.points.alphas), np.array(plan.combination.weights)
     program, executable = driver.programs.program(replace(driver.question, ask=plan.question))
     starts = {k: _up(v) for k, v in problem.baselines.items()}
     ends = {k: _up(v) for k, v in problem.features.items()}

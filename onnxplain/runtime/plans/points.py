@@ -26,17 +26,17 @@ class Itself:
         return problem
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Path:
     """Points of a straight line: ``b + a_k (x - b)``.
 
     Attributes
     ----------
     alphas
-        (S,): where, from 0 at the baseline to 1.
+        S numbers: where, from 0 at the baseline to 1.
     """
 
-    alphas: FloatArray
+    alphas: tuple[float, ...]
 
     def count(self, problem: Problem) -> int:
         """Return the number of steps."""
@@ -44,7 +44,7 @@ class Path:
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Interpolate."""
-        alphas = self.alphas[steps]
+        alphas = np.array(self.alphas[steps])
         points: Arrays = {
             k: kernels.interpolate(problem.baselines[k], x, alphas) for k, x in problem.features.items()
         }
