@@ -34,8 +34,7 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo], *, walked: bool 
     inputs
         What the model takes.
     walked
-        Whether gradients will be asked for; otherwise texts are taken, and NaN (which says that a number is
-        missing).
+        Whether gradients will be asked for; otherwise NaN is taken (which says that a number is missing).
 
     Raises
     ------
@@ -69,13 +68,9 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], wa
     """Check one input; ``pieces`` are numbers of samples, as given and as the model demands them at once."""
     what = f"input '{info.name}'"
     wanted = info.dtype
-    if wanted is not None and wanted.kind in "UOT" and not walked:
+    if wanted is not None and wanted.kind in "UOT":
         array = _texts(array, what)
     elif array.dtype.kind in "USOT":
-        if wanted is None or wanted.kind in "UOT":
-            raise DataInputError(
-                f"{what} is text, which has no gradient; use feature_ablation, which asks for scores alone"
-            )
         raise DataInputError(f"{what} is text or objects ({array.dtype}); give numbers of dtype {wanted}")
     if info.shape is not None and array.ndim != len(info.shape):
         hint = ""
@@ -198,7 +193,7 @@ def choose_explained(
         if not info.entries:
             raise DataInputError(
                 f"input '{name}' is not float and reaches no embedding, so it has no gradient; explain "
-                "another input, or use feature_ablation"
+                "another input, or use feature_ablation, which asks for scores alone"
             )
         result.append(info)
     return result

@@ -215,12 +215,15 @@ def test_outputs_that_are_no_scores(models, monkeypatch) -> None:
 
 
 def test_text_input(models, monkeypatch) -> None:
-    monkeypatch.setattr(Executable, "run", refuse_to_run)
     model = models.make(
         "m (string[N] x, float[N] z) => (string[N] y, float[N] s) { y = Identity(x) s = Relu(z) }"
     )
     inputs = {"x": np.array(["a", "b"]), "z": np.ones(2)}
-    refused(lambda: ox.explain(model, inputs), DataInput, "'x'", "text", "perturbation method")
+    assert ox.explain(model, inputs, method="saliency").values.tolist() == [1, 1]
+    monkeypatch.setattr(Executable, "run", refuse_to_run)
+    refused(lambda: ox.explain(model, inputs, wrt="x"), DataInput, "'x'", "no gradient", "feature_ablation")
+    refused(lambda: ox.explain(model, inputs | {"z": ["a", "b"]}), DataInput, "'z'", "text", "float32")
+    refused(lambda: ox.explain(model, inputs | {"x": [1, 2]}), DataInput, "'x'", "texts", "astype(str)")
 
 
 @pytest.mark.parametrize("device", ["tpu", "CUDA", "cuda"])
