@@ -30,6 +30,7 @@ from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.packing import pack, unpack
+from onnxplain.graph.patterns.heads import before_softmax
 from onnxplain.grouping import find_players
 from onnxplain.inputs import check_inputs
 from onnxplain.methods import Method, attributions

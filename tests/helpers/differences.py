@@ -13,6 +13,7 @@ from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Question, build
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import Normalized, normalize
+from onnxplain.graph.passes.normal import Retype
 from onnxplain.runtime.programs import lower
 from onnxplain.testing.reference import Evaluator
 
@@ -29,7 +30,7 @@ def explained(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return attributions in float64 by input, and the difference of the scores; the model has one score."""
     normal = normalize(load(proto), expand=needs_body)
-    passes.Retype(frozenset({ir.DataType.FLOAT}), ir.DataType.DOUBLE)(normal.model)
+    Retype(frozenset({ir.DataType.FLOAT}), ir.DataType.DOUBLE)(normal.model)
     question = Question("y", tuple(starts), Walk(preset(rule), "times_difference"), 0)
     program = build(Normalized(normal.model, ()), question)
     lower(program.model, "cpu")
