@@ -16,7 +16,7 @@ if _find_spec("onnxruntime") is None:  # both packages, for CPU and for GPU, ins
 from onnxplain import errors
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Probe, Scores, Walk
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules.catalogue import make_rule as rule
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export

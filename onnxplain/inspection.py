@@ -11,9 +11,9 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxplain.backward import engine
-from onnxplain.backward.composite import Composite, RuleTable
+from onnxplain.backward.composites.composite import Composite, RuleTable
+from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.preparation import prepare
-from onnxplain.backward.presets import preset
 from onnxplain.backward.program import Question, build
 from onnxplain.backward.registry import lookup
 from onnxplain.errors import MethodError, OnnxplainError, TargetError
@@ -131,7 +131,7 @@ def inspect(
     rules: dict[str, str] = {}
     shown = rules_asked or preset("conserving")
     if chosen and wrt:
-        nodes, _ = engine.path(graph, chosen, wrt)
+        nodes, _ = engine.between(graph, chosen, wrt)
         if not nodes:
             problems.append(engine.no_path(graph, chosen, wrt))
         unknown = [node for node in nodes if lookup(node) is None]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.engine import path
+from onnxplain.backward.engine import between
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import Normalized, normalize
@@ -48,4 +48,4 @@ def depends(normal: Normalized, output: str, info: InputInfo) -> bool:
     if scored is None or not entries:
         return False
     scored = before_softmax(scored) or scored
-    return scored in entries or bool(path(graph, [scored], entries)[0])
+    return scored in entries or bool(between(graph, [scored], entries)[0])

@@ -17,7 +17,7 @@ import pytest
 from spawned import spawned
 
 import onnxplain as ox
-from onnxplain.backward.presets import PRESETS, preset
+from onnxplain.backward.composites.presets import PRESETS, preset
 from onnxplain.runtime import programs
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

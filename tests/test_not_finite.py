@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import Pass
 from onnxplain.backward.rules.stabilizer import Stabilizer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.presets import preset
 from onnxplain.options import Weight, make
 
 if TYPE_CHECKING:

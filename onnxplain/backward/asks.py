@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from onnxplain.backward.composite import Composite
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.composite import Composite
+from onnxplain.backward.composites.presets import preset
 
 __all__ = ["Ask", "Combine", "Probe", "Scores", "Walk"]
 

@@ -21,12 +21,12 @@ from onnxplain.backward.view import NodeView
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
 from onnxplain.graph import facts
 
-__all__ = ["backward", "check_entries", "no_path", "no_rule", "path"]
+__all__ = ["backward", "between", "check_entries", "no_path", "no_rule"]
 
 _STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
 
 
-def path(
+def between(
     graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value]
 ) -> tuple[list[ir.Node], set[ir.Value]]:
     """Find the nodes that carry gradients from ``outputs`` back to ``wrt``.
@@ -112,11 +112,11 @@ def backward(
     UnsupportedOperatorError
         If an operator on the way has no gradient.
     """
-    nodes, reached = path(op.graph, seeds, wrt)
+    nodes, reached = between(op.graph, seeds, wrt)
     if not nodes and not any(s in wrt for s in seeds):
         raise NotExplainableError(no_path(op.graph, seeds, wrt))
     parts: dict[ir.Value, list[Any]] = {value: [seed] for value, seed in seeds.items()}
-    walk = _Path(reached, set(wrt), unchosen(nodes, seeds), rules is not None and rules.differences)
+    walk = _Walk(reached, set(wrt), unchosen(nodes, seeds), rules is not None and rules.differences)
     scope = op.scope
     with op.arithmetic():
         for node in reversed(nodes):
@@ -127,7 +127,7 @@ def backward(
 
 
 @dataclass(frozen=True)
-class _Path:
+class _Walk:
     """What a walk knows: the values on its way, those asked for, :func:`unchosen` nodes, what it follows."""
 
     reached: set[ir.Value]
@@ -140,7 +140,7 @@ def _step(
     op: Emitter,
     node: ir.Node,
     parts: dict[ir.Value, list[Any]],
-    walk: _Path,
+    walk: _Walk,
     rules: Rules | None,
 ) -> None:
     """Hand what has arrived at a node's outputs on to its inputs."""
@@ -176,7 +176,7 @@ def _entries(
     rule: OperatorRule,
     modified: BackwardFunction | None,
     gradients: Sequence[Any],
-    walk: _Path,
+    walk: _Walk,
 ) -> list[tuple[ir.Value, Any]]:
     """Run a rule, and return what it says of each value that somebody needs."""
     view = NodeView.of(node)
@@ -233,7 +233,7 @@ def check_entries(node: ir.Node, entries: Sequence[Any], reached: set[ir.Value])
 
 
 def _guarded(
-    op: Emitter, node: ir.Node, part: Any, g: Any, modified: BackwardFunction | None, walk: _Path
+    op: Emitter, node: ir.Node, part: Any, g: Any, modified: BackwardFunction | None, walk: _Walk
 ) -> Any:
     """Keep what was not chosen from being 0 times infinity, in walks by derivatives and by differences."""
     if node not in walk.unchosen or (modified is not None and not walk.differences):
@@ -293,7 +293,7 @@ def no_rule(node: ir.Node) -> str:
 def no_path(graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> str:
     """Say that outputs do not depend differentiably on values, what stops gradients on the way, and why."""
     seeds, sources = list(outputs), list(wrt)
-    stops = {n.op_type: r.reason for n in _between(graph, seeds, sources) if (r := _stop(n)) is not None}
+    stops = {n.op_type: r.reason for n in _all_between(graph, seeds, sources) if (r := _stop(n)) is not None}
     told = sorted(f"{op_type}: {reason}" if reason else op_type for op_type, reason in stops.items())
     why = f" (these operators let none through: {'; '.join(told)})" if told else ""
     return (
@@ -312,7 +312,7 @@ def _stop(node: ir.Node) -> OperatorRule | None:
     return rule if rule is not None and rule.category in _STOPS else None
 
 
-def _between(graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> list[ir.Node]:
+def _all_between(graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> list[ir.Node]:
     """Return the nodes between ``wrt`` and ``outputs``, whether gradients flow through them or not."""
     reached = set(wrt)
     forward = []

@@ -12,12 +12,12 @@ from onnx_ir.passes import common
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
 from onnxplain._types import Array
 from onnxplain.backward.asks import Ask, Combine, Probe, Walk
+from onnxplain.backward.difference.reference_input import add_reference, reference_of
 from onnxplain.backward.emitter import Emitter, Pair
-from onnxplain.backward.engine import backward, path
+from onnxplain.backward.engine import backward, between
 from onnxplain.backward.ledger import kept_by_node
 from onnxplain.backward.picking import Target, pick
 from onnxplain.backward.preparation import prepare
-from onnxplain.backward.reference import add_reference, reference_of
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.patterns.heads import before_softmax
@@ -297,7 +297,7 @@ def _refuse_nested(graph: ir.Graph, wrt: list[ir.Value]) -> None:
     if all(v.is_graph_input() for v in wrt):
         return
     for value in wrt:
-        _, reached = path(graph, [], [value])
+        _, reached = between(graph, [], [value])
         for other in wrt:
             if other is not value and other in reached:
                 raise DataInputError(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import backward, path
+from onnxplain.backward.engine import backward, between
 from onnxplain.graph import facts
 from onnxplain.graph.inline import paste
 from onnxplain.graph.writer import infer_known
@@ -55,7 +55,7 @@ def inner_gradients(
         if seed is not None and facts.is_float(value):
             parts.setdefault(value, []).append(seed)
     merged = {v: total(op, p) for v, p in parts.items()}
-    nodes, _ = path(op.graph, merged, wrt)
+    nodes, _ = between(op.graph, merged, wrt)
     if not nodes and not any(v in wrt for v in merged):
         return [op.zeros_like(v) for v in wrt]
     scope = op.scope

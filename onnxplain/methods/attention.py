@@ -12,7 +12,7 @@ from pydantic import Field
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.backward.asks import Probe
-from onnxplain.backward.engine import path
+from onnxplain.backward.engine import between
 from onnxplain.backward.program import explained_value
 from onnxplain.errors import MethodError, NotExplainableError
 from onnxplain.features.lifting import over_tokens
@@ -150,7 +150,7 @@ def _behind(problem: Problem, feature: str, found: Sequence[AttentionMap]) -> tu
     graph, driver = _graph(problem), problem.driver
     values = {str(v.name): v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
     scored = values[explained_value(driver.programs.source, driver.question)]
-    nodes = set(path(graph, [scored], [values[feature]])[0])
+    nodes = set(between(graph, [scored], [values[feature]])[0])
     maps = tuple(m for m in found if m.product in nodes)
     if not maps:
         raise NotExplainableError(

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from onnxplain.backward.asks import Ask, Combine, Walk
-from onnxplain.backward.composite import Composite
+from onnxplain.backward.composites.composite import Composite
 from onnxplain.errors import MethodError
 from onnxplain.options import check_fields
 from onnxplain.runtime.plans.combinations import Mean

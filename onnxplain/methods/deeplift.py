@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from onnxplain.backward.asks import Combine, Walk
-from onnxplain.backward.composite import Composite
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.composite import Composite
+from onnxplain.backward.composites.presets import preset
 from onnxplain.methods.base import Method, OnePass
 from onnxplain.options import Weight
 from onnxplain.runtime.plans.combinations import Mean

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from onnxplain.backward.asks import Combine
-from onnxplain.backward.composite import Composite
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.composite import Composite
+from onnxplain.backward.composites.presets import preset
 from onnxplain.methods.base import OnePass
 from onnxplain.options import Positive
 

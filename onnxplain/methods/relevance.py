@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
-from onnxplain.backward.composite import Composite
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.composite import Composite
+from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.rules.lrp import Bias, Bound
 from onnxplain.backward.rules.stabilizer import Written
 from onnxplain.errors import MethodError
@@ -41,8 +41,8 @@ class LRP(OnePass):
     ----------
     composite
         Name of a preset (``"conserving"``: z+ for convolutions, eps for the rest, and the share of biases for
-        the inputs; see :mod:`onnxplain.backward.presets` for all), path of a ``.toml`` or ``.json`` file, or
-        a :class:`~onnxplain.backward.composite.Composite`.
+        the inputs; see :mod:`onnxplain.backward.composites.presets` for all), path of a ``.toml`` or
+        ``.json`` file, or a :class:`~onnxplain.backward.composites.composite.Composite`.
     epsilon
         Of the rule eps: added to the denominator with its sign, absolute; or a function ``(op, z) -> z``.
     gamma

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxplain.backward.composite import Composite
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.composite import Composite
+from onnxplain.backward.composites.presets import preset
 from onnxplain.methods.base import OnePass
 
 __all__ = ["VisualBackProp"]

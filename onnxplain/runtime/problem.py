@@ -9,8 +9,8 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.asks import Ask, Combine, Probe, Scores, Walk
-from onnxplain.backward.composite import Composite
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.composite import Composite
+from onnxplain.backward.composites.presets import preset
 from onnxplain.errors import DataInputError, NotFiniteError
 from onnxplain.features.players import Players, elements
 from onnxplain.runtime.driver import Answer, Driver, Rows, not_finite

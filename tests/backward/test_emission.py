@@ -10,9 +10,9 @@ import pytest
 
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.asks import Walk
-from onnxplain.backward.composite import Match
+from onnxplain.backward.composites.composite import Match
+from onnxplain.backward.composites.relevance import layered
 from onnxplain.backward.program import Question, build
-from onnxplain.backward.relevance_composites import layered
 from onnxplain.backward.rules import lrp
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize

@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 import onnxplain as ox
 import onnxplain.backward.ops
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import backward, path
+from onnxplain.backward.engine import backward, between
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
 from onnxplain.graph.normalize import infer_shapes
 from onnxplain.testing import check_gradient
@@ -164,7 +164,7 @@ def test_path_keeps_forward_order_and_leaves_out_side_branches():
         "m (float[3] x) => (float[3] y, float[3] z)"
         "{ a = Exp(x) z = Sin(a) b = Neg(a) y = Floor(b) w = Cos(b) }"
     )
-    nodes, reached = path(model.graph, [value(model, "w")], [value(model, "x")])
+    nodes, reached = between(model.graph, [value(model, "w")], [value(model, "x")])
     assert [n.op_type for n in nodes] == ["Exp", "Neg", "Cos"]
     assert value(model, "z") in reached
     assert value(model, "y") not in reached

@@ -16,8 +16,8 @@ import onnx_ir as ir
 import pytest
 
 import onnxplain as ox
+from onnxplain.backward.composites.presets import PRESETS, preset
 from onnxplain.backward.preparation import prepare
-from onnxplain.backward.presets import PRESETS, preset
 from onnxplain.graph import facts
 from onnxplain.graph.load import load
 from onnxplain.graph.movers import collapsed

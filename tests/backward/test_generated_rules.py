@@ -23,12 +23,12 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from onnxplain.backward.composites.presets import preset
+from onnxplain.backward.difference.reference_input import add_reference, reference_of
 from onnxplain.backward.emitter import Emitter, Pair
-from onnxplain.backward.engine import backward, path
+from onnxplain.backward.engine import backward, between
 from onnxplain.backward.ledger import kept_by_node
 from onnxplain.backward.preparation import prepare
-from onnxplain.backward.presets import preset
-from onnxplain.backward.reference import add_reference, reference_of
 from onnxplain.backward.registry import Category, lookup, registered
 from onnxplain.backward.rules.guided import RECTIFIERS
 from onnxplain.errors import NotExplainableError, UnsupportedRuleError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onnxplain._types import Arrays
-    from onnxplain.backward.composite import Composite
+    from onnxplain.backward.composites.composite import Composite
     from onnxplain.testing import GradientProblem
 
 if sys.version_info >= (3, 11):
@@ -145,7 +145,7 @@ class Walkable:
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs that depend on what is varied."""
         graph = self.problem.forward.model.graph
-        _, reached = path(graph, graph.outputs, [v for v in graph.inputs if v.name in self.wrt])
+        _, reached = between(graph, graph.outputs, [v for v in graph.inputs if v.name in self.wrt])
         return tuple(str(v.name) for v in graph.outputs if v in reached and v.name in self.problem.outputs)
 
     def rng(self) -> np.random.Generator:

@@ -22,7 +22,7 @@ from lrp_layers import (
     stab,
 )
 
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import Pass
 from onnxplain.errors import MethodError

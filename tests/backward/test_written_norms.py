@@ -10,8 +10,8 @@ import onnx_ir as ir
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.engine import path
-from onnxplain.backward.presets import PRESETS, preset
+from onnxplain.backward.composites.presets import PRESETS, preset
+from onnxplain.backward.engine import between
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.patterns.written_norms import WrittenNorm, written_norms
@@ -211,7 +211,7 @@ OF_ITS_SQUARES = (
 def found(made: ir.Model) -> dict[str, WrittenNorm]:
     """Return the normalisations that are found, by the output of the node that closes each."""
     graph = made.graph
-    nodes, reached = path(graph, graph.outputs, graph.inputs)
+    nodes, reached = between(graph, graph.outputs, graph.inputs)
     norms = written_norms(nodes, reached, set(graph.outputs))
     return {str(node.outputs[0].name): norm for node, norm in norms.items()}
 

@@ -28,7 +28,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import GRADIENT, Pass, Rule

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.composite import Composite, Match, RuleTable
+from onnxplain.backward.composites.composite import Composite, Match, RuleTable
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import Normalized, normalize
 
 if TYPE_CHECKING:
-    from onnxplain.backward.places import Place
+    from onnxplain.backward.composites.places import Place
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.asks import Walk
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.program import Question, build
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import Normalized, normalize
@@ -20,7 +20,7 @@ from onnxplain.testing.reference import Evaluator
 if TYPE_CHECKING:
     import onnx
 
-    from onnxplain.backward.composite import Composite
+    from onnxplain.backward.composites.composite import Composite
 
 RULES = ("deep_lift_rescale", "deep_lift_reveal_cancel")
 

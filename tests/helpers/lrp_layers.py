@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward
 from onnxplain.backward.preparation import prepare

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.rules import lrp
 from onnxplain.methods.quadrature import QUADRATURES, quadrature
 

@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import backward, path
+from onnxplain.backward.engine import backward, between
 from onnxplain.backward.registry import Category, Entry, gradient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
@@ -49,7 +49,7 @@ def differentiate(
         outputs = made if isinstance(made, tuple) else (made,)
         seeds = {o: g for o, g in zip(outputs, gradients, strict=False) if g is not None}
         copy = copies[k]
-        if copy is None or not path(op.graph, seeds, [copy])[0]:
+        if copy is None or not between(op.graph, seeds, [copy])[0]:
             return None
         found: ir.Value = backward(op, seeds, [copy])[copy]
         return found

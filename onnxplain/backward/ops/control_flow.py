@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import path
+from onnxplain.backward.engine import between
 from onnxplain.backward.registry import Category, collective
 from onnxplain.backward.subgraph import inner_gradients, inside, paste_known, total
 from onnxplain.backward.view import NodeView
@@ -161,7 +161,7 @@ def _varying(
     """Return the states of a loop that depend on the needed values, from the start or after some steps."""
     varying = {k for k, start in enumerate(starts) if start in needed}
     while True:
-        _, reached = path(body, [], [*(states[k] for k in varying), *others])
+        _, reached = between(body, [], [*(states[k] for k in varying), *others])
         more = {k for k, v in enumerate(results) if v in reached} - varying
         if not more:
             return sorted(k for k in varying if facts.is_float(results[k]))

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from onnxplain.backward.rules import guided, lrp, smoothing
-from onnxplain.backward.rules.attention import SoftmaxTaylor
 from onnxplain.backward.rules.base import Bias, Gradient, Pass, Product, Rule, Stop
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
+from onnxplain.backward.rules.softmax import SoftmaxTaylor
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
 from onnxplain.options import Positive, make, nearest

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table by which paths are found)
-from onnxplain.backward.engine import path
+from onnxplain.backward.engine import between
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.patterns.gates import signal
@@ -31,7 +31,7 @@ def position(models, body: str, product: str = "y") -> int | None:
         **WEIGHTS,
     )
     graph = normalize(load(proto)).model.graph
-    _, reached = path(graph, graph.outputs, graph.inputs[:1])
+    _, reached = between(graph, graph.outputs, graph.inputs[:1])
     (node,) = (n for n in graph if n.outputs[0].name == product)
     return signal(node, reached)
 
@@ -156,7 +156,7 @@ def test_foreign_operators_are_no_gates(models) -> None:
         "m (float[N, 3] x) => (float[N, 3] y) { g = other.Sigmoid(x) y = Mul(x, g) }", domain="other"
     )
     graph = normalize(load(proto)).model.graph
-    _, reached = path(graph, graph.outputs, graph.inputs)
+    _, reached = between(graph, graph.outputs, graph.inputs)
     assert signal(graph[-1], reached) is None
     assert isinstance(graph[-1], ir.Node)
     assert signal(graph[0], reached) is None

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table by which paths are found)
-from onnxplain.backward.engine import path
+from onnxplain.backward.engine import between
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.patterns.regions import regions
@@ -31,7 +31,7 @@ def find(proto: onnx.ModelProto, wrt: Sequence[str] | None = None) -> dict[str, 
     graph = normalize(load(proto)).model.graph
     values = {v.name: v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
     asked = [values[name] for name in wrt] if wrt else [i for i in graph.inputs if i.name != "aside"]
-    found = regions(*path(graph, [values["y"]], asked))
+    found = regions(*between(graph, [values["y"]], asked))
     return {str(node.outputs[0].name): str(source.name) for node, source in found.items()}
 
 
@@ -298,7 +298,7 @@ def test_against_the_definition(seed, models) -> None:
     unused = ", ".join(n for n in ways if not any(n in line.split("(")[1][:-1].split(", ") for line in lines))
     body = " ".join(lines)
     graph = normalize(load(model(models, f"{body} z = Concat<axis = 0>({unused}) y = Neg(z)"))).model.graph
-    found = regions(*path(graph, graph.outputs, graph.inputs))
+    found = regions(*between(graph, graph.outputs, graph.inputs))
     assert {n.outputs[0].name: s.name for n, s in found.items()} == expected
     assert list(found) == [n for n in graph if n in found]
     assert all(isinstance(s, ir.Value) for s in found.values())

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from onnxplain.backward.composite import Composite, Match
-from onnxplain.backward.places import Place
+from onnxplain.backward.composites.composite import Composite, Match
+from onnxplain.backward.composites.places import Place
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules import lrp
-from onnxplain.backward.rules.attention import SoftmaxTaylor
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule, SignalOnly, Stop
 from onnxplain.backward.rules.layers import adds_updates
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
+from onnxplain.backward.rules.softmax import SoftmaxTaylor
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
@@ -74,7 +74,7 @@ def layered(
     winner_take_all
         False shares what arrives at max pooling in proportion to the activations.
     softmax
-        What softmax does (default: :class:`~onnxplain.backward.rules.attention.SoftmaxTaylor`).
+        What softmax does (default: :class:`~onnxplain.backward.rules.softmax.SoftmaxTaylor`).
     """
     norm = lrp.norm(stabilizer, zero_params)
     proportional = [] if winner_take_all else [(_POOLS, ProportionalPool(stabilizer))]

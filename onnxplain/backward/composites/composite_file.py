@@ -16,8 +16,9 @@
     ops = ["Conv"]
     depth = [0.0, 0.5]
 
-Keys of a rule: ``rule``, its options, and what it is for, as :class:`~onnxplain.backward.composite.Match`
-takes it: ``ops``, ``categories``, ``name``, ``layer``, ``first``, ``last``, ``depth``.  An epsilon or
+Keys of a rule: ``rule``, its options, and what it is for, as
+:class:`~onnxplain.backward.composites.match.Match` takes it: ``ops``, ``categories``, ``name``, ``layer``,
+``first``, ``last``, ``depth``.  An epsilon or
 stabilizer is a number, or a table of what :class:`~onnxplain.backward.rules.stabilizer.Stabilizer` takes.
 
 A rule that does not say what becomes of the share of biases (``bias``) does what the composite does that the
@@ -37,8 +38,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnxplain.backward.bias import rule_with_bias
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites.bias import rule_with_bias
+from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules.base import Rule
 from onnxplain.backward.rules.catalogue import RULES, make_rule

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from onnxplain.backward.places import Place
+from onnxplain.backward.composites.places import Place
 from onnxplain.backward.registry import Category
 
 __all__ = ["Match"]
@@ -32,7 +32,7 @@ class Match:
         Where it stands, from 0 (first layers) to 1 (last layers): ``low <= depth < high``, and 1 belongs to
         an interval that ends there.
     predicate
-        Anything else: takes a :class:`~onnxplain.backward.places.Place`.
+        Anything else: takes a :class:`~onnxplain.backward.composites.places.Place`.
     """
 
     ops: tuple[str, ...] = ()

@@ -11,8 +11,8 @@ import pytest
 from composite_tables import named
 
 import onnxplain as ox
-from onnxplain.backward.composite import Composite
-from onnxplain.backward.presets import PRESETS, preset
+from onnxplain.backward.composites.composite import Composite
+from onnxplain.backward.composites.presets import PRESETS, preset
 from onnxplain.backward.rules import lrp
 from onnxplain.errors import MethodError
 

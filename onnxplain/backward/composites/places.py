@@ -100,7 +100,7 @@ def find_places(
     Parameters
     ----------
     nodes, reached
-        The path, as :func:`~onnxplain.backward.engine.path` returns it.
+        The path, as :func:`~onnxplain.backward.engine.between` returns it.
     regions
         Nodes that close a piece which is one elementwise function, or a normalisation, and the value that it
         is a function of.

@@ -23,11 +23,11 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnxplain.backward.difference.reference_input import reference_of, varies, walk_dtype
+from onnxplain.backward.difference.secant import difference, middle, number, quotient
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.reference import reference_of, varies, walk_dtype
 from onnxplain.backward.registry import BackwardFunction, Entry
 from onnxplain.backward.rules.base import Binding
-from onnxplain.backward.rules.secant import difference, middle, number, quotient
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
 from onnxplain.graph.patterns.measured import range_of

@@ -8,11 +8,12 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
-from onnxplain.backward.composite import Composite, Match
-from onnxplain.backward.places import Place
+from onnxplain.backward.composites.composite import Composite, Match
+from onnxplain.backward.composites.places import Place
+from onnxplain.backward.composites.relevance import is_no_piece, is_no_softmax
+from onnxplain.backward.difference import deeplift, jumps, reveal_cancel
 from onnxplain.backward.registry import Category
-from onnxplain.backward.relevance_composites import is_no_piece, is_no_softmax
-from onnxplain.backward.rules import deeplift, guided, reveal_cancel, smoothing, steps, visual
+from onnxplain.backward.rules import guided, smoothing, visual
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule
 from onnxplain.graph import facts
 from onnxplain.options import Positive
@@ -104,7 +105,7 @@ def _axes_are_spatial(node: ir.Node) -> bool:
 def deep_lift_rescale(eps: float | None = None) -> Composite:
     """DeepLIFT, Rescale."""
     pairs: tuple[tuple[Match, Rule], ...] = (
-        (Match(ops=("Where",), categories=(Category.STRUCTURAL,)), steps.Choice()),
+        (Match(ops=("Where",), categories=(Category.STRUCTURAL,)), jumps.Choice()),
         (Match(categories=(Category.STRUCTURAL, Category.SUM), predicate=_is_fixed), GRADIENT),
         (Match(categories=(Category.LINEAR,)), deeplift.Linear()),
         (Match(ops=("Mul", "STFT"), categories=(Category.BILINEAR,)), deeplift.Linear()),

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from composite_tables import REST, Mark, chosen, places, resolved, where
 
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.registry import Category
 from onnxplain.errors import UnsupportedRuleError
 

@@ -45,14 +45,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from onnxplain.backward import composite_file
-from onnxplain.backward import gradient_composites as gradients
-from onnxplain.backward import relevance_composites as relevance
-from onnxplain.backward.bias import with_bias
-from onnxplain.backward.composite import Composite, Match
+from onnxplain.backward.composites import composite_file
+from onnxplain.backward.composites import gradients as gradients
+from onnxplain.backward.composites import relevance as relevance
+from onnxplain.backward.composites.bias import with_bias
+from onnxplain.backward.composites.composite import Composite, Match
+from onnxplain.backward.composites.same_code import same_code
 from onnxplain.backward.rules import guided
 from onnxplain.backward.rules.base import GRADIENT, Bias
-from onnxplain.backward.rules.same_code import same_code
 from onnxplain.errors import MethodError
 from onnxplain.options import make, nearest
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from onnxplain.backward.difference.second_forward import copy_forward, marked_pairs
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.twins import copy_forward, marked_pairs
 from onnxplain.graph import facts
 
 __all__ = ["add_reference", "reference_of", "varies", "walk_dtype"]

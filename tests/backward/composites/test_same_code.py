@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.rules.same_code import SameCode, same_code
+from onnxplain.backward.composites.same_code import SameCode, same_code
 
 LEVEL = 0.5
 SETTINGS = SimpleNamespace(level=0.5)

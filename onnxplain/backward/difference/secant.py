@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from onnxplain.backward.difference.reference_input import reference_of, varies, walk_dtype
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.reference import reference_of, varies, walk_dtype
 from onnxplain.graph import facts
 
 __all__ = ["difference", "indistinct", "middle", "number", "quotient"]

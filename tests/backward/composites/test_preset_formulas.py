@@ -10,9 +10,9 @@ import pytest
 from composite_tables import named
 
 import onnxplain as ox
-from onnxplain.backward.composite import Composite, Match
-from onnxplain.backward.presets import preset
-from onnxplain.backward.relevance_composites import layered
+from onnxplain.backward.composites.composite import Composite, Match
+from onnxplain.backward.composites.presets import preset
+from onnxplain.backward.composites.relevance import layered
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.stabilizer import Stabilizer
 from onnxplain.errors import UnsupportedRuleError

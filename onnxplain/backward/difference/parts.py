@@ -25,13 +25,13 @@ from typing import Any, ClassVar, TypeAlias
 
 import onnx_ir as ir
 
+from onnxplain.backward.difference.reference_input import reference_of
+from onnxplain.backward.difference.secant import difference, number, quotient
 from onnxplain.backward.emitter import Emitter, Pair
-from onnxplain.backward.reference import reference_of
 from onnxplain.backward.registry import BackwardFunction, Entry
 from onnxplain.backward.rules.base import only, propagate, written
 from onnxplain.backward.rules.operands import part_of
 from onnxplain.backward.rules.pieces import again, interior
-from onnxplain.backward.rules.secant import difference, number, quotient
 from onnxplain.backward.view import NodeView
 
 __all__ = [

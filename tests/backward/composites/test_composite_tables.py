@@ -10,8 +10,8 @@ from composite_tables import named, normal, resolved
 import onnxplain as ox
 from onnxplain.backward import program
 from onnxplain.backward.asks import Walk
-from onnxplain.backward.composite import Composite, Match, RuleTable
-from onnxplain.backward.presets import PRESETS, preset
+from onnxplain.backward.composites.composite import Composite, Match, RuleTable
+from onnxplain.backward.composites.presets import PRESETS, preset
 from onnxplain.backward.program import Question
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import Pass

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from onnxplain.backward import engine
+from onnxplain.backward.composites.leaks import refuse_leaks
+from onnxplain.backward.composites.match import Match
+from onnxplain.backward.composites.places import WHOLE, Place, Span, active_inputs, find_places
 from onnxplain.backward.emitter import Chooser
-from onnxplain.backward.leaks import refuse_leaks
-from onnxplain.backward.match import Match
-from onnxplain.backward.places import WHOLE, Place, Span, active_inputs, find_places
 from onnxplain.backward.registry import BackwardFunction, Category, lookup
 from onnxplain.backward.rules.base import Binding, Gradient, Pass, Rule
 from onnxplain.backward.rules.pieces import interior
@@ -194,7 +194,7 @@ class Composite:
         self, graph: ir.Graph, outputs: Sequence[ir.Value], wrt: Sequence[ir.Value]
     ) -> tuple[list[ir.Node], set[ir.Value], dict[ir.Node, ir.Value]]:
         """Return the nodes that are walked through, what depends on ``wrt``, and which nodes close pieces."""
-        nodes, reached = engine.path(graph, outputs, wrt)
+        nodes, reached = engine.between(graph, outputs, wrt)
         for node in nodes:
             _must_be_known(node)
         smooth = {v for v in reached if facts.is_float(v)}
@@ -212,7 +212,7 @@ class Composite:
         """Find the normalisations that are written out and that have a rule that takes each for one node."""
         if not self.regions:
             return {}
-        nodes, reached = engine.path(graph, outputs, wrt)
+        nodes, reached = engine.between(graph, outputs, wrt)
         found = written_norms(nodes, reached, {*outputs, *wrt})
         sources = _free_of(wrt, {node: norm.source for node, norm in found.items() if node not in pieces})
         places = find_places([n for n in nodes if n in sources], reached, sources, span, sources)

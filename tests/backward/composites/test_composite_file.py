@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.backward.bias import rule_with_bias
-from onnxplain.backward.composite import Composite, Match
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.bias import rule_with_bias
+from onnxplain.backward.composites.composite import Composite, Match
+from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.catalogue import RULES, make_rule

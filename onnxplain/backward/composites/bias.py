@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onnxplain.backward.composite import Composite
+from onnxplain.backward.composites.composite import Composite
 from onnxplain.backward.rules.base import Rule, SignalOnly
 from onnxplain.backward.rules.lrp import Bias, LRPRule
 from onnxplain.backward.rules.normalization import DetachedNorm

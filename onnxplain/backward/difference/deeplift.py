@@ -12,7 +12,7 @@ elementwise f          ``m (f(x) - f(x0)) / dx``; the gradient where dx is about
 elementwise f(a, b)    the same for each operand, averaged over the other's two values
 maxima of many         what rises above y0 to the winner at x, what falls below it to the winner at x0
 softmax                ``q (m - sum(m q) / sum(q))`` with ``q = dy / d log y``
-steps, choices         see :mod:`onnxplain.backward.rules.steps`
+steps, choices         see :mod:`onnxplain.backward.difference.jumps`
 =====================  ====================================================================================
 
 Each of them is exact: ``m_x dx`` summed over the inputs of an operator is ``m dy``.  So the attributions sum
@@ -30,20 +30,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.ops.reductions import stretched
-from onnxplain.backward.reference import reference_of, varies
-from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
-from onnxplain.backward.rules.base import Binding, only, propagate, written
-from onnxplain.backward.rules.pieces import interior_gradient
-from onnxplain.backward.rules.secant import (
+from onnxplain.backward.difference.jumps import JUMPS
+from onnxplain.backward.difference.reference_input import reference_of, varies
+from onnxplain.backward.difference.secant import (
     difference,
     indistinct,
     middle,
     number,
     quotient,
 )
-from onnxplain.backward.rules.steps import JUMPS
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.ops.reductions import stretched
+from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
+from onnxplain.backward.rules.base import Binding, only, propagate, written
+from onnxplain.backward.rules.pieces import interior_gradient
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts

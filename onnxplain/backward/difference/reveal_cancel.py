@@ -1,7 +1,7 @@
 """RevealCancel: DeepLIFT with one multiplier for what raises a value and one for what lowers it.
 
 How values are taken apart, and how pairs of multipliers go through operators, is in
-:mod:`onnxplain.backward.rules.parts`.
+:mod:`onnxplain.backward.difference.parts`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain.backward.emitter import Emitter, Rules
-from onnxplain.backward.engine import backward
-from onnxplain.backward.reference import reference_of
-from onnxplain.backward.registry import BackwardFunction, Category, lookup
-from onnxplain.backward.rules.base import Binding, Rule
-from onnxplain.backward.rules.deeplift import Rescale
-from onnxplain.backward.rules.parts import (
+from onnxplain.backward.difference.deeplift import Rescale
+from onnxplain.backward.difference.parts import (
     FORM,
     LAYERS,
     MOVERS,
@@ -32,7 +27,12 @@ from onnxplain.backward.rules.parts import (
     Scaled,
     Total,
 )
-from onnxplain.backward.twins import is_boundary
+from onnxplain.backward.difference.reference_input import reference_of
+from onnxplain.backward.difference.second_forward import is_boundary
+from onnxplain.backward.emitter import Emitter, Rules
+from onnxplain.backward.engine import backward
+from onnxplain.backward.registry import BackwardFunction, Category, lookup
+from onnxplain.backward.rules.base import Binding, Rule
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
 

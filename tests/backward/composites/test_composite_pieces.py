@@ -9,8 +9,8 @@ import pytest
 from composite_tables import named, places, resolved, where
 
 import onnxplain as ox
-from onnxplain.backward.composite import Composite, Match
-from onnxplain.backward.presets import preset
+from onnxplain.backward.composites.composite import Composite, Match
+from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import GRADIENT

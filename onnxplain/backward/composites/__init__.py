@@ -1,0 +1,1 @@
+"""Which rule goes to which node: matchers, presets, composites in files."""
