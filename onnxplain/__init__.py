@@ -44,8 +44,9 @@ from onnxplain.methods import (
 from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.problem import Problem
 from onnxplain.targets import Weights
+from onnxplain.versions import VERSION as _VERSION
 
-__version__ = "0.1.0"
+__version__ = _VERSION
 
 __all__ = [
     "LRP",

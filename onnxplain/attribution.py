@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from onnxplain import plots
+from onnxplain import interchange, plots
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.archive import BROKEN, read_arrays, write_arrays
+from onnxplain.checks import Check, Completeness, Conservation
 from onnxplain.errors import DataInputError
+from onnxplain.json_arrays import read_json, write_json
+from onnxplain.options import Weight, check_option
+from onnxplain.result_file import packed, unpacked
 from onnxplain.text import visible_line
 
 __all__ = ["Attribution"]
@@ -37,13 +41,14 @@ class Attribution:
         (N,): the explained score (before Softmax for classifiers, unless told otherwise).
     predictions
         The model's output as the model gives it, (N, ...).
-    delta
-        (N,): how far the sum of the attributions is from what it must be (None where the method
-        promises no sum): score difference for completeness, score for conservation.
-    reference
-        (N,): what the sum must be (None where the method promises no sum).
+    check
+        What can be checked: :class:`~onnxplain.checks.Completeness` or
+        :class:`~onnxplain.checks.Conservation`, with ``reference`` and ``delta``;
+        :class:`~onnxplain.checks.StandardError`, with ``errors``; or
+        :class:`~onnxplain.checks.Unchecked`.  :meth:`verify` holds it to a tolerance.
     method
-        The method, as written in Python.
+        The method; of a loaded result its written form (a text) where it cannot be made from the file:
+        with a function, a composite of one's own or one from a file.
     output
         Name of the explained output, and of the value inside the graph that was explained for it.
     rule_table
@@ -52,6 +57,23 @@ class Attribution:
         What a person may want to know: raised opset, batch run one by one, Softmax left out.
     extras
         What else the method knows, by kind: arrays, or arrays by input name.
+    model_hash
+        SHA-256 of the model's content as it was read, see :func:`onnxplain.graph.content.content_hash`.
+    seed
+        What the method's random numbers were made from; None if it has none.
+    versions
+        Of onnxplain, onnxruntime, onnx and numpy.
+    feature_names
+        By input name, for each axis behind the samples' the names of its entries, or None.  Where there is
+        one such axis its names alone will do: ``replace(result, feature_names={"x": ("age", "height")})``.
+    sample_axes
+        By input name, the axis of ``arrays`` along which samples lie (0 if it is not named here); None where
+        the array is one sample.
+
+    Raises
+    ------
+    DataInputError
+        If names of features do not fit.
     """
 
     arrays: Arrays
@@ -59,13 +81,22 @@ class Attribution:
     target: Array
     score: FloatArray
     predictions: Array
-    delta: FloatArray | None
-    reference: FloatArray | None
-    method: str
+    check: Check
+    method: object
     output: tuple[str, str] = ("", "")
     rule_table: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[str, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
+    model_hash: str = ""
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    feature_names: Mapping[str, Any] | None = None
+    sample_axes: Mapping[str, int | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.feature_names is not None:
+            named = {k: self._checked(k, v) for k, v in self.feature_names.items()}
+            object.__setattr__(self, "feature_names", named)
 
     @property
     def values(self) -> Array | Arrays:
@@ -73,11 +104,24 @@ class Attribution:
         return next(iter(self.arrays.values())) if len(self.arrays) == 1 else self.arrays
 
     @property
+    def reference(self) -> FloatArray | None:
+        """(N,): what each sample's attributions must sum to; None where the method promises no sum."""
+        return self.check.reference
+
+    @property
+    def delta(self) -> FloatArray | None:
+        """(N,): how far their sum is from that."""
+        return self.check.delta
+
+    @property
     def relative_delta(self) -> FloatArray | None:
         """(N,): ``|delta| / |reference|``."""
-        if self.delta is None or self.reference is None:
-            return None
-        return np.asarray(np.abs(self.delta) / np.maximum(np.abs(self.reference), 1e-12))
+        return self.check.relative_delta
+
+    @property
+    def written_method(self) -> str:
+        """The method, as written in Python."""
+        return visible_line(repr(self.method))
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -88,7 +132,31 @@ class Attribution:
         shapes = ", ".join(f"{visible_line(name)} {a.shape}" for name, a in self.arrays.items())
         relative = self.relative_delta
         check = "" if relative is None else f", |delta| up to {float(np.max(relative, initial=0)):.2%}"
-        return f"Attribution({self.method}: {shapes}{check})"
+        return f"Attribution({self.written_method}: {shapes}{check})"
+
+    def verify(self, rtol: float = 0.05, *, atol: float = 0.0) -> Attribution:
+        """Hold the explanation to what its method promises.
+
+        Parameters
+        ----------
+        rtol
+            How far a sum may be off, relative to what it must be; or how large the standard error may be,
+            relative to the attributions (both as norms over a sample).
+        atol
+            What is allowed on top, in the units of the score.
+
+        Returns
+        -------
+        Attribution
+            The result itself: ``values = explainer(x, 3).verify().values``.
+
+        Raises
+        ------
+        CheckFailedError
+            If a sample is further off (the message names the worst), or the method promises nothing.
+        """
+        self.check.verify(check_option("rtol", rtol, Weight), check_option("atol", atol, Weight))
+        return self
 
     def plot(self, sample: int = 0, *, name: str | None = None, **options: Any) -> Any:
         """Draw one sample's attribution.
@@ -109,77 +177,114 @@ class Attribution:
         name = self._name(name)
         return plots.draw(self.arrays[name][sample], self.inputs[name][sample], **options)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one compressed ``.npz`` file (read it with :meth:`load`).
+    def to_shap(self, sample: int | slice = slice(None), *, name: str | None = None) -> Any:
+        """Return what shap's plots take; needs the package shap.
 
-        The file appears whole or not at all; what stood there before stays until then.
+        Parameters
+        ----------
+        sample
+            Which of the batch.
+        name
+            Which input, if several were explained.
+
+        Returns
+        -------
+        shap.Explanation
+            ``base_values`` plus the sum of ``values`` is the score where the method promises completeness:
+            they are the score of the baseline (and what the other explained inputs add, and the missing
+            ``delta``).  They are 0 under conservation, and None where no sum is promised.
+
+        Raises
+        ------
+        OptionalDependencyError
+            If shap is not installed.
+        DataInputError
+            If several inputs were explained and none is named.
+        """
+        name = self._name(name)
+        values = self._by_sample(name, self.arrays[name])
+        base: FloatArray | None = None
+        if isinstance(self.check, Completeness):
+            base = self.score - values.reshape(len(values), -1).astype(np.float64).sum(1)
+        elif isinstance(self.check, Conservation):
+            base = np.zeros(len(values))
+        return interchange.shap_explanation(
+            values[sample],
+            self._by_sample(name, self.inputs[name])[sample],
+            None if base is None else base[sample],
+            (self.feature_names or {}).get(name),
+        )
+
+    def to_xarray(self) -> Any:
+        """Return attributions and inputs with named dimensions; needs the package xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            By input name the attributions, samples first, and the input as ``<name>_input``; the
+            dimensions are ``sample`` and ``<name>_1``, ``<name>_2``..., with ``feature_names`` as their
+            coordinates; score, reference and delta are coordinates of the samples.
+
+        Raises
+        ------
+        OptionalDependencyError
+            If xarray is not installed.
+        """
+        attributes = {
+            "method": self.written_method,
+            "check": self.check.kind,
+            "output": self.output[0],
+            "explained_value": self.output[1],
+            "model_hash": self.model_hash,
+            "notes": list(self.notes),
+            **({} if self.seed is None else {"seed": self.seed}),
+            **{f"{package}_version": version for package, version in self.versions.items()},
+        }
+        return interchange.dataset(
+            {k: self._by_sample(k, v) for k, v in self.arrays.items()},
+            {k: self._by_sample(k, self.inputs[k]) for k in self.arrays},
+            {"score": self.score, "reference": self.reference, "delta": self.delta},
+            self.feature_names or {},
+            attributes,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one file, which :meth:`load` reads.
+
+        ``.json`` is for reading elsewhere (see :func:`onnxplain.json_arrays.write_json`); any other ending
+        gives a compressed ``.npz`` archive.  The file appears whole or not at all; what stood there before
+        stays until then.
 
         Raises
         ------
         OutputError
             If it cannot be written.
         """
-        meta = {
-            "method": self.method,
-            "output": self.output,
-            "rule_table": self.rule_table,
-            "notes": self.notes,
-        }
-        arrays: dict[str, Any] = {f"values/{k}": v for k, v in self.arrays.items()}
-        arrays |= {f"inputs/{k}": v for k, v in self.inputs.items()}
-        for name in ("target", "score", "predictions", "delta", "reference"):
-            if getattr(self, name) is not None:
-                arrays[name] = getattr(self, name)
-        for kind, item in self.extras.items():
-            for name, array in item.items() if isinstance(item, Mapping) else [("", item)]:
-                arrays[f"extras/{kind}/{name}"] = np.asarray(array)
-        write_arrays(path, {"meta": np.array(json.dumps(meta)), **arrays})
+        meta, arrays = packed(self)
+        if _is_json(path):
+            write_json(path, meta, arrays)
+        else:
+            write_arrays(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Attribution:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, also by an earlier version.
 
         Raises
         ------
         DataInputError
             If the file is missing, damaged, or something else.
         """
-        content = read_arrays(path, _WHAT)
+        if _is_json(path):
+            meta, content = read_json(path, _WHAT)
+        else:
+            meta, content = {}, read_arrays(path, _WHAT)
         try:
-            return cls._from_content(content)
-        except (AttributeError, RecursionError, *BROKEN) as error:
+            return cls(**unpacked(meta or json.loads(str(content.pop("meta"))), content))
+        except (AttributeError, *BROKEN) as error:
             raise DataInputError(
                 f"'{path}' is no saved attribution ({type(error).__name__}: {error}); give a {_WHAT}"
             ) from error
-
-    @classmethod
-    def _from_content(cls, content: Arrays) -> Attribution:
-        meta = json.loads(str(content.pop("meta")))
-        split: dict[str, dict[str, Any]] = {"values": {}, "inputs": {}, "extras": {}}
-        for key in [k for k in content if "/" in k]:
-            group, name = key.split("/", 1)
-            split[group][name] = content.pop(key)
-        extras: dict[str, Any] = {}
-        for key, array in split["extras"].items():
-            kind, name = key.split("/", 1)
-            if name:
-                extras.setdefault(kind, {})[name] = array
-            else:
-                extras[kind] = array
-        return cls(
-            arrays=split["values"],
-            inputs=split["inputs"],
-            target=content["target"],
-            score=content["score"],
-            predictions=content["predictions"],
-            delta=content.get("delta"),
-            reference=content.get("reference"),
-            method=meta["method"],
-            output=tuple(meta["output"]),
-            rule_table=tuple(tuple(row) for row in meta["rule_table"]),
-            notes=tuple(meta["notes"]),
-            extras=extras,
-        )
 
     def _name(self, name: str | None) -> str:
         if name is None and len(self.arrays) == 1:
@@ -187,3 +292,34 @@ class Attribution:
         if name not in self.arrays:
             raise DataInputError(f"name one of the explained inputs: {', '.join(self.arrays)}")
         return name
+
+    def _by_sample(self, name: str, array: Array) -> Array:
+        """Return an array of an input's shape with the samples' axis first, (N, ...)."""
+        axis = self.sample_axes.get(name, 0)
+        return array[None] if axis is None else np.moveaxis(array, axis, 0)
+
+    def _checked(self, name: str, given: Any) -> tuple[tuple[str, ...] | None, ...]:
+        """Return names of features as one tuple (or None) for each axis behind the samples'."""
+        if name not in self.arrays:
+            raise DataInputError(
+                f"feature_names has '{name}', which was not explained; there are: {', '.join(self.arrays)}"
+            )
+        shape = self._by_sample(name, self.arrays[name]).shape[1:]
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise DataInputError(f"feature_names of '{name}' are {given!r}; give a tuple of names")
+        if len(shape) == 1 and all(isinstance(entry, str) for entry in given):
+            given = (given,)
+        fits = len(given) == len(shape) and all(
+            e is None or (isinstance(e, Sequence) and not isinstance(e, str) and len(e) == n)
+            for e, n in zip(given, shape, strict=True)
+        )
+        if not fits:
+            raise DataInputError(
+                f"feature_names of '{name}' do not fit its axes behind the samples, of lengths {shape}; give "
+                "for each of them a tuple of as many names, or None"
+            )
+        return tuple(None if entries is None else tuple(map(str, entries)) for entries in given)
+
+
+def _is_json(path: object) -> bool:
+    return str(path).lower().endswith(".json")

@@ -11,6 +11,7 @@ from typing import Any
 from onnxplain.text import visible_line
 
 __all__ = [
+    "CheckFailedError",
     "DataInputError",
     "ExternalDataError",
     "InvalidModelError",
@@ -70,6 +71,10 @@ class NotFiniteError(OnnxplainError, ArithmeticError):
     """An explanation of finite inputs holds NaN or infinite numbers."""
 
 
+class CheckFailedError(OnnxplainError, ArithmeticError):
+    """An explanation is further from what it promises than is allowed, or promises nothing."""
+
+
 class DataInputError(OnnxplainError, ValueError):
     """An input has the wrong name, shape, dtype or content."""
 
@@ -92,6 +97,10 @@ class MethodError(OptionError):
 
 class RuntimeUnavailableError(OnnxplainError):
     """The asked-for device or execution provider is not there."""
+
+
+class OptionalDependencyError(OnnxplainError, ImportError):
+    """A feature needs a package that is not installed."""
 
 
 class OutputError(OnnxplainError, OSError):

@@ -48,6 +48,7 @@ from onnxplain.runtime.programs import Programs
 from onnxplain.samples import Samples, find_samples
 from onnxplain.specialised import leaves_ranks_open, specialised
 from onnxplain.targets import resolve_target
+from onnxplain.versions import versions
 
 __all__ = ["Explainer", "explain"]
 
@@ -110,7 +111,7 @@ class Explainer:
         threads = check_option("threads", threads, Count | None)
         allow_tf32 = check_option("allow_tf32", allow_tf32, bool)
         with quiet:
-            normal = read(model)
+            normal = read(model, identify=True)
         self._open(normal, (device, memory_budget, threads, allow_tf32))
 
     def _open(self, normal: Normalized, options: tuple[str, int, int | None, bool]) -> None:
@@ -302,7 +303,6 @@ class Explainer:
         explained = explained_value(self._normal, question)
         if explained == name:
             confirm(seen.score, about.rows(predictions), index, name)
-        total = sum(v.reshape(samples.n, -1).astype(np.float64).sum(1) for v in found.values.values())
         table = tuple(row for rows in driver.rule_tables for row in rows)
         extras = (
             dict(found.extras) if found.errors is None else {**found.extras, "standard_error": found.errors}
@@ -313,9 +313,8 @@ class Explainer:
             target=index,
             score=seen.score,
             predictions=predictions,
-            delta=None if found.reference is None else np.asarray(total - found.reference),
-            reference=found.reference,
-            method=repr(chosen),
+            check=found.check,
+            method=chosen,
             output=(name, explained),
             rule_table=table,
             notes=(
@@ -324,6 +323,10 @@ class Explainer:
                 *question.walk.composite.remarks(table),
             ),
             extras=extras,
+            model_hash=self._normal.content,
+            seed=getattr(chosen, "seed", None),
+            versions=versions(),
+            sample_axes={i.name: layout.axes[i.name] for i in infos},
         )
 
     def _depends(self, output: str, info: InputInfo) -> bool:

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.engine import between
+from onnxplain.graph.content import content_hash
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import Normalized, normalize
@@ -16,20 +17,24 @@ from onnxplain.graph.patterns.heads import before_softmax, expose_scores
 __all__ = ["depends", "read", "understood"]
 
 
-def read(model: ModelSource) -> Normalized:
+def read(model: ModelSource, *, identify: bool = False) -> Normalized:
     """Load a model and bring it into normal form, with scores among its outputs.
 
     Parameters
     ----------
     model
         Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
+    identify
+        Compute the hash of its content, before that is changed.
 
     Raises
     ------
     ModelNotFoundError, InvalidModelError, ExternalDataError
         If it cannot be read.
     """
-    return understood(load(model))
+    loaded = load(model)
+    content = content_hash(loaded) if identify else ""
+    return replace(understood(loaded), content=content)
 
 
 def understood(loaded: ir.Model) -> Normalized:

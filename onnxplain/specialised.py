@@ -36,4 +36,4 @@ def specialised(normal: Normalized, shapes: Mapping[str, Shape]) -> Normalized:
         if value.name is not None and value.name in shapes:
             value.shape = ir.Shape(shapes[value.name])
     made = understood(model)
-    return Normalized(made.model, tuple(dict.fromkeys((*normal.notes, *made.notes))))
+    return Normalized(made.model, tuple(dict.fromkeys((*normal.notes, *made.notes))), normal.content)

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.errors import DataInputError
+from onnxplain.checks import Completeness, Conservation, StandardError, Unchecked
+from onnxplain.errors import DataInputError, OutputError
+from onnxplain.json_arrays import read_json, write_json
+from onnxplain.written import WrittenMethod
+
+GOLDEN = Path(__file__).with_name("golden") / "results"
+every_ending = pytest.mark.parametrize("ending", [".npz", ".json"])
 
 NAMES = (
     "x",
@@ -38,13 +46,17 @@ def attribution(names: tuple[str, ...] = NAMES, n: int = 2) -> ox.Attribution:
         target=np.arange(n).reshape(n, 1),
         score=rng.standard_normal(n),
         predictions=rng.standard_normal((n, 4)),
-        delta=rng.standard_normal(n),
-        reference=rng.standard_normal(n),
-        method="Saliency()",
+        check=Completeness(rng.standard_normal(n), rng.standard_normal(n)),
+        method=ox.IntegratedGradients(n_steps=7),
         output=("y", "z"),
         rule_table=(("a", "Relu", "pass"),),
         notes=("one", "two"),
         extras={"error": {name: rng.standard_normal(n) for name in names}, "ledger": np.arange(3.0)},
+        model_hash="ab" * 32,
+        seed=2**64 - 1,
+        versions={"onnxplain": "0"},
+        feature_names=dict.fromkeys(names, ("one", "two", "\udc80")),
+        sample_axes=dict.fromkeys(names, 0),
     )
 
 
@@ -58,7 +70,11 @@ def same(a: ox.Attribution, b: ox.Attribution) -> bool:
         return arrays | {"ledger": one.extras["ledger"]}
 
     left, right = flat(a), flat(b)
-    text = all(getattr(a, k) == getattr(b, k) for k in ("method", "output", "rule_table", "notes"))
+    facts = (
+        "method", "output", "rule_table", "notes", "model_hash", "seed", "versions", "feature_names",
+        "sample_axes",
+    )  # fmt: skip
+    text = all(getattr(a, k) == getattr(b, k) for k in facts) and type(a.check) is type(b.check)
     return (
         text
         and left.keys() == right.keys()
@@ -66,10 +82,11 @@ def same(a: ox.Attribution, b: ox.Attribution) -> bool:
     )
 
 
-def test_all_names_come_back(tmp_path) -> None:
+@every_ending
+def test_all_names_come_back(ending, tmp_path) -> None:
     held = attribution()
-    held.save(tmp_path / "a.npz")
-    assert same(ox.Attribution.load(tmp_path / "a.npz"), held)
+    held.save(tmp_path / f"a{ending}")
+    assert same(ox.Attribution.load(tmp_path / f"a{ending}"), held)
 
 
 def test_inputs_that_differ_by_an_ending(models, tmp_path) -> None:
@@ -89,7 +106,7 @@ def test_numpy_reads_plain_names(tmp_path) -> None:
     held.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as content:
         np.testing.assert_array_equal(content["values/x"], held.arrays["x"])
-        assert json.loads(str(content["meta"]))["method"] == "Saliency()"
+        assert json.loads(str(content["meta"]))["method"] == repr(held.method)
 
 
 def test_files_of_numpys_own_writer_are_read(tmp_path) -> None:
@@ -100,11 +117,12 @@ def test_files_of_numpys_own_writer_are_read(tmp_path) -> None:
     assert same(ox.Attribution.load(tmp_path / "b.npz"), held)
 
 
+@every_ending
 @pytest.mark.parametrize("kind", ["flipped", "cut", "noise"])
-def test_damaged_files(kind, tmp_path) -> None:
+def test_damaged_files(kind, ending, tmp_path) -> None:
     """Flip a byte, cut, or overwrite a piece, 400 times: a named error, or what was saved."""
     held = attribution(("x", "x.npy"))
-    path = tmp_path / "a.npz"
+    path = tmp_path / f"a{ending}"
     held.save(path)
     content = np.frombuffer(path.read_bytes(), np.uint8)
     rng = np.random.default_rng(0)
@@ -156,3 +174,206 @@ def test_a_header_that_claims_more_than_there_is(tmp_path) -> None:
         )
     with pytest.raises(DataInputError, match="ends before its array does"):
         ox.Attribution.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("integrated_gradients", Completeness),
+        ("lrp", Conservation),
+        ("smooth_grad", StandardError),
+        ("saliency", Unchecked),
+    ],
+)
+def test_files_of_the_first_form_are_read(name, check, models) -> None:
+    """As they were written when a method was its text, and a sum two arrays."""
+    held = ox.Attribution.load(GOLDEN / f"{name}.npz")
+    assert type(held.check) is check
+    assert isinstance(held.method, WrittenMethod)
+    now = ox.explain(models.mlp(), models.random(2, 5), 1, method=eval(held.method, vars(ox)))
+    assert type(now.check) is check
+    np.testing.assert_allclose(held.values, now.values, atol=1e-5)
+    for one in ("delta", "reference"):
+        if getattr(now, one) is not None:
+            np.testing.assert_allclose(getattr(held, one), getattr(now, one), atol=1e-5)
+    if check is StandardError:
+        np.testing.assert_allclose(held.check.relative_error, now.check.relative_error, rtol=1e-4)
+
+
+@every_ending
+@pytest.mark.parametrize(
+    "method",
+    [
+        ox.SmoothGrad(ox.LRP("epsilon_plus", zero_params=("bias",)), n_samples=3, seed=2**64 - 1),
+        ox.SmoothGrad(ox.IntegratedGradients(n_steps=3), n_samples=2, stdevs=0.1),
+        ox.LRP("epsilon_gamma_box", low=(-1.0, 0.5), high=2.0),
+    ],
+    ids=str,
+)
+def test_methods_come_back(method, ending, tmp_path) -> None:
+    replace(attribution(("x",)), method=method).save(tmp_path / f"a{ending}")
+    held = ox.Attribution.load(tmp_path / f"a{ending}")
+    assert held.method == method
+    assert type(held.method) is type(method)
+
+
+def composite_file(folder: Path) -> str:
+    path = folder / "mine.toml"
+    path.write_text('name = "mine"\n[[rules]]\nrule = "epsilon"\n')
+    return str(path)
+
+
+@every_ending
+@pytest.mark.parametrize("kind", ["function", "file", "composite", "inside another", "text"])
+def test_methods_that_a_file_cannot_hold_come_back_as_written(kind, ending, tmp_path) -> None:
+    file = composite_file(tmp_path)
+    method = {
+        "function": lambda: ox.LRP(epsilon=lambda op, z: z),
+        "file": lambda: ox.LRP(file),
+        "composite": lambda: ox.LRP(ox.Composite("mine", ((ox.Match(), ox.rule("epsilon")),))),
+        "inside another": lambda: ox.SmoothGrad(ox.LRP(file), n_samples=2),
+        "text": lambda: WrittenMethod("Gone(by=3)"),
+    }[kind]()
+    found = replace(attribution(("x",)), method=method)
+    for _ in range(2):  # and so they do when they are saved again
+        found.save(tmp_path / f"a{ending}")
+        found = ox.Attribution.load(tmp_path / f"a{ending}")
+        assert isinstance(found.method, WrittenMethod)
+        assert found.method == repr(method) == repr(found.method)
+        assert repr(found).startswith(f"Attribution({method!r}: x")
+
+
+def test_a_file_of_results_opens_no_other_file(tmp_path, monkeypatch) -> None:
+    file = composite_file(tmp_path)
+    replace(attribution(("x",)), method=ox.LRP(file)).save(tmp_path / "a.json")
+    opened = []
+    monkeypatch.setattr("onnxplain.methods.relevance.preset", lambda name, **_: opened.append(name))
+    ox.Attribution.load(tmp_path / "a.json")
+    assert not opened
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"name": "gone", "parameters": {}},
+        {"name": ["saliency"], "parameters": {}},
+        {"name": "saliency", "parameters": {"abs": "yes"}},
+        {"name": "saliency", "parameters": {"gone": 1}},
+        {"name": "saliency", "parameters": 3},
+        {"name": "lrp", "parameters": {"composite": ["zero"]}},
+        {"name": "saliency"},
+        {"name": "saliency", "parameters": {"abs": False}},  # is not what was written
+        3,
+    ],
+)
+def test_descriptions_that_make_no_method(made, tmp_path) -> None:
+    attribution(("x",)).save(tmp_path / "a.json")
+    meta, arrays = read_json(tmp_path / "a.json", "file")
+    write_json(tmp_path / "a.json", {**meta, "method": "Saliency(abs=True)", "made": made}, arrays)
+    held = ox.Attribution.load(tmp_path / "a.json")
+    assert isinstance(held.method, WrittenMethod)
+    assert held.method == "Saliency(abs=True)"
+
+
+@every_ending
+def test_standard_errors_are_saved_once(ending, models, tmp_path) -> None:
+    found = ox.explain(models.mlp(), models.random(2, 5), 1, method=ox.SmoothGrad(n_samples=3))
+    found.save(tmp_path / f"a{ending}")
+    held = ox.Attribution.load(tmp_path / f"a{ending}")
+    assert held.check.errors["x"] is held.extras["standard_error"]["x"]
+    np.testing.assert_array_equal(held.check.errors["x"], found.check.errors["x"])
+    replace(found, extras={}).save(tmp_path / f"a{ending}")
+    apart = ox.Attribution.load(tmp_path / f"a{ending}")
+    assert not apart.extras
+    np.testing.assert_array_equal(apart.check.errors["x"], found.check.errors["x"])
+    np.testing.assert_array_equal(apart.check.norms, found.check.norms)
+
+
+@pytest.mark.parametrize(
+    "dtype", "bool int8 int64 uint64 float16 float32 float64 U".split()
+)  # fmt: skip
+def test_arrays_come_back_from_json_bit_by_bit(dtype, tmp_path) -> None:
+    if dtype == "U":
+        arrays = {"a": np.array([["", "\udc80"], ["ab", "\0c"]]), "b": np.array("one")}
+    elif dtype.startswith("float"):
+        width = np.dtype(dtype).itemsize
+        drawn = np.random.default_rng(0).integers(0, 256, 4096 * width, np.uint8).view(dtype)
+        special = np.array([np.nan, np.inf, -np.inf, -0.0, np.finfo(dtype).smallest_subnormal], dtype)
+        arrays = {"a": np.where(np.isnan(drawn), dtype_nan(dtype), drawn).reshape(4, -1), "b": special}
+    else:
+        limits = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        arrays = {"a": np.array([limits], dtype), "b": np.array(limits[1], dtype)}
+    arrays["none"] = np.zeros((0, 3), dtype)
+    write_json(tmp_path / "a.json", {}, arrays)
+    json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)  # JSON as the standard has it
+    _, held = read_json(tmp_path / "a.json", "file")
+    assert held.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert held[name].shape == array.shape
+        assert held[name].dtype == array.dtype
+        assert held[name].tobytes() == array.tobytes()
+
+
+def dtype_nan(dtype: str) -> np.ndarray:
+    return np.array(np.nan, dtype)
+
+
+def test_json_of_other_arrays_is_refused(tmp_path) -> None:
+    found = replace(attribution(("x",)), predictions=np.zeros((2, 3), np.complex64))
+    with pytest.raises(OutputError, match=r"'predictions'.*complex64.*\.npz"):
+        found.save(tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"float64"', '"object"'),
+        ('"float64"', '"V999999999"'),
+        ('"shape": [2, 3]', '"shape": [9, 9]'),
+        ('"uint64"', '"uint8"'),
+        ('"check": "completeness"', '"check": "promise"'),
+        ('"arrays"', '"array"'),
+    ],
+)
+def test_json_that_says_something_else(old, new, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "a.json"
+    held = attribution(("x",))
+    replace(held, extras={"n": np.array([300], np.uint64)}).save(path)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(DataInputError, match="content is not what was written"):
+        ox.Attribution.load(path)
+    monkeypatch.setattr("onnxplain.json_arrays._digest", lambda content: json.loads(text)["digest"])
+    with pytest.raises(DataInputError, match=r"a\.json"):
+        ox.Attribution.load(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", "{}", '{"digest": 1}', '{"digest": NaN}', "[" * 99999, "\xe9"]
+)
+def test_other_json(text, tmp_path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataInputError, match=r"cannot be read as JSON.*Attribution\.save"):
+        ox.Attribution.load(tmp_path / "a.json")
+
+
+def test_names_of_features() -> None:
+    held = attribution(("x",))
+    assert held.feature_names == {"x": (("one", "two", "\udc80"),)}
+    assert replace(held, feature_names={"x": [["a", "b", "c"]]}).feature_names == {"x": (("a", "b", "c"),)}
+    assert replace(held, feature_names={"x": [None]}).feature_names == {"x": (None,)}
+    assert replace(held, feature_names=None).feature_names is None
+    wide = replace(
+        held,
+        arrays={"x": np.zeros((3, 5, 2))},
+        sample_axes={"x": 2},
+        feature_names={"x": [None, list("abcde")]},
+    )
+    assert wide.feature_names == {"x": (None, tuple("abcde"))}
+    for wrong in (("a", "b"), "abc", 3, (("a",),), (None, None), [3]):
+        with pytest.raises(DataInputError, match="feature_names of 'x'"):
+            replace(held, feature_names={"x": wrong})
+    with pytest.raises(DataInputError, match="'z', which was not explained"):
+        replace(held, feature_names={"z": ("a", "b", "c")})

@@ -19,10 +19,17 @@ from onnxplain.plots.canvas import new_figure, save
 WRITERS = {
     "export": lambda models, path: ox.export(models.mlp(), path, method="saliency"),
     "attribution": lambda models, path: attribution(models).save(path),
+    "attribution as text": lambda models, path: attribution(models).save(path),
     "report": lambda models, path: report.write_report(path, "title", []),
     "picture": lambda models, path: save(new_figure(1, 1), path),
 }
-ENDINGS = {"export": ".onnx", "attribution": ".npz", "report": ".html", "picture": ".png"}
+ENDINGS = {
+    "export": ".onnx",
+    "attribution": ".npz",
+    "attribution as text": ".json",
+    "report": ".html",
+    "picture": ".png",
+}
 every_writer = pytest.mark.parametrize("writer", WRITERS)
 
 

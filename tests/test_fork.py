@@ -187,7 +187,7 @@ def test_explainers_methods_and_attributions_go_to_a_spawned_process(models) -> 
     found = answers.get(timeout=120)
     process.join(60)
     np.testing.assert_array_equal(found.values, explainer(x, 1, method).values)
-    assert found.method == repr(method)
+    assert found.method == method
 
 
 @pytest.mark.parametrize("name", [n for n in PRESETS if n not in ("epsilon_gamma_box", "deep_taylor")])

@@ -38,7 +38,7 @@ __all__ = [
     "target",
 ]
 
-ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".html", ".htm")
+ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".json", ".html", ".htm")
 LEVELS = {"black": 0.0, "white": 1.0}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from typer.core import TyperGroup
 
 from onnxplain.errors import OnnxplainError
 from onnxplain.text import visible_line
+from onnxplain.versions import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,7 +112,7 @@ def _start(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if show_version:
-        print(f"onnxplain {version('onnxplain')}")
+        print(f"onnxplain {VERSION}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -150,8 +150,8 @@ def explain(
         typer.Option(
             "--out",
             "-o",
-            help="File to write: .png (or .svg, .pdf, .jpg), .npz (all the numbers), .html (a report); "
-            "repeatable (default: INPUT-METHOD.png here).",
+            help="File to write: .png (or .svg, .pdf, .jpg), .npz or .json (all the numbers), .html (a "
+            "report); repeatable (default: INPUT-METHOD.png here).",
         ),
     ] = None,
     size: Annotated[
@@ -215,7 +215,7 @@ def explain(
         baselines=start,
         progress=not quiet,
     )
-    say("method", result.method)
+    say("method", result.written_method)
     for sample in range(len(result)):
         number = f" {sample}" if len(result) > 1 else ""
         say(f"prediction{number}", prediction_text(result.predictions[sample], class_names))

@@ -133,7 +133,7 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
         facts=facts,
         notes=notes,
         guide=[
-            (one.method.split("(")[0], f"{what} Here: {one.method}.")
+            (one.written_method.split("(")[0], f"{what} Here: {one.written_method}.")
             for one, (_, _, what) in zip(best, METHODS, strict=True)
         ],
         rules=rules_of(best),
@@ -153,6 +153,6 @@ def _picture(path: Path, image: Array, results: list[Attribution], row: int, sai
     figure = new_figure(1.9 * len(results), 2.45)
     for ax, result in zip(figure.subplots(1, len(results)), results, strict=True):
         values = next(iter(result.arrays.values()))[row]
-        plots.draw(values, image, ax=ax, title=result.method.split("(")[0])
+        plots.draw(values, image, ax=ax, title=result.written_method.split("(")[0])
     figure.suptitle(f"{said}: red speaks for {int(results[0].target[row, 0])}, blue against it", fontsize=10)
     save(figure, path, dpi=120)

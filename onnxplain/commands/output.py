@@ -34,7 +34,8 @@ def write(
     result
         What to write.
     file
-        Where to: ``.npz``, ``.html``, or a picture, of which there is one for each sample and input.
+        Where to: ``.npz``, ``.json``, ``.html``, or a picture, of which there is one for each sample and
+        input.
     model, source
         Where it came from, for titles.
     steps
@@ -53,7 +54,7 @@ def write(
         If one cannot be written.
     """
     ending = file.suffix.lower()
-    if ending == ".npz":
+    if ending in (".npz", ".json"):
         result.save(file)
         return [file]
     if ending in (".html", ".htm"):
@@ -67,7 +68,7 @@ def write(
             )
             for sample in range(len(result))
         ]
-        facts = [("model", model.name), ("output", result.output[0]), ("method", result.method)]
+        facts = [("model", model.name), ("output", result.output[0]), ("method", result.written_method)]
         facts += [("image", ", ".join(steps))] * bool(steps)
         title = f"Why {model.stem} says what it says"
         return [
@@ -87,7 +88,7 @@ def _pictures(
             parts = [str(sample)] * (len(result) > 1)
             parts += [_file_part(name)] * (len(result.arrays) > 1)
             one = file.with_name("-".join([file.stem, *parts]) + file.suffix)
-            what = f"{result.method.split('(')[0]} for {target_text(result, sample, class_names)}"
+            what = f"{result.written_method.split('(')[0]} for {target_text(result, sample, class_names)}"
             save(result.plot(sample, name=name, labels=part_names, title=what), one, dpi=130)
             written.append(one)
     return written

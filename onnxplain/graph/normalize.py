@@ -36,10 +36,13 @@ class Normalized:
         Standard opset >= 18, without functions, constants as initializers, shapes inferred.
     notes
         What was changed that a person may want to know.
+    content
+        :func:`~onnxplain.graph.content.content_hash` of the model as it was read; empty where nobody asked.
     """
 
     model: ir.Model
     notes: tuple[str, ...]
+    content: str = ""
 
     @property
     def opset(self) -> int:

@@ -21,7 +21,12 @@ def pack(normal: Normalized) -> dict[str, Any]:
         proto = ir.to_proto(model)
         weights: Arrays = {name: tensor.numpy() for name, tensor in taken.items()}
     assert isinstance(proto, onnx.ModelProto)
-    return {"graph": proto.SerializeToString(), "weights": weights, "notes": normal.notes}
+    return {
+        "graph": proto.SerializeToString(),
+        "weights": weights,
+        "notes": normal.notes,
+        "content": normal.content,
+    }
 
 
 def unpack(packed: dict[str, Any]) -> Normalized:
@@ -32,4 +37,4 @@ def unpack(packed: dict[str, Any]) -> Normalized:
         name: ir.Tensor(array, dtype=dtypes[name], name=name) for name, array in packed["weights"].items()
     }
     restore_weights(model, weights)
-    return Normalized(model, packed["notes"])
+    return Normalized(model, packed["notes"], packed["content"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,6 +55,17 @@ class Method(abc.ABC):
     def wants_baselines(self) -> bool:
         """Return whether baselines change what this method, with its parameters, finds."""
         return self.takes_baselines
+
+    @classmethod
+    def rebuilt(cls, parameters: Mapping[str, Any]) -> Method:
+        """Make the method from parameters that a file of results holds; no other file is opened.
+
+        Raises
+        ------
+        MethodError, TypeError
+            If they make none.
+        """
+        return cls(**parameters)
 
     def plan(self) -> Plan | None:
         """Return the method as data; None if it chooses its points as it goes."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from onnxplain import written
 from onnxplain.errors import MethodError
 from onnxplain.methods.base import Method
 from onnxplain.options import make, nearest
@@ -42,3 +44,13 @@ def method(name: str | Method, **parameters: Any) -> Method:
             f"there is no method '{name}'; choose one of {', '.join(METHODS)}{nearest(name, METHODS)}"
         )
     return make(kind, parameters, f"method '{kind.name}'")
+
+
+def _rebuilt(name: str, parameters: Mapping[str, Any]) -> Method:
+    """Make a method that a file of results describes."""
+    if name not in METHODS:
+        raise MethodError(f"there is no method '{name}'; choose one of {', '.join(METHODS)}")
+    return METHODS[name].rebuilt(parameters)
+
+
+written.register(_rebuilt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from onnxplain.backward.composites.composite import Composite
-from onnxplain.backward.composites.presets import preset
+from onnxplain.backward.composites.presets import PRESETS, preset
 from onnxplain.backward.rules.lrp import Bias, Bound
 from onnxplain.backward.rules.stabilizer import Written
 from onnxplain.errors import MethodError
@@ -104,6 +104,19 @@ class LRP(OnePass):
         given = [(f, getattr(self, f.name)) for f in fields(self)]
         told = [f"{f.name}={v!r}" for f, v in given if f.name == "composite" or v != f.default]
         return f"LRP({', '.join(told)})"
+
+    @classmethod
+    def rebuilt(cls, parameters: Mapping[str, Any]) -> LRP:
+        """Make the method from parameters that a file of results holds, if its composite is no other file.
+
+        Raises
+        ------
+        MethodError, TypeError
+            If it is, or the parameters make no method.
+        """
+        if parameters.get("composite", "conserving") not in PRESETS:
+            raise MethodError("its composite is a file, which may be another by now; make the method anew")
+        return cls(**parameters)
 
     def rules(self) -> Composite:
         """Return the composite."""

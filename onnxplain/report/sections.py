@@ -65,15 +65,15 @@ def sample_section(
             chosen = guess_kind(given, has_labels=labels is not None)
             if chosen == "image" and name not in pictures:
                 pictures[name] = _image(None, given, f"{title}: input {name}")
-            caption = _breakable(result.method.split("(")[0])
+            caption = _breakable(result.written_method.split("(")[0])
             caption += f" · {name}" if len(result.arrays) > 1 else ""
-            alt = f"{result.method} for {target}: {_where(values, chosen)}"
+            alt = f"{result.written_method} for {target}: {_where(values, chosen)}"
             by_target.setdefault(target, []).append(
                 Panel(
                     caption,
                     _picture(values, given, chosen, labels, alt),
                     _facts(result, sample),
-                    detail=result.method,
+                    detail=result.written_method,
                 )
             )
     groups = tuple(Group(f"Explained score: {target}", tuple(panels)) for target, panels in by_target.items())
@@ -83,7 +83,9 @@ def sample_section(
 
 def rules_of(results: Sequence[Attribution]) -> tuple[tuple[str, RuleTable], ...]:
     """Collect the rule tables of those methods that have one, each once."""
-    return tuple({result.method: result.rule_table for result in results if result.rule_table}.items())
+    return tuple(
+        {result.written_method: result.rule_table for result in results if result.rule_table}.items()
+    )
 
 
 def _facts(result: Attribution, sample: int) -> Facts:

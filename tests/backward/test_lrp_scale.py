@@ -263,11 +263,11 @@ def test_a_score_of_zero_gives_zeros(models) -> None:
 def test_the_bias_of_a_composite_is_told(models) -> None:
     """By the method that the result names, and refused where no rule counts biases."""
     x = models.random(2, 5)
-    assert "composite='conserving'" in ox.explain(models.mlp(), x, 0, method="lrp").method
+    assert "composite='conserving'" in repr(ox.explain(models.mlp(), x, 0, method="lrp"))
     assert ox.LRP().rules().bias == "scale"
     assert ox.LRP().rules().rules == ox.LRP("epsilon_plus", bias="scale").rules().rules
     assert ox.LRP("epsilon_plus").rules().rules == ox.LRP("epsilon_plus", bias="keep").rules().rules
-    assert "bias='keep'" in ox.explain(models.mlp(), x, 0, method="lrp", bias="keep").method
+    assert "bias='keep'" in ox.explain(models.mlp(), x, 0, method="lrp", bias="keep").written_method
     with pytest.raises(MethodError, match="composite 'gradient' has no rule that counts biases"):
         ox.LRP("gradient", bias="keep")
     with pytest.raises(MethodError, match=r"zero_params leaves biases out \(bias='drop'\)"):

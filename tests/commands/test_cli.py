@@ -40,7 +40,7 @@ def test_default_file_name(folder: Path) -> None:
 
 
 def test_arrays_and_all_kinds_of_files(folder: Path) -> None:
-    files = ["a.png", "a.svg", "a.pdf", "a.npz", "a.html"]
+    files = ["a.png", "a.svg", "a.pdf", "a.npz", "a.json", "a.html"]
     outs = [part for file in files for part in ("-o", file)]
     result = run("explain", MODEL, "digits.npy", "-m", "ig", "-p", "n_steps=20", "--target", "2", *outs)
     assert "IntegratedGradients(n_steps=20" in result.stdout

@@ -267,4 +267,4 @@ def test_results_come_back_from_a_file(models, tmp_path) -> None:
     again = ox.Attribution.load(tmp_path / "result.npz")
     np.testing.assert_array_equal(again.values, result.values)
     np.testing.assert_array_equal(again.extras["tokens"]["x"], result.extras["tokens"]["x"])
-    assert eval(again.method, {"AttentionRollout": AttentionRollout}) == AttentionRollout()
+    assert again.method == AttentionRollout()

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from onnxplain.attribution import Attribution
+from onnxplain.checks import Conservation, Unchecked
 from onnxplain.report import Panel, Picture, Section, rules_of, sample_section, write_report
+from onnxplain.written import WrittenMethod
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +59,7 @@ def attribution(
     """Make a result for two samples."""
     values = RNG.normal(size=(2, *shape)).astype(np.float32)
     total = values.reshape(2, -1).sum(axis=1)
+    delta = np.array([0.02, 0.04])
     predictions = np.full((2, 10), 0.05)
     predictions[:, 7] = 0.55
     return Attribution(
@@ -65,9 +68,8 @@ def attribution(
         target=np.full((2, 1), target),
         score=np.array([3.25, 4.5]),
         predictions=predictions,
-        delta=np.array([0.02, 0.04]) if promise else None,
-        reference=total - np.array([0.02, 0.04]) if promise else None,
-        method=method,
+        check=Conservation(total - delta, delta) if promise else Unchecked(),
+        method=WrittenMethod(method),
         rule_table=(("conv<1>", "Conv", "zplus"),) if "LRP" in method else (),
     )
 

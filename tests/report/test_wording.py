@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from onnxplain.attribution import Attribution
+from onnxplain.checks import Conservation
 from onnxplain.report.wording import check_text, label_of, percent, prediction_text, target_text
+from onnxplain.written import WrittenMethod
 
 
 def test_predictions() -> None:
@@ -24,9 +26,8 @@ def test_checks() -> None:
         target=np.zeros((1, 0), np.int64),
         score=np.array([4.0]),
         predictions=np.array([4.0]),
-        delta=np.array([-1.0]),
-        reference=np.array([4.0]),
-        method="M()",
+        check=Conservation(np.array([4.0]), np.array([-1.0])),
+        method=WrittenMethod("M()"),
     )
     assert check_text(result) == "sums to 3, must be 4: off by 1 (25 %)"
     assert target_text(result) == "the only score"

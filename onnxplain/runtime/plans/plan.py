@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+
 from onnxplain._types import Array, FloatArray
 from onnxplain.backward.asks import Ask, Probe, Scores, Walk
+from onnxplain.checks import Check, Completeness, Conservation, StandardError, Unchecked
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Answers", "Attributes", "Combination", "Found", "Kind", "Plan", "Points", "Sums", "innermost"]
@@ -39,6 +42,15 @@ class Found:
     kind: Kind = "completeness"
     errors: Mapping[str, Array] | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def check(self) -> Check:
+        """What can be checked of the values: the promised sum, or else their standard error."""
+        if self.reference is None:
+            return Unchecked() if self.errors is None else StandardError.of(self.errors, self.values)
+        parts = (v.reshape(len(v), -1).astype(np.float64).sum(1) for v in self.values.values())
+        delta = np.asarray(sum(parts) - self.reference)
+        return (Completeness if self.kind == "completeness" else Conservation)(self.reference, delta)
 
 
 @dataclass(frozen=True)
