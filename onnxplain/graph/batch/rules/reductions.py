@@ -7,14 +7,12 @@ import numpy as np
 from onnxplain.graph.batch.node import Node
 from onnxplain.graph.batch.table import Result, rule
 from onnxplain.graph.batch.values import At, Mixes
+from onnxplain.graph.traits import Is, operators
 
 __all__: list[str] = []
 
 
-@rule(
-    *"""ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
-    ReduceSumSquare""".split()
-)
+@rule(*sorted(operators(Is.REDUCES, lacks=Is.SPATIAL)))
 def reduced(node: Node) -> Result:
     """One number for what lies along the axes."""
     axes: list[int] | None = None
