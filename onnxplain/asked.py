@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from onnxplain.backward.asks import Ask, Scores
 from onnxplain.backward.program import Question
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.inputs import choose_explained, choose_output, choose_varied
 
-__all__ = ["Asked", "understand"]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is explained.
-
-    Attributes
-    ----------
-    output
-        Name of the output.
-    infos
-        The explained inputs (inner values too).
-    question
-        The question; how the target names a score is still open.
-    """
-
-    output: str
-    infos: Sequence[InputInfo]
-    question: Question
+__all__ = ["understand"]
 
 
 def understand(
@@ -40,7 +20,7 @@ def understand(
     wrt: str | Sequence[str] | None,
     through_softmax: bool,
     depends: Callable[[str, InputInfo], bool],
-) -> Asked:
+) -> tuple[Sequence[InputInfo], Question]:
     """Choose what is explained.
 
     Parameters
@@ -55,6 +35,10 @@ def understand(
     depends
         Tells whether an output depends differentiably on an input.
 
+    Returns
+    -------
+    The explained inputs (inner values too), and the question, in which only the target is still open.
+
     Raises
     ------
     DataInputError, TargetError
@@ -66,4 +50,4 @@ def understand(
     else:
         infos = choose_explained(inputs, wrt, lambda info: depends(name, info))
     entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
-    return Asked(name, infos, Question(name, entries, needs, through_softmax=through_softmax))
+    return infos, Question(name, entries, needs, through_softmax=through_softmax)

@@ -159,7 +159,7 @@ def _baseline(start: object, name: str, feature: Array, axis: int | None) -> Arr
         return _nothing(feature)
     array = _numbers(start, feature, f"the baseline of '{name}'")
     if axis is not None and array.ndim == feature.ndim:
-        array = np.moveaxis(array, axis, 0)
+        array = first(array, axis)
     try:
         return np.array(np.broadcast_to(array, feature.shape), feature.dtype)
     except ValueError:
@@ -204,10 +204,10 @@ def _references(given: object, name: str, feature: Array, axis: int | None) -> A
     what = f"the baselines of '{name}'"
     array = _nothing(feature[:1]) if given is None else _numbers(given, feature, what)
     own = array.shape
-    if array.ndim == feature.ndim:
-        array = array if axis is None else np.moveaxis(array, axis, 0)
-    else:
+    if array.ndim != feature.ndim:
         array = array[None]
+    elif axis is not None:
+        array = first(array, axis)
     if array.shape[0] == 0:
         raise DataInputError(f"the baselines of '{name}' are empty; give at least one reference")
     try:

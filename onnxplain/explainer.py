@@ -260,7 +260,7 @@ class Explainer:
         chosen, needs = request.method, request.method.needs()
         walked = not isinstance(needs, Scores)
         arrays = check_inputs(request.inputs, self.inputs, walked=walked)
-        asked = understand(
+        infos, question = understand(
             self.inputs,
             self.outputs,
             needs,
@@ -269,9 +269,9 @@ class Explainer:
             request.through_softmax,
             self._depends,
         )
-        name, infos = asked.output, asked.infos
+        name = question.output
         samples = self._samples(arrays, infos, (name,), request.batch_axes)
-        self._programs.check(asked.question)
+        self._programs.check(question)
         about = samples.output(name)
         if about is None:
             samples.values((name,))
@@ -279,9 +279,7 @@ class Explainer:
             assert about is not None
         dtype = next(o.dtype for o in self.outputs if o.name == name)
         target = resolve_target(request.target, samples.n, about.shape, dtype, name, samples.layout.mixed)
-        question = replace(
-            asked.question, target_axes=target.axes, output_axis=about.axis, target=target.kind
-        )
+        question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
         features, samples = samples.features()
         layout = samples.layout
         starts, background = find_baselines(

@@ -141,11 +141,11 @@ def export(
     inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
     through = check_option("through_softmax", through_softmax, bool)
     needs = chosen.needs()
-    asked = understand(inputs, outputs, needs, output, wrt, through, partial(depends, normal))
-    name, infos = asked.output, asked.infos
+    infos, asked = understand(inputs, outputs, needs, output, wrt, through, partial(depends, normal))
+    name = asked.output
     axis, mixed = _output_axis(normal, inputs, infos, name)
     question = replace(
-        asked.question,
+        asked,
         target_axes=_target_axes(next(o for o in outputs if o.name == name), axis),
         output_axis=axis,
         cut=False,

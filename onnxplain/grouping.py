@@ -13,6 +13,7 @@ from onnxplain.features.players import Players, grouped
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array
 from onnxplain.methods import METHODS, Method
+from onnxplain.runtime.axes import first
 from onnxplain.runtime.layout import Layout
 
 __all__ = ["find_players", "refuse_mask"]
@@ -64,6 +65,6 @@ def find_players(
             raise DataInputError(f"the feature_mask of '{name}' must be integers, not {array.dtype}")
         axis = layout.axes.get(name)
         if axis is not None and array.ndim == features[name].ndim:
-            array = np.moveaxis(array, axis, 0)
+            array = first(array, axis)
         masks[name] = array.astype(np.int64)
     return grouped(masks, features)

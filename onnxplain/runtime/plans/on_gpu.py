@@ -14,12 +14,15 @@ from onnxplain import kernels
 from onnxplain._types import Array
 from onnxplain.backward.asks import Walk
 from onnxplain.kernels import cuda
+from onnxplain.runtime.driver import Rows
 from onnxplain.runtime.plans.combinations import Integral, IntegralSums
 from onnxplain.runtime.plans.plan import Plan
 from onnxplain.runtime.plans.points import Path
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["integrate", "usable"]
+
+_DEVICE = "cuda"
 
 
 def usable(plan: Plan, problem: Problem) -> bool:
@@ -63,10 +66,10 @@ def integrate(plan: Plan, problem: Problem, at_once: int, sums: IntegralSums) ->
     for first in range(0, len(alphas), at_once):
         steps = slice(first, first + at_once)
         count = len(alphas[steps])
-        fed = driver.feeds(program, replace(problem.at(repeats=count).points, features={}))
+        fed = driver.feeds(program, _rows(problem, count))
         for name, feature in problem.features.items():
             shape = (count * problem.n, *feature.shape[1:])
-            points = ort.OrtValue.ortvalue_from_shape_and_type(shape, feature.dtype, "cuda", 0)
+            points = ort.OrtValue.ortvalue_from_shape_and_type(shape, feature.dtype, _DEVICE, 0)
             cuda.interpolate(starts[name], ends[name], _up(alphas[steps].astype(feature.dtype)), points)
             fed[name] = points
         cuda.synchronize()  # onnxruntime works on a stream of its own
@@ -75,8 +78,14 @@ def integrate(plan: Plan, problem: Problem, at_once: int, sums: IntegralSums) ->
         for name, output in zip(driver.question.wrt, program.attributions, strict=True):
             cuda.accumulate(totals[name], made[output], on_device)
         cuda.synchronize()
-    sums.totals = {name: np.asarray(total.numpy()) for name, total in totals.items()}
+    sums.totals = {name: np.array(total.numpy()) for name, total in totals.items()}
+
+
+def _rows(problem: Problem, repeats: int) -> Rows:
+    """Return the rows of copies of a problem, without features: these are on the device."""
+    target = np.tile(problem.target, (repeats, *(1,) * (problem.target.ndim - 1)))
+    return Rows({}, np.tile(problem.rows, repeats), target, {})
 
 
 def _up(array: Array) -> ort.OrtValue:
-    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", 0)
+    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), _DEVICE, 0)
