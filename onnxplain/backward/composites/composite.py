@@ -20,6 +20,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.patterns.gates import signal
 from onnxplain.graph.patterns.regions import regions
 from onnxplain.graph.patterns.written_norms import WrittenNorm, written_norms
+from onnxplain.graph.traits import Is, is_a
 from onnxplain.text import visible_line
 
 __all__ = ["Composite", "Match", "RuleTable"]
@@ -303,7 +304,7 @@ def _silent_where_zero(
         moves = (
             row is not None
             and isinstance(rule, Gradient)
-            and (row.category is Category.STRUCTURAL or node.op_type in ("MaxPool", "GlobalMaxPool"))
+            and (row.category is Category.STRUCTURAL or is_a(node, Is.EXTREME))
             and not any(o in loud for o in node.outputs)
         )
         if not moves and not getattr(rule, "proportional", False):

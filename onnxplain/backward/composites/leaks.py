@@ -15,11 +15,10 @@ from onnxplain.backward.engine import used_values
 from onnxplain.backward.registry import Category, lookup
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, is_a
 
 __all__ = ["refuse_leaks"]
 
-#: They say nothing of what their inputs hold.
-_SHAPE_ONLY = frozenset({"EyeLike", "RandomNormalLike", "RandomUniformLike", "Shape", "Size"})
 #: They differ only where something is infinite, or no number.
 _ODD = frozenset({"IsInf", "IsNaN"})
 _LOOPS = frozenset({"Loop", "Scan"})
@@ -100,7 +99,7 @@ def _dependents(graph: ir.Graph, start: Iterable[ir.Value]) -> set[ir.Value]:
 def _says_nothing(node: ir.Node) -> bool:
     """Tell nodes that do not depend on their input's content, and ranges that are the same for both runs."""
     held = node.metadata_props.get(facts.GRADIENT_KEY) == "stop"
-    return held or node.op_type in _SHAPE_ONLY | _ODD
+    return held or node.op_type in _ODD or is_a(node, Is.SHAPE_ONLY)
 
 
 def _is_followed(node: ir.Node, k: int, value: ir.Value, reached: set[ir.Value]) -> bool:

@@ -9,11 +9,12 @@ import onnx_ir as ir
 
 from onnxplain.backward.engine import used_values
 from onnxplain.backward.registry import Category, lookup
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["WHOLE", "Place", "Span", "active_inputs", "find_places"]
 
 #: Operators that are layers where only one of their operands depends on what is explained.
-_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum"})
+_LAYERS = operators(Is.LAYER)
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,12 @@ from onnxplain.backward.subgraph import inside, paste_known
 from onnxplain.graph import facts
 from onnxplain.graph.inline import finish_body
 from onnxplain.graph.patterns.measured import compared_ranges
+from onnxplain.graph.traits import Is, is_a
 
 __all__ = ["copy_forward", "is_boundary", "marked_pairs"]
 
 #: Which of the two a node is; its mark is a name that both share, and this.
 _SIDES = ("input", "reference")
-
-#: What they say depends on shapes only, and both copies have the same.
-_SHAPE_ONLY = frozenset({"Shape", "Size"})
 
 
 def copy_forward(
@@ -52,7 +50,7 @@ def copy_forward(
     scales = {r.scale: r for r in held.values()}
     theirs: dict[ir.Value, ir.Value] = {}
     for node in list(op.graph):
-        if node.op_type in _SHAPE_ONLY or any(o in pairs for o in node.outputs):
+        if is_a(node, Is.SHAPE_ONLY) or any(o in pairs for o in node.outputs):  # both copies have the same
             continue
         if not any(v in pairs for v in used_values(node)):
             continue

@@ -24,18 +24,16 @@ from onnxplain.backward.rules.base import Binding, propagate
 from onnxplain.backward.rules.pieces import interior, interior_gradient, multiple_of
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["RECTIFIERS", "Deconvolution", "Guided", "cuts_at_zero", "is_rectifier"]
 
 #: Activations that let large inputs through and hold small ones back.
-RECTIFIERS = (
-    "Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Celu", "Selu", "Gelu", "Softplus", "Clip",
-    "HardSwish", "Swish", "Mish",
-)  # fmt: skip
+RECTIFIERS = tuple(sorted(operators(Is.RECTIFIER)))
 
 
 #: Functions that rise from a floor to a ceiling, as the factor of a value in its rectifier does.
-_STEPS = frozenset({"Sigmoid", "HardSigmoid", "Erf", "Tanh", "Clip"})
+_STEPS = operators(Is.BOUNDED) - {"Atan", "Softsign"}  # in no activation in use
 
 
 def is_rectifier(node: ir.Node, source: ir.Value) -> bool:
