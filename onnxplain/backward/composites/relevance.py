@@ -18,6 +18,7 @@ from onnxplain.backward.rules.softmax import SoftmaxTaylor
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, operators
 from onnxplain.options import Weight
 
 __all__ = [
@@ -41,8 +42,8 @@ _CONVS = Match(ops=("Conv", "ConvTranspose"))
 _LAYERS = Match(layer=True)
 _FIRST = Match(layer=True, first=True)
 _POOLS = Match(ops=("MaxPool", "GlobalMaxPool"))
-_WINNERS = ("MaxPool", "GlobalMaxPool", "MaxRoiPool", "ReduceMax", "ReduceMin")
-_NORMED = ("LpPool", "GlobalLpPool", "ReduceL1", "ReduceL2")
+_WINNERS = tuple(sorted(operators(Is.EXTREME, lacks=Is.ELEMENTWISE)))
+_NORMED = tuple(sorted(operators(Is.NORM)))
 
 _Pairs: TypeAlias = Sequence[tuple[Match, Rule]]
 

@@ -48,6 +48,7 @@ from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
 from onnxplain.graph.facts import GRADIENT_KEY
+from onnxplain.graph.traits import Is, operators, rows
 
 __all__ = ["Linear", "Rescale", "is_fixed"]
 
@@ -55,14 +56,14 @@ _Function: TypeAlias = "Callable[..., Sequence[Entry]]"
 
 #: Operators with factors, each linear in every one of them, and the positions of these.
 _PRODUCTS = {
-    "Conv": (0, 1), "ConvTranspose": (0, 1), "Gemm": (0, 1), "MatMul": (0, 1), "Mul": (0, 1), "STFT": (0, 2),
-}  # fmt: skip
+    n: (0, row.weight) for n, row in rows(Is.BILINEAR).items() if row.weight is not None and n != "Einsum"
+}
 
 #: Functions whose values are multiples or copies of the input, so that differences carry no rounding noise.
-_CLEAN = frozenset({"Abs", "Clip", "LeakyRelu", "Max", "Min", "PRelu", "Relu", "ThresholdedRelu"})
+_CLEAN = operators(Is.PIECEWISE)
 
 #: Operators that pick by the values themselves, and what the registry calls elementwise but is not.
-_NO_FORM = frozenset({"Compress", "CumProd", "Det", "Dropout", "MaxUnpool", "TopK"})
+_NO_FORM = operators(Is.PICKS) | {"CumProd", "Det", "Dropout"}
 
 
 def is_fixed(node: ir.Node) -> bool:

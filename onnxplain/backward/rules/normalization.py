@@ -18,13 +18,12 @@ from onnxplain.backward.rules.scale import give_all
 from onnxplain.backward.rules.stabilizer import Stabilize, share
 from onnxplain.backward.view import NodeView
 from onnxplain.graph.patterns.written_norms import WrittenNorm
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["DetachedNorm"]
 
 #: Normalisations that take a mean off; for the others, constant statistics mean that relevance passes.
-_CENTRED = frozenset(
-    {"LayerNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"}
-)
+_CENTRED = operators(Is.CENTRED)
 
 
 @dataclass(frozen=True)
