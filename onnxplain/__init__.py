@@ -20,7 +20,8 @@ from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules.catalogue import make_rule as rule
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
-from onnxplain.features.removal import Background
+from onnxplain.features.removal import Background, Blur, Mean
+from onnxplain.features.segments import Segments
 from onnxplain.inspection import inspect
 from onnxplain.methods import (
     LRP,
@@ -55,6 +56,7 @@ __all__ = [
     "Attribution",
     "Background",
     "BetaSmooth",
+    "Blur",
     "Composite",
     "Deconvolution",
     "DeepLift",
@@ -67,12 +69,14 @@ __all__ = [
     "InputXGradient",
     "IntegratedGradients",
     "Match",
+    "Mean",
     "Method",
     "Plan",
     "Probe",
     "Problem",
     "Saliency",
     "Scores",
+    "Segments",
     "SmoothGrad",
     "VisualBackProp",
     "Walk",

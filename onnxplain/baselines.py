@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from onnxplain._types import Array, ArrayLike, Arrays
 from onnxplain.errors import DataInputError
-from onnxplain.features.removal import Background
+from onnxplain.features.removal import Background, Blur, Mean, Removal, removal
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array, check_inputs
 from onnxplain.methods import METHODS, Method
 from onnxplain.runtime.axes import first, laid_out
 from onnxplain.runtime.layout import Layout
 
-__all__ = ["by_input", "find_baselines", "finite", "fitting", "refuse_unused"]
+__all__ = ["Baselines", "by_input", "find_baselines", "finite", "fitting", "refuse_unused"]
+
+#: What users may give: numbers, a name, what makes baselines of the samples, or a dict of such by input name.
+Baselines: TypeAlias = "ArrayLike | Background | Removal | str | float | Mapping[str, Any]"
 
 
 def refuse_unused(given: object, method: Method) -> None:
@@ -37,7 +40,7 @@ def refuse_unused(given: object, method: Method) -> None:
 
 
 def find_baselines(
-    given: ArrayLike | Background | float | None,
+    given: Baselines | None,
     infos: Sequence[InputInfo],
     arrays: Arrays,
     features: Arrays,
@@ -51,7 +54,8 @@ def find_baselines(
     Parameters
     ----------
     given
-        What the caller gave: a number, an array, a dict by input name, a
+        What the caller gave: a number, an array, a name or what makes baselines of the samples
+        (:mod:`onnxplain.features.removal`), a dict of such by input name, a
         :class:`~onnxplain.features.removal.Background`, or None for zeros (and empty texts).
     infos
         The explained inputs.
@@ -64,7 +68,8 @@ def find_baselines(
     values
         Computes inner values from inputs.
     many
-        Whether the batch axis of what is given counts rows of a background in any case.
+        Whether the batch axis of arrays counts rows of a background in any case.  What is made of the samples
+        is a baseline for each of them all the same.
 
     Returns
     -------
@@ -77,27 +82,41 @@ def find_baselines(
         If something does not fit.
     """
     rows: Any = given.rows if isinstance(given, Background) else given
-    many = many or rows is not given
-    starts = by_input(rows, infos)
+    starts = {k: _named(v, infos, features, k) for k, v in by_input(rows, infos).items()}
+    made = [k for k, v in starts.items() if isinstance(v, (Blur, Mean))]
+    if made and rows is not given:
+        raise DataInputError(
+            f"a Background holds rows, and {starts[made[0]]} is made of each sample; give it as baselines= "
+            "itself"
+        )
+    many = (many and not made) or rows is not given
     out: Arrays = {}
     for info in infos:
         start = starts.get(info.name)
-        if info.role in ("token", "number") and start is not None:
+        if info.role == "token" and info.name in made:
+            raise DataInputError(
+                f"'{info.name}' holds tokens, which cannot be blurred or averaged; give ids as its baselines"
+            )
+        if info.role in ("token", "number") and start is not None and info.name not in made:
             ids = check_inputs({info.name: start}, [replace(info, shape=None)])[info.name]
             embed = _many_embedded if many else _embedded
             out |= embed(ids, info, arrays, layout, values)
             continue
         for entry in info.entries:
+            axis = layout.axes.get(entry, 0)
+            if isinstance(start, (Blur, Mean)):
+                out[entry] = start.instead(features[entry], axis, f"'{info.name}'")
+                continue
             check = _references if many else _baseline
-            out[entry] = check(start, info.name, features[entry], layout.axes.get(entry, 0))
+            out[entry] = check(start, info.name, features[entry], axis)
     if not many:
         return out, {}
     background = _of_one_length(out)
     return {k: np.broadcast_to(v[:1], features[k].shape) for k, v in background.items()}, background
 
 
-def by_input(given: ArrayLike | float | None, infos: Sequence[InputInfo]) -> dict[str, Any]:
-    """Return what is given by the name of the input that it is for.
+def by_input(given: Any, infos: Sequence[InputInfo], what: str = "baselines") -> dict[str, Any]:
+    """Return what is given by the name of the input that it is for; ``what`` it is, errors say.
 
     Raises
     ------
@@ -107,16 +126,24 @@ def by_input(given: ArrayLike | float | None, infos: Sequence[InputInfo]) -> dic
     if given is None:
         return {}
     if not isinstance(given, Mapping):
+        if isinstance(given, (str, Blur, Mean)):
+            return {i.name: given for i in infos}
         if len(infos) != 1:
-            raise DataInputError("several inputs are explained; give baselines as a dict by input name")
+            raise DataInputError(f"several inputs are explained; give {what} as a dict by input name")
         return {infos[0].name: given}
     names = [i.name for i in infos]
     for name in given:
         if name not in names:
             raise DataInputError(
-                f"baseline for '{name}', which is not explained; explained are {', '.join(names)}"
+                f"{what} for '{name}', which is not explained; explained are {', '.join(names)}"
             )
     return dict(given)
+
+
+def _named(given: Any, infos: Sequence[InputInfo], features: Arrays, name: str) -> Any:
+    """Return what a name stands for; for inputs of texts it is a text."""
+    entries = next(i.entries for i in infos if i.name == name)
+    return given if any(features[e].dtype.kind in "OU" for e in entries) else removal(given)
 
 
 def finite(given: object, what: str) -> Array:

@@ -15,7 +15,7 @@ from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Ask, Scores
 from onnxplain.backward.program import explained_value
-from onnxplain.baselines import find_baselines
+from onnxplain.baselines import Baselines, find_baselines
 from onnxplain.batching import Batching, one_sample
 from onnxplain.errors import (
     NotExplainableError,
@@ -23,7 +23,6 @@ from onnxplain.errors import (
     UnsupportedOperatorError,
     UnsupportedRuleError,
 )
-from onnxplain.features.removal import Background
 from onnxplain.forking import quiet
 from onnxplain.graph import interface
 from onnxplain.graph.interface import InputInfo, OutputInfo
@@ -31,7 +30,7 @@ from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.packing import pack, unpack
 from onnxplain.graph.patterns.heads import before_softmax
-from onnxplain.grouping import find_players
+from onnxplain.grouping import Grouping, find_players
 from onnxplain.inputs import check_inputs
 from onnxplain.methods import Method, attributions
 from onnxplain.methods import method as make_method
@@ -158,8 +157,8 @@ class Explainer:
         target: Any = None,
         method: str | Method = "integrated_gradients",
         *,
-        baselines: ArrayLike | Background | float | None = None,
-        feature_mask: ArrayLike | None = None,
+        baselines: Baselines | None = None,
+        feature_mask: Grouping | None = None,
         output: str | None = None,
         wrt: str | Sequence[str] | None = None,
         through_softmax: bool = False,
@@ -183,14 +182,17 @@ class Explainer:
             A method, or its name (see ``onnxplain.METHODS``), with its parameters as further keywords.
         baselines
             Where paths start, what is compared with, or what stands where something is taken away: a number,
-            an array that broadcasts to the input, or a dict by input name.  Default 0, or the empty text; for
-            token inputs that are walked back to zeros at the embedding, or token ids.
+            an array that broadcasts to the input; ``"zero"``, ``"blur"`` or ``ox.Blur(sigma)``, ``"mean"`` or
+            ``ox.Mean()``, made of each sample; or a dict of such by input name.  Default 0, or the empty
+            text; for token inputs that are walked back to zeros at the embedding, or token ids.
             ``ox.Background(rows)`` takes each of many rows for a baseline, and averages; ``"deep_lift_shap"``
             reads arrays so, too.  Methods that have no baselines refuse them.
         feature_mask
             Which elements are kept or taken away together, for methods that do so: integers that broadcast to
-            the input (or a dict of such by input name), one number for each group, -1 for what always stays.
-            Default: every element is a group of its own.
+            the input, one number for each group, -1 for what always stays; ``"tokens"`` (places along the
+            axis behind the samples), ``"columns"`` (along the last axis), ``"inputs"`` (each as a whole),
+            ``"segments"`` or ``ox.Segments(...)`` (of images); or a dict of such by input name.  Default:
+            ``"elements"``, each is a group of its own.
         output
             Name of the output to explain (default: the first of floats).
         wrt

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from onnxplain._types import ArrayLike, Arrays
+from onnxplain._types import Array, ArrayLike, Arrays
 from onnxplain.baselines import by_input
 from onnxplain.errors import DataInputError
-from onnxplain.features.players import Players, grouped
+from onnxplain.features.players import Players, along, elements, grouped
+from onnxplain.features.segments import Segments
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array
 from onnxplain.methods import METHODS, Method
+from onnxplain.options import nearest
 from onnxplain.runtime.axes import first
 from onnxplain.runtime.layout import Layout
 
-__all__ = ["find_players", "refuse_mask"]
+__all__ = ["Grouping", "find_players", "refuse_mask"]
+
+#: What users may give: integers, a name, segments, or a dict of such by input name.
+Grouping: TypeAlias = "ArrayLike | str | Segments | Mapping[str, ArrayLike | str | Segments]"
+
+_NAMED: dict[str, Callable[[Arrays], Players]] = {
+    "elements": elements,
+    "tokens": lambda features: along(1, features),
+    "columns": lambda features: along(-1, features),
+    "inputs": lambda features: grouped({}, features),
+}
 
 
 def refuse_mask(given: object, method: Method) -> None:
@@ -36,14 +49,16 @@ def refuse_mask(given: object, method: Method) -> None:
 
 
 def find_players(
-    given: ArrayLike | None, infos: Sequence[InputInfo], features: Arrays, layout: Layout
+    given: Grouping | None, infos: Sequence[InputInfo], features: Arrays, layout: Layout
 ) -> Players | None:
     """Return who plays; None where every element does.
 
     Parameters
     ----------
     given
-        Integers that broadcast to the input, or a dict of such by input name.
+        Integers that broadcast to the input; ``"elements"``, ``"tokens"``, ``"columns"``, ``"inputs"`` or
+        ``"segments"``; :class:`~onnxplain.features.segments.Segments`; or a dict of such by input name.
+        Equal integers are one player, in all inputs; what has a name plays in its own input alone.
     infos
         The explained inputs.
     features
@@ -54,17 +69,53 @@ def find_players(
     Raises
     ------
     DataInputError
-        If a mask does not fit.
+        If a mask does not fit, or there is no such name.
     """
     if given is None:
         return None
+    each = isinstance(given, (str, Segments))
+    told = {i.name: given for i in infos} if each else by_input(given, infos, "feature_mask")
     masks: Arrays = {}
-    for name, mask in by_input(given, infos).items():
-        array = as_array(mask, f"the feature_mask of '{name}'")
-        if array.dtype.kind not in "iub":
-            raise DataInputError(f"the feature_mask of '{name}' must be integers, not {array.dtype}")
-        axis = layout.axes.get(name)
-        if axis is not None and array.ndim == features[name].ndim:
-            array = first(array, axis)
-        masks[name] = array.astype(np.int64)
+    own: Arrays = {}
+    for name, mask in told.items():
+        entries = [name] if name in features else [e for i in infos if i.name == name for e in i.entries]
+        for entry in entries:
+            feature = features[entry]
+            if isinstance(mask, (str, Segments)):
+                own[entry] = _own(mask, feature, f"'{name}'")
+            else:
+                masks[entry] = _integers(mask, f"the feature_mask of '{name}'", feature, layout.axes[entry])
+    count = max((int(m.max(initial=-1)) + 1 for m in masks.values()), default=0)
+    for entry, ids in own.items():
+        masks[entry] = ids + count
+        count += int(ids.max(initial=-1)) + 1
     return grouped(masks, features)
+
+
+def _own(given: str | Segments, feature: Array, what: str) -> Array:
+    """Return the players of one input, numbered from 0.
+
+    Raises
+    ------
+    DataInputError
+        If there are none of that name.
+    """
+    if isinstance(given, Segments) or given == "segments":
+        return (given if isinstance(given, Segments) else Segments()).ids(feature, what)
+    if given not in _NAMED:
+        names = [*_NAMED, "segments"]
+        raise DataInputError(
+            f"the feature_mask '{given}' is unknown; give {', '.join(map(repr, names))}, ox.Segments(...) or "
+            f"integers{nearest(given, names)}"
+        )
+    return _NAMED[given]({what: feature}).ids[what]
+
+
+def _integers(given: Any, what: str, feature: Array, axis: int | None) -> Array:
+    """Return a mask with samples first, as far as it has them."""
+    array = as_array(given, what)
+    if array.dtype.kind not in "iub":
+        raise DataInputError(f"{what} must be integers, not {array.dtype}")
+    if axis is not None and array.ndim == feature.ndim:
+        array = first(array, axis)
+    return array.astype(np.int64)

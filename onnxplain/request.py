@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from onnxplain._types import ArrayLike
-from onnxplain.baselines import refuse_unused
+from onnxplain.baselines import Baselines, refuse_unused
 from onnxplain.errors import MethodError
-from onnxplain.features.removal import Background
-from onnxplain.grouping import refuse_mask
+from onnxplain.grouping import Grouping, refuse_mask
 from onnxplain.methods import Method
 from onnxplain.options import Count, check_option
 
@@ -24,8 +23,8 @@ class Request:
     inputs: ArrayLike
     target: Any
     method: Method
-    baselines: ArrayLike | Background | float | None
-    feature_mask: ArrayLike | None
+    baselines: Baselines | None
+    feature_mask: Grouping | None
     output: str | None
     wrt: str | Sequence[str] | None
     through_softmax: bool

@@ -24,7 +24,7 @@ def packed(result: Any) -> tuple[dict[str, Any], Arrays]:
     facts = {**to_record(result.method), "check": check.kind}
     facts |= {name: getattr(result, name) for name in _FACTS}
     arrays: Arrays = {f"values/{k}": v for k, v in result.arrays.items()}
-    arrays |= {f"inputs/{k}": v for k, v in result.inputs.items()}
+    arrays |= {f"inputs/{k}": v.astype(str) if v.dtype.kind == "O" else v for k, v in result.inputs.items()}
     arrays |= {name: getattr(result, name) for name in _ARRAYS}
     if isinstance(check, (Completeness, Conservation)):
         arrays |= {"delta": check.delta, "reference": check.reference}
@@ -68,7 +68,7 @@ def unpacked(facts: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
     names = facts.get("feature_names")
     return {
         "arrays": groups["values"],
-        "inputs": groups["inputs"],
+        "inputs": {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in groups["inputs"].items()},
         **{name: single[name] for name in _ARRAYS},
         "check": _check(facts.get("check"), single, errors, groups["values"]),
         "method": from_record(facts),

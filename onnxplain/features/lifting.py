@@ -8,6 +8,7 @@ import numpy as np
 
 from onnxplain._types import FloatArray, Shape
 from onnxplain.errors import NotExplainableError
+from onnxplain.features.places import channel_axis
 
 __all__ = ["over_tokens"]
 
@@ -51,7 +52,7 @@ def _grid(shape: Shape, count: int) -> tuple[int, int, int] | None:
     """Return the first axis of an image's height and width, and the side of its square patches."""
     if len(shape) != 4 or not count:
         return None
-    first = 1 if shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4) else 2
+    first = 2 if channel_axis(shape[1:]) == 0 else 1
     height, width = shape[first : first + 2]
     side = math.isqrt(height * width // count)
     if not side or height % side or width % side or (height // side) * (width // side) != count:

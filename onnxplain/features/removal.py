@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["Background"]
+import numpy as np
+
+from onnxplain._types import Array
+from onnxplain.errors import DataInputError, OptionError
+from onnxplain.features.places import behind_samples, spatial_axes
+from onnxplain.options import Positive, check_fields, nearest
+
+__all__ = ["Background", "Blur", "Mean", "Removal", "removal"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,3 +26,90 @@ class Background:
     """
 
     rows: Any
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The sample itself, blurred by a Gaussian: details are gone, colours and light stay.
+
+    At borders the outermost value goes on.  For inputs of floats.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation, in elements (10, as in Fong & Vedaldi 2017).
+    axes
+        Along which axes of the input; None: those of images and volumes that are neither samples nor
+        channels (of a length of 3, 1 or 4, first or last; else first).
+    """
+
+    sigma: Positive = 10.0
+    axes: int | tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, OptionError)
+
+    def instead(self, x: Array, samples: int | None, what: str) -> Array:
+        """Return what stands instead of samples, (n, ...); ``samples`` is their axis in what users give."""
+        from skimage.filters import gaussian
+
+        axes = _axes(self.axes, x, samples, what)
+        sigma = [self.sigma if k in axes else 0 for k in range(x.ndim)]
+        made: Array = gaussian(x, sigma, mode="nearest", preserve_range=True).astype(x.dtype)
+        return made
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of each sample and channel: everything is gone but its colour.
+
+    For inputs of floats.
+
+    Attributes
+    ----------
+    axes
+        Over which axes of the input; None as for :class:`Blur`.
+    """
+
+    axes: int | tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, OptionError)
+
+    def instead(self, x: Array, samples: int | None, what: str) -> Array:
+        """Return what stands instead of samples, (n, ...); ``samples`` is their axis in what users give."""
+        mean = x.mean(_axes(self.axes, x, samples, what), dtype=np.float64, keepdims=True)
+        return np.array(np.broadcast_to(mean, x.shape), x.dtype)
+
+
+#: Made of the samples themselves.
+Removal: TypeAlias = "Blur | Mean"
+
+_NAMED: dict[str, Removal | None] = {"blur": Blur(), "mean": Mean(), "zero": None}
+
+
+def removal(given: Any) -> Any:
+    """Return what a name stands for (None for zeros); anything else as it is.
+
+    Raises
+    ------
+    DataInputError
+        If the name is unknown.
+    """
+    if not isinstance(given, str):
+        return given
+    if given not in _NAMED:
+        raise DataInputError(
+            f"there are no baselines '{given}'; give {', '.join(map(repr, _NAMED))}, numbers or an array"
+            f"{nearest(given, _NAMED)}"
+        )
+    return _NAMED[given]
+
+
+def _axes(axes: int | tuple[int, ...] | None, x: Array, samples: int | None, what: str) -> tuple[int, ...]:
+    if x.dtype.kind != "f":
+        raise DataInputError(
+            f"{what} is of {x.dtype}, and only floats can be blurred or averaged; give baselines of its own "
+            "dtype"
+        )
+    return spatial_axes(x.shape, what) if axes is None else behind_samples(axes, samples, x.ndim, what)

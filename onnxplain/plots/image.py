@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onnxplain.features.places import channel_axis
 from onnxplain.plots.canvas import (
     add_scale,
     figure_of,
@@ -15,7 +16,6 @@ from onnxplain.plots.canvas import (
     one_line,
     paint,
 )
-from onnxplain.plots.kinds import channel_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

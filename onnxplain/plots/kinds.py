@@ -10,9 +10,9 @@ import numpy as np
 from onnxplain.errors import DataInputError
 
 if TYPE_CHECKING:
-    from onnxplain._types import Array, Shape
+    from onnxplain._types import Array
 
-__all__ = ["KINDS", "channel_axis", "guess_kind", "names", "without_batch_of_one"]
+__all__ = ["KINDS", "guess_kind", "names", "without_batch_of_one"]
 
 KINDS = ("image", "bars", "tokens", "series")
 MOST_BARS = 100
@@ -68,17 +68,6 @@ def guess_kind(sample: Array, *, has_labels: bool = False) -> str:
     if sample.ndim == 2:
         return "series" if min(sample.shape) <= MOST_CHANNELS else "image"
     return "image"
-
-
-def channel_axis(shape: Shape) -> int | None:
-    """Tell which axis of an image holds its channels; None for a plain (H, W) map."""
-    if len(shape) < 3:
-        return None
-    for channels in (3, 1, 4):
-        for axis in (0, 2):
-            if shape[axis] == channels:
-                return axis
-    return 0
 
 
 def names(labels: object, count: int, what: str) -> list[str]:

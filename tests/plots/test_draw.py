@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from onnxplain import plots
 from onnxplain.errors import DataInputError
+from onnxplain.features.places import channel_axis
 from onnxplain.plots.canvas import limit_of, paint, printable
-from onnxplain.plots.kinds import channel_axis, guess_kind
+from onnxplain.plots.kinds import guess_kind
 
 RNG = np.random.default_rng(0)
 

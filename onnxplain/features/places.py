@@ -1,0 +1,69 @@
+"""Which axes of an array are channels, space or samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnxplain._types import Shape
+from onnxplain.errors import DataInputError
+
+__all__ = ["behind_samples", "channel_axis", "spatial_axes"]
+
+
+def channel_axis(shape: Shape) -> int | None:
+    """Tell which axis of an image (or a volume) holds its channels; None for a plain (H, W) map."""
+    if len(shape) < 3:
+        return None
+    for channels in (3, 1, 4):
+        for axis in (0, len(shape) - 1):
+            if shape[axis] == channels:
+                return axis
+    return 0
+
+
+def spatial_axes(shape: Shape, what: str) -> tuple[int, ...]:
+    """Return the axes of images or volumes, (n, ...), that are space: all but samples and channels.
+
+    Raises
+    ------
+    DataInputError
+        If they are neither.
+    """
+    if len(shape) not in (4, 5):
+        raise DataInputError(
+            f"{what} has samples of shape {shape[1:]}, which are no images with channels; say with axes= "
+            "which axes are space"
+        )
+    channels = channel_axis(shape[1:])
+    return tuple(k + 1 for k in range(len(shape) - 1) if k != channels)
+
+
+def behind_samples(axes: int | Sequence[int], samples: int | None, rank: int, what: str) -> tuple[int, ...]:
+    """Return where axes of an array are once its samples lie first.
+
+    Parameters
+    ----------
+    axes
+        As users count them, from 0, or from -1 backwards.
+    samples
+        The axis of samples; None where the array is one sample, and gets one more axis in front.
+    rank
+        Number of axes of the array, samples first.
+    what
+        Name of the array, for the error.
+
+    Raises
+    ------
+    DataInputError
+        If there is no such axis, or samples lie along it.
+    """
+    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    own = rank - (samples is None)
+    found = []
+    for axis in given:
+        if not -own <= axis < own or axis % own == samples:
+            reason = "samples lie along it" if -own <= axis < own else f"it has {own} axes"
+            raise DataInputError(f"axis {axis} of {what} cannot be meant: {reason}; give another")
+        place = axis % own
+        found.append(place + 1 if samples is None or place < samples else place)
+    return tuple(sorted(set(found)))
