@@ -64,7 +64,8 @@ class Attribution:
     versions
         Of onnxplain, onnxruntime, onnx and numpy.
     feature_names
-        By input name, for each axis behind the samples' the names of its entries, or None.  Where there is
+        By input name, for each axis behind the samples' the names of its entries, or None: of the columns
+        where a table was explained.  Where there is
         one such axis its names alone will do: ``replace(result, feature_names={"x": ("age", "height")})``.
     sample_axes
         By input name, the axis of ``arrays`` along which samples lie (0 if it is not named here); None where

@@ -108,7 +108,7 @@ def find_baselines(
                 out[entry] = start.instead(features[entry], axis, f"'{info.name}'")
                 continue
             check = _references if many else _baseline
-            out[entry] = check(start, info.name, features[entry], axis)
+            out[entry] = check(start, info.name, features[entry], axis, holes=info.role == "raw")
     if not many:
         return out, {}
     background = _of_one_length(out)
@@ -146,8 +146,8 @@ def _named(given: Any, infos: Sequence[InputInfo], features: Arrays, name: str) 
     return given if any(features[e].dtype.kind in "OU" for e in entries) else removal(given)
 
 
-def finite(given: object, what: str) -> Array:
-    """Return an array of finite numbers.
+def finite(given: object, what: str, *, holes: bool = False) -> Array:
+    """Return an array of finite numbers; with ``holes`` also NaN, which says that a number is missing.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def finite(given: object, what: str) -> Array:
         If it is none.
     """
     array = as_array(given, what)
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+    if array.dtype.kind not in "fiub" or not (np.isfinite(array) | (holes & np.isnan(array))).all():
         raise DataInputError(f"{what} must be finite numbers; give 0, a number or an array")
     return array
 
@@ -172,19 +172,19 @@ def fitting(array: Array, dtype: Any, what: str) -> Array:
         return array  # token ids, checked as inputs are
     with np.errstate(over="ignore"):
         made: Array = array.astype(dtype)
-    if not np.isfinite(made).all():
+    if np.isinf(made).any():
         raise DataInputError(
-            f"{what} holds {float(np.abs(array).max()):g}, which is too large for {np.dtype(dtype)} (up to "
-            f"{float(np.finfo(dtype).max):g}); give smaller numbers"
+            f"{what} holds {float(np.nanmax(np.abs(array))):g}, which is too large for {np.dtype(dtype)} (up "
+            f"to {float(np.finfo(dtype).max):g}); give smaller numbers"
         )
     return made
 
 
-def _baseline(start: object, name: str, feature: Array, axis: int | None) -> Array:
+def _baseline(start: object, name: str, feature: Array, axis: int | None, *, holes: bool = False) -> Array:
     """Return a baseline of a feature's shape; ``axis`` is the batch axis in what users give."""
     if start is None:
         return _nothing(feature)
-    array = _numbers(start, feature, f"the baseline of '{name}'")
+    array = _numbers(start, feature, f"the baseline of '{name}'", holes)
     if axis is not None and array.ndim == feature.ndim:
         array = first(array, axis)
     try:
@@ -201,7 +201,7 @@ def _nothing(feature: Array) -> Array:
     return np.full(feature.shape, "", object) if feature.dtype.kind in "OU" else np.zeros_like(feature)
 
 
-def _numbers(given: object, feature: Array, what: str) -> Array:
+def _numbers(given: object, feature: Array, what: str, holes: bool) -> Array:
     """Return what is given in the dtype of a feature: numbers, or texts.
 
     Raises
@@ -214,8 +214,8 @@ def _numbers(given: object, feature: Array, what: str) -> Array:
         if array.dtype.kind not in "OU" or not all(isinstance(v, str) for v in array.ravel()):
             raise DataInputError(f"{what} must be texts, as the input is")
         return array.astype(object)
-    array = finite(given, what)
     kind = feature.dtype.kind
+    array = finite(given, what, holes=holes and kind == "f")
     if kind == "f":
         return fitting(array, feature.dtype, what)
     with np.errstate(invalid="ignore"):
@@ -225,11 +225,11 @@ def _numbers(given: object, feature: Array, what: str) -> Array:
     return made
 
 
-def _references(given: object, name: str, feature: Array, axis: int | None) -> Array:
+def _references(given: object, name: str, feature: Array, axis: int | None, *, holes: bool = False) -> Array:
     """Return references, (M, ...), of what is one reference or several; nothing given means one of zeros."""
     shape = feature.shape[1:]
     what = f"the baselines of '{name}'"
-    array = _nothing(feature[:1]) if given is None else _numbers(given, feature, what)
+    array = _nothing(feature[:1]) if given is None else _numbers(given, feature, what, holes)
     own = array.shape
     if array.ndim != feature.ndim:
         array = array[None]

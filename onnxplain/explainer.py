@@ -17,6 +17,7 @@ from onnxplain.backward.asks import Ask, Scores
 from onnxplain.backward.program import explained_value
 from onnxplain.baselines import Baselines, find_baselines
 from onnxplain.batching import Batching, one_sample
+from onnxplain.columns import find_columns
 from onnxplain.errors import (
     NotExplainableError,
     OnnxplainError,
@@ -141,12 +142,13 @@ class Explainer:
         return self._programs.device
 
     def predict(self, inputs: ArrayLike) -> Arrays:
-        """Run the model as it is.
+        """Run the model as it is, on arrays or a table as in :meth:`__call__`.
 
         Returns
         -------
         dict of arrays, by output name.
         """
+        _, inputs = find_columns(inputs, None, self.inputs, self._normal.model.metadata_props)
         arrays = check_inputs(inputs, self.inputs, walked=False)
         names = tuple(o.name for o in self.outputs)
         return self._samples(arrays, (), names, None).values(names)
@@ -159,6 +161,7 @@ class Explainer:
         *,
         baselines: Baselines | None = None,
         feature_mask: Grouping | None = None,
+        feature_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         output: str | None = None,
         wrt: str | Sequence[str] | None = None,
         through_softmax: bool = False,
@@ -172,7 +175,8 @@ class Explainer:
         Parameters
         ----------
         inputs
-            (N, ...) array, or arrays by input name.
+            (N, ...) array, or arrays by input name; or a table (data frame, Arrow table, structured array,
+            dict of columns): each column is the input of its name, or all are one input (N, C).
         target
             Which score: an int, a list with one per sample, an index tuple for outputs with more axes (or a
             list of one per sample), ``"predicted"`` for each sample's highest, None for a model with a single
@@ -192,7 +196,12 @@ class Explainer:
             the input, one number for each group, -1 for what always stays; ``"tokens"`` (places along the
             axis behind the samples), ``"columns"`` (along the last axis), ``"inputs"`` (each as a whole),
             ``"segments"`` or ``ox.Segments(...)`` (of images); or a dict of such by input name.  Default:
-            ``"elements"``, each is a group of its own.
+            ``"elements"``, each is a group of its own.  Or columns by the group's name,
+            ``{"address": ["street", "city"]}``; others are groups of their own.
+        feature_names
+            Names of the columns of an input (N, C), in the order in which the model takes them (or a dict of
+            such by input name): a table's columns are matched by them, and the result holds them.  Default:
+            those in the model's metadata (``feature_names``, in JSON), or the table's own in its order.
         output
             Name of the output to explain (default: the first of floats).
         wrt
@@ -230,6 +239,8 @@ class Explainer:
             inputs, target, chosen, baselines, feature_mask, output, wrt, through_softmax, batch_axes,
             internal_batch_size, progress,
         ).checked()  # fmt: skip
+        columns, inputs = find_columns(inputs, feature_names, self.inputs, self._normal.model.metadata_props)
+        request = replace(request, inputs=inputs, columns=columns)
         try:
             return self._explain(request)
         except (UnsupportedOperatorError, UnsupportedRuleError, NotExplainableError) as error:
@@ -284,13 +295,16 @@ class Explainer:
         question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
         features, samples = samples.features()
         layout = samples.layout
+        columns = request.columns
+        names = columns.labels(infos, arrays, layout.axes)
+        instead = columns.instead(request.baselines, infos)
         starts, background = find_baselines(
-            request.baselines, infos, arrays, features, layout, samples.values, many=chosen.takes_background
+            instead, infos, arrays, features, layout, samples.values, many=chosen.takes_background
         )
         fixed = {k: v for k, v in arrays.items() if k not in features}
         room = partial(self._room, request.internal_batch_size, samples, features)
         driver = Driver(self._programs, question, layout, fixed, room, needs, progress=request.progress)
-        players = find_players(request.feature_mask, infos, features, layout)
+        players = find_players(columns.mask(request.feature_mask, infos), infos, features, layout)
         problem = Problem(driver, features, np.arange(samples.n), target.values, starts, background, players)
         found = attributions(chosen, problem)
         refuse_not_finite(features, found.values)
@@ -304,9 +318,8 @@ class Explainer:
         if explained == name:
             confirm(seen.score, about.rows(predictions), index, name)
         table = tuple(row for rows in driver.rule_tables for row in rows)
-        extras = (
-            dict(found.extras) if found.errors is None else {**found.extras, "standard_error": found.errors}
-        )
+        extras = dict(found.extras) | ({} if found.errors is None else {"standard_error": found.errors})
+        groups = columns.grouped(request.feature_mask, infos)
         return Attribution(
             arrays={i.name: samples.back(i, found.values) for i in infos},
             inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
@@ -322,10 +335,11 @@ class Explainer:
                 *notes_on(layout, infos),
                 *question.walk.composite.remarks(table),
             ),
-            extras=extras,
+            extras=extras | ({"groups": groups} if groups else {}),
             model_hash=self._normal.content,
             seed=getattr(chosen, "seed", None),
             versions=versions(),
+            feature_names=names or None,
             sample_axes={i.name: layout.axes[i.name] for i in infos},
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onnxplain._types import ArrayLike
 from onnxplain.baselines import Baselines, refuse_unused
+from onnxplain.columns import Columns
 from onnxplain.errors import MethodError
 from onnxplain.grouping import Grouping, refuse_mask
 from onnxplain.methods import Method
@@ -18,7 +19,13 @@ __all__ = ["Request"]
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of one call, as :meth:`onnxplain.Explainer.__call__` describes them."""
+    """The arguments of one call, as :meth:`onnxplain.Explainer.__call__` describes them.
+
+    Attributes
+    ----------
+    columns
+        Where the columns of a table went.
+    """
 
     inputs: ArrayLike
     target: Any
@@ -31,6 +38,7 @@ class Request:
     batch_axes: int | Mapping[str, int | None] | None
     internal_batch_size: int | None
     progress: bool
+    columns: Columns = field(default_factory=Columns)
 
     def checked(self) -> Request:
         """Check what can be checked without the model.
