@@ -35,7 +35,6 @@ def packed(result: Any) -> tuple[dict[str, Any], Arrays]:
     for kind, item in result.extras.items():
         for name, array in item.items() if isinstance(item, Mapping) else [("", item)]:
             arrays[f"extras/{kind}/{name}"] = np.asarray(array)
-    arrays = {k: v.astype(str) if v.dtype.kind == "O" else v for k, v in arrays.items()}  # texts
     return {**facts, "arrays": list(arrays)}, arrays
 
 
@@ -55,9 +54,7 @@ def unpacked(facts: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
     for key, array in arrays.items():
         group, slash, name = key.partition("/")
         if slash:
-            groups[group][name] = (
-                array.astype(object) if group == "inputs" and array.dtype.kind == "U" else array
-            )
+            groups[group][name] = array
         else:
             single[key] = array
     extras: dict[str, Any] = {}
