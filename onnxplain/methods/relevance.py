@@ -12,7 +12,7 @@ from pydantic import Field
 
 from onnxplain.backward.composites.composite import Composite
 from onnxplain.backward.composites.presets import PRESETS, preset
-from onnxplain.backward.rules.lrp import Bias, Bound
+from onnxplain.backward.rules.formula import Bias, Bound
 from onnxplain.backward.rules.stabilizer import Written
 from onnxplain.errors import MethodError
 from onnxplain.methods.base import OnePass

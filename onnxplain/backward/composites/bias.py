@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from onnxplain.backward.composites.composite import Composite
 from onnxplain.backward.rules.base import Rule, SignalOnly
-from onnxplain.backward.rules.lrp import Bias, LRPRule
+from onnxplain.backward.rules.formula import Bias
+from onnxplain.backward.rules.lrp import LRPRule
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.errors import MethodError
 

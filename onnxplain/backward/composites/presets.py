@@ -52,7 +52,8 @@ from onnxplain.backward.composites.bias import with_bias
 from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.composites.same_code import same_code
 from onnxplain.backward.rules import guided
-from onnxplain.backward.rules.base import GRADIENT, Bias
+from onnxplain.backward.rules.base import GRADIENT
+from onnxplain.backward.rules.formula import Bias
 from onnxplain.errors import MethodError
 from onnxplain.options import make, nearest
 
@@ -112,7 +113,7 @@ def preset(name: str | os.PathLike[str] | Composite, **options: Any) -> Composit
         returned as it is.
     **options
         Of the preset; ``bias`` goes for all of them that have relevance rules, for files and composites too:
-        what becomes of the share of biases (see :data:`~onnxplain.backward.rules.lrp.Bias`).  Presets do
+        what becomes of the share of biases (see :data:`~onnxplain.backward.rules.formula.Bias`).  Presets do
         what their makers do (keep it, or know no biases), but ``conserving``, which gives it to the inputs.
 
     Raises

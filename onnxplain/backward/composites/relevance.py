@@ -11,6 +11,7 @@ from onnxplain.backward.composites.places import Place
 from onnxplain.backward.registry import Category
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import GRADIENT, Pass, Product, Rule, SignalOnly, Stop
+from onnxplain.backward.rules.formula import Bound, Zeroed
 from onnxplain.backward.rules.layers import adds_updates
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
@@ -54,7 +55,7 @@ def layered(
     dense: Rule | None = None,
     *,
     stabilizer: Stabilize = 1e-6,
-    zero_params: lrp.Zeroed = (),
+    zero_params: Zeroed = (),
     winner_take_all: bool = True,
     softmax: Rule | None = None,
 ) -> Composite:
@@ -118,7 +119,7 @@ def is_no_piece(place: Place) -> bool:
     return not place.piece
 
 
-def zero(zero_params: lrp.Zeroed = (), winner_take_all: bool = True) -> Composite:
+def zero(zero_params: Zeroed = (), winner_take_all: bool = True) -> Composite:
     """LRP-0 everywhere."""
     return layered(
         "zero",
@@ -133,7 +134,7 @@ def zero(zero_params: lrp.Zeroed = (), winner_take_all: bool = True) -> Composit
 def epsilon(
     epsilon: Stabilize = 1e-6,
     stabilizer: Stabilize = 1e-6,
-    zero_params: lrp.Zeroed = (),
+    zero_params: Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """LRP-eps everywhere."""
@@ -143,9 +144,7 @@ def epsilon(
     )
 
 
-def zplus(
-    stabilizer: Stabilize = 1e-6, zero_params: lrp.Zeroed = (), winner_take_all: bool = True
-) -> Composite:
+def zplus(stabilizer: Stabilize = 1e-6, zero_params: Zeroed = (), winner_take_all: bool = True) -> Composite:
     """z+ for every layer."""
     dense = lrp.zplus(stabilizer, zero_params)
     return layered(
@@ -161,7 +160,7 @@ def convolutions(
     def make(
         epsilon: Stabilize = dense_epsilon,
         stabilizer: Stabilize = 1e-6,
-        zero_params: lrp.Zeroed = (),
+        zero_params: Zeroed = (),
         winner_take_all: bool = True,
     ) -> Composite:
         conv = (
@@ -184,12 +183,12 @@ def convolutions(
 
 
 def epsilon_gamma_box(
-    low: lrp.Bound | None = None,
-    high: lrp.Bound | None = None,
+    low: Bound | None = None,
+    high: Bound | None = None,
     epsilon: Stabilize = 1e-6,
     gamma: Weight = 0.25,
     stabilizer: Stabilize = 1e-6,
-    zero_params: lrp.Zeroed = (),
+    zero_params: Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """z^B in the first convolution, gamma in the others, eps for dense layers (zennit)."""
@@ -213,7 +212,7 @@ def zero_epsilon_gamma(
     epsilon: Stabilize = 1e-6,
     gamma: Weight = 0.25,
     stabilizer: Stabilize = 1e-6,
-    zero_params: lrp.Zeroed = (),
+    zero_params: Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """LRP-0 above, eps in the middle, gamma below (Montavon et al. 2019)."""
@@ -224,7 +223,7 @@ def zero_epsilon_gamma(
 def zero_epsilon_alpha1_beta0(
     epsilon: Stabilize = 1e-6,
     stabilizer: Stabilize = 1e-6,
-    zero_params: lrp.Zeroed = (),
+    zero_params: Zeroed = (),
     winner_take_all: bool = True,
 ) -> Composite:
     """LRP-0 above, eps in the middle, alpha 1, beta 0 below."""
@@ -237,7 +236,7 @@ def _three_parts(
     lower: Rule,
     epsilon: Stabilize,
     stabilizer: Stabilize,
-    zero_params: lrp.Zeroed,
+    zero_params: Zeroed,
     winner_take_all: bool,
 ) -> Composite:
     """LRP-0 in the upper third of the layers, eps in the middle, and a rule for the lower third."""
@@ -251,8 +250,8 @@ def _three_parts(
 
 
 def deep_taylor(
-    low: lrp.Bound | None = None,
-    high: lrp.Bound | None = None,
+    low: Bound | None = None,
+    high: Bound | None = None,
     stabilizer: Stabilize = 1e-6,
     winner_take_all: bool = True,
 ) -> Composite:
@@ -269,7 +268,7 @@ def deep_taylor(
 
 
 def excitation_backprop(
-    stabilizer: Stabilize = 1e-6, zero_params: lrp.Zeroed = ("bias",), contrastive: bool = False
+    stabilizer: Stabilize = 1e-6, zero_params: Zeroed = ("bias",), contrastive: bool = False
 ) -> Composite:
     """z+ without biases, from 1 at the score."""
     last: _Pairs = ((Match(layer=True, last=True), lrp.contrast(stabilizer)),) if contrastive else ()

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol
 
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import BackwardFunction, Entry, lookup
 from onnxplain.backward.view import NodeView
-from onnxplain.errors import MethodError
 from onnxplain.graph.patterns.written_norms import MOVERS, WrittenNorm
-from onnxplain.options import check_option
 
 __all__ = [
     "GRADIENT",
-    "Bias",
     "Binding",
     "Gradient",
     "Pass",
@@ -26,29 +23,11 @@ __all__ = [
     "Rule",
     "SignalOnly",
     "Stop",
-    "check_bias",
     "moved_back",
     "only",
     "propagate",
     "written",
 ]
-
-#: What becomes of the share of a bias.  "keep": it stays with the bias, as in zennit, Captum and the papers'
-#: formulas.  "drop": biases do not count (``zero_params=("bias",)``).  "spread": the inputs of each output
-#: get it, in proportion to their contributions, evenly where there are none (module ``spread``).  "scale":
-#: the inputs of the layer get it, in proportion to what they got from all of its outputs (module ``scale``).
-Bias: TypeAlias = Literal["keep", "drop", "spread", "scale"]
-
-
-def check_bias(bias: str) -> None:
-    """Refuse an unknown treatment of biases.
-
-    Raises
-    ------
-    MethodError
-        If it is none of :data:`Bias`.
-    """
-    check_option("bias", bias, Bias, MethodError)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from onnxplain.backward.rules import guided, lrp, smoothing
-from onnxplain.backward.rules.base import Bias, Gradient, Pass, Product, Rule, Stop
+from onnxplain.backward.rules.base import Gradient, Pass, Product, Rule, Stop
+from onnxplain.backward.rules.formula import Bias
 from onnxplain.backward.rules.normalization import DetachedNorm
 from onnxplain.backward.rules.pooling import ProportionalPool
 from onnxplain.backward.rules.softmax import SoftmaxTaylor

@@ -26,26 +26,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from onnxplain.backward.registry import BackwardFunction
 from onnxplain.backward.rules import layers
-from onnxplain.backward.rules.base import Bias, Binding, check_bias
+from onnxplain.backward.rules.base import Binding
+from onnxplain.backward.rules.formula import AS_IT_IS, Bias, Bound, Branch, Formula, Group, Zeroed, magnitude
 from onnxplain.backward.rules.stabilizer import Stabilize
 from onnxplain.errors import MethodError
-from onnxplain.options import OneOf, Weight, check_option
+from onnxplain.options import Weight
 
 __all__ = [
-    "Bias",
-    "Bound",
-    "Branch",
-    "Group",
     "LRPRule",
-    "Part",
-    "Zeroed",
     "alpha_beta",
     "contrast",
     "epsilon",
@@ -58,102 +52,10 @@ __all__ = [
     "zplus",
 ]
 
-#: How a branch changes an operand; "up" and "down" are ``w + gamma w+`` and ``w + gamma w-``.
-Part = Literal["same", "positive", "negative", "up", "down", "square", "one", "low", "high", "zero"]
-
-#: The least or greatest value that an input can take: a number, or one per channel.
-Bound: TypeAlias = Annotated[float | tuple[float, ...], Field(description="a number, or one per channel")]
-
-#: Names of parameters that count as 0.
-Zeroed: TypeAlias = Annotated[
-    Sequence[str], OneOf(str, tuple), Field(description="'bias', 'weight', or both")
-]
-
 
 @dataclass(frozen=True)
-class Branch:
-    """One modified forward: which part of the input, the weight and the bias it uses, and its sign."""
-
-    input: Part
-    weight: Part
-    bias: Part
-    sign: int = 1
-
-
-@dataclass(frozen=True)
-class Group:
-    """Branches that share a denominator, the group's factor, and for which outputs it is."""
-
-    factor: float
-    branches: tuple[Branch, ...]
-    outputs: Literal["all", "positive", "negative"] = "all"
-
-
-@dataclass(frozen=True)
-class LRPRule:
-    """A relevance rule.
-
-    Attributes
-    ----------
-    name
-        Shown in the rule table.
-    groups
-        See the module.
-    stabilizer
-        The stabiliser: its epsilon, absolute, or a function ``(op, z) -> z``.
-    gamma
-        Of the parts "up" and "down".
-    low, high
-        Of the parts "low" and "high".
-    zero_params
-        Parameters to set to zero: ``"bias"``, ``"weight"``.
-    bias
-        What becomes of the share of a bias, see :data:`Bias`; without a meaning where no branch has one.
-    """
-
-    name: str
-    groups: tuple[Group, ...]
-    stabilizer: Stabilize = 1e-6
-    gamma: float = 0.0
-    low: Bound | None = None
-    high: Bound | None = None
-    zero_params: tuple[str, ...] = ()
-    bias: Bias = "keep"
-
-    def __post_init__(self) -> None:
-        check_bias(self.bias)
-        if not callable(self.stabilizer):
-            object.__setattr__(self, "stabilizer", _magnitude(self.stabilizer, "epsilon or stabilizer"))
-        for name in self.zero_params:
-            if name not in ("bias", "weight"):
-                raise MethodError(f"zero_params names '{name}'; it may name 'bias' and 'weight'")
-
-    @property
-    def proportional(self) -> bool:
-        """Whether nothing is given to an input that is 0."""
-        return self.bias in ("keep", "drop") and all(
-            b.input in ("same", "positive", "negative") for group in self.groups for b in group.branches
-        )
-
-    @property
-    def plain(self) -> bool:
-        """Whether the only branch is the layer as it is."""
-        return self.groups == (AS_IT_IS,) and not self.zero_params and self.bias != "drop"
-
-    @property
-    def plain_without_bias(self) -> bool:
-        """Whether the only branch is the layer as it is, but perhaps for its bias."""
-        return self.groups == (AS_IT_IS,) and "weight" not in self.zero_params
-
-    @property
-    def counts_bias(self) -> bool:
-        """Whether a bias has a share at all (flat, w^2 and z^B know none)."""
-        return any(b.bias != "zero" for group in self.groups for b in group.branches)
-
-    @property
-    def without_bias(self) -> bool:
-        """Whether biases count as 0."""
-        return self.bias == "drop" or "bias" in self.zero_params
+class LRPRule(Formula):
+    """A relevance rule: a formula that binds to every linear node."""
 
     def bind(self, binding: Binding) -> BackwardFunction | None:
         """Replace the gradient of a linear node.
@@ -167,7 +69,6 @@ class LRPRule:
         return layers.bind(self, binding)
 
 
-AS_IT_IS = Group(1.0, (Branch("same", "same", "same"),))
 _SUPPORTING = (Branch("positive", "positive", "positive"), Branch("negative", "negative", "zero"))
 _OPPOSING = (Branch("positive", "negative", "negative"), Branch("negative", "positive", "zero"))
 _SUPPORTING_AND_BIAS = (Branch("positive", "positive", "same"), Branch("negative", "negative", "zero"))
@@ -196,7 +97,7 @@ def gamma(
 
     Positive outputs share by ``a+ (w + gamma w+) + a- (w + gamma w-)``, negative outputs by the mirror image.
     """
-    gamma = _magnitude(gamma, "gamma")
+    gamma = magnitude(gamma, "gamma")
     for_positive = (Branch("positive", "up", "up"), Branch("negative", "down", "zero"))
     for_negative = (Branch("positive", "down", "down"), Branch("negative", "up", "zero"))
     groups = Group(1.0, for_positive, "positive"), Group(1.0, for_negative, "negative")
@@ -222,7 +123,7 @@ def alpha_beta(
     MethodError
         If ``alpha - beta`` is not 1, or one of them is negative.
     """
-    alpha, beta = _magnitude(alpha, "alpha"), _magnitude(beta, "beta")
+    alpha, beta = magnitude(alpha, "alpha"), magnitude(beta, "beta")
     if abs(alpha - beta - 1) > 1e-12:
         raise MethodError(f"alpha is {alpha:g} and beta {beta:g}; give alpha - beta = 1, neither negative")
     supporting, opposing = _SUPPORTING, _OPPOSING
@@ -287,10 +188,6 @@ def zbox(low: Bound, high: Bound, stabilizer: Stabilize = 1e-6) -> LRPRule:
         Branch("high", "negative", "zero", -1),
     )
     return LRPRule("zbox", (Group(1.0, branches),), stabilizer, low=bounds[0], high=bounds[1])
-
-
-def _magnitude(value: Any, name: str) -> float:
-    return float(check_option(name, value, Weight, MethodError))
 
 
 def _names(value: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import onnx_ir as ir
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward
 from onnxplain.backward.registry import BackwardFunction, Entry
-from onnxplain.backward.rules.base import Bias, Binding, Pass, Stop, check_bias, moved_back, only
+from onnxplain.backward.rules.base import Binding, Pass, Stop, moved_back, only
+from onnxplain.backward.rules.formula import Bias, check_bias
 from onnxplain.backward.rules.pieces import again
 from onnxplain.backward.rules.scale import give_all
 from onnxplain.backward.rules.stabilizer import Stabilize, share

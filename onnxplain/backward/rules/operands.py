@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.rules.formula import Bound, Formula, Part
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
 from onnxplain.graph.build import fitting
-
-if TYPE_CHECKING:
-    from onnxplain.backward.rules.lrp import Bound, LRPRule, Part
 
 __all__ = ["data_part", "part_of", "scaled"]
 
@@ -22,16 +20,16 @@ __all__ = ["data_part", "part_of", "scaled"]
 _CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose", "AveragePool", "GlobalAveragePool"})
 
 
-def data_part(rule: LRPRule, op: Emitter, node: NodeView, data: int, part: Part) -> Any:
+def data_part(formula: Formula, op: Emitter, node: NodeView, data: int, part: Part) -> Any:
     """Return a part of the input at a position."""
     x = node.input(data)
     if part == "one":
         return op.full_like(x, 1.0)
     if part in ("low", "high"):
-        bound = rule.low if part == "low" else rule.high
+        bound = formula.low if part == "low" else formula.high
         assert bound is not None
         return op.expand_like(_bound(op, node, data, bound), x)
-    return part_of(op, x, part, rule.gamma, 1.0)
+    return part_of(op, x, part, formula.gamma, 1.0)
 
 
 def _bound(op: Emitter, node: NodeView, data: int, bound: Bound) -> Any:
@@ -87,11 +85,11 @@ def _write_part(op: Emitter, value: ir.Value, part: Part, gamma: float, factor: 
     return op.full_like(value, 1.0 / factor if factor else 0.0)
 
 
-def scaled(rule: LRPRule, part: Part, sign: float) -> float:
+def scaled(formula: Formula, part: Part, sign: float) -> float:
     """Return what a branch makes of a weight that is +1 or -1 (or, all equal, counts as one)."""
-    if "weight" in rule.zero_params:
+    if "weight" in formula.zero_params:
         return 0.0
     clipped = {"positive": max(sign, 0.0), "negative": min(sign, 0.0)}
-    up = sign + rule.gamma * max(sign, 0.0)
-    down = sign + rule.gamma * min(sign, 0.0)
+    up = sign + formula.gamma * max(sign, 0.0)
+    down = sign + formula.gamma * min(sign, 0.0)
     return {**clipped, "up": up, "down": down, "one": 1.0, "square": 1.0}.get(part, sign)

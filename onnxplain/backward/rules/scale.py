@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx_ir as ir
 
@@ -24,11 +24,9 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.ops.convolution import kernel_of
 from onnxplain.backward.registry import Category, Entry
 from onnxplain.backward.rules.base import Binding, only, written
+from onnxplain.backward.rules.formula import Formula
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
-
-if TYPE_CHECKING:
-    from onnxplain.backward.rules.lrp import LRPRule
 
 __all__ = ["give_all", "wrapped"]
 
@@ -77,10 +75,10 @@ def give_all(op: Emitter, relevance: Any, given: Any, above: Sequence[int], belo
 
 
 def _layer(
-    run: Callable[..., Any], rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any
+    run: Callable[..., Any], formula: Formula, binding: Binding, op: Emitter, node: NodeView, relevance: Any
 ) -> Sequence[Entry]:
     data = binding.active[0]
-    entries = run(rule, binding, op, node, relevance)
+    entries = run(formula, binding, op, node, relevance)
     above, below = _convolved(node) if node.op_type in _CONVS else _multiplied(node, data)
     if node.op_type == "Gemm" and node.int("transB" if data else "transA", 0):
         relevance, above, below = op.transpose(relevance, [1, 0]), [data], [data]
@@ -115,14 +113,14 @@ def _multiplied(node: NodeView, data: int) -> tuple[list[int], list[int]]:
 
 
 def _sum(
-    run: Callable[..., Any], rule: LRPRule, binding: Binding, op: Emitter, node: NodeView, relevance: Any
+    run: Callable[..., Any], formula: Formula, binding: Binding, op: Emitter, node: NodeView, relevance: Any
 ) -> Sequence[Entry]:
     """Give all of what a sum gets; what does not vary is its bias."""
     active = binding.active
     axes = _varied(node, active)
     if len(active) == 1 and not axes:
         return only(node, active[0], relevance)
-    entries = run(rule, binding, op, node, relevance)
+    entries = run(formula, binding, op, node, relevance)
     shares: dict[int, Any] = {}
 
     def entry(k: int) -> Any:
