@@ -37,9 +37,9 @@ Weighed: TypeAlias = list[tuple[float, Any]]
 
 
 def total(op: Emitter, parts: Sequence[tuple[float, Any]]) -> Any:
-    """Return the sum of factor times part."""
+    """Return the sum of factor times part; what is taken off comes last, for which a Sub is enough."""
     total: Any = None
-    for factor, part in parts:
+    for factor, part in sorted(parts, key=lambda term: term[0] == -1.0):
         if total is not None and factor == -1.0:
             total = op.Sub(total, part)
             continue
