@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import onnxplain
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -29,3 +36,29 @@ def test_heavy_packages_are_not_loaded() -> None:
         "print([m for m in heavy if m in sys.modules])"
     )
     assert found.stdout.strip() == "[]", found.stderr
+
+
+def imported(tree: ast.AST, modules: set[str]) -> set[str]:
+    """Modules that code imports at any place, also inside functions and for types alone."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute here"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found.update(name if name in modules else str(node.module) for name in names)
+    return found & modules
+
+
+def test_modules_do_not_import_one_another_in_a_circle() -> None:
+    root = Path(onnxplain.__file__).parent
+    files = {".".join(p.relative_to(root.parent).with_suffix("").parts): p for p in root.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    trees = {name: ast.parse(path.read_text("utf-8")) for name, path in files.items()}
+    graph = {name: imported(tree, set(files)) - {name} for name, tree in trees.items()}
+    assert len(graph["onnxplain"]) > 5, "imports are not found"
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
