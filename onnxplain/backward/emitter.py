@@ -6,7 +6,6 @@ Each idiom uses what is known before running and writes runtime shape arithmetic
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -16,19 +15,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.build import Operand, Ops
 from onnxplain.graph.signs import non_negative
 
-__all__ = ["Chooser", "Emitter", "Pair", "Rules"]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What a walk with two multipliers carries: for the positive and the negative part of a difference."""
-
-    positive: ir.Value
-    negative: ir.Value
-
-    def half(self, which: int) -> ir.Value:
-        """Return the positive (0) or the negative (1) half."""
-        return self.negative if which else self.positive
+__all__ = ["Chooser", "Emitter", "Rules"]
 
 
 class Rules(Protocol):
@@ -60,6 +47,8 @@ class Emitter(Ops):
 
     Attributes
     ----------
+    rules
+        What replaces gradients in the walk under way (None: nothing).
     inner_rules
         How to choose rules inside the bodies of the node being walked through (None: gradients).
     memo
@@ -71,6 +60,7 @@ class Emitter(Ops):
 
     def __init__(self, graph: ir.Graph, opset: int, scope: str = "onnxplain") -> None:
         super().__init__(graph, opset, scope)
+        self.rules: Rules | None = None
         self.inner_rules: Chooser | None = None
         self.memo: dict[Any, Any] = {}
         self.ledger: list[tuple[ir.Node, list[ir.Value], list[ir.Value]]] | None = None

@@ -14,8 +14,9 @@ from typing import Any
 
 import onnx_ir as ir
 
-from onnxplain.backward.emitter import Emitter, Pair, Rules
-from onnxplain.backward.registry import BackwardFunction, Category, OperatorRule, lookup
+from onnxplain.backward.cotangent import Several, each, one_by_one, size
+from onnxplain.backward.emitter import Emitter, Rules
+from onnxplain.backward.registry import BackwardFunction, Category, OperatorRule, lookup, written
 from onnxplain.backward.unchosen import nothing_where_zero, unchosen
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
@@ -85,7 +86,7 @@ def backward(
     seeds: Mapping[ir.Value, ir.Value],
     wrt: Sequence[ir.Value],
     rules: Rules | None = None,
-) -> dict[ir.Value, Any]:
+) -> dict[ir.Value, ir.Value]:
     """Write the backward pass.
 
     Parameters
@@ -102,8 +103,7 @@ def backward(
     Returns
     -------
     dict
-        For each value of ``wrt`` its gradient (or relevance), zeros where the outputs do not depend on it;
-        a :class:`~onnxplain.backward.emitter.Pair` where a rule walks with two.
+        For each value of ``wrt`` its gradient (or relevance), zeros where the outputs do not depend on it.
 
     Raises
     ------
@@ -117,13 +117,23 @@ def backward(
         raise NotExplainableError(no_path(op.graph, seeds, wrt))
     parts: dict[ir.Value, list[Any]] = {value: [seed] for value, seed in seeds.items()}
     walk = _Walk(reached, set(wrt), unchosen(nodes, seeds), rules is not None and rules.differences)
-    scope = op.scope
+    scope, outer, op.rules = op.scope, op.rules, rules
     with op.arithmetic():
         for node in reversed(nodes):
             op.scope = f"{scope}/{node.name}"
             _step(op, node, parts, walk, rules)
         op.scope = scope
-        return {v: _total(op, v, parts, keep=True) or op.zeros_like(v) for v in wrt}
+        made = {v: _end(op, v, _total(op, v, parts, keep=True)) for v in wrt}
+    op.rules = outer
+    return made
+
+
+def _end(op: Emitter, value: ir.Value, arrived: Any) -> ir.Value:
+    """Return what a walk gives for a value that it ends at."""
+    if arrived is None:
+        return op.zeros_like(value)
+    made: ir.Value = arrived.single(op, value) if isinstance(arrived, Several) else arrived
+    return made
 
 
 @dataclass(frozen=True)
@@ -157,15 +167,14 @@ def _step(
     modified = rules.function(node) if rules is not None else None
     op.inner_rules = rules.inside(node) if rules is not None else None
     ledger, op.ledger = op.ledger, None  # what a node is written out as counts as the node
-    if not any(isinstance(g, Pair) for g in gradients) or getattr(modified, "takes_pairs", False):
+    if getattr(modified, "takes_several", False):
         made = _entries(op, node, rule, modified, gradients, walk)
     else:
-        halves = [[g.half(k) if isinstance(g, Pair) else g for g in gradients] for k in (0, 1)]
-        both = [_entries(op, node, rule, modified, half, walk) for half in halves]
-        made = [(v, Pair(p, n)) for (v, p), (_, n) in zip(*both, strict=True)]
+        made = one_by_one(lambda *row: _entries(op, node, rule, modified, row, walk), gradients)
     op.ledger = ledger
-    if ledger is not None:
-        ledger.append((node, [g for g in gradients if g is not None], [part for _, part in made]))
+    arrived, handed_on = [g for g in gradients if g is not None], [part for _, part in made]
+    if ledger is not None and not any(isinstance(v, Several) for v in (*arrived, *handed_on)):
+        ledger.append((node, arrived, handed_on))
     for value, part in made:
         parts.setdefault(value, []).append(part)
 
@@ -206,7 +215,7 @@ def _entries(
             continue
         if not facts.is_float(value) and value.producer() is None:
             continue
-        part = entry if isinstance(entry, (ir.Value, Pair)) else entry()
+        part = written(entry)
         if part is not None:
             part = _guarded(op, node, part, gradients[0], modified, walk)
             made.append((value, _fit(op, rule, value, part, wide)))
@@ -240,12 +249,8 @@ def _guarded(
         return part
     if getattr(modified, "mixes", False):
         return part
-    if isinstance(part, Pair):
-        halves = [(part.half(k), g.half(k) if isinstance(g, Pair) else g) for k in (0, 1)]
-        return Pair(*(nothing_where_zero(op, p, h) for p, h in halves))
-    if isinstance(g, Pair):  # one of them, element by element
-        g = op.Max(op.Abs(g.positive), op.Abs(g.negative))
-    return nothing_where_zero(op, part, g)
+    g = g if isinstance(part, Several) else size(op, g)
+    return each(lambda p, arrived: nothing_where_zero(op, p, arrived), part, g)
 
 
 def _refuse_further_outputs(node: ir.Node, gradients: Sequence[Any]) -> None:
@@ -260,9 +265,8 @@ def _refuse_further_outputs(node: ir.Node, gradients: Sequence[Any]) -> None:
 
 def _fit(op: Emitter, rule: OperatorRule, value: ir.Value, part: Any, wide: Any) -> Any:
     """Bring an entry into the shape of its value."""
-    if isinstance(part, Pair):
-        return Pair(*(_fit(op, rule, value, part.half(k), wide) for k in (0, 1)))
-    return op.unbroadcast(part, value, wide) if rule.broadcasts else op.annotate(part, value)
+    fit = (lambda p: op.unbroadcast(p, value, wide)) if rule.broadcasts else (lambda p: op.annotate(p, value))
+    return each(fit, part)
 
 
 def _total(op: Emitter, value: ir.Value, parts: dict[ir.Value, list[Any]], keep: bool) -> Any:
@@ -270,11 +274,7 @@ def _total(op: Emitter, value: ir.Value, parts: dict[ir.Value, list[Any]], keep:
     found = parts.get(value) if keep else parts.pop(value, None)
     if not found:
         return None
-    if any(isinstance(p, Pair) for p in found):
-        halves = [[p.half(k) if isinstance(p, Pair) else p for p in found] for k in (0, 1)]
-        total: Any = Pair(*(_sum(op, value, half) for half in halves))
-    else:
-        total = _sum(op, value, found)
+    total = each(lambda *row: _sum(op, value, row), *found)
     if keep:
         parts[value] = [total]
     return total

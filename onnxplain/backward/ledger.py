@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from onnxplain.backward.emitter import Emitter, Pair
+from onnxplain.backward.emitter import Emitter
 
 __all__ = ["kept_by_node"]
 
@@ -27,8 +27,6 @@ def kept_by_node(op: Emitter) -> list[tuple[str, ir.Value]]:
     """
     rows = []
     for node, arrived, handed_on in op.ledger or []:
-        if any(isinstance(v, Pair) for v in (*arrived, *handed_on)):
-            continue
         kept = _total(op, arrived)
         if handed_on:
             kept = op.Sub(kept, op.cast_like(_total(op, handed_on), kept))  # a Cast changes the type

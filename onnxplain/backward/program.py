@@ -13,7 +13,7 @@ import onnxplain.backward.ops  # noqa: F401  (fills the table)
 from onnxplain._types import Array
 from onnxplain.backward.asks import Ask, Combine, Probe, Walk
 from onnxplain.backward.difference.reference_input import add_reference, reference_of
-from onnxplain.backward.emitter import Emitter, Pair
+from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward, between
 from onnxplain.backward.ledger import kept_by_node
 from onnxplain.backward.picking import Target, pick
@@ -365,10 +365,8 @@ def _start(
     return made
 
 
-def _combined(op: Emitter, result: ir.Value | Pair, value: ir.Value, combine: Combine) -> ir.Value:
+def _combined(op: Emitter, result: ir.Value, value: ir.Value, combine: Combine) -> ir.Value:
     made: object = result
-    if isinstance(result, Pair):
-        made = op.Where(op.Greater(value, reference_of(op, value)), result.positive, result.negative)
     if combine == "abs":
         made = op.Abs(made)
     elif combine == "times_value":

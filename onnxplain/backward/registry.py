@@ -40,6 +40,7 @@ __all__ = [
     "lookup",
     "nondifferentiable",
     "registered",
+    "written",
     "zero",
 ]
 
@@ -63,6 +64,11 @@ class Category(enum.Enum):
 
 #: What a rule says of one input: no gradient, a value, or how to write it if it is needed.
 Entry: TypeAlias = "ir.Value | Callable[[], ir.Value | None] | None"
+
+
+def written(entry: Entry) -> Any:
+    """Write an entry that may be lazy."""
+    return entry() if callable(entry) and not isinstance(entry, ir.Value) else entry
 
 
 class BackwardFunction(Protocol):

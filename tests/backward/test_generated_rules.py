@@ -25,7 +25,7 @@ import pytest
 
 from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.difference.reference_input import add_reference, reference_of
-from onnxplain.backward.emitter import Emitter, Pair
+from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward, between
 from onnxplain.backward.ledger import kept_by_node
 from onnxplain.backward.preparation import prepare
@@ -269,8 +269,7 @@ class Walk:
         op.ledger = []
         found = backward(op, seeds, wrt, self.table)
         kept = kept_by_node(op)
-        with op.arithmetic():
-            results = [_single(op, found[v], v) for v in wrt]
+        results = [found[v] for v in wrt]
         self.wrt, self.count, self.nodes = case.wrt, len(ends), [name for name, _ in kept]
         made = [*ends, *there, *results, *(v for _, v in kept)]
         graph.outputs.clear()
@@ -300,13 +299,6 @@ def _input(graph: ir.Graph, name: str, like: ir.Value) -> ir.Value:
     made = ir.Value(name=name, type=like.type, shape=like.shape)
     graph.inputs.append(made)
     return made
-
-
-def _single(op: Emitter, found: Any, value: ir.Value) -> Any:
-    """Return the half of a pair that goes with the sign of the difference."""
-    if not isinstance(found, Pair):
-        return found
-    return op.Where(op.Greater(value, reference_of(op, value)), found.positive, found.negative)
 
 
 def walk(case: Walkable, composite: Composite, table: str, *, bent: bool = False) -> Walk | None:

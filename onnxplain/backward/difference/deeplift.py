@@ -41,8 +41,8 @@ from onnxplain.backward.difference.secant import (
 )
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.ops.reductions import stretched
-from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup
-from onnxplain.backward.rules.base import Binding, only, propagate, written
+from onnxplain.backward.registry import BackwardFunction, Category, Entry, lookup, written
+from onnxplain.backward.rules.base import Binding, only, propagate
 from onnxplain.backward.rules.pieces import interior_gradient
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError

@@ -1,7 +1,7 @@
 """RevealCancel: DeepLIFT with one multiplier for what raises a value and one for what lowers it.
 
-How values are taken apart, and how pairs of multipliers go through operators, is in
-:mod:`onnxplain.backward.difference.parts`.
+How values are taken apart is in :mod:`onnxplain.backward.difference.pairs`, and how pairs of multipliers go
+through operators in :mod:`onnxplain.backward.difference.forms`.
 """
 
 from __future__ import annotations
@@ -10,28 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.difference.deeplift import Rescale
-from onnxplain.backward.difference.parts import (
-    FORM,
-    LAYERS,
-    MOVERS,
-    POSITIVE,
-    Form,
-    Layer,
-    Nonlinear,
-    Other,
-    Positive,
-    Scaled,
-    Total,
-)
-from onnxplain.backward.difference.reference_input import reference_of
-from onnxplain.backward.difference.second_forward import is_boundary
+from onnxplain.backward.difference.forms import FORMS, Nonlinear
+from onnxplain.backward.difference.pairs import Form, Other
 from onnxplain.backward.emitter import Emitter, Rules
 from onnxplain.backward.engine import backward
-from onnxplain.backward.registry import BackwardFunction, Category, lookup
+from onnxplain.backward.registry import BackwardFunction
 from onnxplain.backward.rules.base import Binding, Rule
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
@@ -64,9 +50,7 @@ class Signed:
         UnsupportedRuleError
             If the rule for single multipliers cannot be bound.
         """
-        form = _linear_form(binding) or Other(self.rule.bind(binding))
-        binding.node.meta[FORM] = binding.node, form
-        return form
+        return _form(binding) or Other(self.rule.bind(binding))
 
 
 class Resolves(Protocol):
@@ -135,63 +119,20 @@ class RevealCancel:
             If the node is no function of one element and the Rescale rule has no form for it.
         """
         node, active = binding.node, binding.active
-        otherwise = Signed(Rescale(self.eps))
-        form: Form
         if binding.source is not None:
-            form = Nonlinear(binding.source, None)
-        else:
-            Rescale(self.eps).bind(binding)  # refuses what is elementwise by name only
-            x = node.inputs[active[0]] if len(active) == 1 else None
-            same = x is not None and facts.same_shape(facts.dims(x), facts.dims(node.outputs[0]))
-            if x is None or not same or node.op_type == "Neg":
-                return otherwise.bind(binding)
-            form = Nonlinear(x, active[0])
-        node.meta[FORM] = node, form
-        return form
+            return Nonlinear(binding.source, None)
+        Rescale(self.eps).bind(binding)  # refuses what is elementwise by name only
+        x = node.inputs[active[0]] if len(active) == 1 else None
+        same = x is not None and facts.same_shape(facts.dims(x), facts.dims(node.outputs[0]))
+        if x is None or not same or node.op_type == "Neg":
+            return Signed(Rescale(self.eps)).bind(binding)
+        return Nonlinear(x, active[0])
 
 
-def _linear_form(binding: Binding) -> Form | None:
+def _form(binding: Binding) -> Form | None:
     """Return how pairs go through an operator that is linear in one value, or adds several up."""
-    node, active = binding.node, binding.active
-    row = lookup(node)
-    assert row is not None
+    node = binding.node
     if binding.source is not None or facts.GRADIENT_KEY in node.metadata_props:
         return None
-    op_type = node.op_type
-    if op_type in LAYERS and len(active) == 1 and len([v for v in node.inputs[:2] if v is not None]) == 2:
-        other = 1 - active[0]
-        rest = [v for v in (node.inputs[other], *node.inputs[2:]) if v is not None]
-        if all(facts.is_constant(v) for v in rest) and (op_type != "Einsum" or len(node.inputs) == 2):
-            return Layer(active[0], other)
-    if op_type in POSITIVE and active == (0,):
-        return Positive()
-    if row.category is Category.SUM and len(active) > 1:
-        return Total(active)
-    if len(active) != 1:
-        return None
-    if op_type in ("Add", "Sum") or (op_type == "Sub" and active == (0,)):
-        return Scaled(active[0])
-    if op_type in ("Sub", "Neg"):
-        return Scaled(active[0], _minus_one)
-    if op_type == "Mul":
-        return Scaled(active[0], _other_operand)
-    if op_type == "Div" and active == (0,):
-        return Scaled(0, _inverse)
-    if op_type in MOVERS and active == (0,) and not is_boundary(node):
-        return Scaled(0, moves=True)
-    return None
-
-
-def _minus_one(op: Emitter, node: ir.Node | NodeView) -> Any:
-    return op.cast_like(op.const(np.float32(-1.0)), node.outputs[0])
-
-
-def _other_operand(op: Emitter, node: ir.Node | NodeView) -> Any:
-    a, b = node.inputs
-    assert a is not None
-    assert b is not None
-    return b if reference_of(op, a) is not a else a
-
-
-def _inverse(op: Emitter, node: ir.Node | NodeView) -> Any:
-    return op.Reciprocal(node.inputs[1])
+    choose = FORMS.get(node.op_type)
+    return None if choose is None else choose(node, binding.active)

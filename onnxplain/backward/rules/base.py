@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.registry import BackwardFunction, Entry, lookup
+from onnxplain.backward.registry import BackwardFunction, Entry, lookup, written
 from onnxplain.backward.view import NodeView
 from onnxplain.graph.patterns.written_norms import MOVERS, WrittenNorm
 
@@ -26,7 +26,6 @@ __all__ = [
     "moved_back",
     "only",
     "propagate",
-    "written",
 ]
 
 
@@ -88,11 +87,6 @@ def propagate(op: Emitter, node: NodeView, *gradients: Any) -> Sequence[Entry]:
     found = rule.vjp(op, node, *gradients)
     assert not isinstance(found, Mapping)
     return found
-
-
-def written(entry: Entry) -> Any:
-    """Write an entry that may be lazy."""
-    return entry() if callable(entry) and not isinstance(entry, ir.Value) else entry
 
 
 def only(node: NodeView, position: int, entry: Any) -> list[Any]:

@@ -12,7 +12,8 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.ops.convolution import kernel_of
 from onnxplain.backward.ops.pooling import spread as over_windows
 from onnxplain.backward.ops.windows import Windows
-from onnxplain.backward.rules.base import propagate, written
+from onnxplain.backward.registry import written
+from onnxplain.backward.rules.base import propagate
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
 

@@ -11,8 +11,8 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import check_entries
-from onnxplain.backward.registry import Category, lookup
-from onnxplain.backward.rules.base import propagate, written
+from onnxplain.backward.registry import Category, lookup, written
+from onnxplain.backward.rules.base import propagate
 from onnxplain.backward.unchosen import nothing_where_zero, unchosen
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts

@@ -9,8 +9,8 @@ from typing import Any
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.registry import BackwardFunction, Entry
-from onnxplain.backward.rules.base import Binding, propagate, written
+from onnxplain.backward.registry import BackwardFunction, Entry, written
+from onnxplain.backward.rules.base import Binding, propagate
 from onnxplain.backward.rules.stabilizer import Stabilize, share
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError

@@ -22,8 +22,8 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.ops.convolution import kernel_of
-from onnxplain.backward.registry import Category, Entry
-from onnxplain.backward.rules.base import Binding, only, written
+from onnxplain.backward.registry import Category, Entry, written
+from onnxplain.backward.rules.base import Binding, only
 from onnxplain.backward.rules.formula import Formula
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, TypeAlias
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.registry import Category, Entry, lookup
-from onnxplain.backward.rules.base import propagate, written
+from onnxplain.backward.registry import Category, Entry, lookup, written
+from onnxplain.backward.rules.base import propagate
 from onnxplain.backward.rules.even import evenly
 from onnxplain.backward.rules.formula import Branch, Formula, Group, Part
 from onnxplain.backward.rules.operands import data_part, part_of, scaled
