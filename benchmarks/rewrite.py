@@ -18,7 +18,8 @@ from one_pass import session
 from timing import write_json
 
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.runtime.programs import lower

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from onnxplain.backward.asks import Ask, Scores
-from onnxplain.backward.program import Question
+from onnxplain.backward.question import Question
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.inputs import choose_explained, choose_output, choose_varied
 

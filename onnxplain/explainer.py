@@ -14,7 +14,7 @@ from onnxplain._types import ArrayLike, Arrays
 from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Ask, Scores
-from onnxplain.backward.program import explained_value
+from onnxplain.backward.question import explained_value
 from onnxplain.baselines import Baselines, find_baselines
 from onnxplain.batching import Batching, one_sample
 from onnxplain.columns import find_columns

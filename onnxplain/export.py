@@ -18,7 +18,8 @@ from onnxplain._types import Array, ArrayLike, Shape
 from onnxplain.any_length import layout_of_any_length
 from onnxplain.asked import understand
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.program import Names, build
+from onnxplain.backward.names import Names
+from onnxplain.backward.program import build
 from onnxplain.baselines import by_input, finite, fitting, refuse_unused
 from onnxplain.batching import without
 from onnxplain.errors import (

@@ -14,7 +14,8 @@ from onnxplain.backward import engine
 from onnxplain.backward.composites.composite import Composite, RuleTable
 from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.preparation import prepare
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.backward.registry import lookup
 from onnxplain.errors import MethodError, OnnxplainError, TargetError
 from onnxplain.graph import facts, interface

@@ -13,7 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.graph import interface
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize

@@ -11,65 +11,19 @@ from onnx_ir.passes import common
 
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
 from onnxplain._types import Array
-from onnxplain.backward.asks import Ask, Combine, Probe, Walk
+from onnxplain.backward.asks import Combine, Probe
 from onnxplain.backward.difference.reference_input import add_reference, reference_of
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import backward, between
+from onnxplain.backward.engine import backward
 from onnxplain.backward.ledger import kept_by_node
-from onnxplain.backward.picking import Target, pick
+from onnxplain.backward.names import Names
+from onnxplain.backward.opened import Opened, named, open_model, refuse_nested
+from onnxplain.backward.picking import Picked, pick
 from onnxplain.backward.preparation import prepare
-from onnxplain.errors import DataInputError, TargetError
+from onnxplain.backward.question import GRADIENT, Question, find_output, find_value, scored_value
 from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.patterns.heads import before_softmax
 
-__all__ = ["Names", "Program", "Question", "build", "check", "explained_value"]
-
-_GRADIENT = Walk()
-
-
-@dataclass(frozen=True)
-class Question:
-    """What to compute; hashable, the key of compiled programs.
-
-    Attributes
-    ----------
-    output
-        The model's output to explain.
-    wrt
-        Names of values: inputs, or values inside the graph.
-    ask
-        What to ask of the model; the plain gradient by default.
-    target_axes
-        Length of a target index: 0 for one score per sample, 1 for a class, more for maps.
-    output_axis
-        Axis of the output along which the samples lie; None where the whole output is one sample's.
-    cut
-        Whether inner values of ``wrt`` become inputs (to follow a path through them) instead of being
-        computed from the model's inputs.
-    through_softmax
-        Whether to explain a closing Softmax too, instead of the scores before it.
-    target
-        How the target names a score.
-    """
-
-    output: str
-    wrt: tuple[str, ...]
-    ask: Ask = field(default_factory=Walk)
-    target_axes: int = 1
-    output_axis: int | None = 0
-    cut: bool = True
-    through_softmax: bool = False
-    target: Target = "index"
-
-    @property
-    def walk(self) -> Walk:
-        """The walk that is asked for; a plain gradient where none is."""
-        return self.ask if isinstance(self.ask, Walk) else _GRADIENT
-
-    @property
-    def backward(self) -> bool:
-        """Whether anything is walked back."""
-        return isinstance(self.ask, Walk) or (isinstance(self.ask, Probe) and self.ask.gradients)
+__all__ = ["Program", "build", "check"]
 
 
 @dataclass(frozen=True)
@@ -145,96 +99,51 @@ def build(
     NotExplainableError, UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
-    walk, composite = question.walk, question.walk.composite
-    model = prepare(source.model.clone(), composite.preparation, question.wrt, in_place=True)
-    graph = model.graph
-    output = _output(graph, question.output)
-    scored, closing = _scored(output, question)
-    wrt = [_value(graph, name) for name in question.wrt]
-    probed = [_value(graph, name) for name in question.ask.values] if isinstance(question.ask, Probe) else []
-    names = Names(graph)
-    if question.cut or composite.reference:  # a reference of its own for each
-        _refuse_nested(graph, wrt)
-    op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
-    if question.cut:
-        _keep_outputs(graph, question.output, *keep)
-        cut = {v: _cut(graph, v, names) for v in wrt if not v.is_graph_input()}
-        wrt, scored = [cut.get(v, v) for v in wrt], cut.get(scored, scored)
-        probed = [cut.get(v, v) for v in probed]
-        if output in cut:  # the output itself is given
-            output = _named(op, cut[output], names.free(f"given/{question.output}"), like=cut[output])
-    target = names.free("target")
-    starts: list[ir.Value] = []
-    sources = probed if isinstance(question.ask, Probe) else wrt
+    opened = open_model(source, question, keep)
+    op, names, composite = opened.op, opened.names, question.walk.composite
+    graph, target = opened.model.graph, opened.names.free("target")
+    sources = opened.probed if isinstance(question.ask, Probe) else opened.wrt
     if question.backward:
-        composite.must_follow(graph, [scored], sources)
-    if composite.reference:
-        starts = [_start(op, names, v, n, references) for n, v in zip(question.wrt, wrt, strict=True)]
-        replaced = add_reference(op, dict(zip(wrt, starts, strict=True)))
-        output, scored = replaced.get(output, output), replaced.get(scored, scored)
+        composite.must_follow(graph, [opened.scored], sources)
+    starts = _add_references(opened, question, references) if composite.reference else []
     with op.arithmetic():
-        scores = op.reshape_like(scored, output) if closing else scored
-        picked = pick(
-            op, scores, question.output, question.target, question.target_axes, question.output_axis,
-            composite.seed, target,
-        )  # fmt: skip
-        seed = picked.seed if scores is scored else op.reshape_like(picked.seed, scored)
-        scale = None
-        if question.backward and composite.seed == "score":  # rules are linear in what they share out
-            scale = _scale(op, picked.score)
-            seed = op.annotate(op.Div(seed, scale), scored)
-    table = None
-    results: list[ir.Value] = []
-    shares: list[tuple[str, ir.Value]] = []
-    if question.backward:
-        table = None if walk == _GRADIENT else composite.resolve(graph, [scored], sources)
-        op.ledger = [] if walk.account else None
-        found = backward(op, {scored: seed}, sources, table)
-        if scale is not None:
-            found = {v: op.annotate(op.Mul(r, op.cast_like(scale, v)), v) for v, r in found.items()}
-        shares = [(n, v if scale is None else op.Mul(v, op.cast_like(scale, v))) for n, v in kept_by_node(op)]
-        with op.arithmetic():
-            results = [_combined(op, found[v], v, walk.combine) for v in sources]
-    kept = [(n, _named(op, v, names.free(f"kept/{n}"))) for n, v in shares]
-    score = _named(op, picked.score, names.free("score"))
-    extra: list[ir.Value] = []
+        scores = opened.like_output(opened.scored)
+        kind, axes, samples = question.target, question.target_axes, question.output_axis
+        picked = pick(op, scores, question.output, kind, axes, samples, composite.seed, target)
+    walked = _walk(opened, question, picked, sources) if question.backward else _Walked()
+    score = named(op, picked.score, names.free("score"))
+    there = []
     if composite.reference:
         with op.arithmetic():
-            there = reference_of(op, scored)
-            there = picked.again(op.reshape_like(there, output) if closing else there)
-        extra = [_named(op, there, names.free("reference_score"))]
-    index = None
-    if question.target == "predicted" and picked.index is not None:
-        index = _named(op, picked.index, names.free("index"))
-    labels = [str(v.name) for v in sources] if isinstance(question.ask, Probe) else question.wrt
+            at_reference = picked.again(opened.like_output(reference_of(op, opened.scored)))
+        there = [named(op, at_reference, names.free("reference_score"))]
+    labels = question.ask.values if isinstance(question.ask, Probe) else question.wrt
     made = [
-        _named(op, r, names.free(f"attribution/{n}"), like=v)
-        for r, n, v in zip(results, labels, sources, strict=bool(results))
+        named(op, part, names.free(f"attribution/{label}"), like=value)
+        for part, label, value in zip(walked.results, labels, sources, strict=question.backward)
     ]
-    inner = [_named(op, v, names.free(f"value/{v.name}"), like=v) for v in probed]
-    others = [_output(graph, name) for name in keep if name != question.output]
-    graph.outputs.clear()
-    last = [] if index is None else [index]
-    graph.outputs.extend([output, score, *extra, *made, *others, *inner, *(v for _, v in kept), *last])
-    common.RemoveUnusedNodesPass()(model)
-    model.graph.name = "explained"
-    if question.cut:
-        for value in [v for v in graph.inputs if not v.uses() and not v.is_graph_output()]:
-            graph.inputs.remove(value)
+    inner = [named(op, v, names.free(f"value/{v.name}"), like=v) for v in opened.probed]
+    kept = [(node, named(op, v, names.free(f"kept/{node}"))) for node, v in walked.kept]
+    index = []
+    if question.target == "predicted" and picked.index is not None:
+        index = [named(op, picked.index, names.free("index"))]
+    others = [find_output(graph, name) for name in keep if name != question.output]
+    outputs = [opened.output, score, *there, *made, *others, *inner, *(v for _, v in kept), *index]
+    _finish(opened.model, outputs, drop_inputs=question.cut)
     fed = () if references is not None else tuple(str(v.name) for v in starts)
     return Program(
-        model,
+        opened.model,
         tuple(str(v.name) for v in graph.inputs if v.name != target and v.name not in fed),
         target,
-        str(output.name),
+        str(opened.output.name),
         str(score.name),
         tuple(str(v.name) for v in made),
-        () if table is None else table.rows,
+        walked.rule_table,
         fed,
-        str(extra[0].name) if extra else None,
-        tuple((n, str(v.name)) for n, v in kept),
+        str(there[0].name) if there else None,
+        tuple((node, str(v.name)) for node, v in kept),
         tuple(str(v.name) for v in inner),
-        None if index is None else str(index.name),
+        str(index[0].name) if index else None,
     )
 
 
@@ -250,106 +159,71 @@ def check(source: Normalized, question: Question) -> None:
     """
     composite = question.walk.composite
     graph = prepare(source.model, composite.preparation, question.wrt).graph
-    scored, _ = _scored(_output(graph, question.output), question)
-    wrt = [_value(graph, name) for name in question.wrt]
+    scored, _ = scored_value(find_output(graph, question.output), question)
+    wrt = [find_value(graph, name) for name in question.wrt]
     if question.cut or composite.reference:
-        _refuse_nested(graph, wrt)
-    sources = [_value(graph, n) for n in question.ask.values] if isinstance(question.ask, Probe) else wrt
+        refuse_nested(graph, wrt)
+    sources = [find_value(graph, n) for n in question.ask.values] if isinstance(question.ask, Probe) else wrt
     if question.backward:
         composite.must_follow(graph, [scored], sources)
         composite.resolve(graph, [scored], sources)
 
 
-def explained_value(source: Normalized, question: Question) -> str:
-    """Return the name of the value inside the graph that is explained for an output."""
-    return str(_scored(_output(source.model.graph, question.output), question)[0].name)
+@dataclass
+class _Walked:
+    """What a walk back wrote."""
+
+    results: list[ir.Value] = field(default_factory=list)
+    kept: list[tuple[str, ir.Value]] = field(default_factory=list)
+    rule_table: tuple[tuple[str, str, str], ...] = ()
 
 
-def _scored(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
-    """Return the value whose entries are the scores, and whether it stands before a closing Softmax."""
-    logits = None if question.through_softmax else before_softmax(output)
-    return (output, False) if logits is None else (logits, True)
+def _walk(opened: Opened, question: Question, picked: Picked, sources: list[ir.Value]) -> _Walked:
+    """Write the walk from the score back to some values."""
+    op, walk, scored = opened.op, question.walk, opened.scored
+    scale = None
+    with op.arithmetic():
+        seed = opened.like_scored(picked.seed)
+        if walk.composite.seed == "score":  # rules are linear in what they share out
+            scale = _scale(op, picked.score)
+            seed = op.annotate(op.Div(seed, scale), scored)
+    table = None if walk == GRADIENT else walk.composite.resolve(op.graph, [scored], sources)
+    op.ledger = [] if walk.account else None
+    found = backward(op, {scored: seed}, sources, table)
+    kept = kept_by_node(op)
+    if scale is not None:
+        found = {v: op.annotate(op.Mul(r, op.cast_like(scale, v)), v) for v, r in found.items()}
+        kept = [(node, op.Mul(v, op.cast_like(scale, v))) for node, v in kept]
+    with op.arithmetic():
+        results = [_combined(op, found[v], v, walk.combine) for v in sources]
+    return _Walked(results, list(kept), () if table is None else table.rows)
 
 
-class Names:
-    """Names that a model does not use yet (it may be one that this package wrote)."""
-
-    def __init__(self, graph: ir.Graph) -> None:
-        values = [*graph.inputs, *graph.initializers.values(), *(o for n in graph for o in n.outputs)]
-        self._taken = {str(v.name) for v in values} | {str(n.name) for n in graph}
-
-    def free(self, name: str) -> str:
-        """Return a name like this one that is free, and take it."""
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
-
-    def scope(self, name: str) -> str:
-        """Return a prefix like this one that no name has."""
-        while any(taken.startswith(f"{name}/") for taken in self._taken):
-            name += "_"
-        return name
+def _add_references(
+    opened: Opened, question: Question, references: Mapping[str, Array] | None
+) -> list[ir.Value]:
+    """Write the second forward pass, from the references of the explained values; return these."""
+    op = opened.op
+    starts = [
+        _start(op, opened.names, v, name, references)
+        for name, v in zip(question.wrt, opened.wrt, strict=True)
+    ]
+    replaced = add_reference(op, dict(zip(opened.wrt, starts, strict=True)))
+    opened.output = replaced.get(opened.output, opened.output)
+    opened.scored = replaced.get(opened.scored, opened.scored)
+    return starts
 
 
-def _refuse_nested(graph: ir.Graph, wrt: list[ir.Value]) -> None:
-    """Refuse to vary two values on their own of which one is computed from the other."""
-    if all(v.is_graph_input() for v in wrt):
-        return
-    for value in wrt:
-        _, reached = between(graph, [], [value])
-        for other in wrt:
-            if other is not value and other in reached:
-                raise DataInputError(
-                    f"'{other.name}' is computed from '{value.name}', so they cannot be explained in one "
-                    "call; explain them one after the other"
-                )
-
-
-def _output(graph: ir.Graph, name: str) -> ir.Value:
-    for value in graph.outputs:
-        if value.name == name:
-            return value
-    names = ", ".join(f"'{v.name}'" for v in graph.outputs)
-    raise TargetError(f"the model has no output '{name}'; it has {names}")
-
-
-def _value(graph: ir.Graph, name: str) -> ir.Value:
-    for value in graph.inputs:
-        if value.name == name:
-            return value
-    for node in graph:
-        for value in node.outputs:
-            if value.name == name:
-                return value
-    raise DataInputError(
-        f"the model has no input or inner value '{name}'; 'onnxplain inspect' lists the inputs, a viewer "
-        "such as netron the inner values (but what is folded while reading, such as a convolution's output "
-        "before its normalisation, is gone: name the value behind it)"
-    )
-
-
-def _keep_outputs(graph: ir.Graph, *names: str) -> None:
-    """Forget the model's other outputs; they may be values that are cut."""
-    kept = [v for v in graph.outputs if v.name in names]
+def _finish(model: ir.Model, outputs: list[ir.Value], *, drop_inputs: bool) -> None:
+    """Leave the graph with these outputs, and with what they need."""
+    graph = model.graph
     graph.outputs.clear()
-    graph.outputs.extend(kept)
-
-
-def _cut(graph: ir.Graph, value: ir.Value, names: Names) -> ir.Value:
-    """Make an inner value an input, and forget how it was computed."""
-    new = ir.Value(name=value.name, type=value.type, shape=value.shape)
-    value.name = names.free(f"{value.name}/computed")
-    ir.convenience.replace_all_uses_with(value, new, replace_graph_outputs=True)
-    graph.inputs.append(new)
-    return new
-
-
-def _named(op: Emitter, value: ir.Value, name: str, like: ir.Value | None = None) -> ir.Value:
-    result = op.Identity(value, _fold=False)
-    assert isinstance(result, ir.Value)
-    result.name = name
-    return result if like is None else op.annotate(result, like)
+    graph.outputs.extend(outputs)
+    common.RemoveUnusedNodesPass()(model)
+    graph.name = "explained"
+    if drop_inputs:
+        for value in [v for v in graph.inputs if not v.uses() and not v.is_graph_output()]:
+            graph.inputs.remove(value)
 
 
 def _start(

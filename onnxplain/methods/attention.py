@@ -13,7 +13,7 @@ from pydantic import Field
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.backward.asks import Probe
 from onnxplain.backward.engine import between
-from onnxplain.backward.program import explained_value
+from onnxplain.backward.question import explained_value
 from onnxplain.errors import MethodError, NotExplainableError
 from onnxplain.features.lifting import over_tokens
 from onnxplain.graph import facts

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.asks import Ask, Probe
-from onnxplain.backward.program import Program, Question
+from onnxplain.backward.program import Program
+from onnxplain.backward.question import Question
 from onnxplain.errors import NotFiniteError
 from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.layout import Layout

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 import onnx_ir as ir
 
 from onnxplain._types import Array, Arrays
-from onnxplain.backward.program import Program, Question, build, check
+from onnxplain.backward.program import Program, build, check
+from onnxplain.backward.question import Question
 from onnxplain.errors import MethodError
 from onnxplain.forking import leave_alive, quiet, start_over
 from onnxplain.graph import facts

@@ -12,7 +12,8 @@ from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.asks import Walk
 from onnxplain.backward.composites.composite import Match
 from onnxplain.backward.composites.relevance import layered
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.backward.rules import lrp
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize

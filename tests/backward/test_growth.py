@@ -15,7 +15,8 @@ from onnx import helper
 
 import onnxplain as ox
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize

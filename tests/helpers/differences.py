@@ -10,7 +10,8 @@ import onnx_ir as ir
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.asks import Walk
 from onnxplain.backward.composites.presets import preset
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import Normalized, normalize
 from onnxplain.graph.passes.normal import Retype

@@ -10,7 +10,8 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.backward.adjoint import needs_body
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
 from onnxplain.graph.load import load

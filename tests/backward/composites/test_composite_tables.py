@@ -12,7 +12,7 @@ from onnxplain.backward import program
 from onnxplain.backward.asks import Walk
 from onnxplain.backward.composites.composite import Composite, Match, RuleTable
 from onnxplain.backward.composites.presets import PRESETS, preset
-from onnxplain.backward.program import Question
+from onnxplain.backward.question import Question
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.base import Pass
 from onnxplain.errors import UnsupportedOperatorError, UnsupportedRuleError

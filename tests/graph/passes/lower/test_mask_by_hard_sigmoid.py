@@ -8,7 +8,8 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from onnxplain.backward.program import Question, build
+from onnxplain.backward.program import build
+from onnxplain.backward.question import Question
 from onnxplain.graph import facts
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.passes.lower import MaskByHardSigmoid

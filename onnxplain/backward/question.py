@@ -1,0 +1,111 @@
+"""What to compute of a model: which output is explained at which values, and what is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from onnxplain.backward.asks import Ask, Probe, Walk
+from onnxplain.backward.picking import Target
+from onnxplain.errors import DataInputError, TargetError
+from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.patterns.heads import before_softmax
+
+__all__ = ["GRADIENT", "Question", "explained_value", "find_output", "find_value", "scored_value"]
+
+#: What is asked if nothing is said.
+GRADIENT = Walk()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to compute; hashable, the key of compiled programs.
+
+    Attributes
+    ----------
+    output
+        The model's output to explain.
+    wrt
+        Names of values: inputs, or values inside the graph.
+    ask
+        What to ask of the model; the plain gradient by default.
+    target_axes
+        Length of a target index: 0 for one score per sample, 1 for a class, more for maps.
+    output_axis
+        Axis of the output along which the samples lie; None where the whole output is one sample's.
+    cut
+        Whether inner values of ``wrt`` become inputs (to follow a path through them) instead of being
+        computed from the model's inputs.
+    through_softmax
+        Whether to explain a closing Softmax too, instead of the scores before it.
+    target
+        How the target names a score.
+    """
+
+    output: str
+    wrt: tuple[str, ...]
+    ask: Ask = field(default_factory=Walk)
+    target_axes: int = 1
+    output_axis: int | None = 0
+    cut: bool = True
+    through_softmax: bool = False
+    target: Target = "index"
+
+    @property
+    def walk(self) -> Walk:
+        """The walk that is asked for; a plain gradient where none is."""
+        return self.ask if isinstance(self.ask, Walk) else GRADIENT
+
+    @property
+    def backward(self) -> bool:
+        """Whether anything is walked back."""
+        return isinstance(self.ask, Walk) or (isinstance(self.ask, Probe) and self.ask.gradients)
+
+
+def explained_value(source: Normalized, question: Question) -> str:
+    """Return the name of the value inside the graph that is explained for an output."""
+    return str(scored_value(find_output(source.model.graph, question.output), question)[0].name)
+
+
+def scored_value(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
+    """Return the value whose entries are the scores, and whether it stands before a closing Softmax."""
+    logits = None if question.through_softmax else before_softmax(output)
+    return (output, False) if logits is None else (logits, True)
+
+
+def find_output(graph: ir.Graph, name: str) -> ir.Value:
+    """Return the output of this name.
+
+    Raises
+    ------
+    TargetError
+        If there is none.
+    """
+    for value in graph.outputs:
+        if value.name == name:
+            return value
+    names = ", ".join(f"'{v.name}'" for v in graph.outputs)
+    raise TargetError(f"the model has no output '{name}'; it has {names}")
+
+
+def find_value(graph: ir.Graph, name: str) -> ir.Value:
+    """Return the input or inner value of this name.
+
+    Raises
+    ------
+    DataInputError
+        If there is none.
+    """
+    for value in graph.inputs:
+        if value.name == name:
+            return value
+    for node in graph:
+        for value in node.outputs:
+            if value.name == name:
+                return value
+    raise DataInputError(
+        f"the model has no input or inner value '{name}'; 'onnxplain inspect' lists the inputs, a viewer "
+        "such as netron the inner values (but what is folded while reading, such as a convolution's output "
+        "before its normalisation, is gone: name the value behind it)"
+    )
