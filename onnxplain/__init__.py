@@ -44,7 +44,9 @@ from onnxplain.methods import (
 )
 from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.problem import Problem
-from onnxplain.targets import Weights
+from onnxplain.targets.detection import Detection
+from onnxplain.targets.region import Region
+from onnxplain.targets.weights import Weights
 from onnxplain.versions import VERSION as _VERSION
 
 __version__ = _VERSION
@@ -61,6 +63,7 @@ __all__ = [
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
+    "Detection",
     "ExcitationBackprop",
     "Explainer",
     "FeatureAblation",
@@ -74,6 +77,7 @@ __all__ = [
     "Plan",
     "Probe",
     "Problem",
+    "Region",
     "Saliency",
     "Scores",
     "Segments",

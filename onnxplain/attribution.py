@@ -36,7 +36,8 @@ class Attribution:
     inputs
         What was explained, by input name: the arrays that were given (or the inner values).
     target
-        int64 (N, k): index of the explained score in each sample's output; k = 0 for a single score.
+        int64 (N, k): index of the explained score in each sample's output; k = 0 for a single score.  Or
+        floats (N, ...) like that output: the weights of the sum that was explained.
     score
         (N,): the explained score (before Softmax for classifiers, unless told otherwise).
     predictions

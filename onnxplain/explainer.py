@@ -47,7 +47,7 @@ from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
 from onnxplain.samples import Samples, find_samples
 from onnxplain.specialised import leaves_ranks_open, specialised
-from onnxplain.targets import resolve_target
+from onnxplain.targets.resolve import outputs_read, resolve_target
 from onnxplain.versions import versions
 
 __all__ = ["Explainer", "explain"]
@@ -180,8 +180,9 @@ class Explainer:
         target
             Which score: an int, a list with one per sample, an index tuple for outputs with more axes (or a
             list of one per sample), ``"predicted"`` for each sample's highest, None for a model with a single
-            score; ``ox.Weights(array)`` for a weighted sum.  It indexes one sample's output; where the arrays
-            are one sample, the whole output.
+            score.  It indexes one sample's output; where the arrays are one sample, the whole output.
+            ``ox.Weights(array)`` is a weighted sum, ``ox.Region(mask, class_)`` a part of a map,
+            ``ox.Detection(box, class_)`` what a detector finds in a box.
         method
             A method, or its name (see ``onnxplain.METHODS``), with its parameters as further keywords.
         baselines
@@ -283,15 +284,16 @@ class Explainer:
             self._depends,
         )
         name = question.output
-        samples = self._samples(arrays, infos, (name,), request.batch_axes)
+        others = outputs_read(request.target, self.outputs, name)
+        samples = self._samples(arrays, infos, (name, *others), request.batch_axes)
         self._programs.check(question)
         about = samples.output(name)
         if about is None:
             samples.values((name,))
             about = samples.output(name)
             assert about is not None
-        dtype = next(o.dtype for o in self.outputs if o.name == name)
-        target = resolve_target(request.target, samples.n, about.shape, dtype, name, samples.layout.mixed)
+        info = next(o for o in self.outputs if o.name == name)
+        target = resolve_target(request.target, samples, about, info, others)
         question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
         features, samples = samples.features()
         layout = samples.layout

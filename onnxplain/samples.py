@@ -73,6 +73,15 @@ class Samples:
             out[name] = moved.join(parts, axis)
         return out
 
+    def rows(self, name: str) -> Array:
+        """Compute an output, (N, ...); what is the same for all samples is repeated."""
+        made = self.values((name,))[name]
+        found = self.batching.output(name, self.shapes, self.layout)
+        assert found is not None  # it was computed
+        if found.axis is None and self.n > 1 and made.ndim == len(found.shape):
+            return np.broadcast_to(made, (self.n, *made.shape))
+        return found.rows(made)
+
     def output(self, name: str) -> SampleOutput | None:
         """Return what one sample's output looks like, if the inputs tell it for certain.
 

@@ -78,7 +78,10 @@ def interface_text(entry: InputInfo | OutputInfo) -> str:
 
 def target_text(result: Attribution, sample: int = 0, labels: Sequence[str] | None = None) -> str:
     """Name the score that was explained for one sample."""
-    index = [int(i) for i in np.asarray(result.target)[sample].ravel()]
+    target = np.asarray(result.target)
+    if target.dtype.kind == "f":
+        return f"a weighted sum of {np.count_nonzero(target[sample])} of {target[sample].size} scores"
+    index = [int(i) for i in target[sample].ravel()]
     if not index:
         return "the only score"
     return label_of(index[0], labels) if len(index) == 1 else str(tuple(index))

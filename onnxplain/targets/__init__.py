@@ -1,0 +1,1 @@
+"""What is explained of an output: an entry, the highest, a weighted sum, a region, a detection."""

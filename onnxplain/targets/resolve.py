@@ -1,0 +1,85 @@
+"""Targets, as users give them, in the form that programs take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxplain._types import Array
+from onnxplain.backward.picking import Target
+from onnxplain.batching import SampleOutput
+from onnxplain.graph.interface import OutputInfo
+from onnxplain.inputs import check_target, is_predicted
+from onnxplain.samples import Samples
+from onnxplain.targets.detection import Detection
+from onnxplain.targets.output import Output
+from onnxplain.targets.region import Region
+from onnxplain.targets.weights import Weights
+
+__all__ = ["Resolved", "outputs_read", "resolve_target"]
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """A target that fits an output.
+
+    Attributes
+    ----------
+    kind
+        How it names a score.
+    values
+        Indices, int64 (N, k), -1 for the predicted one; or weights, (N, ...).
+    """
+
+    kind: Target
+    values: Array
+
+    @property
+    def axes(self) -> int:
+        """Length of an index."""
+        return 0 if self.kind == "weights" else int(self.values.shape[1])
+
+
+def outputs_read(given: object, outputs: Sequence[OutputInfo], name: str) -> tuple[str, ...]:
+    """Return which outputs a target for the output ``name`` reads beside it, to find what it explains.
+
+    Raises
+    ------
+    TargetError
+        If it names one that is not there.
+    """
+    return given.reads(outputs, name) if isinstance(given, Detection) else ()
+
+
+def resolve_target(
+    given: object, samples: Samples, about: SampleOutput, info: OutputInfo, others: tuple[str, ...]
+) -> Resolved:
+    """Bring a target, as a user gives it, into the form that programs take.
+
+    Parameters
+    ----------
+    given
+        :class:`~onnxplain.targets.weights.Weights`, :class:`~onnxplain.targets.region.Region`,
+        :class:`~onnxplain.targets.detection.Detection`, or what :func:`~onnxplain.inputs.check_target` takes.
+    samples
+        The arrays of the call.
+    about, info
+        The output.
+    others
+        What :func:`outputs_read` says.
+
+    Raises
+    ------
+    TargetError
+        If it does not fit the output.
+    """
+    n, each, mixed = samples.n, about.shape, samples.layout.mixed
+    if isinstance(given, (Weights, Region, Detection)):
+        output = Output(info.name, n, each, info.dtype, about.axis, mixed, others, samples.rows)
+        return Resolved("weights", given.weights(output))
+    if is_predicted(given) and np.prod(each, dtype=np.int64) != 1:
+        return Resolved("predicted", np.full((n, len(each)), -1, np.int64))
+    found = check_target(None if is_predicted(given) else given, n, each, info.name, mixed)
+    return Resolved("predicted" if found.shape[1] else "index", found)
