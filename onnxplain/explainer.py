@@ -292,8 +292,7 @@ class Explainer:
             samples.values((name,))
             about = samples.output(name)
             assert about is not None
-        info = next(o for o in self.outputs if o.name == name)
-        target = resolve_target(request.target, samples, about, info, others)
+        target = resolve_target(request.target, samples, about, self.outputs, name, others)
         question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
         features, samples = samples.features()
         layout = samples.layout

@@ -54,7 +54,12 @@ def outputs_read(given: object, outputs: Sequence[OutputInfo], name: str) -> tup
 
 
 def resolve_target(
-    given: object, samples: Samples, about: SampleOutput, info: OutputInfo, others: tuple[str, ...]
+    given: object,
+    samples: Samples,
+    about: SampleOutput,
+    outputs: Sequence[OutputInfo],
+    name: str,
+    others: tuple[str, ...],
 ) -> Resolved:
     """Bring a target, as a user gives it, into the form that programs take.
 
@@ -65,8 +70,10 @@ def resolve_target(
         :class:`~onnxplain.targets.detection.Detection`, or what :func:`~onnxplain.inputs.check_target` takes.
     samples
         The arrays of the call.
-    about, info
-        The output.
+    about
+        What one sample's output looks like.
+    outputs, name
+        What the model gives, and which of it is explained.
     others
         What :func:`outputs_read` says.
 
@@ -77,9 +84,10 @@ def resolve_target(
     """
     n, each, mixed = samples.n, about.shape, samples.layout.mixed
     if isinstance(given, (Weights, Region, Detection)):
-        output = Output(info.name, n, each, info.dtype, about.axis, mixed, others, samples.rows)
+        dtype = next(o.dtype for o in outputs if o.name == name)
+        output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows)
         return Resolved("weights", given.weights(output))
     if is_predicted(given) and np.prod(each, dtype=np.int64) != 1:
         return Resolved("predicted", np.full((n, len(each)), -1, np.int64))
-    found = check_target(None if is_predicted(given) else given, n, each, info.name, mixed)
+    found = check_target(None if is_predicted(given) else given, n, each, name, mixed)
     return Resolved("predicted" if found.shape[1] else "index", found)

@@ -114,7 +114,7 @@ def test_one_class(models) -> None:
 
 #: What: (region, words)
 WRONG: dict[str, tuple[Any, str]] = {
-    "shape": (ox.Region(np.ones((5, 4)), 1), r"\(3, 4, 5\) per sample, .* shape \(5, 4\); give .* \(4, 5\) or "),
+    "shape": (ox.Region(np.ones((5, 4)), 1), r"\(3, 4, 5\) per sample, .* shape \(5, 4\); give .* \(4, 5\) "),
     "number of masks": (ox.Region(np.ones((3, 4, 5)), 1), r"as the mask of the Region has.*leave class_ out"),
     "no class": (ox.Region(np.ones((4, 5))), r"with 3 classes; say which one with class_="),
     "class": (ox.Region(np.ones((4, 5)), 3), r"class_ 3 is out of range: output 'y' has shape \(3, 4, 5\)"),
