@@ -242,7 +242,7 @@ def folds(drawn: Drawn) -> None:
             dims[0].dim_value = len(rows["x0"])
     feeds = {k: v for k, v in rows.items() if k in {i.name for i in kept}}
     feeds["free"] = rng.standard_normal(shape).astype(np.float32)
-    if not accepted(model):
+    if not accepted(model, feeds):
         reject()
     expected = run(model, feeds)[0]
     made = ox.Explainer(model, device="cpu", threads=1).predict(feeds)["sum"]

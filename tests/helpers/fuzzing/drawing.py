@@ -149,7 +149,7 @@ def _finish(sketch: Sketch, drawn: tuple[str, ...]) -> Drawn:
         value_info=sketch.infos,
     )  # fmt: skip
     model = sketch.model_of(graph)
-    if not accepted(model):
+    if not accepted(model, {v.name: v.array for v in (*sketch.inputs, *sketch.flags)}):
         reject()
     feeds, baselines = {}, {}
     for value in sketch.inputs:
