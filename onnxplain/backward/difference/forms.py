@@ -29,17 +29,15 @@ from onnxplain.backward.rules.operands import part_of
 from onnxplain.backward.rules.pieces import again, interior
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, movers, operators
 
 __all__ = ["FORMS", "Nonlinear"]
 
 #: Functions that are no number everywhere, or infinite somewhere.
-_PARTIAL = frozenset(["Acos", "Acosh", "Asin", "Atanh", "Div", "Log", "Mod", "Pow", "Reciprocal", "Sqrt"])
+_PARTIAL = operators(Is.ELEMENTWISE, some=Is.PARTIAL | Is.POLE | Is.OVERFLOWS)
 
 #: Functions that jump.
-_STEPS = frozenset(
-    """And Cast Ceil Equal Floor Greater GreaterOrEqual Less LessOrEqual Mod Not Or Round Sign Where
-    Xor""".split()
-)
+_STEPS = operators(Is.ELEMENTWISE | Is.JUMPS)
 
 
 def _replaced(node: NodeView | ir.Node, k: int, value: Any) -> list[Any]:
@@ -331,15 +329,11 @@ def _moved(node: ir.Node, active: tuple[int, ...]) -> Form | None:
 
 #: By operator: how pairs go through it, where it is linear in one value or adds several up.
 FORMS: dict[str, _Choose] = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"), _layer),
-    **dict.fromkeys(("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum"), _positive),
+    **dict.fromkeys(operators(Is.LAYER), _layer),
+    **dict.fromkeys(operators(Is.AVERAGES), _positive),
     **dict.fromkeys(("Add", "Mean", "Sub", "Sum"), _sum),
     "Neg": _scaled(_minus_one, 0),
     "Mul": _scaled(_other_operand, 0, 1),
     "Div": _scaled(_inverse, 0),
-    **dict.fromkeys(
-        """Cast DepthToSpace Expand Flatten Identity Reshape Slice SpaceToDepth Squeeze Tile Transpose
-        Unsqueeze""".split(),
-        _moved,
-    ),
+    **dict.fromkeys(movers(lacks=Is.FILLS | Is.PICKS | Is.RANDOM) - {"Split"}, _moved),  # of one output
 }

@@ -45,6 +45,7 @@ from onnxplain.backward.rules.terms import (
 from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, operators, traits
 
 __all__ = ["adds_updates", "bind"]
 
@@ -52,18 +53,13 @@ __all__ = ["adds_updates", "bind"]
 _Given: TypeAlias = Callable[[int], Weighed]
 
 #: Operators whose own weights are positive and, for each output, all equal.
-_UNIFORM = frozenset({"AveragePool", "GlobalAveragePool", "ReduceSum", "ReduceMean"})
+_UNIFORM = operators(Is.AVERAGES)
 
 #: Operators that are not linear, but whose inputs times derivatives sum to the output all the same.
-_HOMOGENEOUS = frozenset(
-    {"MaxPool", "GlobalMaxPool", "LpPool", "GlobalLpPool", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMin"}
-)
+_HOMOGENEOUS = operators(Is.HOMOGENEOUS, some=Is.EXTREME | Is.NORM, lacks=Is.ELEMENTWISE)
 
 #: Operators that may add updates to what they put them into.
 _SCATTERS = frozenset({"ScatterElements", "ScatterND"})
-
-#: Other operators that add something to their contributions.
-_SHIFTED = _SCATTERS | {"BatchNormalization", "DeformConv"}
 
 
 def bind(formula: Formula, binding: Binding) -> BackwardFunction:
@@ -146,9 +142,9 @@ def _has_no_bias(node: ir.Node, active: tuple[int, ...], category: Category) -> 
     """Tell whether a node adds nothing to its contributions, so that leaving biases out changes nothing."""
     if category is Category.SUM:
         return len(active) == len(node.inputs)
-    if node.op_type not in WEIGHTED:
-        return node.op_type not in _SHIFTED
-    bias = WEIGHTED[node.op_type]
+    if node.op_type in _SCATTERS:
+        return False
+    bias = traits(node).bias
     return bias is None or len(node.inputs) <= bias or node.inputs[bias] is None
 
 

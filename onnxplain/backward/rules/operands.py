@@ -13,11 +13,9 @@ from onnxplain.backward.view import NodeView
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph import facts
 from onnxplain.graph.build import fitting
+from onnxplain.graph.traits import Is, is_a
 
 __all__ = ["data_part", "part_of", "scaled"]
-
-#: Operators whose channels lie along axis 1; those of other layers lie along the last.
-_CHANNELS_SECOND = frozenset({"Conv", "ConvTranspose", "AveragePool", "GlobalAveragePool"})
 
 
 def data_part(formula: Formula, op: Emitter, node: NodeView, data: int, part: Part) -> Any:
@@ -39,7 +37,7 @@ def _bound(op: Emitter, node: NodeView, data: int, bound: Bound) -> Any:
     if array.size == 1:
         return op.const(array.reshape(()))
     rank = node.rank(data)
-    axis = 1 if node.op_type in _CHANNELS_SECOND else rank - 1
+    axis = 1 if is_a(node.source, Is.SPATIAL) else rank - 1
     if rank > 1 and _features_first(node, data):
         axis = rank - 2
     length = facts.static_dim(node.input(data), axis)

@@ -27,10 +27,11 @@ from onnxplain.backward.rules.base import Binding, only
 from onnxplain.backward.rules.formula import Formula
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, operators
 
 __all__ = ["give_all", "wrapped"]
 
-_CONVS = ("Conv", "ConvTranspose")
+_CONVS = operators(Is.LAYER | Is.WINDOW)
 _MATRIX = 2
 
 

@@ -23,11 +23,12 @@ from onnxplain.backward.rules.formula import Branch, Formula, Group, Part
 from onnxplain.backward.rules.operands import data_part, part_of, scaled
 from onnxplain.backward.view import NodeView
 from onnxplain.graph import facts
+from onnxplain.graph.traits import Is, rows
 
 __all__ = ["WEIGHTED", "Alike", "Factors", "Setting", "Spreading", "Terms", "Weighed", "Whole", "total"]
 
 #: Operators of two factors, each the other's weight, and the position of their bias.
-WEIGHTED = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": None, "Einsum": None, "Mul": None}
+WEIGHTED = {n: row.bias for n, row in rows(Is.BILINEAR).items() if row.weight == 1}
 
 #: Sign of a part, where it has one.
 _SIGN = {"same": 0, "positive": 1, "negative": -1, "one": 1, "square": 1}
