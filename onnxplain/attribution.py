@@ -160,24 +160,62 @@ class Attribution:
         self.check.verify(check_option("rtol", rtol, Weight), check_option("atol", atol, Weight))
         return self
 
-    def plot(self, sample: int = 0, *, name: str | None = None, **options: Any) -> Any:
-        """Draw one sample's attribution.
+    def plot(self, sample: int = 0, *, name: str | None = None, kind: str = "auto", **options: Any) -> Any:
+        """Draw one sample's attribution, or those of a table.
 
         Parameters
         ----------
         sample
             Which of the batch.
         name
-            Which input, if several were explained.
+            Which input, if several were explained; several columns of one table are one picture.
+        kind
+            As :func:`onnxplain.plots.draw` and :func:`onnxplain.plots.draw_table` know them.
         **options
-            Passed on to :func:`onnxplain.plots.draw` (``kind``, ``labels``, ``ax``...).
+            Passed on to these (``labels``, ``title``, ``ax``, ``feature``...).
 
         Returns
         -------
         matplotlib.figure.Figure
         """
+        if kind == "auto" and name is None and self.feature_names and len(self.arrays) > 1:
+            kind = "waterfall"
+        if kind in plots.TABLE_KINDS:
+            pairs = self.extras.get("interactions")
+            if isinstance(pairs, Mapping):
+                pairs = pairs.get(self._name(name))
+            return plots.draw_table(self.by_column(name), kind, sample=sample, interactions=pairs, **options)
         name = self._name(name)
-        return plots.draw(self.arrays[name][sample], self.inputs[name][sample], **options)
+        named = (self.feature_names or {}).get(name, ())
+        if len(named) == 1 and named[0] is not None and kind in ("auto", "bars"):
+            options.setdefault("labels", named[0])
+        return plots.draw(self.arrays[name][sample], self.inputs[name][sample], kind=kind, **options)
+
+    def by_column(self, name: str | None = None) -> plots.TableView:
+        """Return attributions and inputs as one table: a row for each sample, a column for each of theirs.
+
+        Parameters
+        ----------
+        name
+            Which input; by default all that were explained, side by side.
+
+        Raises
+        ------
+        DataInputError
+            If an input is no table.
+        """
+        wanted = list(self.arrays) if name is None else [self._name(name)]
+        base: FloatArray | None = None
+        if isinstance(self.check, (Completeness, Conservation)):
+            base = np.asarray(self.score - self.check.reference)
+        return plots.table_view(
+            {k: self._by_sample(k, self.arrays[k]) for k in wanted},
+            {k: self._by_sample(k, self.inputs[k]) for k in wanted},
+            self.feature_names or {},
+            self.extras.get("groups", {}),
+            self.score,
+            base,
+        )
 
     def to_shap(self, sample: int | slice = slice(None), *, name: str | None = None) -> Any:
         """Return what shap's plots take; needs the package shap.

@@ -17,7 +17,7 @@ from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array
 from onnxplain.tables import Table, cells, read_table
 
-__all__ = ["Columns", "find_columns"]
+__all__ = ["Columns", "find_columns", "name_columns"]
 
 #: Under this key a model may say what its columns are called.
 METADATA = "feature_names"
@@ -205,17 +205,32 @@ def find_columns(
     DataInputError
         If columns are unknown or missing, or a name or value does not fit.
     """
-    stated = _stated(feature_names, inputs)
     table = None if _fits(given, inputs) and not _is_row(given) else read_table(given)
     if table is None:
-        return Columns(inputs, stated or _from(metadata, inputs)), given
-    columns = Columns(inputs, _assigned(list(table), {**_from(metadata, inputs), **stated}, inputs))
+        return Columns(inputs, _stated(feature_names, inputs) or _from(metadata, inputs)), given
+    columns = name_columns(list(table), feature_names, inputs, metadata)
     return columns, columns.lay_out(table)
 
 
+def name_columns(
+    table: Sequence[str], feature_names: Any, inputs: Sequence[InputInfo], metadata: Mapping[str, str]
+) -> Columns:
+    """Find out where the columns of a table go, by their names alone; see :func:`find_columns`.
+
+    Raises
+    ------
+    DataInputError
+        If columns are unknown or missing.
+    """
+    stated = {**_from(metadata, inputs), **_stated(feature_names, inputs)}
+    return Columns(inputs, _assigned(table, stated, inputs))
+
+
 def _fits(given: Any, inputs: Sequence[InputInfo]) -> bool:
-    """Tell whether something is arrays by input name already, and no table."""
+    """Tell whether something is arrays by input name already, and no table, or can be nothing else."""
     ranks = {i.name: _rank(i) for i in inputs}
+    if isinstance(given, Mapping) and not any(rank in (1, 2) for rank in ranks.values()):
+        return True
     return isinstance(given, Mapping) and all(
         k in ranks and not (ranks[k] == 2 and _axes(v) == 1) for k, v in given.items()
     )
@@ -316,7 +331,9 @@ def _assigned(
                 "feature_names= how they are called"
             )
         found[matrix.name] = rest
-    elif left:
+    elif not left:
+        _refuse_unlike(taken, table)
+    else:
         if all(_width(i) == 1 for i in left) or not rest:
             _refuse_unlike([*taken, *(i.name for i in left)], table)
         raise DataInputError(

@@ -81,6 +81,8 @@ class Explainer:
         What the model takes and gives.
     notes
         What was changed while reading.
+    metadata
+        What the model says of itself, by key.
 
     Raises
     ------
@@ -119,7 +121,7 @@ class Explainer:
         self._normal, self._options = normal, options
         self.inputs: tuple[InputInfo, ...] = interface.inputs_of(normal.model.graph)
         self.outputs: tuple[OutputInfo, ...] = interface.outputs_of(normal.model.graph)
-        self.notes = normal.notes
+        self.notes, self.metadata = normal.notes, normal.model.metadata_props
         self.memory_budget = memory_budget
         self._memory = MemoryModel(normal.model)
         self._dependent: dict[tuple[str, str], bool] = {}
@@ -148,7 +150,7 @@ class Explainer:
         -------
         dict of arrays, by output name.
         """
-        _, inputs = find_columns(inputs, None, self.inputs, self._normal.model.metadata_props)
+        _, inputs = find_columns(inputs, None, self.inputs, self.metadata)
         arrays = check_inputs(inputs, self.inputs, walked=False)
         names = tuple(o.name for o in self.outputs)
         return self._samples(arrays, (), names, None).values(names)
@@ -240,7 +242,7 @@ class Explainer:
             inputs, target, chosen, baselines, feature_mask, output, wrt, through_softmax, batch_axes,
             internal_batch_size, progress,
         ).checked()  # fmt: skip
-        columns, inputs = find_columns(inputs, feature_names, self.inputs, self._normal.model.metadata_props)
+        columns, inputs = find_columns(inputs, feature_names, self.inputs, self.metadata)
         request = replace(request, inputs=inputs, columns=columns)
         try:
             return self._explain(request)

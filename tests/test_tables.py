@@ -341,3 +341,41 @@ def test_frames_with_missing_cells_of_their_own_kind(people) -> None:
     pl = pytest.importorskip("polars")
     with pytest.raises(DataInputError, match="LazyFrame holds no rows yet"):
         people.predict(pl.DataFrame(ROWS).lazy())
+
+
+def test_pictures_of_a_result_have_its_columns(people, numbers) -> None:
+    result = people(Frame(ROWS), method=METHOD)
+    figure = result.plot(1)
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [
+        "city = Oslo", "children = 2", "income = missing", "age = 40",
+    ]  # fmt: skip
+    for kind in ("force", "beeswarm", "mean_bar", "dependence"):
+        assert result.plot(kind=kind).axes
+    assert result.plot(name="age", kind="waterfall").axes
+    bars = numbers(Frame(NUMBERS), method="ig").plot()
+    assert [t.get_text() for t in bars.axes[0].get_yticklabels()] == ["b = 3.5", "c = 1", "a = 1"]
+    with pytest.raises(DataInputError, match="holds no interactions"):
+        result.plot(kind="interactions")
+
+
+def test_a_result_by_column(people, numbers) -> None:
+    view = people(Frame(ROWS), method=METHOD, feature_mask={"money": ["income", "children"]}).by_column()
+    assert view.names == ("age", "money", "city")
+    np.testing.assert_allclose(view.values, [[30, 2, 5], [40, 12, 0]])
+    assert view.base is None
+    found = numbers(Frame(NUMBERS), method="ig", baselines=1.0)
+    np.testing.assert_allclose(found.by_column().base, 6, rtol=1e-6)
+    np.testing.assert_allclose(
+        found.by_column().base + found.by_column().values.sum(1), found.score, rtol=1e-6
+    )
+    held = numbers(Frame(NUMBERS), method="lrp", composite="epsilon")
+    np.testing.assert_allclose(held.by_column("x").base, 0, atol=1e-6)
+
+
+def test_interactions_of_a_result_are_drawn(numbers) -> None:
+    from dataclasses import replace
+
+    result = numbers(Frame(NUMBERS), method="ig")
+    for pairs in (np.ones((2, 3, 3)), {"x": np.ones((2, 3, 3))}):
+        figure = replace(result, extras={"interactions": pairs}).plot(kind="interactions")
+        assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["a", "b", "c"]

@@ -35,10 +35,13 @@ __all__ = [
     "parameters",
     "read",
     "read_labels",
+    "refuse_ids",
+    "refuse_image_options",
+    "refuse_two_baselines",
     "target",
 ]
 
-ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".json", ".html", ".htm")
+ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".json", ".html", ".htm", ".csv")
 LEVELS = {"black": 0.0, "white": 1.0}
 
 
@@ -272,9 +275,7 @@ def read(
         raise DataInputError(f"the model has no input '{name}'; it has {', '.join(known)}")
     ending = source.suffix.lower()
     if ending in (".npy", ".npz"):
-        unfit = [f"--{key}" for key, value in image_options.items() if value is not None]
-        if unfit:
-            raise DataInputError(f"{', '.join(unfit)}: for images only; {ending} arrays are used as they are")
+        refuse_image_options(image_options, ending)
         if ending == ".npz":
             return read_arrays(source), name, None
         held = read_array(source)
@@ -287,6 +288,43 @@ def read(
     if ending == ".npy":
         return {known[place]: held}, None, None
     return _image(source, inputs[place], image_options)
+
+
+def refuse_image_options(options: Mapping[str, Any], ending: str) -> None:
+    """Refuse options of images for what is none.
+
+    Raises
+    ------
+    DataInputError
+        If one is given.
+    """
+    unfit = [f"--{key}" for key, value in options.items() if value is not None]
+    if unfit:
+        raise DataInputError(f"{', '.join(unfit)}: for images only; {ending} files are used as they are")
+
+
+def refuse_two_baselines(baseline: str | None, rows: str | None) -> None:
+    """Refuse a baseline beside a background.
+
+    Raises
+    ------
+    DataInputError
+        If both are given.
+    """
+    if baseline is not None and rows is not None:
+        raise DataInputError("--baseline and --background are both given; keep one of them")
+
+
+def refuse_ids(ids: Sequence[str] | None) -> None:
+    """Refuse columns of identifiers where there is no table.
+
+    Raises
+    ------
+    DataInputError
+        If there are some.
+    """
+    if ids:
+        raise DataInputError(f"--id {ids[0]}: for tables only, .csv or .parquet")
 
 
 def baselines(text: str | None, image: LoadedImage | None) -> Any:

@@ -126,7 +126,8 @@ def explain(
         typer.Argument(
             metavar="INPUT",
             show_default=False,
-            help="An image; an .npy array, used as it is; or an .npz with one array per model input.",
+            help="An image; an .npy array, used as it is; an .npz with one array per model input; or a "
+            "table, .csv or .parquet, with the names of its columns.",
         ),
     ],
     method: MethodName = "integrated_gradients",
@@ -145,13 +146,24 @@ def explain(
         str | None,
         typer.Option(help="Where a path starts: a number, an .npy or .npz file; for images black or white."),
     ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--background",
+            help="Rows that stand for what is usual, each a baseline: .csv, .parquet, .npy or .npz.",
+        ),
+    ] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Table: a column that only says which row is which; repeatable."),
+    ] = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(
             "--out",
             "-o",
-            help="File to write: .png (or .svg, .pdf, .jpg), .npz or .json (all the numbers), .html (a "
-            "report); repeatable (default: INPUT-METHOD.png here).",
+            help="File to write: .png (or .svg, .pdf, .jpg), .npz or .json (all the numbers), .csv (of a "
+            "table), .html (a report); repeatable (default: INPUT-METHOD.png here).",
         ),
     ] = None,
     size: Annotated[
@@ -172,7 +184,10 @@ def explain(
         Path | None, typer.Option(help="Class names: one a line, or JSON.", show_default=False)
     ] = None,
     names: Annotated[
-        Path | None, typer.Option(help="Names of features or tokens, for the picture: one a line, or JSON.")
+        Path | None,
+        typer.Option(
+            help="Names of features, columns (in the model's order) or tokens: one a line, or JSON."
+        ),
     ] = None,
     input_name: Annotated[
         str | None,
@@ -185,8 +200,8 @@ def explain(
     """Explain one input: show what made the model give this score."""
     import onnxplain as ox
     from onnxplain.commands import arguments as given
-    from onnxplain.commands.output import write
-    from onnxplain.report.wording import check_text, prediction_text, target_text
+    from onnxplain.commands import tables
+    from onnxplain.commands.output import summary, write
 
     say = _speaker(quiet)
     chosen = given.make_method(method, params or [], composite)
@@ -202,10 +217,22 @@ def explain(
         "scale": given.number(scale, "--scale") if scale else None,
         "preset": preset,
     }
-    inputs, wrt, image = given.read(source, explainer.inputs, input_name, image_options)
+    given.refuse_two_baselines(baseline, rows)
+    table, image, wrt = None, None, input_name
+    inputs: Any
+    if tables.holds_table(source):
+        given.refuse_image_options(image_options, source.suffix)
+        table = tables.load_table(source, explainer, ids or [], part_names)
+        inputs = table.columns
+    else:
+        given.refuse_ids(ids)
+        inputs, wrt, image = given.read(source, explainer.inputs, input_name, image_options)
     for step in [", ".join(image.steps)] if image else []:
         say("image", step)
-    start = given.baselines(baseline, image)
+    usual, left_out = tables.background(rows, table, explainer)
+    for name in left_out:
+        say("left out", f"{name} of {rows}")
+    start = given.baselines(baseline, image) if usual is None else usual
     result = explainer(
         inputs,
         target=given.target(target, class_names),
@@ -213,22 +240,17 @@ def explain(
         output=output_name,
         wrt=wrt,
         baselines=start,
+        feature_names=part_names if table is not None else None,
         progress=not quiet,
     )
     say("method", result.written_method)
-    for sample in range(len(result)):
-        number = f" {sample}" if len(result) > 1 else ""
-        say(f"prediction{number}", prediction_text(result.predictions[sample], class_names))
-        say(
-            f"explained{number}",
-            f"{target_text(result, sample, class_names)}, score {float(result.score[sample]):.4g}",
-        )
-        say(f"check{number}", check_text(result, sample))
+    for key, text in summary(result, class_names, table is not None):
+        say(key, text)
     for note in dict.fromkeys((*explainer.notes, *result.notes)):
         say("note", note)
     for file in files:
         steps = image.steps if image else ()
-        for written in write(result, file, model, source, steps, class_names, part_names):
+        for written in write(result, file, model, source, steps, class_names, part_names, table):
             say("wrote", str(written))
 
 

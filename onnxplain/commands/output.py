@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxplain.report import rules_of, sample_section, write_report
-from onnxplain.report.wording import interface_text, target_text
+from onnxplain.commands.tables import write_csv
+from onnxplain.report import is_table, rules_of, sample_section, table_sections, write_report
+from onnxplain.report.wording import check_text, interface_text, percent, prediction_text, target_text
 from onnxplain.text import visible_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from onnxplain.attribution import Attribution
+    from onnxplain.commands.tables import LoadedTable
     from onnxplain.inspection import Inspection
+    from onnxplain.report import Section
 
-__all__ = ["inspection_lines", "write"]
+__all__ = ["inspection_lines", "summary", "write"]
 
 
 def write(
@@ -26,6 +29,7 @@ def write(
     steps: Sequence[str],
     class_names: list[str] | None,
     part_names: list[str] | None,
+    table: LoadedTable | None = None,
 ) -> list[Path]:
     """Write a result in the form that the file's ending asks for.
 
@@ -34,14 +38,16 @@ def write(
     result
         What to write.
     file
-        Where to: ``.npz``, ``.json``, ``.html``, or a picture, of which there is one for each sample and
-        input.
+        Where to: ``.npz``, ``.json``, ``.csv``, ``.html``, or a picture, of which there is one for each
+        sample and input, and one of all rows of a table.
     model, source
         Where it came from, for titles.
     steps
         What was done to an image.
     class_names, part_names
         Names of classes, and of features or tokens.
+    table
+        What was explained, if that is a table.
 
     Returns
     -------
@@ -57,24 +63,65 @@ def write(
     if ending in (".npz", ".json"):
         result.save(file)
         return [file]
+    if ending == ".csv":
+        write_csv(result, file, {} if table is None else table.ids, class_names)
+        return [file]
     if ending in (".html", ".htm"):
-        sections = [
-            sample_section(
-                [result],
-                sample,
-                title=f"{source.name}, sample {sample}" if len(result) > 1 else source.name,
-                class_labels=class_names,
-                labels=part_names,
-            )
-            for sample in range(len(result))
-        ]
+        sections = _sections(result, source, class_names, part_names, table)
         facts = [("model", model.name), ("output", result.output[0]), ("method", result.written_method)]
         facts += [("image", ", ".join(steps))] * bool(steps)
         title = f"Why {model.stem} says what it says"
         return [
             write_report(file, title, sections, facts=facts, notes=result.notes, rules=rules_of([result]))
         ]
+    if table is not None and is_table(result):
+        from onnxplain.plots.canvas import save
+
+        kind = "beeswarm" if len(result) > 1 else "waterfall"
+        save(result.plot(kind=kind, title=result.written_method.split("(")[0]), file, dpi=130)
+        return [file]
     return _pictures(result, file, class_names, part_names)
+
+
+def summary(
+    result: Attribution, class_names: Sequence[str] | None, together: bool
+) -> Iterator[tuple[str, str]]:
+    """Say what was found, in pairs (what, text): of each sample, or of all rows of a table together."""
+    if together and len(result) > 1:
+        yield "rows", str(len(result))
+        relative = result.relative_delta
+        if relative is not None:
+            yield "check", f"off by {percent(float(relative.max()))} at most"
+        return
+    for sample in range(len(result)):
+        number = f" {sample}" if len(result) > 1 else ""
+        yield f"prediction{number}", prediction_text(result.predictions[sample], class_names)
+        explained = f"{target_text(result, sample, class_names)}, score {float(result.score[sample]):.4g}"
+        yield f"explained{number}", explained
+        yield f"check{number}", check_text(result, sample)
+
+
+def _sections(
+    result: Attribution,
+    source: Path,
+    class_names: list[str] | None,
+    part_names: list[str] | None,
+    table: LoadedTable | None,
+) -> list[Section]:
+    if table is not None and is_table(result):
+        ids = [list(map(str, column)) for column in table.ids.values()]
+        rows = [" ".join(parts) for parts in zip(*ids, strict=True)] if ids else None
+        return table_sections(result, title=source.name, row_names=rows, class_labels=class_names)
+    return [
+        sample_section(
+            [result],
+            sample,
+            title=f"{source.name}, sample {sample}" if len(result) > 1 else source.name,
+            class_labels=class_names,
+            labels=part_names,
+        )
+        for sample in range(len(result))
+    ]
 
 
 def _pictures(

@@ -1,4 +1,4 @@
-"""Pictures of attributions: heatmaps, bars, token strips and series.
+"""Pictures of attributions: heatmaps, bars, token strips and series; rooms of tables.
 
 This layer knows arrays only. Matplotlib is loaded when something is drawn, never before, and figures
 are made without ``pyplot``: no global state, no window, no display needed.
@@ -12,6 +12,7 @@ import numpy as np
 
 from onnxplain.errors import DataInputError
 from onnxplain.plots.kinds import KINDS, guess_kind, without_batch_of_one
+from onnxplain.plots.tables import TABLE_KINDS, TableView, draw_table, table_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-__all__ = ["KINDS", "draw"]
+__all__ = ["KINDS", "TABLE_KINDS", "TableView", "draw", "draw_table", "table_view"]
 
 
 def draw(

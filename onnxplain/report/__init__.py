@@ -2,5 +2,16 @@
 
 from onnxplain.report.page import Group, Panel, Picture, Section, write_report
 from onnxplain.report.sections import rules_of, sample_section
+from onnxplain.report.tables import is_table, table_sections
 
-__all__ = ["Group", "Panel", "Picture", "Section", "rules_of", "sample_section", "write_report"]
+__all__ = [
+    "Group",
+    "Panel",
+    "Picture",
+    "Section",
+    "is_table",
+    "rules_of",
+    "sample_section",
+    "table_sections",
+    "write_report",
+]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from onnxplain.attribution import Attribution
     from onnxplain.report.page import Facts, RuleTable
 
-__all__ = ["rules_of", "sample_section"]
+__all__ = ["facts_of", "rules_of", "sample_section"]
 
 
 def sample_section(
@@ -72,7 +72,7 @@ def sample_section(
                 Panel(
                     caption,
                     _picture(values, given, chosen, labels, alt),
-                    _facts(result, sample),
+                    facts_of(result, sample),
                     detail=result.written_method,
                 )
             )
@@ -88,7 +88,8 @@ def rules_of(results: Sequence[Attribution]) -> tuple[tuple[str, RuleTable], ...
     )
 
 
-def _facts(result: Attribution, sample: int) -> Facts:
+def facts_of(result: Attribution, sample: int) -> Facts:
+    """Return score and sum of one sample, and what the sum must be."""
     facts = [("score", f"{float(result.score[sample]):.4g}"), ("sum", f"{total_of(result, sample):.4g}")]
     relative = result.relative_delta
     if result.delta is None or result.reference is None or relative is None:

@@ -25,6 +25,7 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
         "target": (ox.Explainer.__call__, "target"),
         "output_name": (ox.Explainer.__call__, "output"),
         "baseline": (ox.Explainer.__call__, "baselines"),
+        "rows": (ox.Explainer.__call__, "baselines"),
         "input_name": (ox.Explainer.__call__, "wrt"),
         "device": (ox.Explainer.__init__, "device"),
         "layout": (preprocessing_for, "layout"),
@@ -39,7 +40,7 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
     "demo": {"folder": (run_demo, "folder")},
 }
 #: Options for files and the terminal, and those that only add parameters where they are given.
-OWN = {"params", "composite", "out", "labels", "names", "quiet", "debug"}
+OWN = {"params", "composite", "out", "labels", "names", "ids", "quiet", "debug"}
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:
