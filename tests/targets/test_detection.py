@@ -272,3 +272,19 @@ def test_what_may_be_meant_in_two_ways(models) -> None:
         found = ox.explain(twice, x, ox.Detection(WANTED, 1, boxes="b", axis=axis), method="lrp")
         assert found.target[index].all()
         assert found.target.sum() == 6
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_fixed_batch(n, models) -> None:
+    """Samples that run one by one have boxes of their own."""
+    fixed = detector(models)
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    for output in fixed.graph.output:
+        output.type.tensor_type.shape.dim[0].dim_value = 1
+    x, target = models.random(n, 6, seed=4), ox.Detection(WANTED, 1, iou=0.75)
+    found, free = (ox.explain(model, x, target, method=METHOD) for model in (fixed, detector(models)))
+    np.testing.assert_array_equal(found.target, free.target)
+    np.testing.assert_allclose(found.values, free.values, rtol=1e-5, atol=1e-6)
+    if n > 1:
+        assert any("fixed number of samples" in note for note in found.notes)
+        assert len({each.sum() for each in found.target}) > 1, "the samples' boxes differ"
