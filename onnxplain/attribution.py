@@ -225,7 +225,7 @@ class Attribution:
         sample
             Which of the batch.
         name
-            Which input, if several were explained.
+            Which input, if several were explained; the columns of one table go together.
 
         Returns
         -------
@@ -241,18 +241,21 @@ class Attribution:
         DataInputError
             If several inputs were explained and none is named.
         """
-        name = self._name(name)
-        values = self._by_sample(name, self.arrays[name])
+        names: interchange.AxisNames | None
+        if name is None and self.feature_names and len(self.arrays) > 1:
+            view = self.by_column()
+            values, data, names = view.values, view.data, (view.names,)
+        else:
+            name = self._name(name)
+            values, data = (self._by_sample(name, a[name]) for a in (self.arrays, self.inputs))
+            names = (self.feature_names or {}).get(name)
         base: FloatArray | None = None
         if isinstance(self.check, Completeness):
             base = self.score - values.reshape(len(values), -1).astype(np.float64).sum(1)
         elif isinstance(self.check, Conservation):
             base = np.zeros(len(values))
         return interchange.shap_explanation(
-            values[sample],
-            self._by_sample(name, self.inputs[name])[sample],
-            None if base is None else base[sample],
-            (self.feature_names or {}).get(name),
+            values[sample], data[sample], None if base is None else base[sample], names
         )
 
     def to_xarray(self) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from table_models import by_column
 
 import onnxplain as ox
 from onnxplain.errors import DataInputError, OptionalDependencyError
@@ -32,6 +33,16 @@ def mlp(models) -> Any:
 def two(models) -> ox.Attribution:
     inputs = {"image": models.random(3, 2, 4), "table": models.random(3, 3, seed=1)}
     return ox.explain(models.two_inputs(), inputs, 1, method="deep_lift")
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_shap_gets_the_columns_of_a_table_together() -> None:
+    rows = {"age": [30.0, 40.0], "income": [1.0, 2.0], "city": ["Rome", "x"], "children": [1, 2]}
+    made = ox.explain(by_column(), rows, method="feature_ablation").to_shap()
+    assert made.feature_names == ["age", "income", "city", "children"]
+    np.testing.assert_array_equal(made.values, [[30, 1, 5, 1], [40, 2, 0, 2]])
+    assert made.data[1].tolist() == [40, 2, "x", 2]
+    assert made.base_values is None
 
 
 class Recorder(SimpleNamespace):
