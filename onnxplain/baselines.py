@@ -143,7 +143,7 @@ def by_input(given: Any, infos: Sequence[InputInfo], what: str = "baselines") ->
 def _named(given: Any, infos: Sequence[InputInfo], features: Arrays, name: str) -> Any:
     """Return what a name stands for; for inputs of texts it is a text."""
     entries = next(i.entries for i in infos if i.name == name)
-    return given if any(features[e].dtype.kind in "OU" for e in entries) else removal(given)
+    return given if any(features[e].dtype.kind in "OU" for e in entries) else removal(given, name)
 
 
 def finite(given: object, what: str, *, holes: bool = False) -> Array:

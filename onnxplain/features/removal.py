@@ -88,8 +88,8 @@ Removal: TypeAlias = "Blur | Mean"
 _NAMED: dict[str, Removal | None] = {"blur": Blur(), "mean": Mean(), "zero": None}
 
 
-def removal(given: Any) -> Any:
-    """Return what a name stands for (None for zeros); anything else as it is.
+def removal(given: Any, what: str) -> Any:
+    """Return what a name stands for (None for zeros), for the input ``what``; anything else as it is.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def removal(given: Any) -> Any:
         return given
     if given not in _NAMED:
         raise DataInputError(
-            f"there are no baselines '{given}'; give {', '.join(map(repr, _NAMED))}, numbers or an array"
+            f"the baselines of '{what}' are {given!r}; give {', '.join(map(repr, _NAMED))}, or finite numbers"
             f"{nearest(given, _NAMED)}"
         )
     return _NAMED[given]

@@ -56,7 +56,7 @@ def test_names(method, models) -> None:
     for name, same in (("blur", ox.Blur(10.0)), ("mean", ox.Mean()), ("zero", 0.0)):
         by_name, by_value = (explainer(x, 1, method, baselines=b).values for b in (name, same))
         np.testing.assert_array_equal(by_name, by_value)
-    with pytest.raises(DataInputError, match=r"no baselines 'blurr'; give 'blur', 'mean'.*mean 'blur'"):
+    with pytest.raises(DataInputError, match=r"baselines of 'x' are 'blurr'; give 'blur', .*mean 'blur'"):
         explainer(x, 1, method, baselines="blurr")
 
 

@@ -233,7 +233,7 @@ BAD = [
     ({"baselines": np.zeros((2, 4))}, r"\('M', 5\)"),
     ({"baselines": np.zeros((0, 5))}, "at least one"),
     ({"baselines": np.full((2, 5), np.nan)}, "finite"),
-    ({"baselines": "mean"}, "finite"),
+    ({"baselines": "black"}, "finite"),
     ({"baselines": {"z": 0.0}}, "'z'"),
 ]
 
