@@ -1,4 +1,4 @@
-// The Python module onnxplain.kernels._core: the only file that knows pybind11.
+// The Python module onnxplain.kernels._core: with tree_bindings.cpp all that knows pybind11.
 //
 // The CPU functions take contiguous NumPy arrays, checked here for shape; the Python face in
 // onnxplain/kernels brings any array into that form. The functions of _core.cuda take device
@@ -9,44 +9,19 @@
 #include <cstdint>
 #include <string>
 
+#include "array_views.hpp"
 #include "kernels/path_batches.hpp"
 #include "kernels/relevance.hpp"
 #include "onnxplain/check.hpp"
 #include "onnxplain/normal.hpp"
 #include "onnxplain/parallel.hpp"
 #include "onnxplain/tensor_view.hpp"
+#include "tree_bindings.hpp"
 
 namespace py = pybind11;
 
 namespace onnxplain {
 namespace {
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-template <class T>
-Matrix<const T> matrix(const Array<T>& array, const char* name) {
-  require(array.ndim() == 2, std::string(name) + " must have two axes");
-  return matrix_view<const T>(array.data(), array.shape(0), array.shape(1));
-}
-
-template <class T>
-Matrix<T> writable_matrix(Array<T>& array, const char* name) {
-  require(array.ndim() == 2, std::string(name) + " must have two axes");
-  return matrix_view<T>(array.mutable_data(), array.shape(0), array.shape(1));
-}
-
-template <class T>
-Vector<const T> vector(const Array<T>& array, const char* name) {
-  require(array.ndim() == 1, std::string(name) + " must have one axis");
-  return vector_view<const T>(array.data(), array.shape(0));
-}
-
-template <class T>
-void require_shape(const Matrix<T>& view, std::int64_t rows, std::int64_t cols, const char* name) {
-  require(view.shape[0] == rows && view.shape[1] == cols,
-          std::string(name) + " has the wrong shape");
-}
 
 template <class T>
 void interpolate(const Array<T>& start, const Array<T>& end, const Array<T>& alphas,
@@ -292,6 +267,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   bind_accumulate<float, float>(m);
   bind_accumulate<double, float>(m);
   bind_accumulate<double, double>(m);
+  bind_trees(m);
   m.def(
       "philox4x32",
       [](std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3,

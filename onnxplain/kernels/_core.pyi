@@ -28,6 +28,40 @@ def relu_mask(g: _Floats, y: _Floats, out: _Floats) -> None: ...
 def guided_mask(g: _Floats, y: _Floats, out: _Floats) -> None: ...
 def alpha_beta_merge(pos: _Floats, neg: _Floats, alpha: float, beta: float, out: _Floats) -> None: ...
 
+class Trees:
+    def __init__(
+        self,
+        feature: NDArray[np.int32],
+        mode: NDArray[np.int32],
+        threshold: NDArray[np.float64],
+        true_child: NDArray[np.int32],
+        false_child: NDArray[np.int32],
+        missing_true: NDArray[np.bool_],
+        member_start: NDArray[np.int32],
+        members: NDArray[np.float64],
+        leaf_start: NDArray[np.int32],
+        leaf_target: NDArray[np.int32],
+        leaf_weight: NDArray[np.float64],
+        roots: NDArray[np.int32],
+        scores: int,
+    ) -> None: ...
+
+def tree_scores(trees: Trees, aggregate: str, x: NDArray[np.float64], out: _Floats) -> None: ...
+def tree_counts(trees: Trees, x: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
+def tree_values(
+    trees: Trees,
+    x: NDArray[np.float64],
+    background: NDArray[np.float64],
+    covers: NDArray[np.float64],
+    players: NDArray[np.int32],
+    n_players: int,
+    order: int,
+    weights: NDArray[np.float64],
+    rule_points: NDArray[np.float64],
+    rule_weights: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None: ...
+
 class cuda:  # noqa: N801 -- a submodule at run time, there only if built_with_cuda
     @staticmethod
     def interpolate(

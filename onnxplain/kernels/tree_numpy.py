@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from onnxplain.kernels.ensemble import Ensemble, Floats, Ints, Mode, paths
 
-__all__ = ["answers", "count", "leaves", "path_dependent", "scores", "values"]
+__all__ = ["answers", "coalition_weight", "count", "leaves", "path_dependent", "rule", "scores", "values"]
 
 Bools = NDArray[np.bool_]
 
@@ -98,7 +98,10 @@ def coalition_weight(a: NDArray[np.int64], b: NDArray[np.int64], index: str) -> 
     """Weigh players that need a more with them and b without them: ``a! b! / (a + b + 1)!``, or 1/2^(a+b)."""
     if index == "banzhaf":
         return np.asarray(0.5 ** (a + b), np.float64)
-    inverse = [1.0 / ((i + j + 1) * comb(i + j, i)) for i, j in zip(a.flat, b.flat, strict=True)]
+    inverse = [
+        1.0 / ((i + j + 1) * comb(i + j, i))
+        for i, j in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)
+    ]
     return np.reshape(inverse, a.shape)
 
 
@@ -155,10 +158,7 @@ def path_dependent(
             share[np.searchsorted(owners, players[ensemble.feature[node]])] *= cover_share(
                 ensemble, covers, node, way
             )
-        nodes, weights = np.polynomial.legendre.leggauss(owners.size // 2 + 1)
-        nodes, weights = (nodes + 1) / 2, weights / 2
-        if index == "banzhaf":
-            nodes, weights = np.full(1, 0.5), np.ones(1)
+        nodes, weights = rule(owners.size, index)
         p, which = np.unique(agrees, axis=0, return_inverse=True)
         credit = np.zeros((len(p), *(owners.size,) * order))
         for t, weight in zip(nodes, weights, strict=True):
@@ -173,6 +173,14 @@ def path_dependent(
                     credit[:, i, j] += rest * (p[:, i] - share[i]) * (p[:, j] - share[j])
         _add(out, ensemble, leaf, owners, credit[which.ravel()])
     return out
+
+
+def rule(players: int, index: str) -> tuple[Floats, Floats]:
+    """Return points and weights of the integral over a path with that many players."""
+    if index == "banzhaf":
+        return np.full(1, 0.5), np.ones(1)
+    points, weights = np.polynomial.legendre.leggauss(players // 2 + 1)
+    return (points + 1) / 2, weights / 2
 
 
 def cover_share(ensemble: Ensemble, covers: Floats, node: int, way: bool) -> float:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnxplain.errors import DataInputError, MethodError
-from onnxplain.kernels import tree_numpy
+from onnxplain.kernels import tree_dispatch
 from onnxplain.kernels.ensemble import Ensemble, Floats, Ints
 from onnxplain.kernels.tree_outputs import columns_of, transformed
 
@@ -53,7 +53,7 @@ def predict(ensemble: Ensemble, X: ArrayLike, *, raw: bool = False) -> NDArray[n
         If X is no table with enough columns.
     """
     table = _table(ensemble, X, "X")
-    summed = tree_numpy.scores(ensemble, table)
+    summed = tree_dispatch.scores(ensemble, table)
     outputs = columns_of(ensemble, summed + ensemble.base.astype(summed.dtype))
     return (outputs if raw else transformed(ensemble, outputs)).astype(ensemble.output_dtype)
 
@@ -104,7 +104,7 @@ def interventional(
     """
     checked, table, owners, number = _checked(ensemble, X, players, n_players, index)
     rows = _background(ensemble, background, table)
-    return _paired(ensemble, tree_numpy.values(checked, table, rows, owners, number, index, 1))
+    return _paired(ensemble, tree_dispatch.values(checked, table, rows, owners, number, index, 1))
 
 
 def path_dependent(
@@ -144,7 +144,7 @@ def path_dependent(
     """
     checked, table, owners, number = _checked(ensemble, X, players, n_players, index)
     weights = _covers(ensemble, covers)
-    return _paired(ensemble, tree_numpy.path_dependent(checked, table, weights, owners, number, index, 1))
+    return _paired(ensemble, tree_dispatch.values(checked, table, weights, owners, number, index, 1))
 
 
 def interactions(
@@ -182,14 +182,10 @@ def interactions(
         As in `interventional` and `path_dependent`.
     """
     checked, table, owners, number = _checked(ensemble, X, players, n_players, index)
-    if background is not None:
-        rows = _background(ensemble, background, table)
-        single = tree_numpy.values(checked, table, rows, owners, number, index, 1)
-        pairs = tree_numpy.values(checked, table, rows, owners, number, index, 2)
-    else:
-        weights = _covers(ensemble, covers)
-        single = tree_numpy.path_dependent(checked, table, weights, owners, number, index, 1)
-        pairs = tree_numpy.path_dependent(checked, table, weights, owners, number, index, 2)
+    absent = _covers(ensemble, covers) if background is None else _background(ensemble, background, table)
+    single, pairs = (
+        tree_dispatch.values(checked, table, absent, owners, number, index, order) for order in (1, 2)
+    )
     pairs /= 2
     diagonal = np.arange(number)
     pairs[:, diagonal, diagonal] = single - pairs.sum(axis=2)
@@ -207,7 +203,7 @@ def count_covers(ensemble: Ensemble, X: ArrayLike) -> Floats:
     table = _table(ensemble, X, "the data")
     if not len(table):
         raise DataInputError(f"{ensemble.name}: the data to count covers with is empty; give rows")
-    return tree_numpy.count(ensemble, table)
+    return tree_dispatch.count(ensemble, table)
 
 
 def _table(ensemble: Ensemble, X: ArrayLike, what: str) -> Floats:

@@ -9,7 +9,7 @@ import pytest
 
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.graph.trees import Ensemble, parse
-from onnxplain.kernels import trees
+from onnxplain.kernels import has_core, tree_dispatch, tree_numpy, trees
 from onnxplain.kernels.ensemble import paths
 from tests.helpers.tree_models import (
     brute_force,
@@ -189,3 +189,78 @@ def test_no_rows(rng: np.random.Generator) -> None:
     assert trees.interventional(ensemble, X[:0], X).shape == (0, 6, 1)
     assert trees.path_dependent(ensemble, X[:0]).shape == (0, 6, 1)
     assert trees.predict(ensemble, X[:0]).shape == (0, 1)
+
+
+def deep(rng: np.random.Generator, depth: int, columns: int) -> Ensemble:
+    """One path of that depth that asks for all columns in turn, with a leaf at each node."""
+    nodes = 2 * depth + 1
+    inner = [k % 2 == 0 and k < nodes - 1 for k in range(nodes)]
+    attrs = {
+        "nodes_treeids": [0] * nodes, "nodes_nodeids": list(range(nodes)),
+        "nodes_featureids": [k // 2 % columns for k in range(nodes)],
+        "nodes_modes": ["BRANCH_LEQ" if i else "LEAF" for i in inner],
+        "nodes_values": rng.normal(1.5, 0.3, nodes).tolist(),
+        "nodes_truenodeids": [k + 2 if i else 0 for k, i in enumerate(inner)],
+        "nodes_falsenodeids": [k + 1 if i else 0 for k, i in enumerate(inner)],
+        "target_treeids": [0] * (depth + 1), "target_ids": [0] * (depth + 1), "n_targets": 1,
+        "target_nodeids": [k for k, i in enumerate(inner) if not i],
+        "target_weights": rng.normal(size=depth + 1).tolist(),
+    }  # fmt: skip
+    return parse(node_of(model_of(REGRESSOR, attrs, columns)))
+
+
+@pytest.mark.parametrize("columns", [5, 64])
+def test_depth_64(rng: np.random.Generator, columns: int) -> None:
+    ensemble = deep(rng, 64, columns)
+    X, background = rng.normal(size=(30, columns)), rng.normal(size=(50, columns))
+    covers = trees.count_covers(ensemble, background)
+    exact, table = ensemble.exact(), ensemble.columns(X)
+    mean = trees.predict(exact, ensemble.columns(background)).mean(0)
+    owners = np.arange(columns, dtype=np.int32)
+    for index in INDICES:
+        found = trees.interventional(ensemble, X, background, index=index)
+        expected = tree_numpy.values(ensemble, table, ensemble.columns(background), owners, columns, index, 1)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+        by_covers = trees.path_dependent(ensemble, X, covers=covers, index=index)
+        expected = tree_numpy.path_dependent(ensemble, table, covers, owners, columns, index, 1)
+        np.testing.assert_allclose(by_covers, expected, rtol=0, atol=1e-12)
+        if index == "shapley":
+            for values in (found, by_covers):
+                np.testing.assert_allclose(
+                    values.sum(1), trees.predict(exact, table) - mean, rtol=0, atol=1e-9
+                )
+
+
+def test_too_many_players_on_a_path_are_refused(rng: np.random.Generator) -> None:
+    if not has_core():
+        pytest.skip("NumPy's definition has no limit")
+    ensemble, X = deep(rng, 65, 65), np.zeros((2, 65))
+    with pytest.raises(MethodError, match=r"'forest': a path asks for columns of more than 64 players; use"):
+        trees.interventional(ensemble, X, X + 9.0)
+    assert trees.interventional(ensemble, X, X + 9.0, np.arange(65) // 2).shape == (2, 33, 1)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_compiled_is_its_definition(rng: np.random.Generator, order: int) -> None:
+    ensemble = forest(rng, columns=9, depth=8, trees=3, targets=3).as_sum()
+    X, background = ensemble.columns(rows(rng, 40, 9)), ensemble.columns(rows(rng, 30, 9))
+    owners = np.array([0, 1, 2, 3, 3, 4, 5, 6, 6], np.int32)
+    covers = trees.count_covers(ensemble, background)
+    np.testing.assert_array_equal(covers, tree_numpy.count(ensemble, background))
+    np.testing.assert_array_equal(tree_dispatch.scores(ensemble, X), tree_numpy.scores(ensemble, X))
+    for absent, game in ((background, tree_numpy.values), (covers, tree_numpy.path_dependent)):
+        found = tree_dispatch.values(ensemble, X, absent, owners, 8, "shapley", order)
+        np.testing.assert_allclose(
+            found, game(ensemble, X, absent, owners, 8, "shapley", order), rtol=0, atol=1e-12
+        )
+
+
+def test_rows_do_not_depend_on_each_other(rng: np.random.Generator) -> None:
+    ensemble = forest(rng, columns=9, depth=10, trees=5, covers=True)
+    X, background = rows(rng, 90, 9), rows(rng, 30, 9)
+    for call in (
+        lambda X: trees.interventional(ensemble, X, background),
+        lambda X: trees.path_dependent(ensemble, X),
+        lambda X: trees.interactions(ensemble, X, background=background),
+    ):
+        np.testing.assert_array_equal(call(X), np.concatenate([call(x[None]) for x in X]))

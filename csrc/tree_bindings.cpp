@@ -1,0 +1,171 @@
+#include "tree_bindings.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "array_views.hpp"
+#include "kernels/trees.hpp"
+#include "onnxplain/check.hpp"
+
+namespace onnxplain {
+namespace {
+
+// The arrays of an ensemble, kept alive as long as the kernels read them.
+class TreeArrays {
+ public:
+  TreeArrays(Array<std::int32_t> feature, Array<std::int32_t> mode, Array<double> threshold,
+             Array<std::int32_t> true_child, Array<std::int32_t> false_child,
+             Array<bool> missing_true, Array<std::int32_t> member_start, Array<double> members,
+             Array<std::int32_t> leaf_start, Array<std::int32_t> leaf_target,
+             Array<double> leaf_weight, Array<std::int32_t> roots, std::int64_t scores)
+      : ints_{feature, mode, true_child, false_child, member_start, leaf_start, leaf_target, roots},
+        doubles_{threshold, members, leaf_weight},
+        missing_(missing_true) {
+    trees_ = {vector(ints_[0], "feature"),
+              vector(ints_[1], "mode"),
+              vector(ints_[2], "true_child"),
+              vector(ints_[3], "false_child"),
+              vector(doubles_[0], "threshold"),
+              vector_view(reinterpret_cast<const std::uint8_t*>(missing_.data()), missing_.size()),
+              vector(ints_[4], "member_start"),
+              vector(doubles_[1], "members"),
+              vector(ints_[5], "leaf_start"),
+              vector(ints_[6], "leaf_target"),
+              vector(doubles_[2], "leaf_weight"),
+              vector(ints_[7], "roots"),
+              scores};
+    const std::int64_t nodes = trees_.mode.size();
+    require(trees_.feature.size() == nodes && trees_.true_child.size() == nodes &&
+                trees_.false_child.size() == nodes && trees_.threshold.size() == nodes &&
+                trees_.missing_true.size() == nodes && trees_.member_start.size() == nodes + 1 &&
+                trees_.leaf_start.size() == nodes + 1 &&
+                trees_.leaf_target.size() == trees_.leaf_weight.size(),
+            "the arrays of the nodes differ in size");
+    check(nodes);
+  }
+
+  const Trees& trees() const { return trees_; }
+
+  // Returns a table that has all columns that are asked for.
+  Matrix<const double> table(const Array<double>& x, const char* name) const {
+    const auto view = matrix(x, name);
+    require(view.shape[1] > last_column_, std::string(name) + " has too few columns");
+    return view;
+  }
+
+ private:
+  // What a kernel follows must exist, and lead on.
+  void check(std::int64_t nodes) {
+    const auto within = [](std::int64_t value, std::int64_t low, std::int64_t high) {
+      return low <= value && value < high;
+    };
+    bool fits = true;
+    for (std::int64_t k = 0; k < nodes && fits; ++k) {
+      fits = within(trees_.mode[k], 0, 8) &&
+             within(trees_.member_start[k], 0, trees_.member_start[k + 1] + 1) &&
+             within(trees_.leaf_start[k], 0, trees_.leaf_start[k + 1] + 1);
+      if (fits && trees_.mode_of(k) != TreeMode::leaf) {
+        fits = trees_.feature[k] >= 0 && within(trees_.true_child[k], k + 1, nodes) &&
+               within(trees_.false_child[k], k + 1, nodes);
+        last_column_ = std::max<std::int64_t>(last_column_, trees_.feature[k]);
+      }
+    }
+    for (std::int64_t k = 0; k < trees_.roots.size() && fits; ++k) {
+      fits = within(trees_.roots[k], 0, nodes);
+    }
+    for (std::int64_t k = 0; k < trees_.leaf_target.size() && fits; ++k) {
+      fits = within(trees_.leaf_target[k], 0, trees_.scores);
+    }
+    fits = fits && trees_.member_start[nodes] <= trees_.members.size() &&
+           trees_.leaf_start[nodes] <= trees_.leaf_weight.size();
+    require(fits, "the arrays do not describe trees");
+  }
+
+  Array<std::int32_t> ints_[8];
+  Array<double> doubles_[3];
+  Array<bool> missing_;
+  Trees trees_{};
+  std::int64_t last_column_ = -1;
+};
+
+template <class T>
+void tree_scores(const TreeArrays& arrays, const std::string& aggregate, const Array<double>& x,
+                 Array<T>& out) {
+  const auto view = arrays.table(x, "x");
+  const auto to = writable_matrix(out, "out");
+  require_shape(to, view.shape[0], arrays.trees().scores, "out");
+  const TreeAggregate how = aggregate == "MIN"   ? TreeAggregate::min
+                            : aggregate == "MAX" ? TreeAggregate::max
+                                                 : TreeAggregate::sum;
+  const py::gil_scoped_release release;
+  cpu::tree_scores(arrays.trees(), how, view, to);
+}
+
+void tree_values(const TreeArrays& arrays, const Array<double>& x, const Array<double>& background,
+                 const Array<double>& covers, const Array<std::int32_t>& players,
+                 std::int64_t n_players, int order, const Array<double>& weights,
+                 const Array<double>& rule_points, const Array<double>& rule_weights,
+                 Array<double>& out) {
+  const auto view = arrays.table(x, "x");
+  const TreeGame game{vector(players, "players"),
+                      n_players,
+                      order,
+                      matrix(background, "background"),
+                      vector(covers, "covers"),
+                      matrix(weights, "weights"),
+                      matrix(rule_points, "rule_points"),
+                      matrix(rule_weights, "rule_weights")};
+  const bool by_covers = game.background.shape[0] == 0;
+  require(order == 1 || order == 2, "order must be 1 or 2");
+  require(by_covers || game.background.shape[1] == view.shape[1], "background has the wrong shape");
+  require(!by_covers || game.covers.size() == arrays.trees().mode.size(),
+          "covers has the wrong shape");
+  require(game.players.size() == view.shape[1], "players has the wrong shape");
+  for (std::int64_t k = 0; k < game.players.size(); ++k) {
+    require(game.players[k] >= 0 && game.players[k] < n_players, "players are out of range");
+  }
+  require_shape(game.weights, kMaxPathPlayers + 1, kMaxPathPlayers + 1, "weights");
+  require_shape(game.rule_points, kMaxPathPlayers / 2 + 1, kMaxPathPlayers / 2 + 1, "rule_points");
+  require_shape(game.rule_weights, kMaxPathPlayers / 2 + 1, kMaxPathPlayers / 2 + 1,
+                "rule_weights");
+  const auto to = writable_matrix(out, "out");
+  require_shape(to, view.shape[0],
+                (order == 1 ? n_players : n_players * n_players) * arrays.trees().scores, "out");
+  const py::gil_scoped_release release;
+  cpu::tree_values(arrays.trees(), game, view, to);
+}
+
+}  // namespace
+
+void bind_trees(py::module_& m) {
+  using Ints = Array<std::int32_t>;
+  using Doubles = Array<double>;
+  const auto arg = [](const char* name) { return py::arg(name).noconvert(); };
+  py::class_<TreeArrays>(m, "Trees", "The arrays of an ensemble, checked once.")
+      .def(py::init<Ints, Ints, Doubles, Ints, Ints, Array<bool>, Ints, Doubles, Ints, Ints,
+                    Doubles, Ints, std::int64_t>(),
+           arg("feature"), arg("mode"), arg("threshold"), arg("true_child"), arg("false_child"),
+           arg("missing_true"), arg("member_start"), arg("members"), arg("leaf_start"),
+           arg("leaf_target"), arg("leaf_weight"), arg("roots"), py::arg("scores"));
+  m.def("tree_scores", &tree_scores<float>, py::arg("trees"), py::arg("aggregate"), arg("x"),
+        arg("out"));
+  m.def("tree_scores", &tree_scores<double>, py::arg("trees"), py::arg("aggregate"), arg("x"),
+        arg("out"));
+  m.def(
+      "tree_counts",
+      [](const TreeArrays& arrays, const Doubles& x, Doubles& out) {
+        const auto view = arrays.table(x, "x");
+        require(out.ndim() == 1 && out.size() == arrays.trees().mode.size(),
+                "out has the wrong shape");
+        const auto to = vector_view(out.mutable_data(), out.size());
+        const py::gil_scoped_release release;
+        cpu::tree_counts(arrays.trees(), view, to);
+      },
+      py::arg("trees"), arg("x"), arg("out"));
+  m.def("tree_values", &tree_values, py::arg("trees"), arg("x"), arg("background"), arg("covers"),
+        arg("players"), py::arg("n_players"), py::arg("order"), arg("weights"), arg("rule_points"),
+        arg("rule_weights"), arg("out"));
+}
+
+}  // namespace onnxplain
