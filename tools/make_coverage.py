@@ -45,7 +45,7 @@ for the other domains those of this repository. Quantised operators are tested a
 
 
 def load_test(path: str) -> ModuleType:
-    """Import a test file, for its list of cases."""
+    """Import a module of tests, for its list of cases."""
     name = f"_cases_{Path(path).stem}"
     spec = importlib.util.spec_from_file_location(name, ROOT / path)
     assert spec is not None
@@ -58,7 +58,7 @@ def load_test(path: str) -> ModuleType:
 
 def count_cases() -> Counter[tuple[str, str]]:
     """Return how many cases check each operator."""
-    generated = load_test("tests/backward/test_generated_gradients.py")
+    generated = load_test("tests/helpers/gradient_cases.py")
     skipped = generated.SKIPS["float64"]
     counts = Counter(
         ("", c.op_type) for c in generated.CASES if not any(fnmatchcase(c.name, p) for p in skipped)
