@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from lrp_layers import (
-    EPSILON,
     LAYERS,
     UNIFORM,
     connections,
     dense,
     evaluator,
     layer_model,
-    neg,
-    pos,
     relevance,
     relevance_of_all,
-    shared,
-    stab,
 )
+from relevance_formulas import EPSILON, neg, pos, shared, stab
 
 from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules import lrp
@@ -51,7 +47,7 @@ def one_sign(c, b, R, connected):
 def either_sign(c, b, R, connected, eps=EPSILON):
     """R_j = sum_k (c_kj + (stab(z_k) - sum_j c_kj) q_kj) R_k / stab(z_k)."""
     z = c.sum(1) + b
-    stabilised = z + eps * np.where(z < 0, -1.0, 1.0)
+    stabilised = stab(z, eps)
     left = (stabilised - c.sum(1))[:, None] * proportions(c, connected, eps)
     return (c + left).T @ (R / stabilised)
 

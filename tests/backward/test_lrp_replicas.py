@@ -10,21 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from lrp_layers import (
-    EPSILON,
-    LAYERS,
-    UNIFORM,
-    connections,
-    dense,
-    layer_model,
-    neg,
-    pos,
-    relevance,
-    relevance_of_all,
-    shared,
-    stab,
-    w,
-)
+from lrp_layers import LAYERS, UNIFORM, connections, dense, layer_model, relevance, relevance_of_all, w
+from relevance_formulas import EPSILON, neg, pos, shared, stab
 
 import onnxplain as ox
 from onnxplain.backward.composites.composite import Composite, Match

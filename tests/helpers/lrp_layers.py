@@ -25,26 +25,6 @@ if TYPE_CHECKING:
 
     from onnxplain.backward.rules.base import Rule
 
-EPSILON = 1e-6
-
-
-def stab(z: np.ndarray) -> np.ndarray:
-    return z + EPSILON * np.where(z < 0, -1.0, 1.0)
-
-
-def pos(a: np.ndarray) -> np.ndarray:
-    return np.maximum(a, 0)
-
-
-def neg(a: np.ndarray) -> np.ndarray:
-    return np.minimum(a, 0)
-
-
-def shared(contributions, total, R):
-    """sum_k c_kj / stab(total_k) R_k, for contributions (out, in)."""
-    return contributions.T @ (R / stab(total))
-
-
 rng = np.random.default_rng(0)
 
 

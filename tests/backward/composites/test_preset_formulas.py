@@ -1,4 +1,4 @@
-"""What comes out of the composites with a name, against NumPy."""
+"""What comes out of the composites of relevance rules with a name, against NumPy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from composite_tables import named
+from relevance_formulas import EPSILON, close, mlp_by_hand, neg, pos, stab
 
 import onnxplain as ox
 from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.composites.presets import preset
-from onnxplain.backward.composites.relevance import layered
 from onnxplain.backward.rules import lrp
 from onnxplain.backward.rules.stabilizer import Stabilizer
 from onnxplain.errors import UnsupportedRuleError
@@ -20,26 +20,7 @@ from onnxplain.errors import UnsupportedRuleError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EPSILON = 1e-6
 BOX = {"low": -4.0, "high": 4.0}
-
-
-def pos(a: np.ndarray) -> np.ndarray:
-    return np.maximum(a, 0)
-
-
-def neg(a: np.ndarray) -> np.ndarray:
-    return np.minimum(a, 0)
-
-
-def stab(z: np.ndarray, epsilon: float = EPSILON) -> np.ndarray:
-    return z + epsilon * np.where(z < 0, -1.0, 1.0)
-
-
-def close(found: np.ndarray, expected: np.ndarray, tolerance: float = 1e-4) -> None:
-    scale = float(np.abs(expected).max())
-    assert scale > 1e-6
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
 
 
 def test_simple_lrp_gamma(models) -> None:
@@ -146,16 +127,6 @@ def test_bounds_that_do_not_fit_the_channels(models) -> None:
         UnsupportedRuleError, match=r"have 3 values, but .* Conv node 'c1' has 2 channels; give"
     ):
         ox.explain(named(models.conv()), models.random(1, 2, 8, 8), 0, method=method)
-
-
-def mlp_by_hand(models, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return w, b, v, c, the hidden sums and their ReLU, in float64."""
-    w, v, b, c = (
-        models.random(*shape, seed=k).astype(np.float64)
-        for k, shape in enumerate([(5, 8), (8, 3), (8,), (3,)], 1)
-    )
-    a = x.astype(np.float64) @ w + b
-    return w, b, v, c, a, pos(a)
 
 
 @pytest.mark.parametrize("zero_params", [(), ("bias",), ["bias"], "bias", np.array(["bias"])])
@@ -277,125 +248,3 @@ def test_stabilizers_of_other_rules(kind, models) -> None:
         ox.explain(models.mlp(), x, 1, method=ox.LRP("zplus", stabilizer=chosen, bias="keep")).values,
         expected,
     )
-
-
-@pytest.mark.parametrize("beta", [0.5, 10.0])
-def test_beta_smooth(beta, models) -> None:
-    """The derivative of softplus at the ReLU."""
-    x = models.random(6, 5, seed=1)
-    w, _, v, _, a, _ = mlp_by_hand(models, x)
-    expected = (v[:, 1] / (1 + np.exp(-beta * a))) @ w.T
-    close(ox.explain(models.mlp(), x, 1, method=ox.BetaSmooth(beta_smooth=beta)).values, expected)
-
-
-# Attention, in float64: q = x Q, k = x K, v = x V, a = softmax(q k'), y = a v
-
-T, D = 3, 4
-
-
-def attention(models) -> tuple[onnx.ModelProto, tuple[np.ndarray, ...]]:
-    weights = [models.random(D, D, seed=k, scale=0.5).astype(np.float64) for k in (1, 2, 3)]
-    model = models.make(
-        f"""m (double[N, {T}, {D}] x) => (double[N, {T}, {D}] y) {{
-          q = MatMul(x, Q) k = MatMul(x, K) v = MatMul(x, V)
-          t = Transpose<perm = [0, 2, 1]>(k)
-          s = MatMul(q, t)
-          a = Softmax<axis = -1>(s)
-          y = MatMul(a, v)
-        }}""",
-        Q=weights[0], K=weights[1], V=weights[2],
-    )  # fmt: skip
-    return model, tuple(weights)
-
-
-def attention_by_hand(x: np.ndarray, Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return q, k, v, the products s of q and k, a, y, and the relevance of y from its entry (1, 2)."""
-    q, k, v = x @ Q, x @ K, x @ V
-    s = q @ k.T
-    a = np.exp(s) / np.exp(s).sum(1, keepdims=True)
-    y = a @ v
-    R = np.zeros_like(y)
-    R[1, 2] = y[1, 2]
-    return q, k, v, s, a, y, R
-
-
-def test_attention(models) -> None:
-    """Products of two computed values give half to each; softmax gives x (R - y sum R)."""
-    model, (Q, K, V) = attention(models)
-    X = np.random.default_rng(0).standard_normal((2, T, D))
-    found = ox.explain(model, X, (1, 2), method=ox.LRP("attention")).values
-    for x, values in zip(X, found, strict=True):
-        q, k, v, s, a, y, R = attention_by_hand(x, Q, K, V)
-        half = R / stab(y) / 2
-        R_a, R_v = a * (half @ v.T), v * (a.T @ half)
-        R_s = s * (R_a - a * R_a.sum(1, keepdims=True))
-        half = R_s / stab(s) / 2
-        R_q, R_k = q * (half @ k), k * (half.T @ q)
-        expected = sum(x * ((r / stab(z)) @ w.T) for r, z, w in ((R_q, q, Q), (R_k, k, K), (R_v, v, V)))
-        close(values, expected, 1e-10)
-
-
-def test_attention_with_constant_weights(models) -> None:
-    """Conservative propagation: all goes through the values, and the sum is the score."""
-    model, (Q, K, V) = attention(models)
-    X = np.random.default_rng(0).standard_normal((2, T, D))
-    found = ox.explain(model, X, (1, 2), method=ox.LRP("attention_cp"))
-    for x, values in zip(X, found.values, strict=True):
-        *_, v, _, a, y, R = attention_by_hand(x, Q, K, V)
-        R_v = v * (a.T @ (R / stab(y)))
-        close(values, x * ((R_v / stab(v)) @ V.T), 1e-10)
-    assert found.relative_delta is not None
-    assert found.relative_delta.max() < 1e-3
-
-
-def test_a_mask_in_attention_gets_nothing(models) -> None:
-    """Where a score is minus infinity, its product with 0 stays 0."""
-    model = models.make(
-        "m (double[N, 3] x) => (double[N, 3] y) { s = Add(x, mask) a = Softmax(s) y = Mul(a, x) }",
-        mask=np.array([0.0, -np.inf, 0.0]),
-    )  # fmt: skip
-    x = np.array([[0.5, 1.0, -0.3]])
-    found = ox.explain(model, x, 0, method=ox.LRP(layered("eps", ()))).values
-    assert np.isfinite(found).all()
-    assert found[0, 0] != 0
-    assert found[0, 1] == 0
-
-
-# VisualBackProp
-
-
-@pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize("step", [1, 2])
-def test_visual_backprop(size, step, models) -> None:
-    """Means over channels, spread over the windows, multiplied on the way down."""
-    w1, w2 = models.random(3, 2, size, size, seed=1), models.random(4, 3, 2, 2, seed=2)
-    model = models.make(
-        f"""m (float[N, 2, 9, 9] x) => (float[N, 5] y) {{
-          c1 = Conv<strides = [{step}, {step}]>(x, w1) r1 = Relu(c1)
-          c2 = Conv(r1, w2) r2 = Relu(c2)
-          g = GlobalAveragePool(r2) f = Flatten(g) y = MatMul(f, v)
-        }}""",
-        w1=w1, w2=w2, v=models.random(4, 5, seed=3),
-    )  # fmt: skip
-    x = models.random(2, 2, 9, 9, seed=4)
-    r1 = pos(convolved(x, w1, step))
-    r2 = pos(convolved(r1, w2, 1))
-    mask = spread(r2.mean(1), 2, 1, r1.shape[2]) * r1.mean(1)
-    mask = spread(mask, size, step, 9)
-    found = ox.explain(model, x, 0, method="visual_backprop").values
-    close(found, np.stack([mask, mask], 1))
-    np.testing.assert_array_equal(found, ox.explain(model, x, 3, method="visual_backprop").values)
-
-
-def convolved(x: np.ndarray, w: np.ndarray, step: int) -> np.ndarray:
-    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))[:, :, ::step, ::step]
-    made: np.ndarray = np.einsum("nihwab,oiab->nohw", windows, w)
-    return made
-
-
-def spread(mask: np.ndarray, size: int, step: int, width: int) -> np.ndarray:
-    out = np.zeros((len(mask), width, width))
-    for i in range(mask.shape[1]):
-        for j in range(mask.shape[2]):
-            out[:, i * step : i * step + size, j * step : j * step + size] += mask[:, i, j, None, None]
-    return out

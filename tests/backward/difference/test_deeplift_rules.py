@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from differences import RULES, explained, numbers
+from relevance_formulas import neg, pos
 
 from onnxplain.errors import UnsupportedRuleError
 from onnxplain.graph.load import load
@@ -225,14 +226,6 @@ MIXES_SAMPLES = ("gemm of two", "conv with computed weights")
 
 
 # Replicas: the formulas of the paper on dense matrices, A (out, in) and b (out,), one sample at a time.
-
-
-def pos(a: np.ndarray) -> np.ndarray:
-    return np.maximum(a, 0)
-
-
-def neg(a: np.ndarray) -> np.ndarray:
-    return np.minimum(a, 0)
 
 
 def rescale(layers, f, x, x0):
