@@ -82,7 +82,7 @@ def open_model(source: Normalized, question: Question, keep: Sequence[str]) -> O
     wrt = [find_value(graph, name) for name in question.wrt]
     probed = [find_value(graph, n) for n in question.ask.values] if isinstance(question.ask, Probe) else []
     names = Names(graph)
-    if question.cut or composite.reference:  # a reference of its own for each
+    if (question.cut and not question.nested) or composite.reference:  # a reference of its own for each
         refuse_nested(graph, wrt)
     op = Emitter(graph, source.opset, scope=names.scope("onnxplain"))
     if question.cut:

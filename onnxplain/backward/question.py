@@ -10,7 +10,7 @@ from onnxplain.backward.asks import Ask, Probe, Walk
 from onnxplain.backward.picking import Target
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.patterns.heads import before_softmax
+from onnxplain.graph.patterns.heads import before_probability, before_softmax
 
 __all__ = ["GRADIENT", "Question", "explained_value", "find_output", "find_value", "scored_value"]
 
@@ -41,6 +41,10 @@ class Question:
         Whether to explain a closing Softmax too, instead of the scores before it.
     target
         How the target names a score.
+    margins
+        Whether to explain what enters a closing Sigmoid, as well as what enters a Softmax.
+    nested
+        Whether cut values may be computed from one another: each is then given by itself.
     """
 
     output: str
@@ -51,6 +55,8 @@ class Question:
     cut: bool = True
     through_softmax: bool = False
     target: Target = "index"
+    margins: bool = False
+    nested: bool = False
 
     @property
     def walk(self) -> Walk:
@@ -69,8 +75,9 @@ def explained_value(source: Normalized, question: Question) -> str:
 
 
 def scored_value(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
-    """Return the value whose entries are the scores, and whether it stands before a closing Softmax."""
-    logits = None if question.through_softmax else before_softmax(output)
+    """Return the value whose entries are the scores, and whether it stands before a closing Softmax (or Sigmoid)."""
+    before = before_probability if question.margins else before_softmax
+    logits = None if question.through_softmax else before(output)
     return (output, False) if logits is None else (logits, True)
 
 

@@ -11,6 +11,8 @@ from onnx_ir.passes import common
 
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph import facts
+from onnxplain.graph.classic.trees import ENSEMBLES, give_shapes
+from onnxplain.graph.decomposition import CLASSIC
 from onnxplain.graph.load.wellformed import check_nodes
 from onnxplain.graph.passes import normal, prepare
 from onnxplain.graph.propagation import propagates
@@ -111,6 +113,8 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
     if normal.HoistLoopConstants()(model).modified:
         infer_shapes(model)
     _settle(model)
+    if normal.Decompose()(model).modified:  # what was left for a number of axes that is known by now
+        infer_shapes(model)
     if normal.RecogniseSoftmax()(model).modified:
         common.RemoveUnusedNodesPass()(model)
     normal.DropInferenceNoOps()(model)
@@ -162,6 +166,9 @@ def infer_shapes(model: ir.Model) -> None:
         node.op_type = _ALIKE
     try:
         infer(model)
+        trees = [n for n in model.graph if n.domain == CLASSIC and n.op_type in ENSEMBLES]
+        while sum(give_shapes(n) for n in trees):  # of all of them, then what stands behind
+            infer(model)
     finally:
         for node, name in zip(kept, names, strict=True):
             node.op_type = name

@@ -3,6 +3,6 @@
 Importing this package enters them in :data:`~onnxplain.graph.decomposition.DECOMPOSITIONS`.
 """
 
-from onnxplain.graph.classic import features, linear, svm
+from onnxplain.graph.classic import features, linear, svm, trees
 
-__all__ = ["features", "linear", "svm"]
+__all__ = ["features", "linear", "svm", "trees"]

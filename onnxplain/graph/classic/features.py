@@ -44,6 +44,9 @@ def normalizer(op: Writer, node: ir.Node) -> Sequence[ir.Value | None]:
     """``x / norm(x)`` by row; a row whose norm is 0 stays. MAX is the largest element, not magnitude."""
     x = as_float(op, node.inputs[0])
     kind = str(facts.attr(node, "norm", "MAX"))
+    made_by = x.producer()
+    if kind == "L1" and made_by is not None and made_by.op_type == "Softmax":
+        return [op.Identity(x)]  # its rows sum to 1 as they are
     if kind == "MAX":
         size = op.ReduceMax(x, [-1], keepdims=1)
     elif kind in ("L1", "L2"):

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from onnxplain.graph import facts
 from onnxplain.graph.traits import Is, movers
 
-__all__ = ["before_softmax", "expose_scores"]
+__all__ = ["before_probability", "before_softmax", "expose_scores"]
 
 #: They change the shape or the dtype, and nothing else.
 _SAME = movers(lacks=Is.REORDERS | Is.REPEATS | Is.DROPS | Is.FILLS)
@@ -18,12 +18,21 @@ def before_softmax(output: ir.Value) -> ir.Value | None:
 
     Operators that only change the shape or the dtype may stand between the Softmax and the output.
     """
+    return _before(output, ("Softmax", "LogSoftmax"))
+
+
+def before_probability(output: ir.Value) -> ir.Value | None:
+    """Return what enters the Softmax or Sigmoid that an output ends in, or None if it ends otherwise."""
+    return _before(output, ("Softmax", "LogSoftmax", "Sigmoid"))
+
+
+def _before(output: ir.Value, closing: tuple[str, ...]) -> ir.Value | None:
     value: ir.Value | None = output
     while value is not None:
         node = value.producer()
         if node is None or node.domain not in ("", "ai.onnx"):
             return None
-        if node.op_type in ("Softmax", "LogSoftmax"):
+        if node.op_type in closing:
             return node.inputs[0]
         if node.op_type not in _SAME:
             return None
