@@ -20,6 +20,8 @@ def understand(
     wrt: str | Sequence[str] | None,
     through_softmax: bool,
     depends: Callable[[str, InputInfo], bool],
+    *,
+    margins: bool = False,
 ) -> tuple[Sequence[InputInfo], Question]:
     """Choose what is explained.
 
@@ -34,6 +36,8 @@ def understand(
         As the user gives them.
     depends
         Tells whether an output depends differentiably on an input.
+    margins
+        Whether the method explains what enters a closing Sigmoid.
 
     Returns
     -------
@@ -50,4 +54,4 @@ def understand(
     else:
         infos = choose_explained(inputs, wrt, lambda info: depends(name, info))
     entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
-    return infos, Question(name, entries, needs, through_softmax=through_softmax)
+    return infos, Question(name, entries, needs, through_softmax=through_softmax, margins=margins)

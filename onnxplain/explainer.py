@@ -284,6 +284,7 @@ class Explainer:
             request.wrt,
             request.through_softmax,
             self._depends,
+            margins=chosen.margins(),
         )
         name = question.output
         others = outputs_read(request.target, self.outputs, name)
@@ -334,8 +335,9 @@ class Explainer:
             output=(name, explained),
             rule_table=table,
             notes=(
-                *self._notes(name, request.through_softmax),
+                *self._notes(name, explained),
                 *notes_on(layout, infos),
+                *found.notes,
                 *question.walk.composite.remarks(table),
             ),
             extras=extras | ({"groups": groups} if groups else {}),
@@ -375,11 +377,13 @@ class Explainer:
         inputs = {k: layout.axes[k] for k in samples.arrays}
         return self._memory.batch_size(one_sample(samples.shapes, inputs), self.memory_budget, ask)
 
-    def _notes(self, output: str, through: bool) -> tuple[str, ...]:
+    def _notes(self, output: str, explained: str) -> tuple[str, ...]:
         value = next(v for v in self._normal.model.graph.outputs if v.name == output)
-        if before_softmax(value) is None or through:
+        logits = before_softmax(value)
+        if explained == output:
             return self.notes
-        return (*self.notes, "the score before the closing Softmax is explained")
+        closing = "Sigmoid" if logits is None or logits.name != explained else "Softmax"
+        return (*self.notes, f"the score before the closing {closing} is explained")
 
 
 def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options: Any) -> Attribution:

@@ -11,8 +11,7 @@ from onnx_ir.passes import common
 
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph import facts
-from onnxplain.graph.classic.trees import ENSEMBLES, give_shapes
-from onnxplain.graph.decomposition import CLASSIC
+from onnxplain.graph.classic.trees import give_shapes, is_ensemble
 from onnxplain.graph.load.wellformed import check_nodes
 from onnxplain.graph.passes import normal, prepare
 from onnxplain.graph.propagation import propagates
@@ -166,7 +165,7 @@ def infer_shapes(model: ir.Model) -> None:
         node.op_type = _ALIKE
     try:
         infer(model)
-        trees = [n for n in model.graph if n.domain == CLASSIC and n.op_type in ENSEMBLES]
+        trees = [n for n in model.graph if is_ensemble(n)]
         while sum(give_shapes(n) for n in trees):  # of all of them, then what stands behind
             infer(model)
     finally:

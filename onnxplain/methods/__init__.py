@@ -7,10 +7,12 @@ from onnxplain.methods.attention import AttentionRollout
 from onnxplain.methods.base import Method, OnePass, attributions
 from onnxplain.methods.deeplift import DeepLift, DeepLiftShap
 from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
+from onnxplain.methods.linear_shap import LinearShap
 from onnxplain.methods.path import IntegratedGradients
 from onnxplain.methods.registry import METHODS, method
 from onnxplain.methods.relevance import LRP, ExcitationBackprop
 from onnxplain.methods.smooth import SmoothGrad
+from onnxplain.methods.tree_shap import TreeShap
 from onnxplain.methods.visual import VisualBackProp
 
 __all__ = [
@@ -26,10 +28,12 @@ __all__ = [
     "GuidedBackprop",
     "InputXGradient",
     "IntegratedGradients",
+    "LinearShap",
     "Method",
     "OnePass",
     "Saliency",
     "SmoothGrad",
+    "TreeShap",
     "VisualBackProp",
     "attributions",
     "method",
@@ -52,5 +56,7 @@ METHODS.update(
         VisualBackProp,
         AttentionRollout,
         FeatureAblation,
+        TreeShap,
+        LinearShap,
     )
 )

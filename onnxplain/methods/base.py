@@ -52,6 +52,10 @@ class Method(abc.ABC):
         """
         return Walk()
 
+    def margins(self) -> bool:
+        """Return whether to explain what enters a closing Sigmoid, as well as what enters a Softmax."""
+        return False
+
     def wants_baselines(self) -> bool:
         """Return whether baselines change what this method, with its parameters, finds."""
         return self.takes_baselines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -127,6 +128,12 @@ class Driver:
         self.rule_tables: list[tuple[tuple[str, str, str], ...]] = []
         #: The answer for the samples themselves, once something was asked there.
         self.seen: Answer | None = None
+
+    def about(self, **changes: Any) -> Driver:
+        """Return what asks of the same samples something else: other fields of the question."""
+        made = copy.copy(self)
+        made.question, made.seen = replace(self.question, **changes), None
+        return made
 
     def ask(self, ask: Ask, rows: Rows, *, predictions: bool = False) -> Answer:
         """Ask about rows.

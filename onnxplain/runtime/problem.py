@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -112,6 +113,10 @@ class Problem:
             known=None,
             given=False,
         )
+
+    def about(self, **changes: Any) -> Problem:
+        """Return the problem with another question about the same rows, given by its fields that change."""
+        return replace(self.resolved(), driver=self.driver.about(**changes), known=None, given=False)
 
     def walk(
         self, composite: Composite | str = "gradient", combine: Combine = "raw", *, account: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import onnx_ir as ir
 
@@ -33,6 +33,9 @@ _MOST_CHECKED = 256
 #: For whom a finished program is written.
 Form = Literal["portable", "cpu", "cuda"]
 FORMS: tuple[Form, ...] = ("portable", "cpu", "cuda")
+
+
+_T = TypeVar("_T")
 
 
 class Compiled(NamedTuple):
@@ -75,6 +78,7 @@ class Programs:
         self.weights = WeightStore()
         self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
         self._checked: Cache[bool] = Cache(_MOST_CHECKED, 0, lambda _: 0)
+        self._found: Cache[Any] = Cache(_MOST_CHECKED, 0, lambda _: 0)
         start_over(self)
         weakref.finalize(self, arena.release).atexit = False
 
@@ -113,6 +117,12 @@ class Programs:
 
         with quiet:
             self._checked.get(question, passed)
+
+    def found(self, key: Hashable, find: Callable[[], _T]) -> _T:
+        """Return what is known of the model under a key, found out the first time."""
+        with quiet:
+            known: _T = self._found.get(key, find)
+        return known
 
     def values(self, names: tuple[str, ...], feeds: Arrays) -> Arrays:
         """Compute inner values (the embeddings of tokens, say) from the model's inputs."""

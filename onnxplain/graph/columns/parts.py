@@ -8,9 +8,8 @@ import onnx_ir as ir
 
 from onnxplain.errors import NotExplainableError
 from onnxplain.graph import facts
-from onnxplain.graph.classic.trees import ENSEMBLES, scores_of
+from onnxplain.graph.classic.trees import is_ensemble, scores_of
 from onnxplain.graph.columns.follow import Columns
-from onnxplain.graph.decomposition import CLASSIC
 from onnxplain.graph.traits import Is, is_a, traits
 
 __all__ = ["Parts", "parts"]
@@ -60,7 +59,7 @@ def parts(columns: Columns, scored: ir.Value) -> Parts:
             continue
         node = value.producer()
         assert node is not None  # inputs are apart
-        if node.domain == CLASSIC and node.op_type in ENSEMBLES and value is scores_of(node):
+        if is_ensemble(node) and value is scores_of(node):
             _own_columns(node, columns)
             ensembles[node] = None
             continue
@@ -133,7 +132,7 @@ def _behind_trees(value: ir.Value) -> ir.Node | None:
         node = stack.pop().producer()
         if node is None:
             continue
-        if node.domain == CLASSIC and node.op_type in ENSEMBLES:
+        if is_ensemble(node):
             return node
         fresh = [v for v in node.inputs if v is not None and v not in seen]
         seen.update(fresh)

@@ -35,6 +35,10 @@ class Found:
         By feature, (n, ...): the standard error of the values, for estimates.
     extras
         Whatever else the method knows: arrays, or arrays by feature.
+    total
+        (n,): the sum over players, where a player's elements each bear its whole number; None: over elements.
+    notes
+        What a person may want to know of how it was found.
     """
 
     values: Mapping[str, Array]
@@ -42,6 +46,8 @@ class Found:
     kind: Kind = "completeness"
     errors: Mapping[str, Array] | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
+    total: FloatArray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def check(self) -> Check:
@@ -49,7 +55,8 @@ class Found:
         if self.reference is None:
             return Unchecked() if self.errors is None else StandardError.of(self.errors, self.values)
         parts = (v.reshape(len(v), -1).astype(np.float64).sum(1) for v in self.values.values())
-        delta = np.asarray(sum(parts) - self.reference)
+        total = sum(parts) if self.total is None else self.total
+        delta = np.asarray(total - self.reference)
         return (Completeness if self.kind == "completeness" else Conservation)(self.reference, delta)
 
 

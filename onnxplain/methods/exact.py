@@ -1,0 +1,191 @@
+"""Exact Shapley values of scores that are sums: of what single players make, and of trees."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from onnxplain._types import Array, FloatArray, IntArray
+from onnxplain.backward.asks import Scores
+from onnxplain.errors import NotExplainableError
+from onnxplain.methods.base import Method
+from onnxplain.runtime.additive import Parts, Trees, find_parts, numbers_of, weights_of
+from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Exact", "OfTrees", "Sum", "against"]
+
+
+@dataclass(frozen=True, eq=False)
+class OfTrees:
+    """What trees contribute to n rows, by each of their K scores.
+
+    Attributes
+    ----------
+    values
+        (n, P, K): by player.
+    surplus
+        (n, K): what the values sum to: the score less what is expected of it.
+    pairs
+        (n, P, P, K): by two players, if asked for.
+    """
+
+    values: FloatArray
+    surplus: FloatArray
+    pairs: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """The values of n rows: (n, P) by player, what they must sum to, (n,), and (n, P, P) by two players."""
+
+    values: FloatArray
+    surplus: FloatArray
+    pairs: FloatArray | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Exact(Method, abc.ABC):
+    """A method for scores that are sums of what single players make, and of trees.
+
+    That a score is such a sum is proven by the graph (:mod:`onnxplain.graph.columns`), and what the sum is
+    made of is computed by the model's own nodes.  What is absent is drawn from the background, whole rows.
+    """
+
+    takes_baselines: ClassVar[bool] = True
+    takes_background: ClassVar[bool] = True
+    takes_players: ClassVar[bool] = True
+
+    def needs(self) -> Scores:
+        """Ask for scores."""
+        return Scores()
+
+    def margins(self) -> bool:
+        """Explain what enters a closing Sigmoid."""
+        return True
+
+    @abc.abstractmethod
+    def of_trees(self, trees: Trees, x: Array, background: Array, count: int) -> OfTrees:
+        """Return what an ensemble contributes.
+
+        Parameters
+        ----------
+        trees
+            The ensemble.
+        x, background
+            (n, columns) and (M, columns): what enters it.
+        count
+            Number of players.
+        """
+
+    def attribute(self, problem: Problem) -> Found:
+        """Explain all rows, those with the same players and the same background together."""
+        problem = problem.resolved()
+        sums = [self.summed(part) for part in _alike(problem)]
+        values = np.concatenate([s.values for s in sums])
+        extras = {}
+        if sums[0].pairs is not None:
+            extras["interactions"] = {"players": np.concatenate([np.asarray(s.pairs) for s in sums])}
+        return Found(
+            problem.players.spread(values),
+            np.concatenate([s.surplus for s in sums]),
+            extras=extras,
+            total=values.sum(1),
+            notes=tuple(dict.fromkeys(note for s in sums for note in s.notes)),
+        )
+
+    def remarks(self, parts: Parts) -> tuple[str, ...]:
+        """Return what to say of the parts."""
+        return ()
+
+    def summed(self, problem: Problem) -> Sum:
+        """Explain rows that have the same players and the same background."""
+        parts, there = find_parts(problem), against(problem)
+        here, absent = numbers_of(parts, problem), numbers_of(parts, there)
+        weights = weights_of(parts, problem, here.probed)
+        n, count = problem.n, problem.players.count
+        values, surplus = np.zeros((n, count)), np.zeros(n)
+        pairs: FloatArray | None = None
+        for piece in parts.pieces:
+            x, b = (_flat(a.probed[piece.name]) for a in (here, absent))
+            gained = weights[piece.name] * (x - b.mean(0))
+            surplus += gained.sum(1)
+            values += _by_player(gained, piece.owners, count)
+        alone = values.copy()
+        for trees in parts.trees:
+            w = weights[trees.scores]
+            made = self.of_trees(trees, here.probed[trees.input], absent.probed[trees.input], count)
+            values += np.einsum("npk,nk->np", made.values, w)
+            surplus += (made.surplus * w).sum(1)
+            if made.pairs is not None:
+                own = np.einsum("npqk,nk->npq", made.pairs, w)
+                pairs = own if pairs is None else pairs + own
+        if pairs is not None:
+            pairs[:, np.arange(count), np.arange(count)] += alone
+        self.confirm(parts, here.score.astype(np.float64) - absent.score.astype(np.float64).mean(), surplus)
+        return Sum(values, surplus, pairs, self.remarks(parts))
+
+    def confirm(self, parts: Parts, difference: FloatArray, surplus: FloatArray) -> None:
+        """Compare what the parts add up to with what the model itself says.
+
+        Raises
+        ------
+        NotExplainableError
+            If they differ by more than float32 does.
+        """
+        size = max(1.0, float(np.abs(difference).max(initial=0.0)))
+        if not np.allclose(difference, surplus, rtol=1e-2, atol=1e-3 * size):
+            raise NotExplainableError(
+                f"the score, taken for a sum of {', '.join(parts.summed)}, is none: a fault of onnxplain; "
+                "please report it with the model, and use feature_ablation meanwhile"
+            )
+
+
+def against(problem: Problem) -> Problem:
+    """Return the background as rows of a problem, for rows that share it.
+
+    What is nobody's, and inputs that are not explained, stay those of the rows.
+    """
+    ids = problem.players.ids
+    rows = problem.background or {k: v[:1] for k, v in problem.baselines.items()}
+    made = {k: np.where(ids[k][:1] < 0, problem.features[k][:1], v) for k, v in rows.items()}
+    made = {k: v.astype(problem.features[k].dtype) for k, v in made.items()}
+    m = len(next(iter(made.values())))
+    return replace(
+        problem,
+        features=made,
+        baselines=made,
+        background={},
+        rows=np.repeat(problem.rows[:1], m),
+        target=np.repeat(problem.target[:1], m, axis=0),
+        grouping=problem.players.take(slice(0, 1)),
+        known=None,
+        given=False,
+    )
+
+
+def _alike(problem: Problem) -> Iterator[Problem]:
+    """Cut a problem into rows with the same players and the same background."""
+    driver, ids = problem.driver, problem.players.ids.values()
+    beside = any(driver.layout.axes[k] is not None for k in driver.fixed)
+    own = any(len(v) > 1 or (v < 0).any() for v in ids)
+    if problem.n == 1 or (problem.background and not beside and not own):
+        yield problem
+        return
+    for row in range(problem.n):
+        yield problem.take(slice(row, row + 1))
+
+
+def _flat(array: Array) -> FloatArray:
+    return array.reshape(len(array), -1).astype(np.float64)
+
+
+def _by_player(gained: FloatArray, owners: IntArray, count: int) -> FloatArray:
+    """Add up (n, elements) by player, (n, P)."""
+    made = np.zeros((count + 1, len(gained)))  # the last one is nobody's
+    np.add.at(made, owners, gained.T)
+    return np.asarray(made[:count].T)
