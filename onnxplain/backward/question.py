@@ -75,7 +75,7 @@ def explained_value(source: Normalized, question: Question) -> str:
 
 
 def scored_value(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
-    """Return the value whose entries are the scores, and whether it stands before a closing Softmax (or Sigmoid)."""
+    """Return the value whose entries are the scores, and whether it stands before a closing step."""
     before = before_probability if question.margins else before_softmax
     logits = None if question.through_softmax else before(output)
     return (output, False) if logits is None else (logits, True)

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Arrays, IntArray, Shape
 from onnxplain.backward.asks import Probe, Walk
-from onnxplain.backward.program import explained_value
+from onnxplain.backward.question import explained_value
 from onnxplain.errors import NotExplainableError
 from onnxplain.graph import facts
 from onnxplain.graph.classic.trees import scores_of

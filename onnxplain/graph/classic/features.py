@@ -13,12 +13,18 @@ from onnxplain.graph import facts
 from onnxplain.graph.decomposition import classic, inputs, number, numbers
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
-__all__ = ["as_float", "as_rows"]
+__all__ = ["as_float", "as_rows", "categories"]
 
 
 def as_float(op: Writer, x: Any) -> Any:
     """Return a tensor of any numbers as float32, in which these operators compute."""
     return x if x.dtype == ir.DataType.FLOAT else op.Cast(x, to=int(ir.DataType.FLOAT))
+
+
+def categories(node: ir.Node) -> int:
+    """Return the number of columns that a OneHotEncoder makes of one."""
+    known = (facts.attr(node, name, ()) for name in ("cats_strings", "cats_int64s"))
+    return max(len(names) for names in known if isinstance(names, tuple))
 
 
 def as_rows(op: Writer, x: Any) -> Any:

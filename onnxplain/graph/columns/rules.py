@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array, IntArray
 from onnxplain.graph import facts
+from onnxplain.graph.classic.features import categories
 from onnxplain.graph.columns.codes import NOBODY, merged, mixed_along, through
 from onnxplain.graph.decomposition import CLASSIC, whole
 from onnxplain.graph.evaluate import evaluate
@@ -166,10 +167,7 @@ def _texts(seen: Seen) -> list[IntArray] | None:
 
 
 def _categories(seen: Seen) -> list[IntArray]:
-    known = [facts.attr(seen.node, name, ()) for name in ("cats_strings", "cats_int64s")]
-    count = max(len(names) for names in known if isinstance(names, tuple))
-    code = seen.given[0]
-    return [np.repeat(code[..., None], count, -1)]
+    return [np.repeat(seen.given[0][..., None], categories(seen.node), -1)]
 
 
 def _extracted(seen: Seen) -> list[IntArray] | None:

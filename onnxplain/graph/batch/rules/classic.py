@@ -5,6 +5,7 @@ from __future__ import annotations
 from onnxplain.graph.batch.node import Node
 from onnxplain.graph.batch.table import Result, rule
 from onnxplain.graph.batch.values import At, Mixes
+from onnxplain.graph.classic.features import categories
 
 __all__: list[str] = []
 
@@ -61,7 +62,7 @@ def zip_map(node: Node) -> Result:
 @rule("OneHotEncoder", domain=_ML)
 def one_hot(node: Node) -> Result:
     """Add an axis for the categories."""
-    return node.made((*(node.x.shape or ()), None), node.at(0))
+    return node.made((*(node.x.shape or ()), categories(node.source)), node.at(0))
 
 
 @rule("FeatureVectorizer", domain=_ML)
