@@ -13,6 +13,7 @@ import numpy as np
 from onnxplain._types import ArrayLike, Arrays
 from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
+from onnxplain.automatic import AUTO, explain_best
 from onnxplain.backward.asks import Ask, Scores
 from onnxplain.backward.question import explained_value
 from onnxplain.baselines import Baselines, find_baselines
@@ -30,13 +31,12 @@ from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.packing import pack, unpack
-from onnxplain.graph.patterns.heads import before_softmax
 from onnxplain.grouping import Grouping, find_players
 from onnxplain.inputs import check_inputs
 from onnxplain.methods import Method, attributions
 from onnxplain.methods import method as make_method
 from onnxplain.options import Bytes, Count, check_option
-from onnxplain.outcome import confirm, notes_on, refuse_not_finite
+from onnxplain.outcome import confirm, note_on_score, notes_on, refuse_not_finite
 from onnxplain.reading import depends, read
 from onnxplain.request import Request
 from onnxplain.runtime.cache import Cache
@@ -186,7 +186,8 @@ class Explainer:
             ``ox.Weights(array)`` is a weighted sum, ``ox.Region(mask, class_)`` a part of a map,
             ``ox.Detection(box, class_)`` what a detector finds in a box.
         method
-            A method, or its name (see ``onnxplain.METHODS``), with its parameters as further keywords.
+            A method, or its name (see ``onnxplain.METHODS``), with its parameters as further keywords; or
+            ``"auto"``: exact for trees and linear models, else one walk back, else player by player.
         baselines
             Where paths start, what is compared with, or what stands where something is taken away: a number,
             an array that broadcasts to the input; ``"zero"``, ``"blur"`` or ``ox.Blur(sigma)``, ``"mean"`` or
@@ -237,6 +238,14 @@ class Explainer:
         NotFiniteError
             If NaN or infinite numbers come out, although the inputs are finite.
         """
+        if method == AUTO:
+            again = partial(
+                self, inputs, target, feature_mask=feature_mask, feature_names=feature_names, output=output,
+                wrt=wrt, through_softmax=through_softmax, batch_axes=batch_axes,
+                internal_batch_size=internal_batch_size, progress=progress,
+            )  # fmt: skip
+            graph, grouped = self._normal.model.graph, feature_mask is not None
+            return explain_best(again, graph, self.inputs, baselines, grouped=grouped, parameters=parameters)
         chosen = make_method(method, **parameters)
         request = Request(
             inputs, target, chosen, baselines, feature_mask, output, wrt, through_softmax, batch_axes,
@@ -335,7 +344,8 @@ class Explainer:
             output=(name, explained),
             rule_table=table,
             notes=(
-                *self._notes(name, explained),
+                *self.notes,
+                *note_on_score(self._normal.model.graph, name, explained),
                 *notes_on(layout, infos),
                 *found.notes,
                 *question.walk.composite.remarks(table),
@@ -376,14 +386,6 @@ class Explainer:
             return wanted
         inputs = {k: layout.axes[k] for k in samples.arrays}
         return self._memory.batch_size(one_sample(samples.shapes, inputs), self.memory_budget, ask)
-
-    def _notes(self, output: str, explained: str) -> tuple[str, ...]:
-        value = next(v for v in self._normal.model.graph.outputs if v.name == output)
-        logits = before_softmax(value)
-        if explained == output:
-            return self.notes
-        closing = "Sigmoid" if logits is None or logits.name != explained else "Softmax"
-        return (*self.notes, f"the score before the closing {closing} is explained")
 
 
 def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options: Any) -> Attribution:

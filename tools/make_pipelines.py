@@ -3,8 +3,8 @@
     pip install scikit-learn skl2onnx
     python tools/make_pipelines.py
 
-Beside the models lies ``table.npz``: rows to explain, rows of a background, and, by model, what scikit-learn says of
-the rows.
+Beside the models lies ``table.npz``: rows to explain, rows of a background, and, by model, what scikit-learn
+says of the rows.
 """
 
 from __future__ import annotations

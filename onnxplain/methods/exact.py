@@ -85,7 +85,7 @@ class Exact(Method, abc.ABC):
     def attribute(self, problem: Problem) -> Found:
         """Explain all rows, those with the same players and the same background together."""
         problem = problem.resolved()
-        sums = [self.summed(part) for part in _alike(problem)]
+        sums = [self.summed(part) for part in self.alike(problem)]
         values = np.concatenate([s.values for s in sums])
         extras = {}
         if sums[0].pairs is not None:
@@ -101,6 +101,17 @@ class Exact(Method, abc.ABC):
     def remarks(self, parts: Parts) -> tuple[str, ...]:
         """Return what to say of the parts."""
         return ()
+
+    def alike(self, problem: Problem) -> Iterator[Problem]:
+        """Cut a problem into rows with the same players and the same background."""
+        driver, ids = problem.driver, problem.players.ids.values()
+        beside = any(driver.layout.axes[k] is not None for k in driver.fixed)
+        own = any(len(v) > 1 or (v < 0).any() for v in ids)
+        if problem.n == 1 or (problem.background and not beside and not own):
+            yield problem
+            return
+        for row in range(problem.n):
+            yield problem.take(slice(row, row + 1))
 
     def summed(self, problem: Problem) -> Sum:
         """Explain rows that have the same players and the same background."""
@@ -126,7 +137,11 @@ class Exact(Method, abc.ABC):
                 pairs = own if pairs is None else pairs + own
         if pairs is not None:
             pairs[:, np.arange(count), np.arange(count)] += alone
-        self.confirm(parts, here.score.astype(np.float64) - absent.score.astype(np.float64).mean(), surplus)
+        same = (
+            (problem.target == problem.target[:1]).reshape(n, -1).all(1)
+        )  # as the background is asked about
+        difference = here.score.astype(np.float64) - absent.score.astype(np.float64).mean()
+        self.confirm(parts, difference[same], surplus[same])
         return Sum(values, surplus, pairs, self.remarks(parts))
 
     def confirm(self, parts: Parts, difference: FloatArray, surplus: FloatArray) -> None:
@@ -166,18 +181,6 @@ def against(problem: Problem) -> Problem:
         known=None,
         given=False,
     )
-
-
-def _alike(problem: Problem) -> Iterator[Problem]:
-    """Cut a problem into rows with the same players and the same background."""
-    driver, ids = problem.driver, problem.players.ids.values()
-    beside = any(driver.layout.axes[k] is not None for k in driver.fixed)
-    own = any(len(v) > 1 or (v < 0).any() for v in ids)
-    if problem.n == 1 or (problem.background and not beside and not own):
-        yield problem
-        return
-    for row in range(problem.n):
-        yield problem.take(slice(row, row + 1))
 
 
 def _flat(array: Array) -> FloatArray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -88,6 +89,13 @@ class TreeShap(Exact):
             + ("counted with the background" if t.ensemble.covers is None else "as the file says")
             for t in parts.trees
         )
+
+    def alike(self, problem: Problem) -> Iterator[Problem]:
+        """Cut a problem; probabilities of the background are those of the same target, too."""
+        targets = problem.target.reshape(problem.n, -1)
+        one = self.model_output == "raw" or bool((targets == targets[:1]).all())
+        rows = [problem] if one else [problem.take(slice(k, k + 1)) for k in range(problem.n)]
+        return chain.from_iterable(super(TreeShap, self).alike(part) for part in rows)
 
     def summed(self, problem: Problem) -> Sum:
         """Explain rows that have the same players and the same background."""

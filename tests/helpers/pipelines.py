@@ -58,5 +58,7 @@ def brute_force(
         for k in range(count):
             if not present[k]:
                 more = value[(*present[:k], True, *present[k + 1 :])]
-                found[:, k] += factorial(size) * factorial(count - size - 1) / factorial(count) * (more - here)
+                found[:, k] += (
+                    factorial(size) * factorial(count - size - 1) / factorial(count) * (more - here)
+                )
     return found
