@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from kinds import ON_IMAGES
 
 import onnxplain as ox
 from onnxplain.backward.composites.composite import Composite, Match
@@ -64,7 +65,7 @@ def test_baselines_that_the_dtype_cannot_hold(method, start, models) -> None:
         ox.explain(models.mlp(), models.random(2, 5), 1, method=method, baselines=start)
 
 
-@pytest.mark.parametrize("name", ox.METHODS)
+@pytest.mark.parametrize("name", [*ON_IMAGES, "attention_rollout"])
 def test_baselines_are_used_or_refused(name, models) -> None:
     method, explainer, x = (
         ox.METHODS[name](),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime as ort
 import pytest
+from kinds import GENERAL
 
 import onnxplain as ox
 
@@ -12,7 +13,6 @@ import onnxplain as ox
 BOTH = """m (float[N, 5] x) => (float[N, 8] h, float[N, 3] y) {
   a = Gemm(x, w, b) h = Relu(a) y = Gemm(h, v, c)
 }"""
-GENERAL = [n for n in ox.METHODS if n not in ("visual_backprop", "attention_rollout")]
 
 
 def weights(models) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime as ort
 import pytest
+from kinds import ON_IMAGES
 
 import onnxplain as ox
 from onnxplain import kernels
@@ -19,7 +20,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", [n for n in ox.METHODS if n != "attention_rollout"])
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_the_gpu_gives_what_the_cpu_gives(name):
     images, labels = digits_samples()
     on_cpu = ox.Explainer(digits_model_path(), device="cpu")(images, labels, name)

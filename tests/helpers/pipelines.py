@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import product
 from math import factorial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 DATA = Path(__file__).parents[1] / "data" / "pipelines"
 NAMES = ("age", "income", "debt", "rooms", "job", "city")
 TABLE = dict(np.load(DATA / "table.npz"))
+
+
+def maker() -> ModuleType:
+    """Return the script that trains and exports them."""
+    source = Path(__file__).parents[2] / "tools" / "make_pipelines.py"
+    spec = spec_from_file_location("make_pipelines", source)
+    assert spec is not None
+    assert spec.loader is not None
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 def path(name: str) -> Path:

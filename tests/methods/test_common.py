@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from kinds import GENERAL, ON_IMAGES, PARTICULAR
 
 import onnxplain as ox
 
-#: Methods that explain one kind of network only: what to look for in the message elsewhere.
-PARTICULAR = {"visual_backprop": "Conv", "attention_rollout": "attention"}
-NAMES = tuple(n for n in ox.METHODS if n != "attention_rollout")
 #: On convolutional networks.
-every_method = pytest.mark.parametrize("name", NAMES)
+every_method = pytest.mark.parametrize("name", ON_IMAGES)
 #: On networks of any kind.
-every_general_method = pytest.mark.parametrize("name", [n for n in NAMES if n not in PARTICULAR])
+every_general_method = pytest.mark.parametrize("name", GENERAL)
 
 #: Sums to the score (difference) even with large steps: on networks of ReLUs without biases, from 0.
-PROMISE_A_SUM = tuple(n for n in NAMES if n in ("integrated_gradients", "lrp", "deep_lift", "deep_lift_shap"))
+PROMISE_A_SUM = ("integrated_gradients", "lrp", "deep_lift", "deep_lift_shap")
 
 #: Compare with a baseline of all inputs.
 FROM_A_BASELINE = ("integrated_gradients", "deep_lift", "deep_lift_shap")
@@ -281,7 +279,7 @@ def test_saved_results_come_back(name, ending, conv, images, tmp_path) -> None:
 
 
 def test_one_explainer_serves_many_threads(models, images) -> None:
-    jobs = [(n, t) for n in NAMES for t in range(3)]
+    jobs = [(n, t) for n in ON_IMAGES for t in range(3)]
     serial = [ox.Explainer(models.conv())(images, target=t, method=n).values for n, t in jobs]
     shared = ox.Explainer(models.conv())
     with ThreadPoolExecutor(8) as pool:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import onnx
 import pytest
+from kinds import ON_IMAGES
 from onnx import TensorProto, helper
 from word_models import texts
 
@@ -187,9 +188,7 @@ SESSIONS = {"integrated_gradients": 2}
 
 @pytest.mark.parametrize("target", [1, "predicted"])
 def test_sessions_of_a_call_are_counted(target, models) -> None:
-    for name in ox.METHODS:
-        if name == "attention_rollout":
-            continue
+    for name in ON_IMAGES:
         explainer = ox.Explainer(models.conv())
         explainer(models.random(2, 2, 8, 8), target, name)
         assert len(explainer._programs) == SESSIONS.get(name, 1), name

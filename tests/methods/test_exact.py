@@ -1,0 +1,346 @@
+"""Exact Shapley values in the columns that a user feeds: against their definition, over all sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pipelines
+import pytest
+from onnx import helper
+
+import onnxplain as ox
+from onnxplain.errors import MethodError, NotExplainableError
+
+#: Models are float32, and so are the scores of the definition; the values themselves are float64.
+FLOAT32 = 1e-6
+EXACT = 1e-9
+
+#: Pipeline, method, target.
+CASES = {
+    "matrix_line": ("linear_shap", None),
+    "columns_line": ("linear_shap", None),
+    "columns_logistic": ("linear_shap", 1),
+    "matrix_forest": ("tree_shap", None),
+    "matrix_binarized": ("tree_shap", None),
+    "matrix_voting": ("tree_shap", None),
+    "columns_forest": ("tree_shap", None),
+    "columns_boosting": ("tree_shap", 1),
+    "columns_classes": ("tree_shap", 2),
+    "columns_stacked": ("tree_shap", None),
+}
+#: Explained as log-odds of the second class.
+LOG_ODDS = ("columns_logistic", "columns_boosting")
+#: One player of two columns, one of two texts; rooms are always there.
+GROUPS = {"age": [0], "income": [1], "debt": [1], "rooms": [-1], "job": [2], "city": [2]}
+
+
+def scores(name: str) -> Any:
+    """Return the explained score by onnxruntime and the file alone."""
+    session, target = ort.InferenceSession(pipelines.path(name)), CASES[name][1]
+
+    def score(x: dict[str, np.ndarray]) -> np.ndarray:
+        fed = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in x.items()}
+        made = session.run(None, fed)[-1]
+        if isinstance(made, list):  # what a ZipMap makes
+            return np.array([row[target] for row in made])
+        p = made[:, target or 0].astype(np.float64)
+        return np.log(p / (1 - p)) if name in LOG_ODDS else p
+
+    return score
+
+
+def explained(name: str, **options: Any) -> ox.Attribution:
+    method, target = CASES[name]
+    options = {"baselines": pipelines.table(name, "background"), **options}
+    return ox.explain(pipelines.path(name), pipelines.table(name, "rows"), target, method=method, **options)
+
+
+def flat(found: ox.Attribution) -> np.ndarray:
+    return np.concatenate(list(found.arrays.values()), 1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_definition(name: str) -> None:
+    rows, background = pipelines.table(name, "rows"), pipelines.table(name, "background")
+    found = explained(name)
+    assert {k: v.shape for k, v in found.arrays.items()} == {k: v.shape for k, v in rows.items()}
+    expected = pipelines.brute_force(scores(name), rows, background)
+    tolerance = FLOAT32 * max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(flat(found), expected, rtol=0, atol=2 * tolerance)
+    score = scores(name)
+    difference = score(rows) - score(background).astype(np.float64).mean()
+    np.testing.assert_allclose(found.reference, difference, rtol=0, atol=2 * tolerance)
+    assert np.abs(found.delta).max() < EXACT
+    found.verify(1e-9, atol=EXACT)
+
+
+@pytest.mark.parametrize("name", ["columns_line", "columns_stacked", "columns_forest"])
+def test_groups_of_columns_are_one_player(name: str) -> None:
+    owners = {k: np.array(v) for k, v in GROUPS.items()}
+    found = explained(name, feature_mask=owners)
+    rows, background = pipelines.table(name, "rows"), pipelines.table(name, "background")
+    each = pipelines.brute_force(scores(name), rows, background, owners)
+    expected = np.concatenate([np.zeros((len(each), 1)), each], 1)[:, 1 + np.concatenate([*owners.values()])]
+    np.testing.assert_allclose(flat(found), expected, rtol=0, atol=FLOAT32)
+    assert np.abs(found.delta).max() < EXACT  # over players, not over columns
+
+
+@pytest.mark.parametrize("name", ["columns_line", "columns_stacked", "columns_forest"])
+def test_inputs_that_are_not_explained_stay_as_they_are(name: str) -> None:
+    rows, background = pipelines.table(name, "rows"), pipelines.table(name, "background")
+    found = explained(name, wrt=["job", "age"], baselines={k: background[k] for k in ("job", "age")})
+    assert list(found.arrays) == ["job", "age"]
+    owners = {k: np.array([{"job": 0, "age": 1}.get(k, -1)]) for k in rows}
+    expected = pipelines.brute_force(scores(name), rows, background, owners)
+    np.testing.assert_allclose(flat(found), expected, rtol=0, atol=FLOAT32)
+
+
+@pytest.mark.parametrize("name", ["columns_line", "columns_stacked", "columns_boosting"])
+def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
+    method, target = CASES[name]
+    explainer, background = ox.Explainer(pipelines.path(name)), pipelines.table(name, "background")
+    rows = pipelines.table(name, "rows")
+    together = explainer(rows, target, method, baselines=background)
+    for k in range(6):
+        one = {key: v[k : k + 1] for key, v in rows.items()}
+        alone = explainer(one, target, method, baselines=background)
+        np.testing.assert_allclose(flat(alone)[0], flat(together)[k], rtol=1e-9, atol=1e-12)
+    bound = explainer(rows, target, method, baselines=background, internal_batch_size=4)
+    np.testing.assert_allclose(flat(bound), flat(together), rtol=1e-9, atol=1e-12)
+
+
+def test_each_sample_may_have_its_own_target_and_its_own_groups() -> None:
+    rows, background = (pipelines.table("columns_classes", k) for k in ("rows", "background"))
+    explainer = ox.Explainer(pipelines.path("columns_classes"))
+    predicted = next(v for k, v in explainer.predict(rows).items() if "prob" in k).argmax(1)
+    assert len(set(predicted)) > 1
+    found = explainer(rows, "predicted", "tree_shap", baselines=background)
+    assert found.target.ravel().tolist() == predicted.tolist()
+    for k in range(3):
+        each = explainer(rows, k, "tree_shap", baselines=background)
+        np.testing.assert_allclose(flat(found)[predicted == k], flat(each)[predicted == k], atol=1e-12)
+    masks = {name: np.full((6, 1), j) for j, name in enumerate(rows)}
+    masks["city"][3:] = masks["job"][3:]
+    mixed = explainer(rows, 1, "tree_shap", baselines=background, feature_mask=masks)
+    plain = explainer(rows, 1, "tree_shap", baselines=background)
+    np.testing.assert_allclose(flat(mixed)[:3], flat(plain)[:3], atol=1e-12)
+    np.testing.assert_array_equal(mixed.arrays["job"][3:], mixed.arrays["city"][3:])
+    assert np.abs(mixed.delta).max() < EXACT
+
+
+def test_weights_of_targets() -> None:
+    rows, background = (pipelines.table("columns_classes", k) for k in ("rows", "background"))
+    explainer = ox.Explainer(pipelines.path("columns_classes"))
+    each = [flat(explainer(rows, k, "tree_shap", baselines=background)) for k in range(3)]
+    found = explainer(rows, ox.Weights(np.array([1.0, -2.0, 0.5])), "tree_shap", baselines=background)
+    np.testing.assert_allclose(flat(found), each[0] - 2 * each[1] + 0.5 * each[2], atol=1e-7)
+
+
+def test_logits_of_several_classes() -> None:
+    """What differs between two classes is the difference of their log-probabilities."""
+    rows, background = (pipelines.table("columns_multinomial", k) for k in ("rows", "background"))
+    explainer = ox.Explainer(pipelines.path("columns_multinomial"))
+    low, high = (explainer(rows, k, "linear_shap", baselines=background) for k in (0, 2))
+    session = ort.InferenceSession(pipelines.path("columns_multinomial"))
+
+    def score(x: dict[str, np.ndarray]) -> np.ndarray:
+        fed = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in x.items()}
+        log = np.log(session.run(None, fed)[1].astype(np.float64))
+        return log[:, 2] - log[:, 0]
+
+    expected = pipelines.brute_force(score, rows, background)
+    np.testing.assert_allclose(flat(high) - flat(low), expected, atol=5e-6)
+    assert any("before the closing Softmax" in note for note in low.notes)
+
+
+def test_columns_that_mix_may_be_one_player() -> None:
+    rows, background = (pipelines.table("matrix_pca", k) for k in ("rows", "background"))
+    explainer = ox.Explainer(pipelines.path("matrix_pca"))
+    with pytest.raises(NotExplainableError, match="MatMul node 'MatMul' makes columns out of several inputs"):
+        explainer(rows, None, "tree_shap", baselines=background)
+    one = explainer(rows, None, "tree_shap", baselines=background, feature_mask=np.zeros(5, np.int64))
+    np.testing.assert_allclose(one.values, np.tile(one.reference[:, None], 5))
+    inner = explainer(rows, None, "tree_shap", wrt="variable1", baselines=np.zeros((3, 3)))
+    assert inner.values.shape == (6, 3)
+    assert np.abs(inner.delta).max() < EXACT
+
+
+def test_paths_weighted_by_data_expect_its_mean() -> None:
+    found = explained("columns_boosting", feature_perturbation="tree_path_dependent")
+    np.testing.assert_allclose(found.reference, explained("columns_boosting").reference, atol=1e-12)
+    assert np.abs(found.delta).max() < EXACT
+    assert any("counted with the background" in note for note in found.notes)
+    with pytest.raises(MethodError, match=r"columns that stay as they are.*interventional"):
+        explained(
+            "columns_boosting",
+            feature_perturbation="tree_path_dependent",
+            feature_mask={k: np.array(v) for k, v in GROUPS.items()},
+        )
+
+
+@pytest.mark.parametrize("perturbation", ["interventional", "tree_path_dependent"])
+def test_interactions_sum_to_the_values(perturbation: str) -> None:
+    found = explained("columns_stacked", interactions=True, feature_perturbation=perturbation)
+    pairs = found.extras["interactions"]["players"]
+    assert pairs.shape == (6, 6, 6)
+    np.testing.assert_allclose(pairs, pairs.transpose(0, 2, 1), atol=1e-12)
+    np.testing.assert_allclose(pairs.sum(2), flat(found), atol=1e-12)
+    assert np.abs(pairs[:, ~np.eye(6, dtype=bool)]).max() > 1e-2
+
+
+def test_probabilities_are_scaled_by_each_row_of_the_background() -> None:
+    background = pipelines.table("columns_boosting", "background")
+    found = explained("columns_boosting", model_output="probability")
+    total = 0.0
+    for k in range(12):
+        raw = explained("columns_boosting", baselines={n: v[k : k + 1] for n, v in background.items()})
+        here = raw.score.astype(np.float64)
+        there = here - raw.reference
+        p, q = 1 / (1 + np.exp(-here)), 1 / (1 + np.exp(-there))
+        same = np.abs(raw.reference) < 1e-9  # all values are 0, then
+        total = total + flat(raw) * ((p - q) / np.where(same, 1.0, raw.reference))[:, None] / 12
+    np.testing.assert_allclose(flat(found), total, atol=1e-6)
+    found.verify(1e-5, atol=1e-6)
+    assert found.output == ("probabilities", "probabilities")
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "words"),
+    [
+        ("linear_shap", "columns_forest", "is an ensemble of trees.*tree_shap"),
+        ("tree_shap", "columns_line", "the model has no trees.*linear_shap"),
+        ("linear_shap", "matrix_products", "ReduceProd node .* is not linear.*feature_ablation"),
+        ("tree_shap", "matrix_normalized", "ReduceSum node .* makes columns out of several inputs"),
+    ],
+)
+def test_what_cannot_be_explained_exactly_is_refused(method: str, name: str, words: str) -> None:
+    with pytest.raises(ox.errors.OnnxplainError, match=words):
+        ox.explain(pipelines.path(name), pipelines.table(name, "rows"), method=method)
+
+
+def test_what_stands_behind_trees_must_be_linear() -> None:
+    with pytest.raises(NotExplainableError, match=r"Sigmoid node .* stands behind the trees"):
+        explained("columns_boosting", through_softmax=True)
+    with pytest.raises(MethodError, match=r"probability.*interventional"):
+        ox.TreeShap("tree_path_dependent", "probability")
+    with pytest.raises(MethodError, match="does not end in a Sigmoid"):
+        explained("columns_classes", model_output="probability")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "words"),
+    [
+        ({"aggregate_function": "MIN"}, "takes the MIN over its trees"),
+        ({"post_transform": "PROBIT"}, "PROBIT"),
+    ],
+)
+def test_trees_that_are_not_added_up(attribute: dict[str, str], words: str, models) -> None:
+    model = models.make("m (float[N, 2] x) => (float[N, 1] y) { y = Identity(x) }", domain="ai.onnx.ml")
+    trees = {
+        "nodes_treeids": [0, 0, 0], "nodes_nodeids": [0, 1, 2], "nodes_featureids": [0, 0, 0],
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"], "nodes_values": [0.0, 0.0, 0.0],
+        "nodes_truenodeids": [1, 0, 0], "nodes_falsenodeids": [2, 0, 0], "n_targets": 1,
+        "target_treeids": [0, 0], "target_nodeids": [1, 2], "target_ids": [0, 0],
+        "target_weights": [0.2, 0.7],
+    }  # fmt: skip
+    node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", **trees, **attribute)
+    del model.graph.node[:]
+    model.graph.node.append(node)
+    with pytest.raises(NotExplainableError, match=words):
+        ox.explain(model, np.ones((2, 2), np.float32), method="tree_shap")
+
+
+class TestLinear:
+    """What counts as linear."""
+
+    def test_functions_of_single_inputs_are_added_up(self, models) -> None:
+        """``y = W x + V relu(x)``: parts that are computed from one another."""
+        w, v = models.random(3, 4), models.random(3, 4, seed=1)
+        model = models.make(
+            """m (float[N, 4] x) => (float[N, 3] y) {
+              a = Gemm<transB = 1>(x, w) h = Relu(x) b = Gemm<transB = 1>(h, v) y = Add(a, b)
+            }""",
+            w=w, v=v,
+        )  # fmt: skip
+        x, background = models.random(5, 4, seed=2), models.random(7, 4, seed=3)
+        found = ox.explain(model, x, 1, method="linear_shap", baselines=background)
+        relu = lambda a: np.maximum(a, 0)  # noqa: E731
+        expected = w[1] * (x - background.mean(0)) + v[1] * (relu(x) - relu(background).mean(0))
+        np.testing.assert_allclose(found.values, expected, atol=1e-6)
+        found.verify(1e-9, atol=EXACT)
+
+    def test_slopes_may_come_from_inputs_that_are_not_explained(self, models) -> None:
+        model = models.make(
+            """m (float[N, 3] x, float[N, 3] aside) => (float[N, 1] y) {
+              a = Mul(x, aside) y = ReduceSum(a, axis)
+            }""",
+            axis=np.array([1]),
+        )
+        inputs = {"x": models.random(4, 3), "aside": models.random(4, 3, seed=1)}
+        found = ox.explain(
+            model, inputs, method="linear_shap", wrt="x", baselines=models.random(5, 3, seed=2)
+        )
+        expected = inputs["aside"] * (inputs["x"] - models.random(5, 3, seed=2).mean(0))
+        np.testing.assert_allclose(found.values, expected, atol=1e-6)
+        with pytest.raises(NotExplainableError, match="Mul node"):
+            ox.explain(model, inputs, method="linear_shap")
+
+    def test_a_batch_axis_that_is_not_the_first(self, models) -> None:
+        model = models.make(
+            "m (float[4, N] x) => (float[N, 2] y) { t = Transpose(x) y = MatMul(t, w) }",
+            w=models.random(4, 2),
+        )
+        x = models.random(4, 5, seed=1)
+        found = ox.explain(model, x, 1, method="linear_shap")
+        np.testing.assert_allclose(found.values, models.random(4, 2)[:, 1:] * x, atol=1e-6)
+
+    @pytest.mark.parametrize("batch", ["1", "4"])
+    def test_models_with_a_fixed_batch(self, batch, models) -> None:
+        w, x = models.random(3, 6), models.random(6, 6, seed=1)
+        found = ox.explain(models.linear(w, batch=batch), x, 2, method="linear_shap")
+        np.testing.assert_allclose(found.values, w[2] * x, atol=1e-6)
+
+    def test_a_network_is_refused_by_its_first_step_that_is_not_linear(self, models) -> None:
+        with pytest.raises(NotExplainableError, match=r"Relu node .* is not linear.*integrated_gradients"):
+            ox.explain(models.mlp(), models.random(2, 5), 1, method="linear_shap")
+
+    def test_images_of_a_linear_model(self, models) -> None:
+        model = models.make(
+            "m (float[N, 1, 3, 3] x) => (float[N, 2] y) { c = Conv(x, k) f = Flatten(c) y = MatMul(f, w) }",
+            k=models.random(2, 1, 2, 2), w=models.random(8, 2, seed=1),
+        )  # fmt: skip
+        x = models.random(2, 1, 3, 3, seed=2)
+        found = ox.explain(model, x, 0, method="linear_shap")
+        known = ox.explain(model, x, 0, method="input_x_gradient")
+        np.testing.assert_allclose(found.values, known.values, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".json"])
+def test_results_come_back(ending: str, tmp_path) -> None:
+    found = explained("columns_stacked", interactions=True)
+    found.save(tmp_path / f"why{ending}")
+    again = ox.Attribution.load(tmp_path / f"why{ending}")
+    assert again.method == found.method
+    np.testing.assert_array_equal(flat(again), flat(found))
+    pairs = "interactions", "players"
+    np.testing.assert_array_equal(again.extras[pairs[0]][pairs[1]], found.extras[pairs[0]][pairs[1]])
+    assert again.inputs["job"].tolist() == found.inputs["job"].tolist()
+
+
+def test_pipelines_as_skl2onnx_exports_them_now() -> None:
+    pytest.importorskip("skl2onnx")
+    make_pipelines = pipelines.maker()
+    train, rows, background = (make_pipelines.table(n, k) for k, n in enumerate((200, 3, 8)))
+    forest = make_pipelines.RandomForestRegressor(3, max_depth=3, random_state=0)
+    fitted = make_pipelines.columns(forest).fit(train, make_pipelines.truth(train))
+    model = make_pipelines.to_onnx(fitted, initial_types=make_pipelines.TYPES)
+    given = [{k: f[[k]].to_numpy() for k in f} for f in (rows, background)]
+    found = ox.explain(model, given[0], method="tree_shap", baselines=given[1])
+
+    def score(x: dict[str, np.ndarray]) -> np.ndarray:
+        frame = make_pipelines.pd.DataFrame({k: v[:, 0] for k, v in x.items()})
+        return fitted.predict(frame.astype(train.dtypes.to_dict()))
+
+    np.testing.assert_allclose(flat(found), pipelines.brute_force(score, *given), atol=1e-5)
