@@ -89,7 +89,7 @@ class Exact(Method, abc.ABC):
         values = np.concatenate([s.values for s in sums])
         extras = {}
         if sums[0].pairs is not None:
-            extras["interactions"] = {"players": np.concatenate([np.asarray(s.pairs) for s in sums])}
+            extras["interactions"] = np.concatenate([np.asarray(s.pairs) for s in sums])
         return Found(
             problem.players.spread(values),
             np.concatenate([s.surplus for s in sums]),

@@ -48,7 +48,7 @@ class TreeShap(Exact):
         background are scaled to the difference of the two probabilities, and averaged (as shap does; their
         sum is right, but they are no Shapley values of the probability).
     interactions
-        Also return what pairs of players share, ``extras["interactions"]["players"]``, (N, P, P); rows sum to
+        Also return what pairs of players share, ``extras["interactions"]``, (N, P, P); rows sum to
         the values.
     """
 

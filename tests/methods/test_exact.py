@@ -183,7 +183,7 @@ def test_paths_weighted_by_data_expect_its_mean() -> None:
 @pytest.mark.parametrize("perturbation", ["interventional", "tree_path_dependent"])
 def test_interactions_sum_to_the_values(perturbation: str) -> None:
     found = explained("columns_stacked", interactions=True, feature_perturbation=perturbation)
-    pairs = found.extras["interactions"]["players"]
+    pairs = found.extras["interactions"]
     assert pairs.shape == (6, 6, 6)
     np.testing.assert_allclose(pairs, pairs.transpose(0, 2, 1), atol=1e-12)
     np.testing.assert_allclose(pairs.sum(2), flat(found), atol=1e-12)
@@ -324,8 +324,7 @@ def test_results_come_back(ending: str, tmp_path) -> None:
     again = ox.Attribution.load(tmp_path / f"why{ending}")
     assert again.method == found.method
     np.testing.assert_array_equal(flat(again), flat(found))
-    pairs = "interactions", "players"
-    np.testing.assert_array_equal(again.extras[pairs[0]][pairs[1]], found.extras[pairs[0]][pairs[1]])
+    np.testing.assert_array_equal(again.extras["interactions"], found.extras["interactions"])
     assert again.inputs["job"].tolist() == found.inputs["job"].tolist()
 
 
