@@ -40,11 +40,10 @@ def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], obj
     weights = rng.random(STEPS).astype(dtype)
     stdev = np.ones(1)
     batch = rng.standard_normal((STEPS * ROWS, COLS)).astype(dtype)
-    out = np.empty_like(batch)
     acc = np.zeros_like(end)
     return {
         "path_batches.interpolate": (
-            lambda: path_batches.interpolate(start, end, weights, out=out),
+            lambda: path_batches.interpolate(start, end, weights),
             lambda: numpy_kernels.interpolate(start, end, weights),
         ),
         "path_batches.accumulate": (
@@ -52,7 +51,7 @@ def cases(dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], obj
             lambda: numpy_kernels.accumulate(acc, batch, weights),
         ),
         "path_batches.noise": (
-            lambda: path_batches.noise(end, 1.0, 0, 0, STEPS, out=out),
+            lambda: path_batches.noise(end, 1.0, 0, 0, STEPS),
             lambda: numpy_kernels.noise(end, stdev, 0, 0, STEPS, 0, 0),
         ),
     }

@@ -168,15 +168,13 @@ def registered() -> Iterable[OperatorRule]:
     return tuple(_TABLE.values())
 
 
-def elementwise(
-    op_type: str, derivative: Callable[[Emitter, ir.Value, ir.Value], Any], *, domain: str = ""
-) -> None:
+def elementwise(op_type: str, derivative: Callable[[Emitter, ir.Value, ir.Value], Any]) -> None:
     """Register ``y = f(x)``, applied to each element, by ``f'`` in terms of x and y."""
 
     def vjp(op: Emitter, node: NodeView, /, *gradients: Any) -> Sequence[Entry]:
         return (lambda: gradients[0] * derivative(op, node.x, node.y),)
 
-    _register(OperatorRule(op_type, Category.ELEMENTWISE, vjp, domain))
+    _register(OperatorRule(op_type, Category.ELEMENTWISE, vjp))
 
 
 def gradient(
@@ -200,12 +198,10 @@ def gradient(
     return register
 
 
-def linear(
-    op_type: str, *, wrt: int | Sequence[int] = 0, domain: str = ""
-) -> Callable[[BackwardFunction], BackwardFunction]:
+def linear(op_type: str, *, wrt: int | Sequence[int] = 0) -> Callable[[BackwardFunction], BackwardFunction]:
     """Register the gradient of an operator that is linear in the inputs ``wrt``."""
     inputs = (wrt,) if isinstance(wrt, int) else tuple(wrt)
-    return gradient(op_type, Category.LINEAR, domain=domain, wrt=inputs)
+    return gradient(op_type, Category.LINEAR, wrt=inputs)
 
 
 def collective(op_type: str, category: Category) -> Callable[[CollectiveFunction], CollectiveFunction]:

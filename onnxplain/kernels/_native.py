@@ -86,23 +86,6 @@ def as_coefficients(values: object, name: str, dtype: np.dtype[Any]) -> FloatArr
     return vector
 
 
-def output(out: FloatArray | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
-    """Return the array to write to: a new one, or ``out`` if it is fit for it.
-
-    Raises
-    ------
-    ValueError
-        If ``out`` has another shape or dtype, is not C-contiguous, or is read-only.
-    """
-    if out is None:
-        return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
-        found = f"{getattr(out, 'dtype', type(out).__name__)} {getattr(out, 'shape', '')}"
-        raise ValueError(f"out must be {dtype} of shape {shape}, not {found}")
-    check_writable(out, "out")
-    return out
-
-
 def check_writable(array: FloatArray, name: str) -> None:
     """Raise ValueError unless the array is C-contiguous and may be written to."""
     if not array.flags.c_contiguous or not array.flags.writeable:

@@ -11,7 +11,6 @@ from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 from onnxplain.kernels._native import core
-from onnxplain.kernels.path_batches import check_counters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,6 @@ __all__ = [
     "DeviceTensor",
     "accumulate",
     "interpolate",
-    "noise",
     "synchronize",
 ]
 
@@ -113,59 +111,6 @@ def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor) ->
         prod(shape[1:]),
         steps,
         acc_dtype,
-        dtype,
-    )
-
-
-def noise(
-    x: DeviceTensor,
-    stdev: DeviceTensor,
-    out: DeviceTensor,
-    seed: int,
-    first_sample: int = 0,
-    *,
-    first_row: int = 0,
-    substream: int = 0,
-) -> None:
-    """Write noisy copies of an input, with the bits of `path_batches.noise`.
-
-    Parameters
-    ----------
-    x : DeviceTensor, shape (N, ...)
-    stdev : DeviceTensor, shape (N,) or (1,), float64
-    out : DeviceTensor, shape (S * N, ...), dtype of ``x``
-        Written to; its size says how many samples there are.
-    seed, first_sample, first_row, substream : int
-        As for `path_batches.noise`.
-
-    Raises
-    ------
-    ValueError
-        If shapes, dtypes, ranges or devices are not as above.
-    RuntimeError
-        If there are no CUDA kernels, or the launch fails.
-    """
-    dtype = _one_dtype(x=x, out=out)
-    if _one_dtype(stdev=stdev) != "float64":
-        raise ValueError("stdev must be float64")
-    shape, size = tuple(x.shape()), _vector("stdev", stdev)
-    if size not in (1, shape[0]):
-        raise ValueError(f"stdev must have 1 or {shape[0]} elements, not {size}")
-    samples = out.shape()[0] // shape[0] if shape[0] else 0
-    _expect("out", out, (samples * shape[0], *shape[1:]))
-    check_counters(seed, first_sample, samples, first_row, shape[0], substream)
-    _launchers().noise(
-        x.data_ptr(),
-        stdev.data_ptr(),
-        size,
-        out.data_ptr(),
-        shape[0],
-        prod(shape[1:]),
-        samples,
-        seed,
-        first_sample,
-        first_row,
-        substream,
         dtype,
     )
 

@@ -19,7 +19,6 @@ from onnxplain.kernels._native import (
     check_same,
     check_writable,
     core,
-    output,
 )
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["accumulate", "interpolate", "noise"]
 
 
-def interpolate(
-    start: FloatArray, end: FloatArray, alphas: ArrayLike, *, out: FloatArray | None = None
-) -> FloatArray:
+def interpolate(start: FloatArray, end: FloatArray, alphas: ArrayLike) -> FloatArray:
     r"""Make the points of a straight path between two inputs.
 
     .. math:: out_{sN+n} = start_n + \alpha_s (end_n - start_n)
@@ -43,8 +40,6 @@ def interpolate(
         Where the path ends.
     alphas : array_like, shape (S,)
         Positions on the path, 0 at the start and 1 at the end; rounded to the dtype of ``start``.
-    out : ndarray, shape (S * N, ...), optional
-        Written to instead of a new array; C-contiguous, sharing no memory with the inputs.
 
     Returns
     -------
@@ -53,7 +48,7 @@ def interpolate(
     Raises
     ------
     ValueError
-        If shapes, dtypes or ``out`` are not as above.
+        If shapes or dtypes are not as above.
     """
     first, last = as_rows(start, "start"), as_rows(end, "end")
     check_same(start, "start", end, "end")
@@ -62,7 +57,7 @@ def interpolate(
             f"start must have the shape of end, {end.shape}, or one row of it; it has {start.shape}"
         )
     steps = as_coefficients(alphas, "alphas", end.dtype)
-    result = output(out, (steps.size * end.shape[0], *end.shape[1:]), end.dtype)
+    result: FloatArray = np.empty((steps.size * end.shape[0], *end.shape[1:]), end.dtype)
     flat = result.reshape(steps.size * end.shape[0], last.shape[1])
     if core is None:
         flat[...] = numpy_kernels.interpolate(first, last, steps)
@@ -118,17 +113,15 @@ def noise(
     first_sample: int = 0,
     n_samples: int = 1,
     *,
-    first_row: int = 0,
     substream: int = 0,
-    out: FloatArray | None = None,
 ) -> FloatArray:
     r"""Add independent Gaussian noise to an input, many times.
 
     .. math:: out_{sN+n} = x_n + \sigma_n z, \quad z \sim \mathcal N(0, 1)
 
     The noise is a pure function of ``seed``, ``substream``, the number of the sample, the number of
-    the example and the position of the element: samples and examples may be made in any portions,
-    on any number of threads, on the CPU or on a GPU, and the bits are the same. The integers come
+    the example and the position of the element: samples may be made in any portions, on any number
+    of threads, and the bits are the same. The integers come
     from Philox4x32-10 (Salmon et al., 2011), the normals from the Box-Muller transform in double
     precision; the sum is rounded to the dtype of ``x`` once.
 
@@ -144,12 +137,8 @@ def noise(
         Number of the first sample made here, where samples are made in portions.
     n_samples : int
         How many samples, S.
-    first_row : int
-        Number of the first example of ``x``, where examples are treated in portions.
     substream : int
         Tells apart several tensors perturbed with one seed, such as the inputs of one model.
-    out : ndarray, shape (S * N, ...), optional
-        Written to instead of a new array; C-contiguous, sharing no memory with ``x``.
 
     Returns
     -------
@@ -158,17 +147,17 @@ def noise(
     Raises
     ------
     ValueError
-        If shapes, dtypes, ranges or ``out`` are not as above.
+        If shapes, dtypes or ranges are not as above.
     """
     rows = as_rows(x, "x")
     sigma = as_stdev(stdev, x.shape[0])
-    check_counters(seed, first_sample, n_samples, first_row, x.shape[0], substream)
-    result = output(out, (n_samples * x.shape[0], *x.shape[1:]), x.dtype)
+    _check_counters(seed, first_sample, n_samples, x.shape[0], substream)
+    result: FloatArray = np.empty((n_samples * x.shape[0], *x.shape[1:]), x.dtype)
     flat = result.reshape(n_samples * x.shape[0], rows.shape[1])
     if core is None:
-        flat[...] = numpy_kernels.noise(rows, sigma, seed, first_sample, n_samples, first_row, substream)
+        flat[...] = numpy_kernels.noise(rows, sigma, seed, first_sample, n_samples, 0, substream)
     else:
-        core.noise(rows, sigma, seed, first_sample, first_row, substream, flat)
+        core.noise(rows, sigma, seed, first_sample, 0, substream, flat)
     return result
 
 
@@ -185,17 +174,14 @@ def as_stdev(stdev: ArrayLike, rows: int) -> FloatArray:
     return sigma
 
 
-def check_counters(
-    seed: int, first_sample: int, n_samples: int, first_row: int, rows: int, substream: int
-) -> None:
+def _check_counters(seed: int, first_sample: int, n_samples: int, rows: int, substream: int) -> None:
     """Raise ValueError unless every number fits its place in the generator's counter or key."""
     for name, value, limit in (
         ("seed", seed, 2**64),
         ("first_sample", first_sample, 2**32),
-        ("first_row", first_row, 2**32),
         ("substream", substream, 2**32),
         ("n_samples", n_samples, 2**32 - first_sample + 1),
-        ("first_row + rows", first_row + rows, 2**32 + 1),
+        ("the number of rows", rows, 2**32 + 1),
     ):
         if not 0 <= value < limit:
             raise ValueError(f"{name} must be at least 0 and below {limit}, not {value}")

@@ -66,10 +66,10 @@ def figure_of(ax: Axes) -> Figure:
     return figure
 
 
-def png(figure: Figure, dpi: float = 110.0) -> bytes:
+def png(figure: Figure) -> bytes:
     """Render a figure."""
     with io.BytesIO() as buffer:
-        figure.savefig(buffer, format="png", dpi=dpi)
+        figure.savefig(buffer, format="png", dpi=110.0)
         return buffer.getvalue()
 
 

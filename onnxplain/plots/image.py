@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_image", "flat", "image_png", "original", "overlay"]
 
+SIDE = 256  # pixels of a bare picture, about
+
 
 def flat(values: Array) -> FloatArray:
     """Add up the channels: the signed attribution of each pixel, shape (H, W)."""
@@ -123,16 +125,11 @@ def draw_image(
     return figure
 
 
-def image_png(
-    values: Array | None,
-    sample: Array,
-    *,
-    over: bool = False,
-    side: int = 256,
-    cmap: str | Colormap | None = None,
-    percentile: float = 99.0,
-) -> bytes:
+def image_png(values: Array | None, sample: Array, *, over: bool = False) -> bytes:
     """Render one bare picture, without axes or text, for the report.
+
+    Small pictures are enlarged by a whole factor to about 256 pixels, without smoothing; those of more than
+    twice as many are reduced by a whole factor.
 
     Parameters
     ----------
@@ -142,11 +139,6 @@ def image_png(
         What was explained, one to three axes.
     over
         Lay the heatmap over the picture.
-    side
-        Small pictures are enlarged by a whole factor to about this many pixels, without smoothing; those
-        of more than twice as many are reduced by a whole factor.
-    cmap, percentile
-        As in :func:`onnxplain.plots.draw`.
 
     Returns
     -------
@@ -158,12 +150,12 @@ def image_png(
     shown = original(sample)
     if values is not None:
         heat = flat(values)
-        limit = limit_of(heat, percentile)
-        shown = overlay(heat, shown, limit, cmap) if over else paint(heat, limit, cmap)
-    factor = max(1, side // max(shown.shape[:2]))
+        limit = limit_of(heat)
+        shown = overlay(heat, shown, limit) if over else paint(heat, limit)
+    factor = max(1, SIDE // max(shown.shape[:2]))
     pixels = np.round(np.clip(shown, 0, 1) * 255).astype(np.uint8)
     pixels = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-    drawn = Image.fromarray(pixels).reduce(max(1, -(-max(pixels.shape) // (2 * side))))
+    drawn = Image.fromarray(pixels).reduce(max(1, -(-max(pixels.shape) // (2 * SIDE))))
     with io.BytesIO() as buffer:
         drawn.save(buffer, format="PNG", optimize=True)
         return buffer.getvalue()

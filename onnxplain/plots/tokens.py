@@ -93,14 +93,7 @@ def draw_tokens(
     return figure
 
 
-def tokens_html(
-    values: Array,
-    sample: Array,
-    *,
-    labels: Sequence[str] | None = None,
-    cmap: str | Colormap | None = None,
-    percentile: float = 99.0,
-) -> str:
+def tokens_html(values: Array, sample: Array, *, labels: Sequence[str] | None = None) -> str:
     """Write the same strip as HTML that needs no style sheet.
 
     Parameters
@@ -109,8 +102,6 @@ def tokens_html(
         (L,): attribution and ids of the tokens.
     labels
         Texts of the tokens; the ids by default.
-    cmap, percentile
-        As in :func:`onnxplain.plots.draw`.
 
     Returns
     -------
@@ -123,7 +114,7 @@ def tokens_html(
         If the arrays or labels do not fit together.
     """
     shown, texts = _pairs(values, sample, labels)
-    colours = paint(shown, limit_of(shown, percentile), cmap)
+    colours = paint(shown, limit_of(shown))
     spans = [
         Markup(
             '<span title="{}" style="background:{};color:{};border-radius:.25em;padding:.1em .3em">{}</span>'

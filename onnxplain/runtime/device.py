@@ -15,9 +15,7 @@ import onnxruntime as ort
 from onnxplain.errors import RuntimeUnavailableError
 from onnxplain.forking import quiet
 
-__all__ = ["Device", "must_run_on", "providers", "resolve"]
-
-Device = Literal["auto", "cpu", "cuda"]
+__all__ = ["must_run_on", "providers", "resolve"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

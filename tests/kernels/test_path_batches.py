@@ -60,35 +60,25 @@ def test_interpolate_takes_views_and_leaves_them_alone():
     assert (bits(start), bits(end)) == before
 
 
-def test_interpolate_writes_to_out():
-    start, end = random((2, 5), np.float32, 1), random((2, 5), np.float32, 2)
-    out = np.empty((6, 5), np.float32)
-    assert path_batches.interpolate(start, end, [0, 0.3, 1], out=out) is out
-    assert bits(out) == bits(path_batches.interpolate(start, end, [0, 0.3, 1]))
-
-
 F32 = np.zeros((2, 3), np.float32)
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "alphas", "out", "message"),
+    ("start", "end", "alphas", "message"),
     [
-        (F32.tolist(), F32, [0], None, "start must be a NumPy array, not list"),
-        (F32, F32.astype(int), [0], None, "end must be float32 or float64, not int64"),
-        (F32, F32.astype(float), [0], None, "same dtype, not float32 and float64"),
-        (np.zeros((3, 3), np.float32), F32, [0], None, r"shape of end, \(2, 3\)"),
-        (np.zeros((2, 4), np.float32), F32, [0], None, r"it has \(2, 4\)"),
-        (np.zeros((), np.float32), F32, [0], None, "at least one axis"),
-        (F32, F32, 0.5, None, "alphas must have one axis"),
-        (F32, F32, [[0.5]], None, "alphas must have one axis"),
-        (F32, F32, [0], np.zeros((4, 3), np.float32), "out must be float32 of shape"),
-        (F32, F32, [0], np.zeros((2, 3)), "out must be float32 of shape"),
-        (F32, F32, [0], np.zeros((3, 2), np.float32).T, "C-contiguous and writable"),
+        (F32.tolist(), F32, [0], "start must be a NumPy array, not list"),
+        (F32, F32.astype(int), [0], "end must be float32 or float64, not int64"),
+        (F32, F32.astype(float), [0], "same dtype, not float32 and float64"),
+        (np.zeros((3, 3), np.float32), F32, [0], r"shape of end, \(2, 3\)"),
+        (np.zeros((2, 4), np.float32), F32, [0], r"it has \(2, 4\)"),
+        (np.zeros((), np.float32), F32, [0], "at least one axis"),
+        (F32, F32, 0.5, "alphas must have one axis"),
+        (F32, F32, [[0.5]], "alphas must have one axis"),
     ],
 )
-def test_interpolate_refuses(start, end, alphas, out, message):
+def test_interpolate_refuses(start, end, alphas, message):
     with pytest.raises(ValueError, match=message):
-        path_batches.interpolate(start, end, alphas, out=out)
+        path_batches.interpolate(start, end, alphas)
 
 
 # --- accumulate ------------------------------------------------------------------------------------
@@ -158,13 +148,26 @@ def test_accumulate_refuses(acc, grads, weights, message):
 uint32 = st.integers(0, 2**32 - 10)
 
 
-@given(sizes, dtypes, st.integers(0, 2**64 - 1), uint32, uint32, uint32)
+@given(sizes, dtypes, st.integers(0, 2**64 - 1), uint32, uint32)
 @settings(deadline=None)
-def test_noise_equals_numpy_bit_by_bit(size, dtype, seed, sample, row, substream):
+def test_noise_equals_numpy_bit_by_bit(size, dtype, seed, sample, substream):
     rows, cols, samples = size
     x, stdev = random((rows, cols), dtype, 1), np.abs(random(rows, np.float64, 2))
-    result = path_batches.noise(x, stdev, seed, sample, samples, first_row=row, substream=substream)
-    assert bits(result) == bits(numpy_kernels.noise(x, stdev, seed, sample, samples, row, substream))
+    result = path_batches.noise(x, stdev, seed, sample, samples, substream=substream)
+    assert bits(result) == bits(numpy_kernels.noise(x, stdev, seed, sample, samples, 0, substream))
+
+
+@pytest.mark.skipif(not has_core(), reason="the compiled module is not there")
+@given(sizes, dtypes, uint32)
+@settings(deadline=None)
+def test_the_compiled_noise_counts_rows_from_any(size, dtype, row):
+    from onnxplain.kernels import _core
+
+    rows, cols, samples = size
+    x, stdev = random((rows, cols), dtype, 1), np.abs(random(rows, np.float64, 2))
+    out = np.empty((samples * rows, cols), dtype)
+    _core.noise(x, stdev, 7, 5, row, 3, out)
+    assert bits(out) == bits(numpy_kernels.noise(x, stdev, 7, 5, samples, row, 3))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -172,10 +175,8 @@ def test_noise_in_portions_gives_the_same_bits(dtype):
     x, stdev = random((5, 3, 71, 83), dtype), np.linspace(0.1, 2.0, 5)
     whole = path_batches.noise(x, stdev, 7, n_samples=6).reshape(6, *x.shape)
     for samples in (slice(0, 1), slice(1, 4), slice(4, 6)):
-        for rows in (slice(0, 3), slice(3, 5)):
-            count = samples.stop - samples.start
-            part = path_batches.noise(x[rows], stdev[rows], 7, samples.start, count, first_row=rows.start)
-            assert bits(part.reshape(whole[samples, rows].shape)) == bits(whole[samples, rows])
+        part = path_batches.noise(x, stdev, 7, samples.start, samples.stop - samples.start)
+        assert bits(part.reshape(whole[samples].shape)) == bits(whole[samples])
 
 
 def test_noise_is_standard_normal():
@@ -198,7 +199,7 @@ def test_noise_differs_with_every_part_of_its_counter():
         path_batches.noise(x, 1.0, 2),
         path_batches.noise(x, 1.0, 1 + 2**32),
         path_batches.noise(x, 1.0, 1, 1),
-        path_batches.noise(x, 1.0, 1, first_row=1),
+        path_batches.noise(np.zeros((2, 8)), 1.0, 1)[1:],
         path_batches.noise(x, 1.0, 1, substream=1),
         first[:, ::-1],
     ]
@@ -229,10 +230,9 @@ def test_float32_noise_is_float64_noise_rounded():
         ({"first_sample": 2**32}, "first_sample must be"),
         ({"first_sample": 2**32 - 1, "n_samples": 2}, "n_samples must be"),
         ({"n_samples": -1}, "n_samples must be"),
-        ({"first_row": 2**32 - 1}, "first_row . rows must be"),
         ({"substream": -1}, "substream must be"),
+        ({"x": np.zeros((2**32 + 1, 0))}, "the number of rows must be"),
         ({"x": np.zeros(3, int)}, "x must be float32 or float64"),
-        ({"out": np.zeros((2, 4), np.float32)}, "out must be float32 of shape"),
     ],
 )
 def test_noise_refuses(change, message):

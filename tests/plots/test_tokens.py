@@ -40,7 +40,7 @@ def test_html_is_escaped_and_complete() -> None:
 
 
 def test_ink_can_be_read_on_every_colour() -> None:
-    html = tokens_html(np.linspace(-1, 1, 41), np.arange(41), percentile=100)
+    html = tokens_html(np.linspace(-1, 1, 41), np.arange(41))
 
     def light(colour: str) -> float:
         parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
