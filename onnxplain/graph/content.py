@@ -9,6 +9,9 @@ from typing import Any, TypeAlias
 
 import onnx_ir as ir
 
+from onnxplain.errors import InvalidModelError
+from onnxplain.text import visible_line
+
 __all__ = ["content_hash"]
 
 _Token: TypeAlias = "str | ir.TensorProtocol"
@@ -25,6 +28,11 @@ def content_hash(model: ir.Model) -> str:
     ----------
     model
         A model as :func:`~onnxplain.graph.load.load` returns it, with its weights in memory.
+
+    Raises
+    ------
+    InvalidModelError
+        If the content of a tensor does not fit its type.
     """
     tokens = list(_model(model))
     tensors = [t for t in tokens if not isinstance(t, str)]
@@ -46,7 +54,14 @@ def _tensor(tensor: ir.TensorProtocol) -> bytes:
             whole.update(len(content).to_bytes(8, "little"))
             whole.update(content)
     else:
-        whole.update(tensor.tobytes())
+        try:
+            content = tensor.tobytes()
+        except (AssertionError, TypeError, ValueError) as error:
+            raise InvalidModelError(
+                f"the content of tensor '{visible_line(tensor.name or '')}' is no {tensor.dtype.name} of "
+                f"shape {list(tensor.shape)}; the file is damaged: export the model again"
+            ) from error
+        whole.update(content)
     return whole.digest()
 
 

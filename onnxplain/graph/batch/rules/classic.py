@@ -11,6 +11,7 @@ __all__: list[str] = []
 
 _ML = "ai.onnx.ml"
 _TABLE = 2  # axes
+_LABELS = ("classlabels_int64s", "classlabels_strings", "classlabels_ints")
 
 
 def _row(node: Node, k: int = 0) -> At:
@@ -48,8 +49,20 @@ def model(node: Node) -> Result:
     at = _row(node)
     n = at.length(node.sizes[0])
     if len(node.source.outputs) == 1 and "Classifier" not in node.source.op_type:
-        return node.made((n, None), at)
-    return [node.made((n,), at), node.made((n, None), at, output=1)][: len(node.source.outputs)]
+        return node.made((n, _columns(node)), at)
+    return [node.made((n,), at), node.made((n, _columns(node)), at, output=1)][: len(node.source.outputs)]
+
+
+def _columns(node: Node) -> int | None:
+    """Return how many scores a row gets; None where that is not sure."""
+    op_type = node.source.op_type
+    if op_type in ("LinearClassifier", "TreeEnsembleClassifier"):  # one for each label, of two as well
+        attributes = (node.source.attributes.get(name) for name in _LABELS)
+        labels = next((a.value for a in attributes if a is not None and a.value), ())
+        return len(labels) or None
+    if op_type == "LinearRegressor":
+        return node.integer("targets", 1)
+    return node.integer("n_targets", 1) if op_type in ("TreeEnsemble", "TreeEnsembleRegressor") else None
 
 
 @rule("ZipMap", domain=_ML)
