@@ -1,4 +1,4 @@
-"""How many scores classical models give a row is known, so that what is reshaped behind them stays in batches."""
+"""How many scores classical models give a row is known, so that they stay in batches when reshaped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def tree(ids: list[int], labels: list[int], post: str = "NONE") -> onnx.NodeProt
 def linear(rows: int, labels: list[int]) -> onnx.NodeProto:
     return helper.make_node(
         "LinearClassifier", ["x"], ["label", "p"], domain="ai.onnx.ml", classlabels_ints=labels,
-        coefficients=np.arange(1.0, 3 * rows + 1).tolist(), intercepts=[0.0] * rows, post_transform="LOGISTIC",
+        coefficients=np.arange(1.0, 3 * rows + 1).tolist(), intercepts=[0.0] * rows,
+        post_transform="LOGISTIC",
     )  # fmt: skip
 
 
@@ -60,5 +61,5 @@ def test_scores_that_are_reshaped_stay_with_their_samples(name) -> None:
     assert expected.shape == (4, len(labels))
     found = ox.explain(model, x, [0, 0, 0, 0], method="feature_ablation")
     assert found.values.shape == x.shape
-    np.testing.assert_array_equal(found.predictions, expected)
+    np.testing.assert_allclose(found.predictions, expected, rtol=1e-5, atol=1e-6)
     assert not found.notes, "no note says that the arrays are one sample"
