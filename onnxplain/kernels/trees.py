@@ -9,6 +9,14 @@ encoder made out of one are explained as that one.  Two games:
   data that went there (the nodes' covers).
 
 Explained are raw scores: sums over the trees, before the last transform.
+
+What a leaf gives to the players depends only on which of the k players on the way to it the explained row
+and the background row agree with.  So rows are grouped by that (Woodelf does the same), and with N rows and
+M background rows a tree of L leaves takes ``O(L (N k + M + pairs))``: pairs of groups that can reach the
+leaf together, at most ``3^k`` and at most the product of the numbers of distinct rows.  N times M is never
+paid where paths are short; a background is grouped anew for each thread and each 65,536 rows.  The path-
+dependent game takes ``O(L (N k + groups k^2))``, with at most ``2^k`` groups.  Threads divide the rows; a
+row's values do not depend on the other rows.
 """
 
 from __future__ import annotations

@@ -1,0 +1,113 @@
+"""Small models of the tree libraries, exported, with what shap says of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+COLUMNS, ROWS, EXPLAINED, REFERENCES = 6, 160, 12, 40
+
+
+def _sklearn(kind: str, target: str, **parameters: Any) -> dict[str, Any]:
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    skl2onnx = pytest.importorskip("skl2onnx")
+    X, y = _data(target)
+    model = getattr(ensemble, kind)(random_state=0, **parameters).fit(X, y)
+    options = None if target == "number" else {type(model): {"zipmap": False}}
+    exported = skl2onnx.to_onnx(model, X[:1], options=options, target_opset={"": 18, "ai.onnx.ml": 3})
+    return _told(model, exported, X)
+
+
+def _xgboost(kind: str, target: str) -> dict[str, Any]:
+    xgboost, tools = pytest.importorskip("xgboost"), pytest.importorskip("onnxmltools")
+    X, y = _data(target, missing=0.1)
+    model = getattr(xgboost, kind)(n_estimators=6, max_depth=4, random_state=0).fit(X, y)
+    exported = tools.convert_xgboost(model, initial_types=_types())
+    return _told(model, exported, X, covers=target == "number")
+
+
+def _lightgbm(kind: str, target: str, categories: bool = False) -> dict[str, Any]:
+    lightgbm, tools = pytest.importorskip("lightgbm"), pytest.importorskip("onnxmltools")
+    X, y = _data(target, missing=0.0 if categories else 0.1)
+    model = getattr(lightgbm, kind)(
+        n_estimators=6,
+        num_leaves=12,
+        min_child_samples=5,
+        random_state=0,
+        verbose=-1,
+        min_data_per_group=5,
+        cat_smooth=1.0,
+        cat_l2=1.0,
+        max_cat_to_onehot=1,
+    )
+    model.fit(X, y, categorical_feature=[COLUMNS - 1] if categories else "auto")
+    exported = tools.convert_lightgbm(model, initial_types=_types(), zipmap=False)
+    return _told(model, exported, X, games=not categories)
+
+
+#: What is trained; each takes a second or less.
+MODELS: dict[str, Callable[[], dict[str, Any]]] = {
+    "forest": lambda: _sklearn("RandomForestRegressor", "number", n_estimators=4, max_depth=5,
+                               bootstrap=False),
+    "forest_of_classes": lambda: _sklearn("RandomForestClassifier", "three", n_estimators=6, max_depth=4,
+                                          bootstrap=False),
+    "extra_trees": lambda: _sklearn("ExtraTreesRegressor", "number", n_estimators=6, max_depth=5),
+    "boosting": lambda: _sklearn("GradientBoostingRegressor", "number", n_estimators=8),
+    "boosting_of_two_classes": lambda: _sklearn("GradientBoostingClassifier", "two", n_estimators=8),
+    "xgboost": lambda: _xgboost("XGBRegressor", "number"),
+    "xgboost_of_two_classes": lambda: _xgboost("XGBClassifier", "two"),
+    "xgboost_of_three_classes": lambda: _xgboost("XGBClassifier", "three"),
+    "lightgbm": lambda: _lightgbm("LGBMRegressor", "number"),
+    "lightgbm_of_three_classes": lambda: _lightgbm("LGBMClassifier", "three"),
+    "lightgbm_with_categories": lambda: _lightgbm("LGBMRegressor", "number", categories=True),
+}  # fmt: skip
+
+
+def train(name: str) -> dict[str, Any]:
+    """Train and export a model, and ask shap.
+
+    Returns
+    -------
+    dict
+        ``model`` (its bytes), ``train``, ``x`` and ``background``; ``margin``, what a regressor predicts, or
+        ``expected``, shap's mean score; ``interventional`` and ``path``, shap's values, (N, columns) or
+        (N, columns, classes), where shap can.  ``path`` is there only if the covers that shap takes from the
+        model are counts of rows.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return MODELS[name]()
+
+
+def _types() -> Any:
+    data_types = pytest.importorskip("onnxmltools.convert.common.data_types")
+    return [("x", data_types.FloatTensorType([None, COLUMNS]))]
+
+
+def _data(target: str, missing: float = 0.0) -> tuple[Any, Any]:
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(ROWS, COLUMNS)).astype(np.float32)
+    X[:, -1] = rng.integers(0, 8, ROWS)
+    score = 2 * X[:, 0] + X[:, 1] * X[:, 2] + 2 * np.isin(X[:, -1], [1, 4, 6]) + np.abs(X[:, 3])
+    X[:, :-1][rng.random((ROWS, COLUMNS - 1)) < missing] = np.nan
+    goals = {"number": score, "two": (score > 1).astype(int), "three": np.digitize(score, [0, 2])}
+    return X, goals[target]
+
+
+def _told(model: Any, exported: Any, X: Any, *, covers: bool = True, games: bool = True) -> dict[str, Any]:
+    shap = pytest.importorskip("shap")
+    x, background = X[:EXPLAINED], X[-REFERENCES:]
+    exported = exported.SerializeToString()
+    found = {"model": np.frombuffer(exported, np.uint8), "train": X, "x": x, "background": background}
+    if not games:  # shap does not explain these splits against a background
+        return found | {"margin": model.predict(x)}
+    explainer = shap.TreeExplainer(model, background, feature_perturbation="interventional")
+    found["interventional"] = explainer.shap_values(x)
+    found["expected"] = np.ravel(explainer.expected_value)
+    if covers:
+        found["path"] = shap.TreeExplainer(model, feature_perturbation="tree_path_dependent").shap_values(x)
+    return found
