@@ -220,6 +220,14 @@ def test_the_highest_entry_of_a_map_is_picked(perm, models) -> None:
     np.testing.assert_array_equal(found.values, np.where(x == x.max(1, keepdims=True), x, 0))
 
 
+def test_noise_is_for_floats(models) -> None:
+    ids = {"ids": np.ones((2, 7), np.int64), "mask": np.ones((2, 7), np.int64)}
+    with pytest.raises(ox.errors.DataInputError, match=r"noise.*floats only, and 'ids' holds int64"):
+        ox.explain(models.tokens(), ids, 0, method=ox.SmoothGrad("feature_ablation"))
+    found = ox.explain(models.tokens(), ids, 0, method=ox.SmoothGrad("feature_ablation"), wrt="e")
+    assert found.values.shape[:2] == (2, 7)
+
+
 def test_plans_are_data() -> None:
     for name, kind in ox.METHODS.items():
         plan = kind().plan()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
+from onnxplain.errors import DataInputError
 from onnxplain.kernels import path_batches as kernels
 from onnxplain.runtime.problem import Problem
 
@@ -73,7 +74,20 @@ class Noise:
     seed: int
 
     def count(self, problem: Problem) -> int:
-        """Return the number of copies."""
+        """Return the number of copies.
+
+        Raises
+        ------
+        DataInputError
+            If a feature is not made of floats.
+        """
+        for name, x in problem.features.items():
+            if x.dtype.kind != "f":
+                held = "texts" if x.dtype.kind in "OU" else x.dtype
+                raise DataInputError(
+                    f"noise can be added to floats only, and '{name}' holds {held}; explain other inputs "
+                    "(wrt=...), or average a method that walks back to the embedding"
+                )
         return self.samples
 
     def at(self, problem: Problem, steps: slice) -> Problem:
