@@ -9,6 +9,7 @@ the ONNX graph, and the lines "agrees with" say how well.  Without PyTorch its r
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ def ours(model: onnx.ModelProto, x: Any, threads: int, folder: Path) -> dict[str
 def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, Callable[[], Any]]:
     """Return what torch, Captum and zennit do with the twin."""
     import torch
-    from torch_models import has, import_zennit, twin, zennit_sum
+    from torch_models import has, twin
 
     torch.set_num_threads(threads)
     image = torch.from_numpy(x)
@@ -106,8 +107,11 @@ def peers(name: str, model: onnx.ModelProto, x: Any, threads: int) -> dict[str, 
                 p.attribute(image.clone().requires_grad_(), target=TARGET).detach().numpy()
             )
     if has("zennit"):
+        sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+        from torch_networks import import_zennit, zennit_sum
+
         zennit = import_zennit()
-        other = twin(name, model, add=zennit_sum()) if name != "vgg16" else net
+        other = twin(name, model, add=zennit_sum(zennit)) if name != "vgg16" else net
         canonizers = [zennit.canonizers.SequentialMergeBatchNorm()]
         composites = {
             "EpsilonPlus": {}, "EpsilonPlusFlat": {}, "EpsilonAlpha2Beta1": {},

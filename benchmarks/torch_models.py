@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +12,7 @@ from torch import nn
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["TWINS", "has", "import_zennit", "twin", "zennit_sum"]
+__all__ = ["TWINS", "has", "twin"]
 
 
 class Add(nn.Module):
@@ -153,37 +151,3 @@ def twin(name: str, model: onnx.ModelProto, **options: Any) -> nn.Module:
 def has(module: str) -> bool:
     """Tell whether a peer is installed."""
     return importlib.util.find_spec(module) is not None
-
-
-def import_zennit() -> Any:
-    """Import zennit, with a stand-in for torchvision (it needs its names alone) where that does not load."""
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, RuntimeError, AttributeError):
-        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        for name in ("torchvision", "torchvision.models", "torchvision.models.resnet"):
-            sys.modules[name] = types.ModuleType(name)
-        resnet: Any = sys.modules["torchvision.models.resnet"]
-        resnet.Bottleneck, resnet.BasicBlock = type("Bottleneck", (), {}), type("BasicBlock", (), {})
-    import zennit.attribution
-    import zennit.canonizers
-    import zennit.composites
-    import zennit.layer
-
-    return zennit
-
-
-def zennit_sum() -> type[nn.Module]:
-    """Return a sum of two as a layer that zennit splits in proportion, as we do."""
-    zennit = import_zennit()
-
-    class Sum(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.sum = zennit.layer.Sum()
-
-        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return self.sum(torch.stack([x, y], dim=-1))
-
-    return Sum

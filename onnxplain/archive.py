@@ -12,7 +12,8 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -20,15 +21,42 @@ from onnxplain._types import Array, Arrays
 from onnxplain.errors import DataInputError
 from onnxplain.files import check_source, replacing
 
-__all__ = ["BROKEN", "read_array", "read_arrays", "write_arrays"]
+__all__ = ["BROKEN", "read_array", "read_arrays", "reading", "write_arrays"]
 
 #: What reading a damaged archive or array may raise.
 BROKEN = (
-    KeyError, TypeError, ValueError, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError,
-    SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+    AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, EOFError, MemoryError,
+    NotImplementedError, RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 _ENDING = ".npy"
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], what: str, form: str = "NumPy arrays") -> Iterator[None]:
+    """Refuse a file that is missing, or damaged, as is seen when its content is read in here.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What the file should be, as errors name it.
+    form
+        As what it is read, as errors name it.
+
+    Raises
+    ------
+    DataInputError
+        If the file is missing, damaged, or something else.
+    """
+    check_source(path, what, DataInputError)
+    try:
+        yield
+    except BROKEN as error:
+        raise DataInputError(
+            f"'{path}' cannot be read as {form} ({type(error).__name__}: {error}); give a {what}"
+        ) from error
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
@@ -60,12 +88,8 @@ def read_arrays(path: str | os.PathLike[str], what: str = "file written by numpy
     DataInputError
         If the file is missing, damaged, or something else.
     """
-    check_source(path, what, DataInputError)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {_to_name(i.filename): _array(archive.read(i)) for i in archive.infolist()}
-    except BROKEN as error:
-        raise _unread(path, error, what) from error
+    with reading(path, what), zipfile.ZipFile(path) as archive:
+        return {_to_name(i.filename): _array(archive.read(i)) for i in archive.infolist()}
 
 
 def read_array(path: str | os.PathLike[str]) -> Array:
@@ -76,21 +100,12 @@ def read_array(path: str | os.PathLike[str]) -> Array:
     DataInputError
         If the file is missing, damaged, or something else.
     """
-    check_source(path, "file written by numpy.save", DataInputError)
-    try:
+    with reading(path, "file written by numpy.save"):
         held = np.load(path, allow_pickle=False)
         if isinstance(held, np.ndarray):
             return held
         held.close()
-    except BROKEN as error:
-        raise _unread(path, error, "file written by numpy.save") from error
     raise DataInputError(f"'{path}' is an archive of arrays; give it the ending .npz")
-
-
-def _unread(path: str | os.PathLike[str], error: BaseException, what: str) -> DataInputError:
-    return DataInputError(
-        f"'{path}' cannot be read as NumPy arrays ({type(error).__name__}: {error}); give a {what}"
-    )
 
 
 def _array(content: bytes) -> Array:

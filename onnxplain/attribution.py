@@ -324,7 +324,7 @@ class Attribution:
             meta, content = {}, read_arrays(path, _WHAT)
         try:
             return cls(**unpacked(meta or json.loads(str(content.pop("meta"))), content))
-        except (AttributeError, *BROKEN) as error:
+        except BROKEN as error:
             raise DataInputError(
                 f"'{path}' is no saved attribution ({type(error).__name__}: {error}); give a {_WHAT}"
             ) from error

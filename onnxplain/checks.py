@@ -48,9 +48,9 @@ class _Sum:
             With the numbers of the sample that is furthest off, relative to what is allowed.
         """
         off, allowed = np.abs(self.delta), rtol * np.abs(self.reference) + atol
-        if np.all(off <= allowed):
+        worst = _furthest_off(off, allowed)
+        if worst is None:
             return
-        worst = _worst(off / np.maximum(allowed, _LEAST))
         must = float(self.reference[worst])
         raise CheckFailedError(
             f"the attributions of sample {worst} sum to {must + float(self.delta[worst]):.6g}, but must sum "
@@ -153,9 +153,9 @@ class StandardError(_NoSum):
             With the numbers of the sample that is known least, relative to what is allowed.
         """
         size, allowed = _norms(self.errors), rtol * self.norms + atol
-        if np.all(size <= allowed):
+        worst = _furthest_off(size, allowed)
+        if worst is None:
             return
-        worst = _worst(size / np.maximum(allowed, _LEAST))
         raise CheckFailedError(
             f"the attributions of sample {worst} have a norm of {float(self.norms[worst]):.6g}, and their "
             f"standard error has one of {float(size[worst]):.3g}, where rtol={rtol:g} with atol={atol:g} "
@@ -192,6 +192,9 @@ def _norms(arrays: Mapping[str, Array]) -> FloatArray:
     return np.asarray(np.sqrt(sum(squares)))
 
 
-def _worst(excess: FloatArray) -> int:
-    """Return where it is largest; NaN is larger than anything."""
+def _furthest_off(size: FloatArray, allowed: FloatArray) -> int | None:
+    """Return the sample whose size is largest relative to what is allowed, NaN first; None if all are."""
+    if np.all(size <= allowed):
+        return None
+    excess = size / np.maximum(allowed, _LEAST)
     return int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from onnxplain._types import Array, Arrays
-from onnxplain.archive import BROKEN
-from onnxplain.errors import DataInputError, OutputError
-from onnxplain.files import check_source, replacing
+from onnxplain.archive import reading
+from onnxplain.errors import OutputError
+from onnxplain.files import replacing
 
 __all__ = ["read_json", "write_json"]
 
@@ -67,17 +67,12 @@ def read_json(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], 
     DataInputError
         If the file is missing, damaged, or something else.
     """
-    check_source(path, what, DataInputError)
-    try:
+    with reading(path, what, "JSON with arrays"):
         held = json.loads(Path(path).read_bytes().decode("ascii"), parse_constant=_refused)
         if held["digest"] != _digest(held["content"]):
             raise ValueError("its content is not what was written")
         content = held["content"]
         return dict(content["meta"]), {k: _decoded(v) for k, v in content["arrays"].items()}
-    except (AttributeError, OverflowError, *BROKEN) as error:
-        raise DataInputError(
-            f"'{path}' cannot be read as JSON with arrays ({type(error).__name__}: {error}); give a {what}"
-        ) from error
 
 
 def _digest(content: Any) -> str:

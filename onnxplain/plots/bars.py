@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.colors import Colormap, to_rgba
 
-from onnxplain.plots.canvas import AGAINST, FOR, figure_of, new_figure, one_line, paint, printable
+from onnxplain.plots.canvas import AGAINST, FOR, axes_of, paint, printable, write_title
 from onnxplain.plots.kinds import names
 
 if TYPE_CHECKING:
@@ -50,11 +50,7 @@ def draw_bars(
     if rest.size:
         lengths.append(float(shown[rest].sum()))
         texts.append(f"{rest.size} others together")
-    if ax is None:
-        figure: Figure = new_figure(6.4, 0.9 + 0.27 * len(lengths) + (0.3 if title else 0.0))
-        ax = figure.subplots()
-    else:
-        figure = figure_of(ax)
+    figure, ax = axes_of(ax, 6.4, 0.9 + 0.27 * len(lengths) + (0.3 if title else 0.0))
     ends = (
         (to_rgba(AGAINST), to_rgba(FOR)) if cmap is None else tuple(paint(np.array([-0.9, 0.9]), 1.0, cmap))
     )
@@ -84,8 +80,7 @@ def draw_bars(
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=8)
     ax.set_xlabel("attribution (right: for, left: against)", fontsize=8)
-    if title:
-        ax.set_title(one_line(title), fontsize=11, parse_math=False)
+    write_title(ax, title)
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "FOR",
     "NotebookFigure",
     "add_scale",
+    "axes_of",
     "colour_map",
     "figure_of",
     "limit_of",
@@ -38,6 +39,7 @@ __all__ = [
     "png",
     "printable",
     "save",
+    "write_title",
 ]
 
 FOR = "#b2182b"
@@ -64,6 +66,20 @@ def figure_of(ax: Axes) -> Figure:
         figure = figure.figure
     assert isinstance(figure, Figure)
     return figure
+
+
+def axes_of(ax: Axes | None, width: float, height: float) -> tuple[Figure, Axes]:
+    """Give axes with their figure: those given, or the only ones of a new figure, sizes in inches."""
+    if ax is not None:
+        return figure_of(ax), ax
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
+
+
+def write_title(ax: Axes, title: str | None, loc: Literal["left"] | None = None) -> None:
+    """Write a title above axes, if there is one."""
+    if title:
+        ax.set_title(one_line(title), fontsize=11, loc=loc, parse_math=False)
 
 
 def png(figure: Figure) -> bytes:

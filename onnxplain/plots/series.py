@@ -16,6 +16,7 @@ from onnxplain.plots.canvas import (
     one_line,
     paint,
     printable,
+    write_title,
 )
 from onnxplain.plots.kinds import names
 
@@ -64,8 +65,7 @@ def draw_series(
     if ax is not None:
         summed = heat.sum(axis=0)
         _panel(ax, summed, lines, limit_of(summed, percentile), cmap)
-        if title:
-            ax.set_title(one_line(title), fontsize=11, parse_math=False)
+        write_title(ax, title)
         return figure_of(ax)
     limit = limit_of(heat, percentile)
     each = 2.4 if len(lines) == 1 else 1.5

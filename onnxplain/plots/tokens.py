@@ -11,7 +11,7 @@ from matplotlib.colors import Colormap, to_hex
 from matplotlib.patches import FancyBboxPatch
 
 from onnxplain.errors import DataInputError
-from onnxplain.plots.canvas import figure_of, limit_of, new_figure, one_line, paint, printable
+from onnxplain.plots.canvas import axes_of, limit_of, paint, printable, write_title
 from onnxplain.plots.kinds import names
 
 if TYPE_CHECKING:
@@ -49,11 +49,7 @@ def draw_tokens(
     drawn = printable(texts[:MOST], "DejaVu Sans Mono")
     lines = _lines(drawn)
     rows = len(lines) + (more > 0)
-    if ax is None:
-        figure: Figure = new_figure(8.2, 0.34 * rows + (0.65 if title else 0.3))
-        ax = figure.subplots()
-    else:
-        figure = figure_of(ax)
+    figure, ax = axes_of(ax, 8.2, 0.34 * rows + (0.65 if title else 0.3))
     colours = paint(shown, limit_of(shown, percentile), cmap)
     for row, line in enumerate(lines):
         for place, column, width in line:
@@ -88,8 +84,7 @@ def draw_tokens(
         ax.set_xlim(0, COLUMNS)
     ax.set_ylim(rows, 0)
     ax.set_axis_off()
-    if title:
-        ax.set_title(one_line(title), fontsize=11, loc="left", parse_math=False)
+    write_title(ax, title, loc="left")
     return figure
 
 

@@ -32,15 +32,12 @@ class Conv(OpRun):
     ) -> tuple[Array]:
         n = x.ndim - 2
         strides, dilations = strides or [1] * n, dilations or [1] * n
-        reach = [d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:], strict=True)]
+        reach = _reach(w, dilations)
         both = list(pads or [0] * 2 * n)
         if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
             for k, size in enumerate(x.shape[2:]):
                 total = max((-(-size // strides[k]) - 1) * strides[k] + reach[k] - size, 0)
-                small = total // 2
-                both[k], both[n + k] = (
-                    (small, total - small) if auto_pad == "SAME_UPPER" else (total - small, small)
-                )
+                both[k], both[n + k] = _halves(total, auto_pad)
         elif auto_pad == "VALID":
             both = [0] * 2 * n
         padded = np.pad(x, [(0, 0), (0, 0), *((both[k], both[n + k]) for k in range(n))])
@@ -70,7 +67,7 @@ class ConvTranspose(OpRun):
         n, groups = x.ndim - 2, group or 1
         strides, dilations = strides or [1] * n, dilations or [1] * n
         extra, both = list(output_padding or [0] * n), list(pads or [0] * 2 * n)
-        reach = [d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:], strict=True)]
+        reach = _reach(w, dilations)
         if output_shape is not None or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
             for k, size in enumerate(x.shape[2:]):
                 wanted = (
@@ -79,9 +76,7 @@ class ConvTranspose(OpRun):
                 total = strides[k] * (size - 1) + extra[k] + reach[k] - wanted
                 if total < 0:
                     extra[k], total = extra[k] - total, 0
-                small = total // 2
-                first_small = auto_pad == "SAME_UPPER"
-                both[k], both[n + k] = (small, total - small) if first_small else (total - small, small)
+                both[k], both[n + k] = _halves(total, auto_pad)
         wide = np.zeros(
             (*x.shape[:2], *((s - 1) * t + 1 for s, t in zip(x.shape[2:], strides, strict=True))), x.dtype
         )
@@ -96,10 +91,21 @@ class ConvTranspose(OpRun):
         return (y if b is None else y + b.reshape(-1, *[1] * n),)
 
 
+def _reach(w: Array, dilations: Sequence[int]) -> tuple[int, ...]:
+    """Return how far a kernel reaches along each axis."""
+    return tuple(d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:], strict=True))
+
+
+def _halves(total: int, auto_pad: str | None) -> tuple[int, int]:
+    """Share pads out to both ends; SAME_UPPER has the odd one at the end, all else at the start."""
+    small = total // 2
+    return (small, total - small) if auto_pad == "SAME_UPPER" else (total - small, small)
+
+
 def correlate(x: Array, w: Array, strides: Sequence[int], dilations: Sequence[int], group: int) -> Array:
     """Return ``y[n, o, p] = sum_i,k x[n, i, p s + k d] w[o, i, k]``, in groups, without pads."""
     n = x.ndim - 2
-    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, w.shape[2:], strict=True))
+    reach = _reach(w, dilations)
     view = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(2, 2 + n)))
     starts, taps = ([slice(None, None, s) for s in steps] for steps in (strides, dilations))
     picked = (slice(None), slice(None), *starts, *taps)

@@ -101,6 +101,22 @@ def both(nets: Any, attr: Any, net: Any, x: Any, baselines: Any) -> tuple[ox.Att
     return found, nets.captum_deep_lift(attr, net, x, baselines, TARGETS)
 
 
+def agree_on(nets: Any, attr: Any, made: Any, kind: str, peer: Any = None) -> None:
+    """Compare on a network with its inputs and explainer; Captum may see another that computes the same."""
+    net, x, explainer = made
+    there = start(nets, net, kind)
+    found = explainer(x, TARGETS, "deep_lift", baselines=there).values
+    wanted = nets.captum_deep_lift(attr, net if peer is None else peer, x, there, TARGETS)
+    assert nets.relative(found, wanted) < 1e-4
+
+
+def agree_on_small(nets: Any, attr: Any, net: Any, kind: str) -> None:
+    """Compare on a network that is explained once."""
+    x = nets.sample(net)
+    found, wanted = both(nets, attr, net, x, start(nets, net, kind))
+    assert nets.relative(found.values, wanted) < 1e-4
+
+
 def missing(nets: Any, net: Any, x: Any, baselines: Any, values: Any) -> float:
     """Return by how much the attributions do not sum to the difference of the scores, as a fraction of it."""
     there = np.broadcast_to(baselines, x.shape)
@@ -126,10 +142,7 @@ def test_residual_network(
     torch_networks: Any, attr: Any, explained: Any, adding_unpool: None, baselines: str
 ) -> None:
     """Its pooling overlaps."""
-    nets, (net, x, explainer) = torch_networks, explained("resnet")
-    there = start(nets, net, baselines)
-    found = explainer(x, TARGETS, "deep_lift", baselines=there).values
-    assert nets.relative(found, nets.captum_deep_lift(attr, net, x, there, TARGETS)) < 1e-4
+    agree_on(torch_networks, attr, explained("resnet"), baselines)
 
 
 def test_shared_winners_are_lost_there(torch_networks: Any, attr: Any, explained: Any) -> None:
@@ -179,11 +192,7 @@ def test_pooling_behind_a_nonlinearity_is_wrong_there(torch_networks: Any, attr:
 @pytest.mark.parametrize("baselines", BASELINES)
 @pytest.mark.parametrize("name", NONLINEAR)
 def test_nonlinearities(torch_networks: Any, attr: Any, name: str, baselines: str) -> None:
-    nets = torch_networks
-    net = nets.single(name)
-    x = nets.sample(net)
-    found, wanted = both(nets, attr, net, x, start(nets, net, baselines))
-    assert nets.relative(found.values, wanted) < 1e-4
+    agree_on_small(torch_networks, attr, torch_networks.single(name), baselines)
 
 
 @pytest.mark.parametrize("baselines", BASELINES)
@@ -192,32 +201,22 @@ def test_nonlinearities_that_captum_does_not_know(
     torch_networks: Any, attr: Any, larger_table: None, name: str, baselines: str
 ) -> None:
     """Also where the exporter writes them out as several operators."""
-    nets = torch_networks
-    net = nets.single(name)
-    x = nets.sample(net)
-    found, wanted = both(nets, attr, net, x, start(nets, net, baselines))
-    assert nets.relative(found.values, wanted) < 1e-4
+    agree_on_small(torch_networks, attr, torch_networks.single(name), baselines)
 
 
 @pytest.mark.parametrize("baselines", BASELINES)
 def test_smooth_network(
     torch_networks: Any, attr: Any, larger_table: None, explained: Any, baselines: str
 ) -> None:
-    nets, (net, x, explainer) = torch_networks, explained("dense")
-    there = start(nets, net, baselines)
-    found = explainer(x, TARGETS, "deep_lift", baselines=there).values
-    assert nets.relative(found, nets.captum_deep_lift(attr, net, x, there, TARGETS)) < 1e-4
+    agree_on(torch_networks, attr, explained("dense"), baselines)
 
 
 @pytest.mark.parametrize("bias", [False, True], ids=["no_bias", "bias"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(torch_networks: Any, attr: Any, name: str, bias: bool) -> None:
     """Each between two rectifiers."""
-    nets = torch_networks
-    net = nets.single(name, bias=bias, rectified=True)
-    x = nets.sample(net)
-    found, wanted = both(nets, attr, net, x, start(nets, net, "samples"))
-    assert nets.relative(found.values, wanted) < 1e-4
+    net = torch_networks.single(name, bias=bias, rectified=True)
+    agree_on_small(torch_networks, attr, net, "samples")
 
 
 @pytest.mark.parametrize("baselines", BASELINES)
@@ -225,11 +224,8 @@ def test_mobile_network(
     torch_networks: Any, attr: Any, larger_table: None, explained: Any, baselines: str
 ) -> None:
     """Hard swish and hard sigmoid, and a product with a gate."""
-    nets, (net, x, explainer) = torch_networks, explained("mobile")
-    there = start(nets, net, baselines)
-    found = explainer(x, TARGETS, "deep_lift", baselines=there).values
-    peer = nets.network("mobile_by_middle")
-    assert nets.relative(found, nets.captum_deep_lift(attr, peer, x, there, TARGETS)) < 1e-4
+    peer = torch_networks.network("mobile_by_middle")
+    agree_on(torch_networks, attr, explained("mobile"), baselines, peer)
 
 
 @pytest.mark.parametrize("baselines", BASELINES)

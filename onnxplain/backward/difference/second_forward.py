@@ -7,7 +7,7 @@ The nodes of both copies carry marks, by which they find each other again after 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -184,14 +184,7 @@ def _at_its_own_choice(
     for name in ("then_branch", "else_branch"):
         inner = inside(op, "reference")
         outputs = paste_known(inner, node.attributes[name].as_graph(), [])
-        for held in inner.graph.all_nodes():
-            for k, used in enumerate(held.inputs):
-                if used in pairs:
-                    held.replace_input_with(k, pairs[used])
-        for graph in inner.graph.subgraphs():
-            for k, result in enumerate(graph.outputs):
-                if result in pairs:
-                    graph.outputs[k] = pairs[result]
+        _redirect(inner.graph, pairs)
         attrs[name] = finish_body(inner.graph, [pairs.get(o, o) for o in outputs], inner.scope)
     made = op.emit("If", [pairs[condition]], {**attrs, "_outputs": len(node.outputs)})
     values = made if isinstance(made, tuple) else (made,)
@@ -276,15 +269,7 @@ def _double(
             captured[value] = held
     edge = set(inner.graph)
     outputs = paste_known(inner, body, starts)
-    for node in inner.graph.all_nodes():
-        if node not in edge:
-            for k, used in enumerate(node.inputs):
-                if used in captured:
-                    node.replace_input_with(k, captured[used])
-    for graph in inner.graph.subgraphs():
-        for k, result in enumerate(graph.outputs):
-            if result in captured:
-                graph.outputs[k] = captured[result]
+    _redirect(inner.graph, captured, edge)
     outputs = [captured.get(o, o) for o in outputs]
     replaced = copy_forward(inner, mine, mark=True)
     outputs = [replaced.get(o, o) for o in outputs]
@@ -292,6 +277,19 @@ def _double(
     first = single + states
     results = [*outputs[:first], *there[single:first], *outputs[first:], *there[first:]]
     return finish_body(inner.graph, results, inner.scope)
+
+
+def _redirect(body: ir.Graph, instead: Mapping[ir.Value, ir.Value], edge: Collection[ir.Node] = ()) -> None:
+    """Let the nodes of a body, but those at its edge, and of all bodies in it use other values."""
+    for node in body.all_nodes():
+        if node not in edge:
+            for k, used in enumerate(node.inputs):
+                if used is not None and used in instead:
+                    node.replace_input_with(k, instead[used])
+    for graph in body.subgraphs():
+        for k, result in enumerate(graph.outputs):
+            if result in instead:
+                graph.outputs[k] = instead[result]
 
 
 def _formal(op: Emitter, name: str, like: ir.Value) -> ir.Value:

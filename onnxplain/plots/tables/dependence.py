@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxplain.plots.canvas import figure_of, new_figure, one_line, printable
+from onnxplain.plots.canvas import axes_of, one_line, printable, write_title
 from onnxplain.plots.tables.many import NEUTRAL, dots, value_scale
 from onnxplain.plots.tables.view import cell_text, numbers_of, shortened
 
@@ -39,11 +39,7 @@ def draw_dependence(
     which = view.order()[0] if feature is None else view.column(feature)
     colours = None if colour_by is None else view.data[:, view.column(colour_by)]
     own = ax is None
-    if ax is None:
-        figure: Figure = new_figure(6.4, 4.2 + (0.3 if title else 0.0))
-        ax = figure.subplots()
-    else:
-        figure = figure_of(ax)
+    figure, ax = axes_of(ax, 6.4, 4.2 + (0.3 if title else 0.0))
     column, values = view.data[:, which], view.values[:, which]
     numbers = numbers_of(column)
     at = _among_texts(ax, column) if numbers is None else _among_numbers(ax, numbers)
@@ -59,8 +55,7 @@ def draw_dependence(
     ax.tick_params(labelsize=8)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-    if title:
-        ax.set_title(one_line(title), fontsize=11, parse_math=False)
+    write_title(ax, title)
     return figure
 
 

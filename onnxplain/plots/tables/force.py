@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxplain.plots.canvas import AGAINST, FOR, figure_of, new_figure, one_line
+from onnxplain.plots.canvas import AGAINST, FOR, axes_of, one_line, write_title
 from onnxplain.plots.tables.waterfall import steps_of
 
 if TYPE_CHECKING:
@@ -27,11 +27,7 @@ def draw_force(view: TableView, sample: int, *, title: str | None = None, ax: Ax
     """
     start, steps = steps_of(view, sample, MOST)
     score = float(view.score[sample])
-    if ax is None:
-        figure: Figure = new_figure(10.0, 3.4 + (0.3 if title else 0.0))
-        ax = figure.subplots()
-    else:
-        figure = figure_of(ax)
+    figure, ax = axes_of(ax, 10.0, 3.4 + (0.3 if title else 0.0))
     up = [(text, length) for text, length in reversed(steps) if length > 0]
     down = [(text, length) for text, length in reversed(steps) if length < 0]
     low, high = score - sum(v for _, v in up), score - sum(v for _, v in down)
@@ -57,8 +53,7 @@ def draw_force(view: TableView, sample: int, *, title: str | None = None, ax: Ax
     for side in ax.spines.values():
         side.set_visible(False)
     what = "baseline" if view.base is not None else "score less all of these"
-    if title:
-        ax.set_title(one_line(title), fontsize=11, parse_math=False)
+    write_title(ax, title)
     at, aligned = (low, "left") if score - low > high - score else (high, "right")
     ax.text(at, 1.55, f"dashed: {start:.4g} ({what})", fontsize=8, color="#444444", va="bottom", ha=aligned)
     return figure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxplain.plots.canvas import figure_of, new_figure, one_line, printable
+from onnxplain.plots.canvas import axes_of, one_line, printable, write_title
 from onnxplain.plots.tables.view import numbers_of, shortened
 
 if TYPE_CHECKING:
@@ -140,17 +140,12 @@ def _spread(values: FloatArray, low: float, high: float) -> FloatArray:
 
 def _lines(texts: list[str], title: str | None, ax: Axes | None, each: float = 0.27) -> tuple[Figure, Axes]:
     """Make a line for each text, the first on top."""
-    if ax is None:
-        figure: Figure = new_figure(7.2, 0.9 + each * len(texts) + (0.3 if title else 0.0))
-        ax = figure.subplots()
-    else:
-        figure = figure_of(ax)
+    figure, ax = axes_of(ax, 7.2, 0.9 + each * len(texts) + (0.3 if title else 0.0))
     ax.set_yticks(range(len(texts)), printable(texts), parse_math=False, fontsize=8)
     ax.set_ylim(len(texts) - 0.4, -0.6)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=8)
-    if title:
-        ax.set_title(one_line(title), fontsize=11, parse_math=False)
+    write_title(ax, title)
     return figure, ax

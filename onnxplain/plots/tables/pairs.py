@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxplain.errors import DataInputError
-from onnxplain.plots.canvas import figure_of, new_figure, one_line, printable
+from onnxplain.plots.canvas import axes_of, printable, write_title
 from onnxplain.plots.tables.view import shortened
 
 if TYPE_CHECKING:
@@ -46,12 +46,8 @@ def draw_interactions(
     order = np.argsort(-size.sum(0), kind="stable")[:most]
     shown = size[np.ix_(order, order)]
     names = printable(shortened(view.names[i], 28) for i in order)
-    if ax is None:
-        side = 2.6 + 0.34 * len(order)
-        figure: Figure = new_figure(side + 0.6, side + (0.3 if title else 0.0))
-        ax = figure.subplots()
-    else:
-        figure = figure_of(ax)
+    side = 2.6 + 0.34 * len(order)
+    figure, ax = axes_of(ax, side + 0.6, side + (0.3 if title else 0.0))
     picture = ax.imshow(shown, cmap="Purples", vmin=0.0, vmax=float(shown.max()) or 1.0)
     ax.set_xticks(
         range(len(order)),
@@ -74,6 +70,5 @@ def draw_interactions(
     bar.set_label(f"mean size over {len(interactions)} rows", fontsize=8)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8)
-    if title:
-        ax.set_title(one_line(title), fontsize=11, parse_math=False)
+    write_title(ax, title)
     return figure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxplain.plots.canvas import AGAINST, FOR, figure_of, new_figure, one_line, printable
+from onnxplain.plots.canvas import AGAINST, FOR, axes_of, printable, write_title
 from onnxplain.plots.tables.view import cell_text, shortened
 
 if TYPE_CHECKING:
@@ -51,11 +51,7 @@ def draw_waterfall(
     """
     start, steps = steps_of(view, sample, most)
     score = float(view.score[sample])
-    if ax is None:
-        figure: Figure = new_figure(7.2, 1.15 + 0.27 * len(steps) + (0.3 if title else 0.0))
-        ax = figure.subplots()
-    else:
-        figure = figure_of(ax)
+    figure, ax = axes_of(ax, 7.2, 1.15 + 0.27 * len(steps) + (0.3 if title else 0.0))
     ends = np.cumsum([start, *(length for _, length in steps)])
     low, high = float(ends.min()), float(ends.max())
     reach = (high - low) or abs(score) or 1.0
@@ -87,6 +83,5 @@ def draw_waterfall(
     ax.tick_params(axis="x", labelsize=8)
     what = "score of the baseline" if view.base is not None else "score less all of these"
     ax.set_xlabel(f"from {start:.4g} ({what}, bottom) to the score, {score:.4g} (top)", fontsize=8)
-    if title:
-        ax.set_title(one_line(title), fontsize=11, parse_math=False)
+    write_title(ax, title)
     return figure
