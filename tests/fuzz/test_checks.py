@@ -48,3 +48,19 @@ def test_a_wrong_gradient_is_not(models, monkeypatch, slope: float, error: float
     monkeypatch.setattr(checks.Subject, "explain", wrong)
     with pytest.raises(AssertionError, match="float32"):
         checks.gradients(graph)
+
+
+def test_noise_of_sums_in_which_a_value_meets_itself_is_let_pass(models, monkeypatch) -> None:
+    """Relevance at x - x is a million times what arrives, with either sign."""
+    turn = np.linalg.qr(models.random(24, 24))[0].astype(np.float32)
+    model = models.make(
+        """m (float[N, 24] x0) => (float[N, 1] y)
+        { a = MatMul(x0, q) b = MatMul(a, back) d = Sub(x0, b) g = Sigmoid(d) y = MatMul(g, w) }""",
+        q=turn, back=turn.T, w=models.random(24, 1, seed=1),
+    )  # fmt: skip
+    feeds = {"x0": models.random(3, 24, seed=2)}
+    graph = Drawn(model, ("Sub",), None, feeds, feeds, (), 0)
+    checks.sums(graph, "epsilon")
+    monkeypatch.setattr(checks, "missing_in_double", lambda *_: 0.1)
+    with pytest.raises(AssertionError, match="nowhere"):
+        checks.sums(graph, "epsilon")
