@@ -19,6 +19,7 @@ from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringT
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
+    BaggingRegressor,
     GradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
@@ -110,6 +111,9 @@ def over_matrix() -> dict[str, Any]:
                 [("forest", forest), ("tree", DecisionTreeRegressor(max_depth=3, random_state=0))],
                 weights=np.array([3, 1]),
             ),
+        ),
+        "matrix_bagging": make_pipeline(
+            SimpleImputer(), BaggingRegressor(DecisionTreeRegressor(max_depth=3), 3, random_state=0)
         ),
         "matrix_binarized": make_pipeline(SimpleImputer(), Binarizer(threshold=0.2), forest),
         "matrix_normalized": make_pipeline(SimpleImputer(), Normalizer(), forest),

@@ -83,9 +83,12 @@ def _row(domain: str, op_type: str, since: int) -> CoverageRow:
     key = (domain, op_type)
     rule = lookup(ir.node(op_type, [ir.Value(name="x")], domain=domain))
     category = ""
+    none = (
+        rule is not None and rule.category is Category.NONDIFFERENTIABLE
+    )  # of trees the last step is written
     if key in _ELSEWHERE:
         gradient = _ELSEWHERE[key]
-    elif key in DECOMPOSITIONS or key in QUANTIZED:
+    elif not none and (key in DECOMPOSITIONS or key in QUANTIZED):
         gradient = "decomposition"
     elif rule is not None:
         category = rule.category.value.replace("_", " ")

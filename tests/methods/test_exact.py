@@ -23,6 +23,7 @@ CASES = {
     "columns_line": ("linear_shap", None),
     "columns_logistic": ("linear_shap", 1),
     "matrix_forest": ("tree_shap", None),
+    "matrix_bagging": ("tree_shap", None),
     "matrix_binarized": ("tree_shap", None),
     "matrix_voting": ("tree_shap", None),
     "columns_forest": ("tree_shap", None),
