@@ -83,9 +83,8 @@ def _row(domain: str, op_type: str, since: int) -> CoverageRow:
     key = (domain, op_type)
     rule = lookup(ir.node(op_type, [ir.Value(name="x")], domain=domain))
     category = ""
-    none = (
-        rule is not None and rule.category is Category.NONDIFFERENTIABLE
-    )  # of trees the last step is written
+    # also of what is written out in part only, such as the last step of trees
+    none = rule is not None and rule.category is Category.NONDIFFERENTIABLE
     if key in _ELSEWHERE:
         gradient = _ELSEWHERE[key]
     elif not none and (key in DECOMPOSITIONS or key in QUANTIZED):
