@@ -8,16 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from onnxplain._types import ArrayLike, Arrays
-from onnxplain.asked import understand
+from onnxplain.answering import Answering
 from onnxplain.attribution import Attribution
 from onnxplain.automatic import AUTO, explain_best
-from onnxplain.backward.asks import Ask, Scores
-from onnxplain.backward.question import explained_value
-from onnxplain.baselines import Baselines, find_baselines
-from onnxplain.batching import Batching, one_sample
+from onnxplain.baselines import Baselines
 from onnxplain.columns import find_columns
 from onnxplain.errors import (
     NotExplainableError,
@@ -26,29 +21,22 @@ from onnxplain.errors import (
     UnsupportedRuleError,
 )
 from onnxplain.forking import quiet
-from onnxplain.graph import interface
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.packing import pack, unpack
-from onnxplain.grouping import Grouping, find_players
+from onnxplain.grouping import Grouping
 from onnxplain.inputs import check_inputs
-from onnxplain.methods import Method, attributions
+from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
 from onnxplain.options import Bytes, Count, check_option
-from onnxplain.outcome import confirm, note_on_score, notes_on, refuse_not_finite
-from onnxplain.reading import depends, read
+from onnxplain.reading import read
 from onnxplain.request import Request
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.device import resolve
-from onnxplain.runtime.driver import Driver
-from onnxplain.runtime.memory import DEFAULT_BUDGET, MemoryModel
-from onnxplain.runtime.problem import Problem
+from onnxplain.runtime.memory import DEFAULT_BUDGET
 from onnxplain.runtime.programs import Programs
-from onnxplain.samples import Samples, find_samples
 from onnxplain.specialised import leaves_ranks_open, specialised
-from onnxplain.targets.resolve import outputs_read, resolve_target
-from onnxplain.versions import versions
 
 __all__ = ["Explainer", "explain"]
 
@@ -117,17 +105,13 @@ class Explainer:
         self._open(normal, (device, memory_budget, threads, allow_tf32))
 
     def _open(self, normal: Normalized, options: tuple[str, int, int | None, bool]) -> None:
-        device, memory_budget, threads, allow_tf32 = options
         self._normal, self._options = normal, options
-        self.inputs: tuple[InputInfo, ...] = interface.inputs_of(normal.model.graph)
-        self.outputs: tuple[OutputInfo, ...] = interface.outputs_of(normal.model.graph)
+        self._answering = Answering(normal, *options)
+        self._fixed: Cache[Answering] = Cache(_MOST_SHAPES, 0, lambda _: 0)
+        self.inputs: tuple[InputInfo, ...] = self._answering.inputs
+        self.outputs: tuple[OutputInfo, ...] = self._answering.outputs
         self.notes, self.metadata = normal.notes, normal.model.metadata_props
-        self.memory_budget = memory_budget
-        self._memory = MemoryModel(normal.model)
-        self._dependent: dict[tuple[str, str], bool] = {}
-        self._fixed: Cache[Explainer] = Cache(_MOST_SHAPES, 0, lambda _: 0)
-        self._batching = Batching(normal.model, self.inputs)
-        self._programs = Programs(normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32)
+        self.memory_budget = self._answering.memory_budget
 
     def __getstate__(self) -> dict[str, Any]:
         return {"model": pack(self._normal), "options": self._options}
@@ -143,6 +127,10 @@ class Explainer:
         """Where programs run: ``"cpu"`` or ``"cuda"``."""
         return self._programs.device
 
+    @property
+    def _programs(self) -> Programs:
+        return self._answering.programs
+
     def predict(self, inputs: ArrayLike) -> Arrays:
         """Run the model as it is, on arrays or a table as in :meth:`__call__`.
 
@@ -153,7 +141,7 @@ class Explainer:
         _, inputs = find_columns(inputs, None, self.inputs, self.metadata)
         arrays = check_inputs(inputs, self.inputs, walked=False)
         names = tuple(o.name for o in self.outputs)
-        return self._samples(arrays, (), names, None).values(names)
+        return self._answering.samples(arrays, (), names, None).values(names)
 
     def __call__(
         self,
@@ -254,138 +242,29 @@ class Explainer:
         columns, inputs = find_columns(inputs, feature_names, self.inputs, self.metadata)
         request = replace(request, inputs=inputs, columns=columns)
         try:
-            return self._explain(request)
+            return self._answering.explain(request)
         except (UnsupportedOperatorError, UnsupportedRuleError, NotExplainableError) as error:
             inner = self._at_shapes(inputs)
             if inner is None:
                 raise
             try:
-                found = inner._explain(request)
+                found = inner.explain(request)
             except OnnxplainError:
                 raise error from None
         return replace(found, notes=(*found.notes, "the graph was written anew for inputs of these shapes"))
 
-    def _at_shapes(self, inputs: ArrayLike) -> Explainer | None:
-        """Return an explainer for inputs of just these shapes; None if that tells nothing more."""
+    def _at_shapes(self, inputs: ArrayLike) -> Answering | None:
+        """Return a model for inputs of just these shapes; None if that tells nothing more."""
         if not leaves_ranks_open(self._normal):
             return None
         shapes = {k: v.shape for k, v in check_inputs(inputs, self.inputs, walked=False).items()}
         if all(i.shape == shapes[i.name] for i in self.inputs):
             return None
 
-        def make() -> Explainer:
-            made = Explainer.__new__(Explainer)
-            made._open(specialised(self._normal, shapes), self._options)
-            return made
+        def make() -> Answering:
+            return Answering(specialised(self._normal, shapes), *self._options)
 
         return self._fixed.get(tuple(sorted(shapes.items())), make)
-
-    def _explain(self, request: Request) -> Attribution:
-        """Explain a batch by the graph as it was read."""
-        chosen, needs = request.method, request.method.needs()
-        walked = not isinstance(needs, Scores)
-        arrays = check_inputs(request.inputs, self.inputs, walked=walked)
-        infos, question = understand(
-            self.inputs,
-            self.outputs,
-            needs,
-            request.output,
-            request.wrt,
-            request.through_softmax,
-            self._depends,
-            margins=chosen.margins(),
-        )
-        name = question.output
-        others = outputs_read(request.target, self.outputs, name)
-        samples = self._samples(arrays, infos, (name, *others), request.batch_axes)
-        self._programs.check(question)
-        about = samples.output(name)
-        if about is None:
-            samples.values((name,))
-            about = samples.output(name)
-            assert about is not None
-        target = resolve_target(request.target, samples, about, self.outputs, name, others)
-        question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
-        features, samples = samples.features()
-        layout = samples.layout
-        columns = request.columns
-        names = columns.labels(infos, arrays, layout.axes)
-        instead = columns.instead(request.baselines, infos)
-        starts, background = find_baselines(
-            instead, infos, arrays, features, layout, samples.values, many=chosen.takes_background
-        )
-        fixed = {k: v for k, v in arrays.items() if k not in features}
-        room = partial(self._room, request.internal_batch_size, samples, features)
-        driver = Driver(self._programs, question, layout, fixed, room, needs, progress=request.progress)
-        players = find_players(columns.mask(request.feature_mask, infos), infos, features, layout)
-        problem = Problem(driver, features, np.arange(samples.n), target.values, starts, background, players)
-        found = attributions(chosen, problem)
-        refuse_not_finite(features, found.values)
-        seen = problem.here()
-        predictions = np.asarray(seen.predictions)
-        if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
-            samples.values((name,))
-            return self._explain(request)
-        index = target.values if seen.index is None else seen.index
-        explained = explained_value(self._normal, question)
-        if explained == name:
-            confirm(seen.score, about.rows(predictions), index, name)
-        table = tuple(row for rows in driver.rule_tables for row in rows)
-        extras = dict(found.extras) | ({} if found.errors is None else {"standard_error": found.errors})
-        groups = columns.grouped(request.feature_mask, infos)
-        return Attribution(
-            arrays={i.name: samples.back(i, found.values) for i in infos},
-            inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
-            target=index,
-            score=seen.score,
-            predictions=predictions,
-            check=found.check,
-            method=chosen,
-            output=(name, explained),
-            rule_table=table,
-            notes=(
-                *self.notes,
-                *note_on_score(self._normal.model.graph, name, explained),
-                *notes_on(layout, infos),
-                *found.notes,
-                *question.walk.composite.remarks(table),
-            ),
-            extras=extras | ({"groups": groups} if groups else {}),
-            model_hash=self._normal.content,
-            seed=getattr(chosen, "seed", None),
-            versions=versions(),
-            feature_names=names or None,
-            sample_axes={i.name: layout.axes[i.name] for i in infos},
-        )
-
-    def _depends(self, output: str, info: InputInfo) -> bool:
-        """Tell whether an output depends differentiably on an input; found out once."""
-        key = output, info.name
-        if key not in self._dependent:
-            self._dependent[key] = depends(self._normal, output, info)
-        return self._dependent[key]
-
-    def _samples(
-        self,
-        arrays: Arrays,
-        infos: Sequence[InputInfo],
-        outputs: tuple[str, ...],
-        batch_axes: int | Mapping[str, int | None] | None,
-    ) -> Samples:
-        run, positions = self._programs.values, self._programs.positions
-        return find_samples(arrays, infos, self.inputs, outputs, self._batching, run, positions, batch_axes)
-
-    def _room(self, wanted: int | None, samples: Samples, features: Arrays, ask: Ask) -> int:
-        """Return how many rows fit at once for an ask."""
-        layout = samples.layout
-        if layout.exact is not None:
-            return layout.exact
-        if layout.whole or any(layout.axes[k] is None for k in features):
-            return 1
-        if wanted is not None:
-            return wanted
-        inputs = {k: layout.axes[k] for k in samples.arrays}
-        return self._memory.batch_size(one_sample(samples.shapes, inputs), self.memory_budget, ask)
 
 
 def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options: Any) -> Attribution:

@@ -59,7 +59,7 @@ def test_the_internal_batch_size_changes_nothing(name: str, real_model: Any) -> 
     explainer = ox.Explainer(model.path)
     ig = ox.IntegratedGradients(n_steps=4)
     options = {"target": "predicted", "method": ig, "output": model.output}
-    samples = explainer._samples(
+    samples = explainer._answering.samples(
         model.feeds, [i for i in explainer.inputs if i.explained], (model.output,), None
     )
     axes = samples.layout.axes

@@ -1,0 +1,168 @@
+"""One model that answers: its programs, what is known of its samples, the way from a request to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from onnxplain._types import Arrays
+from onnxplain.asked import understand
+from onnxplain.attribution import Attribution
+from onnxplain.backward.asks import Ask, Scores
+from onnxplain.backward.question import explained_value
+from onnxplain.baselines import find_baselines
+from onnxplain.batching import Batching, one_sample
+from onnxplain.graph import interface
+from onnxplain.graph.interface import InputInfo
+from onnxplain.graph.normalize import Normalized
+from onnxplain.grouping import find_players
+from onnxplain.inputs import check_inputs
+from onnxplain.methods import attributions
+from onnxplain.outcome import confirm, note_on_score, notes_on, refuse_not_finite
+from onnxplain.reading import depends
+from onnxplain.request import Request
+from onnxplain.runtime.device import resolve
+from onnxplain.runtime.driver import Driver
+from onnxplain.runtime.memory import MemoryModel
+from onnxplain.runtime.problem import Problem
+from onnxplain.runtime.programs import Programs
+from onnxplain.samples import Samples, find_samples
+from onnxplain.targets.resolve import outputs_read, resolve_target
+from onnxplain.versions import versions
+
+__all__ = ["Answering"]
+
+
+class Answering:
+    """Explains requests about one model; safe to use from several threads.
+
+    Parameters
+    ----------
+    normal
+        The model.
+    device, memory_budget, threads, allow_tf32
+        As :class:`~onnxplain.Explainer` takes them.
+    """
+
+    def __init__(
+        self, normal: Normalized, device: str, memory_budget: int, threads: int | None, allow_tf32: bool
+    ) -> None:
+        self.normal = normal
+        self.inputs = interface.inputs_of(normal.model.graph)
+        self.outputs = interface.outputs_of(normal.model.graph)
+        self.memory_budget = memory_budget
+        self._memory = MemoryModel(normal.model)
+        self._dependent: dict[tuple[str, str], bool] = {}
+        self._batching = Batching(normal.model, self.inputs)
+        self.programs = Programs(normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32)
+
+    def explain(self, request: Request) -> Attribution:
+        """Explain a batch by the graph as it was read; :class:`~onnxplain.Explainer` says what is raised."""
+        chosen, needs = request.method, request.method.needs()
+        walked = not isinstance(needs, Scores)
+        arrays = check_inputs(request.inputs, self.inputs, walked=walked)
+        infos, question = understand(
+            self.inputs,
+            self.outputs,
+            needs,
+            request.output,
+            request.wrt,
+            request.through_softmax,
+            self._depends,
+            margins=chosen.margins(),
+        )
+        name = question.output
+        others = outputs_read(request.target, self.outputs, name)
+        samples = self.samples(arrays, infos, (name, *others), request.batch_axes)
+        self.programs.check(question)
+        about = samples.output(name)
+        if about is None:
+            samples.values((name,))
+            about = samples.output(name)
+            assert about is not None
+        target = resolve_target(request.target, samples, about, self.outputs, name, others)
+        question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
+        features, samples = samples.features()
+        layout = samples.layout
+        columns = request.columns
+        names = columns.labels(infos, arrays, layout.axes)
+        instead = columns.instead(request.baselines, infos)
+        starts, background = find_baselines(
+            instead, infos, arrays, features, layout, samples.values, many=chosen.takes_background
+        )
+        fixed = {k: v for k, v in arrays.items() if k not in features}
+        room = partial(self._room, request.internal_batch_size, samples, features)
+        driver = Driver(self.programs, question, layout, fixed, room, needs, progress=request.progress)
+        players = find_players(columns.mask(request.feature_mask, infos), infos, features, layout)
+        problem = Problem(driver, features, np.arange(samples.n), target.values, starts, background, players)
+        found = attributions(chosen, problem)
+        refuse_not_finite(features, found.values)
+        seen = problem.here()
+        predictions = np.asarray(seen.predictions)
+        if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
+            samples.values((name,))
+            return self.explain(request)
+        index = target.values if seen.index is None else seen.index
+        explained = explained_value(self.normal, question)
+        if explained == name:
+            confirm(seen.score, about.rows(predictions), index, name)
+        table = tuple(row for rows in driver.rule_tables for row in rows)
+        extras = dict(found.extras) | ({} if found.errors is None else {"standard_error": found.errors})
+        groups = columns.grouped(request.feature_mask, infos)
+        return Attribution(
+            arrays={i.name: samples.back(i, found.values) for i in infos},
+            inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
+            target=index,
+            score=seen.score,
+            predictions=predictions,
+            check=found.check,
+            method=chosen,
+            output=(name, explained),
+            rule_table=table,
+            notes=(
+                *self.normal.notes,
+                *note_on_score(self.normal.model.graph, name, explained),
+                *notes_on(layout, infos),
+                *found.notes,
+                *question.walk.composite.remarks(table),
+            ),
+            extras=extras | ({"groups": groups} if groups else {}),
+            model_hash=self.normal.content,
+            seed=getattr(chosen, "seed", None),
+            versions=versions(),
+            feature_names=names or None,
+            sample_axes={i.name: layout.axes[i.name] for i in infos},
+        )
+
+    def samples(
+        self,
+        arrays: Arrays,
+        infos: Sequence[InputInfo],
+        outputs: tuple[str, ...],
+        batch_axes: int | Mapping[str, int | None] | None,
+    ) -> Samples:
+        """Find the samples in arrays; see :func:`~onnxplain.samples.find_samples`."""
+        run, positions = self.programs.values, self.programs.positions
+        return find_samples(arrays, infos, self.inputs, outputs, self._batching, run, positions, batch_axes)
+
+    def _depends(self, output: str, info: InputInfo) -> bool:
+        """Tell whether an output depends differentiably on an input; found out once."""
+        key = output, info.name
+        if key not in self._dependent:
+            self._dependent[key] = depends(self.normal, output, info)
+        return self._dependent[key]
+
+    def _room(self, wanted: int | None, samples: Samples, features: Arrays, ask: Ask) -> int:
+        """Return how many rows fit at once for an ask."""
+        layout = samples.layout
+        if layout.exact is not None:
+            return layout.exact
+        if layout.whole or any(layout.axes[k] is None for k in features):
+            return 1
+        if wanted is not None:
+            return wanted
+        inputs = {k: layout.axes[k] for k in samples.arrays}
+        return self._memory.batch_size(one_sample(samples.shapes, inputs), self.memory_budget, ask)
