@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from onnxplain import interchange, plots
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.archive import BROKEN, read_arrays, write_arrays
 from onnxplain.checks import Check, Completeness, Conservation
-from onnxplain.errors import DataInputError
+from onnxplain.errors import DataInputError, OutputError
 from onnxplain.json_arrays import read_json, write_json
 from onnxplain.options import Weight, check_option
 from onnxplain.result_file import packed, unpacked
@@ -189,7 +190,10 @@ class Attribution:
         named = (self.feature_names or {}).get(name, ())
         if len(named) == 1 and named[0] is not None and kind in ("auto", "bars"):
             options.setdefault("labels", named[0])
-        return plots.draw(self.arrays[name][sample], self.inputs[name][sample], kind=kind, **options)
+        if not -len(self) <= sample < len(self):
+            raise DataInputError(f"there is no sample {sample}; there are {len(self)}")
+        shown = (self._by_sample(name, a[name])[sample] for a in (self.arrays, self.inputs))
+        return plots.draw(*shown, kind=kind, **options)
 
     def by_column(self, name: str | None = None) -> plots.TableView:
         """Return attributions and inputs as one table: a row for each sample, a column for each of theirs.
@@ -294,17 +298,19 @@ class Attribution:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one file, which :meth:`load` reads.
 
-        ``.json`` is for reading elsewhere (see :func:`onnxplain.json_arrays.write_json`); any other ending
-        gives a compressed ``.npz`` archive.  The file appears whole or not at all; what stood there before
+        ``.json`` is for reading elsewhere (see :func:`onnxplain.json_arrays.write_json`); ``.npz``, or no
+        ending, gives a compressed archive.  The file appears whole or not at all; what stood there before
         stays until then.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If it cannot be written, or its ending stands for something else.
         """
+        if _ending(path) not in ("", ".npz", ".json"):
+            raise OutputError(f"cannot write '{path}': results are saved as .npz or .json; end it so")
         meta, arrays = packed(self)
-        if _is_json(path):
+        if _ending(path) == ".json":
             write_json(path, meta, arrays)
         else:
             write_arrays(path, {"meta": np.array(json.dumps(meta)), **arrays})
@@ -318,7 +324,7 @@ class Attribution:
         DataInputError
             If the file is missing, damaged, or something else.
         """
-        if _is_json(path):
+        if _ending(path) == ".json":
             meta, content = read_json(path, _WHAT)
         else:
             meta, content = {}, read_arrays(path, _WHAT)
@@ -364,5 +370,5 @@ class Attribution:
         return tuple(None if entries is None else tuple(map(str, entries)) for entries in given)
 
 
-def _is_json(path: object) -> bool:
-    return str(path).lower().endswith(".json")
+def _ending(path: object) -> str:
+    return Path(path).suffix.lower() if isinstance(path, (str, os.PathLike)) else ""

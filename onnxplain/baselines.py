@@ -242,7 +242,7 @@ def _references(given: object, name: str, feature: Array, axis: int | None, *, h
     except ValueError:
         raise DataInputError(
             f"the baselines of '{name}' have shape {own}, but the references of this method are an array of "
-            f"shape {('M', *shape)}, for any number M"
+            f"shape ({', '.join(map(str, ('M', *shape)))}), for any number M"
         ) from None
 
 

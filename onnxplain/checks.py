@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -131,7 +131,7 @@ class StandardError(_NoSum):
     """
 
     kind: ClassVar[str] = "standard_error"
-    errors: Mapping[str, Array]
+    errors: Mapping[str, Array] = field(repr=False)  # as many numbers as the attributions have
     norms: FloatArray
 
     @classmethod
@@ -178,8 +178,8 @@ class Unchecked(_NoSum):
             Always: what promises nothing cannot be verified.
         """
         raise CheckFailedError(
-            "this method promises nothing that could be verified; integrated_gradients, deep_lift and lrp "
-            "promise a sum, smooth_grad tells its standard error"
+            "this method promises nothing that could be verified; integrated_gradients, deep_lift, lrp, "
+            "tree_shap and linear_shap promise a sum, smooth_grad tells its standard error"
         )
 
 

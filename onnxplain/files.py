@@ -102,6 +102,8 @@ def check_destination(path: str | os.PathLike[str]) -> Path:
             )
     except ValueError as error:  # a path that no system call takes
         raise OutputError(f"cannot write {str(path)!r}: {error}; give the path of a file") from error
+    except OutputError:
+        raise
     except OSError as error:
         raise _failed(path, error) from error
     return place

@@ -377,3 +377,27 @@ def test_names_of_features() -> None:
             replace(held, feature_names={"x": wrong})
     with pytest.raises(DataInputError, match="'z', which was not explained"):
         replace(held, feature_names={"z": ("a", "b", "c")})
+
+
+def test_only_endings_that_load_reads_are_written(tmp_path) -> None:
+    held = attribution(("x",))
+    held.save(tmp_path / "plain")
+    assert same(ox.Attribution.load(tmp_path / "plain"), held)
+    for ending in (".csv", ".png", ".npy"):
+        with pytest.raises(OutputError, match=r"saved as \.npz or \.json"):
+            held.save(tmp_path / f"a{ending}")
+    assert [p.name for p in tmp_path.iterdir()] == ["plain"]
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_one_sample_is_drawn_wherever_samples_lie(axis, monkeypatch) -> None:
+    held = attribution(("x",), n=1 if axis is None else 2)
+    turned = held.arrays["x"][0] if axis is None else np.moveaxis(held.arrays["x"], 0, axis)
+    held = replace(held, arrays={"x": turned}, inputs={"x": turned}, sample_axes={"x": axis})
+    drawn = []
+    monkeypatch.setattr("onnxplain.plots.draw", lambda *arrays, **_: drawn.extend(arrays))
+    held.plot(len(held) - 1)
+    for array in drawn:
+        np.testing.assert_array_equal(array, turned if axis is None else np.take(turned, 1, axis))
+    with pytest.raises(DataInputError, match=f"no sample {len(held)}; there are {len(held)}"):
+        held.plot(len(held))

@@ -83,7 +83,7 @@ def test_bad_destinations(writer, models, tmp_path) -> None:
         with pytest.raises(errors.OutputError) as caught:
             WRITERS[writer](models, tmp_path / name)
         assert words in str(caught.value)
-        assert "cannot write" in str(caught.value)
+        assert str(caught.value).count("cannot write") == 1
     for wrong in (None, 3, b"a.onnx"):
         with pytest.raises(errors.OutputError, match="this is no path"):
             WRITERS[writer](models, wrong)

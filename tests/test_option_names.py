@@ -48,6 +48,7 @@ UNKNOWN: dict[str, tuple[Callable[[Path], Any], str]] = {
         of_a_file("options = {epsilon = {clipp = true}}"),
         "epsilon does not take 'clipp'; it takes epsilon, clip, norm_scale .* mean 'clip'",
     ),
+    "a class": (lambda _: ox.method(ox.LRP), r"LRP is a class; give a method made of it, LRP\("),
     "method's name": (lambda _: ox.method("salency"), "no method 'salency'; choose .* mean 'saliency'"),
     "rule's name": (lambda _: ox.rule("epsilom"), "no rule 'epsilom'; choose .* mean 'epsilon'"),
     "composite's name": (lambda _: preset("conservin"), "no composite 'conservin'; .* mean 'conserving'"),

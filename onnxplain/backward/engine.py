@@ -8,7 +8,7 @@ for an operator without a rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from onnxplain.backward.view import NodeView
 from onnxplain.errors import NotExplainableError, UnsupportedOperatorError
 from onnxplain.graph import facts
 
-__all__ = ["backward", "between", "check_entries", "no_path", "no_rule"]
+__all__ = ["backward", "between", "check_entries", "must_reach", "no_path", "no_rule"]
 
 _STOPS = (Category.ZERO, Category.NONDIFFERENTIABLE)
 
@@ -112,9 +112,7 @@ def backward(
     UnsupportedOperatorError
         If an operator on the way has no gradient.
     """
-    nodes, reached = between(op.graph, seeds, wrt)
-    if not nodes and not any(s in wrt for s in seeds):
-        raise NotExplainableError(no_path(op.graph, seeds, wrt))
+    nodes, reached = must_reach(op.graph, seeds, wrt)
     parts: dict[ir.Value, list[Any]] = {value: [seed] for value, seed in seeds.items()}
     walk = _Walk(reached, set(wrt), unchosen(nodes, seeds), rules is not None and rules.differences)
     scope, outer, op.rules = op.scope, op.rules, rules
@@ -126,6 +124,23 @@ def backward(
         made = {v: _end(op, v, _total(op, v, parts, keep=True)) for v in wrt}
     op.rules = outer
     return made
+
+
+def must_reach(
+    graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Collection[ir.Value]
+) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return what :func:`between` returns.
+
+    Raises
+    ------
+    NotExplainableError
+        If no output depends differentiably on any of the values.
+    """
+    outputs = list(outputs)
+    nodes, reached = between(graph, outputs, wrt)
+    if not nodes and not any(o in wrt for o in outputs):
+        raise NotExplainableError(no_path(graph, outputs, wrt))
+    return nodes, reached
 
 
 def _end(op: Emitter, value: ir.Value, arrived: Any) -> ir.Value:
@@ -298,8 +313,8 @@ def no_path(graph: ir.Graph, outputs: Iterable[ir.Value], wrt: Iterable[ir.Value
     why = f" (these operators let none through: {'; '.join(told)})" if told else ""
     return (
         f"output {_quoted(seeds)} does not depend differentiably on {_quoted(sources)}{why}; "
-        "name another output or input, or use a perturbation method (feature_ablation), which asks for "
-        "scores alone"
+        "name another output or input, or use a method that asks for scores alone (feature_ablation; "
+        "tree_shap for trees)"
     )
 
 

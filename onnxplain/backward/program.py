@@ -14,7 +14,7 @@ from onnxplain._types import Array
 from onnxplain.backward.asks import Combine, Probe
 from onnxplain.backward.difference.reference_input import add_reference, reference_of
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.engine import backward
+from onnxplain.backward.engine import backward, must_reach
 from onnxplain.backward.ledger import kept_by_node
 from onnxplain.backward.names import Names
 from onnxplain.backward.opened import Opened, named, open_model, refuse_nested
@@ -154,7 +154,7 @@ def check(source: Normalized, question: Question) -> None:
     ------
     DataInputError, TargetError
         If an input, inner value or output has an unknown name.
-    UnsupportedOperatorError, UnsupportedRuleError
+    NotExplainableError, UnsupportedOperatorError, UnsupportedRuleError
         If the walk back is not possible.
     """
     composite = question.walk.composite
@@ -167,6 +167,7 @@ def check(source: Normalized, question: Question) -> None:
     if question.backward:
         composite.must_follow(graph, [scored], sources)
         composite.resolve(graph, [scored], sources)
+        must_reach(graph, [scored], sources)
 
 
 @dataclass

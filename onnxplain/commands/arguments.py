@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnxplain.archive import read_array, read_arrays
+from onnxplain.automatic import AUTO
 from onnxplain.commands.images import LoadedImage, load_image, preprocessing_for
 from onnxplain.errors import DataInputError, MethodError, OutputError, TargetError
 from onnxplain.files import TEXT_BYTES, check_destination, check_source, is_same_file
@@ -29,6 +30,7 @@ __all__ = [
     "composite_options",
     "destinations",
     "make_method",
+    "method_or_auto",
     "number",
     "numbers",
     "pair",
@@ -43,6 +45,7 @@ __all__ = [
 
 ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".json", ".html", ".htm", ".csv")
 LEVELS = {"black": 0.0, "white": 1.0}
+MADE_OF_SAMPLES = ("blur", "mean", "zero")
 
 
 def parameters(texts: Sequence[str]) -> dict[str, Any]:
@@ -89,6 +92,21 @@ def make_method(name: str, texts: Sequence[str], composite: str | None = None) -
         _refuse_composite(name, kind, composite, given)
         given["composite"] = composite
     return method(name, **given)
+
+
+def method_or_auto(name: str, texts: Sequence[str], composite: str | None = None) -> str | Method:
+    """Make a method as :func:`make_method` does; ``"auto"``, which takes nothing, stays a name.
+
+    Raises
+    ------
+    MethodError
+        If the name, a parameter or a value makes no sense.
+    """
+    if name != AUTO:
+        return make_method(name, texts, composite)
+    if texts or composite is not None:
+        raise MethodError("method 'auto' takes neither --param nor --composite; name the method")
+    return AUTO
 
 
 def composite_options(texts: Sequence[str], composite: str | None) -> dict[str, Any]:
@@ -328,7 +346,7 @@ def refuse_ids(ids: Sequence[str] | None) -> None:
 
 
 def baselines(text: str | None, image: LoadedImage | None) -> Any:
-    """Read a baseline: a number, a file, or a colour of an image.
+    """Read a baseline: a number, a file, a colour of an image, or the name of what is made of each sample.
 
     Raises
     ------
@@ -341,13 +359,16 @@ def baselines(text: str | None, image: LoadedImage | None) -> Any:
         if image is None:
             raise DataInputError(f"--baseline {text}: for images only; give a number or a file")
         return image.filled(LEVELS[text.lower()])
+    if text.lower() in MADE_OF_SAMPLES:
+        return text.lower()
     if Path(text).suffix.lower() in (".npy", ".npz"):
         return read_arrays(text) if text.lower().endswith(".npz") else read_array(text)
     try:
         return number(text, "--baseline")
     except DataInputError:
         raise DataInputError(
-            f"--baseline {text}: give a number, an .npy or .npz file, or black or white for an image"
+            f"--baseline {text}: give a number, an .npy or .npz file, blur or mean, or black or white for an "
+            "image"
         ) from None
 
 

@@ -84,8 +84,14 @@ Model = Annotated[Path, typer.Argument(help="The .onnx file.", show_default=Fals
 MethodName = Annotated[
     str,
     typer.Option(
-        "--method", "-m", help="Such as integrated_gradients, saliency, smooth_grad, guided_backprop, lrp."
+        "--method",
+        "-m",
+        help="Such as integrated_gradients, smooth_grad, lrp, tree_shap, feature_ablation; auto takes the "
+        "most exact one that the model allows.",
     ),
+]
+ExportedName = Annotated[
+    str, typer.Option("--method", "-m", help="One walk back, such as lrp, deep_lift, saliency.")
 ]
 Params = Annotated[
     list[str] | None,
@@ -144,7 +150,10 @@ def explain(
     output_name: OutputName = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Where a path starts: a number, an .npy or .npz file; for images black or white."),
+        typer.Option(
+            help="Where a path starts, or what stands for what is taken away: a number, an .npy or .npz "
+            "file, blur, mean; for images black or white."
+        ),
     ] = None,
     rows: Annotated[
         str | None,
@@ -204,7 +213,7 @@ def explain(
     from onnxplain.commands.output import summary, write
 
     say = _speaker(quiet)
-    chosen = given.make_method(method, params or [], composite)
+    chosen = given.method_or_auto(method, params or [], composite)
     class_names = given.read_labels(labels) if labels is not None else None
     part_names = given.read_labels(names) if names is not None else None
     files = given.destinations(out, source, method, model)
@@ -295,7 +304,7 @@ def inspect(
 def export(
     model: Model,
     out: Annotated[Path, typer.Argument(help="The .onnx file to write.", show_default=False)],
-    method: MethodName = "lrp",
+    method: ExportedName = "lrp",
     params: Params = None,
     composite: CompositeName = None,
     output_name: OutputName = None,

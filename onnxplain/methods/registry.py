@@ -38,12 +38,18 @@ def method(name: str | Method, **parameters: Any) -> Method:
         if parameters:
             raise MethodError("give parameters to the method itself, or give the method by name")
         return name
+    _refuse_class(name)
     kind = METHODS.get(_SHORT.get(name, name)) if isinstance(name, str) else None
     if kind is None:
         raise MethodError(
             f"there is no method '{name}'; choose one of {', '.join(METHODS)}{nearest(name, METHODS)}"
         )
     return make(kind, parameters, f"method '{kind.name}'")
+
+
+def _refuse_class(given: object) -> None:
+    if isinstance(given, type) and issubclass(given, Method):
+        raise MethodError(f"{given.__name__} is a class; give a method made of it, {given.__name__}(...)")
 
 
 def _rebuilt(name: str, parameters: Mapping[str, Any]) -> Method:

@@ -94,7 +94,8 @@ def draw(
     if kind == "auto":
         kind = guess_kind(original, has_labels=labels is not None)
     if kind not in KINDS:
-        raise DataInputError(f"kind must be 'auto' or one of {', '.join(map(repr, KINDS))}, not {kind!r}")
+        known = ", ".join(map(repr, (*KINDS, *TABLE_KINDS)))
+        raise DataInputError(f"kind must be 'auto' or one of {known}, not {kind!r}")
     if not 0 < percentile <= 100:
         raise DataInputError(f"percentile must lie in (0, 100], not {percentile}")
     if kind == "image":

@@ -11,7 +11,7 @@ import pytest
 from command_line import MODEL, failure, run, two_inputs
 from PIL import Image
 
-from onnxplain import Attribution, __version__
+from onnxplain import Attribution, __version__, explain
 
 
 def test_version_and_help() -> None:
@@ -86,6 +86,20 @@ def test_baselines(baseline: str, level: float, folder: Path) -> None:
     assert not held.values[untouched].any()
     assert held.relative_delta is not None
     assert held.relative_delta.max() < 0.05
+
+
+def test_baselines_made_of_the_sample(folder: Path) -> None:
+    few = ("-p", "n_steps=4", "-t", "3")
+    run("explain", MODEL, "three.png", "--baseline", "blur", *few, "-o", "a.npz", "-q")
+    held = Attribution.load("a.npz")
+    wanted = explain(MODEL, held.inputs["image"], 3, method="ig", n_steps=4, baselines="blur")
+    np.testing.assert_array_equal(held.values, wanted.values)
+
+
+def test_the_method_may_be_left_to_the_model(folder: Path) -> None:
+    result = run("explain", MODEL, "three.png", "-m", "auto", "-o", "a.npz")
+    assert "method auto chose lrp" in result.stdout
+    assert "'auto' takes neither" in failure("explain", MODEL, "three.png", "-m", "auto", "-p", "n_steps=4")
 
 
 def test_methods_inside_methods(folder: Path) -> None:

@@ -289,7 +289,7 @@ TREE = {
 
 def test_trees_are_refused_with_what_works() -> None:
     model = model_of("TreeEnsembleRegressor", {"x": X}, TREE)
-    words = "TreeEnsembleRegressor: trees are constant between their thresholds.*perturbation method"
+    words = "TreeEnsembleRegressor: trees are constant between their thresholds.*tree_shap for trees"
     with pytest.raises(ox.errors.NotExplainableError, match=words):
         ox.explain(model, {"x": X})
     found = ox.inspect(model)

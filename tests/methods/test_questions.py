@@ -233,3 +233,11 @@ def test_plans_are_data() -> None:
         plan = kind().plan()
         assert plan is None or repr(plan) == repr(kind().plan()), name
     assert ox.SmoothGrad("integrated_gradients").plan().question == ox.IntegratedGradients().plan()
+
+
+@pytest.mark.parametrize("name", ["ig", "lrp", "deep_lift", "smooth_grad"])
+def test_where_no_gradient_flows_nothing_runs(name, monkeypatch) -> None:
+    explainer = ox.Explainer(trees())
+    monkeypatch.setattr("onnxplain.runtime.driver.Driver.ask", lambda *_, **__: pytest.fail("ran"))
+    with pytest.raises(ox.errors.NotExplainableError, match=r"TreeEnsembleRegressor.*tree_shap for trees"):
+        explainer(np.zeros((1, 3), np.float32), 0, name)

@@ -150,7 +150,7 @@ def test_input_is_untouched() -> None:
         (np.zeros(3), np.zeros(4), {}, "do not fit"),
         (np.zeros((2, 3, 5, 5)), np.zeros((2, 3, 5, 5)), {}, "at most three axes"),
         (np.zeros((0, 5)), np.zeros((0, 5)), {}, "nothing to draw"),
-        (np.zeros(3), np.zeros(3), {"kind": "pie"}, "kind must be"),
+        (np.zeros(3), np.zeros(3), {"kind": "pie"}, "kind must be.*'image'.*'waterfall'"),
         (np.zeros(3), np.zeros(3), {"labels": ["a"]}, "1 labels for 3 features"),
         (np.zeros(3), np.zeros(3), {"percentile": 0}, "percentile"),
         (np.zeros((5, 6)), np.zeros((5, 6)), {"cmap": "nope"}, "no colour map"),
