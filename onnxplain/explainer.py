@@ -37,6 +37,7 @@ from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET
 from onnxplain.runtime.programs import Programs
 from onnxplain.specialised import leaves_ranks_open, specialised
+from onnxplain.text import visible_line
 
 __all__ = ["Explainer", "explain"]
 
@@ -121,6 +122,11 @@ class Explainer:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Explainer:
         return copy.copy(self)  # weights are not written to: both may have the same
+
+    def __repr__(self) -> str:
+        """Summarise: what goes in, what comes out, where."""
+        takes, gives = (", ".join(visible_line(v.name) for v in of) for of in (self.inputs, self.outputs))
+        return f"Explainer({takes} -> {gives}, on {self.device})"
 
     @property
     def device(self) -> str:

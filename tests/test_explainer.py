@@ -261,3 +261,7 @@ def test_inspection_finds_problems(models) -> None:
     assert any("'y' does not depend differentiably" in p for p in ox.inspect(flat).problems)
     with pytest.raises(ox.errors.TargetError, match="no output 'z'"):
         ox.inspect(flat, output="z")
+
+
+def test_an_explainer_says_what_it_explains(models) -> None:
+    assert repr(ox.Explainer(models.two_inputs(), device="cpu")) == "Explainer(image, table -> y, on cpu)"

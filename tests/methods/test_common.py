@@ -20,8 +20,11 @@ every_general_method = pytest.mark.parametrize("name", GENERAL)
 #: Sums to the score (difference) even with large steps: on networks of ReLUs without biases, from 0.
 PROMISE_A_SUM = ("integrated_gradients", "lrp", "deep_lift", "deep_lift_shap")
 
-#: Compare with a baseline of all inputs.
+#: Sum to the difference from the score at a baseline of all inputs.
 FROM_A_BASELINE = ("integrated_gradients", "deep_lift", "deep_lift_shap")
+
+#: Move all explained inputs at once, so that an input's values depend on which others are explained.
+MOVE_TOGETHER = (*FROM_A_BASELINE, "smooth_grad")
 
 
 def close(a: Any, b: Any, rtol: float = 1e-4) -> None:
@@ -149,7 +152,7 @@ def test_several_inputs_give_a_dict(name, models) -> None:
     assert {k: v.shape for k, v in found.values.items()} == {k: v.shape for k, v in inputs.items()}
     alone = explainer(inputs, target=1, method=name, wrt="table")
     assert list(alone.arrays) == ["table"]
-    if name not in (*FROM_A_BASELINE, "smooth_grad"):  # these move all explained inputs together
+    if name not in MOVE_TOGETHER:
         close(alone.values, found.values["table"])
 
 
