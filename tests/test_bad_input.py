@@ -94,7 +94,7 @@ CALLS = {
     "parameter of a method": ("mlp", X, {"method": ox.Saliency(), "abs": False}, Method,
                               ("to the method itself",)),
     "steps": ("mlp", X, {"method": "ig", "n_steps": 0}, Method, ("n_steps", "0", "at least 1")),
-    "class": ("mlp", X, {"method": ox.IntegratedGradients}, Method, ("choose one of",)),
+    "class": ("mlp", X, {"method": ox.IntegratedGradients}, Method, ("IntegratedGradients is a class", "IntegratedGradients(...)")),
     "batch size": ("mlp", X, {"internal_batch_size": 0}, Method, ("internal_batch_size", "0", "at least 1")),
     "composite": ("mlp", X, {"method": "lrp", "composite": "magic"}, Method, ("'magic'", "epsilon_plus")),
 }  # fmt: skip
@@ -169,7 +169,7 @@ def test_unknown_operator_on_the_path(shape, method, models, monkeypatch) -> Non
 def test_no_way_from_output_to_input(models, monkeypatch) -> None:
     monkeypatch.setattr(Executable, "run", refuse_to_run)
     model = models.make("m (float[N, 3] x) => (float[N, 3] y) { a = Floor(x) y = Relu(a) }")
-    words = ("'y'", "'x'", "Floor", "perturbation")
+    words = ("'y'", "'x'", "Floor", "scores alone", "feature_ablation")
     refused(
         lambda: ox.explain(model, np.ones((1, 3)), 0, method="saliency"), errors.NotExplainableError, *words
     )
