@@ -94,7 +94,7 @@ CALLS = {
     "parameter of a method": ("mlp", X, {"method": ox.Saliency(), "abs": False}, Method,
                               ("to the method itself",)),
     "steps": ("mlp", X, {"method": "ig", "n_steps": 0}, Method, ("n_steps", "0", "at least 1")),
-    "class": ("mlp", X, {"method": ox.IntegratedGradients}, Method, ("IntegratedGradients is a class", "IntegratedGradients(...)")),
+    "class": ("mlp", X, {"method": ox.IntegratedGradients}, Method, ("IntegratedGradients is a class",)),
     "batch size": ("mlp", X, {"internal_batch_size": 0}, Method, ("internal_batch_size", "0", "at least 1")),
     "composite": ("mlp", X, {"method": "lrp", "composite": "magic"}, Method, ("'magic'", "epsilon_plus")),
 }  # fmt: skip
