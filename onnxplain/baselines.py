@@ -192,7 +192,8 @@ def _baseline(start: object, name: str, feature: Array, axis: int | None, *, hol
     except ValueError:
         raise DataInputError(
             f"the baseline of '{name}' has shape {array.shape}, which does not broadcast to "
-            f"{feature.shape}; give a number, or an array of one sample's shape"
+            f"{feature.shape}; give a number, an array of one sample's shape, or many rows as "
+            "ox.Background(rows)"
         ) from None
 
 

@@ -273,14 +273,20 @@ class Explainer:
         return self._fixed.get(tuple(sorted(shapes.items())), make)
 
 
-def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options: Any) -> Attribution:
+def explain(
+    model: ModelSource,
+    inputs: ArrayLike,
+    target: Any = None,
+    method: str | Method = "integrated_gradients",
+    **options: Any,
+) -> Attribution:
     """Explain one batch of one model; see :class:`Explainer` for many.
 
     Parameters
     ----------
     model
         Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
-    inputs, target, **options
+    inputs, target, method, **options
         As :meth:`Explainer.__call__` takes them; ``device``, ``memory_budget``, ``threads`` and
         ``allow_tf32`` go to the explainer.
 
@@ -289,4 +295,4 @@ def explain(model: ModelSource, inputs: ArrayLike, target: Any = None, **options
     Attribution
     """
     mine = {k: options.pop(k) for k in ("device", "memory_budget", "threads", "allow_tf32") if k in options}
-    return Explainer(model, **mine)(inputs, target, **options)
+    return Explainer(model, **mine)(inputs, target, method, **options)

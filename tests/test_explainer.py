@@ -265,3 +265,10 @@ def test_inspection_finds_problems(models) -> None:
 
 def test_an_explainer_says_what_it_explains(models) -> None:
     assert repr(ox.Explainer(models.two_inputs(), device="cpu")) == "Explainer(image, table -> y, on cpu)"
+
+
+def test_a_method_may_stand_after_the_target(models) -> None:
+    x = models.random(2, 5)
+    found = ox.explain(models.mlp(), x, 1, "lrp")
+    np.testing.assert_array_equal(found.values, ox.Explainer(models.mlp())(x, 1, "lrp").values)
+    assert found.method == ox.LRP()

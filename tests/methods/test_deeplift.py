@@ -230,7 +230,7 @@ def test_recurrent_models(rule, kind, steps, models, tmp_path) -> None:
 
 
 BAD = [
-    ({"baselines": np.zeros((2, 4))}, r"\('M', 5\)"),
+    ({"baselines": np.zeros((2, 4))}, r"\(M, 5\)"),
     ({"baselines": np.zeros((0, 5))}, "at least one"),
     ({"baselines": np.full((2, 5), np.nan)}, "finite"),
     ({"baselines": "black"}, "finite"),
