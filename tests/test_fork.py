@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import faulthandler
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
+import traceback
 from typing import Any
 
 import numpy as np
@@ -27,10 +30,13 @@ def in_child(code: Any, seconds: float = 60) -> int:
     """Fork, run code in the child, and return the child's exit status; kill it if it hangs."""
     child = os.fork()
     if child == 0:
+        faulthandler.dump_traceback_later(0.9 * seconds, file=sys.__stderr__)
         status = 1
         try:
             code()
             status = 0
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
         finally:
             os._exit(status)
     end = time.monotonic() + seconds
