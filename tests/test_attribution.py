@@ -387,17 +387,3 @@ def test_only_endings_that_load_reads_are_written(tmp_path) -> None:
         with pytest.raises(OutputError, match=r"saved as \.npz or \.json"):
             held.save(tmp_path / f"a{ending}")
     assert [p.name for p in tmp_path.iterdir()] == ["plain"]
-
-
-@pytest.mark.parametrize("axis", [0, 1, None])
-def test_one_sample_is_drawn_wherever_samples_lie(axis, monkeypatch) -> None:
-    held = attribution(("x",), n=1 if axis is None else 2)
-    turned = held.arrays["x"][0] if axis is None else np.moveaxis(held.arrays["x"], 0, axis)
-    held = replace(held, arrays={"x": turned}, inputs={"x": turned}, sample_axes={"x": axis})
-    drawn = []
-    monkeypatch.setattr("onnxplain.plots.draw", lambda *arrays, **_: drawn.extend(arrays))
-    held.plot(len(held) - 1)
-    for array in drawn:
-        np.testing.assert_array_equal(array, turned if axis is None else np.take(turned, 1, axis))
-    with pytest.raises(DataInputError, match=f"no sample {len(held)}; there are {len(held)}"):
-        held.plot(len(held))
