@@ -83,15 +83,21 @@ class AttentionRollout(Method):
         found = attention_maps(_graph(problem))
         by_feature = {name: _behind(problem, name, found) for name in problem.features}
         maps = [m for m in found if any(m in behind for behind in by_feature.values())]
-        answer = problem.probe(tuple(m.name for m in maps))
-        weights = {m.name: _by_sample(problem, m, answer.probed[m.name]) for m in maps}
-        gradients = {m.name: _by_sample(problem, m, answer.values[m.name]) for m in maps}
+        ask = Probe(tuple(m.name for m in maps))
+        rolled: dict[str, list[FloatArray]] = {name: [] for name in problem.features}
+        blocks = list(problem.driver.blocks(problem.n, ask))  # of all samples, the weights might not fit
+        for block in blocks:
+            answer = (problem if len(blocks) == 1 else problem.take(block)).ask(ask)
+            weights = {m.name: _by_sample(problem, m, answer.probed[m.name]) for m in maps}
+            gradients = {m.name: _by_sample(problem, m, answer.values[m.name]) for m in maps}
+            for name, behind in by_feature.items():
+                names = [m.name for m in behind]
+                rolled[name].append(self._roll([weights[k] for k in names], [gradients[k] for k in names]))
         origins = _origins(problem)
         values: Arrays = {}
         tokens: dict[str, FloatArray] = {}
         for name, x in problem.features.items():
-            names = [m.name for m in by_feature[name]]
-            made = self._roll([weights[k] for k in names], [gradients[k] for k in names])
+            made = np.concatenate(rolled[name])
             input_name, parts = origins[name]
             tokens[input_name] = made
             values[name] = (over_tokens(made, x.shape, name) / parts).astype(x.dtype)

@@ -80,10 +80,18 @@ class Method(abc.ABC):
         return self.plan() or self
 
     def attribute(self, problem: Problem) -> Found:
-        """Explain all rows of a problem."""
+        """Explain all rows of a problem.
+
+        Raises
+        ------
+        MethodError
+            If a subclass implements neither this nor :meth:`plan`.
+        """
         plan = self.plan()
         if plan is None:
-            raise NotImplementedError(f"{type(self).__name__} has neither plan() nor attribute()")
+            raise MethodError(
+                f"the method {type(self).__name__} has neither plan() nor attribute(); implement one of them"
+            )
         return run(plan, problem)
 
 

@@ -241,3 +241,12 @@ def test_where_no_gradient_flows_nothing_runs(name, monkeypatch) -> None:
     monkeypatch.setattr("onnxplain.runtime.driver.Driver.ask", lambda *_, **__: pytest.fail("ran"))
     with pytest.raises(ox.errors.NotExplainableError, match=r"TreeEnsembleRegressor.*tree_shap for trees"):
         explainer(np.zeros((1, 3), np.float32), 0, name)
+
+
+def test_a_method_without_a_way_says_so(models) -> None:
+    @dataclass(frozen=True)
+    class Nothing(ox.Method):
+        name: ClassVar[str] = "nothing"
+
+    with pytest.raises(ox.errors.MethodError, match=r"Nothing has neither plan\(\) nor attribute\(\)"):
+        ox.explain(models.mlp(), models.random(1, 5), 0, method=Nothing())
