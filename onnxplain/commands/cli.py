@@ -1,4 +1,4 @@
-"""The command line: ``onnxplain explain``, ``inspect``, ``export``, ``coverage`` and ``demo``.
+"""The command line: ``onnxplain explain``, ``inspect``, ``export``, ``methods``, ``coverage`` and ``demo``.
 
 What goes wrong is told in one line on standard error, ``error: ...``, with exit code 2; ``--debug``
 shows the traceback.
@@ -321,6 +321,15 @@ def export(
     chosen = given.make_method(method, params or [], composite)
     ox.export(model, out, method=chosen, output=output_name, form=form)
     _speaker(quiet)("wrote", str(out))
+
+
+@app.command("methods")
+def show_methods(debug: Debug = False) -> None:
+    """List all methods: what they ask of a model, what they cost, and what their values sum to."""
+    from onnxplain.commands.output import method_lines
+
+    for line in method_lines():
+        _tell(line)
 
 
 @app.command("coverage")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxplain.commands.tables import write_csv
+from onnxplain.methods import FAMILIES
 from onnxplain.report import is_table, rules_of, sample_section, table_sections, write_report
 from onnxplain.report.wording import check_text, interface_text, percent, prediction_text, target_text
 from onnxplain.text import visible_line
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from onnxplain.inspection import Inspection
     from onnxplain.report import Section
 
-__all__ = ["inspection_lines", "summary", "write"]
+__all__ = ["inspection_lines", "method_lines", "summary", "write"]
 
 
 def write(
@@ -169,3 +170,30 @@ def inspection_lines(found: Inspection, composite: str | None) -> list[str]:
         lines.append(f"rules of {composite}")
         lines += [f"  {line}".rstrip() for line in str(found.rule_table).splitlines()]
     return lines + [f"note: {note}" for note in found.notes]
+
+
+def method_lines() -> Iterator[str]:
+    """Say of each method, by family, whether it needs gradients, what it costs and what it sums to."""
+    kinds = [kind for family in FAMILIES.values() for kind in family]
+    rows = {
+        kind: (
+            kind.name,
+            "gradients" if "backward" in kind.cost else "scores",
+            kind.cost,
+            kind.sums_to or "-",
+        )
+        for kind in kinds
+    }
+    heads = ("method", "needs", "cost of a sample", "sums to")
+    widths = [max(len(row[k]) for row in (heads, *rows.values())) for k in range(len(heads))]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip()
+
+    yield line(heads)
+    for family, members in FAMILIES.items():
+        if members:
+            yield ""
+            yield f"-- {family}"
+        for kind in members:
+            yield line(rows[kind])

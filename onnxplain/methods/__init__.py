@@ -16,6 +16,7 @@ from onnxplain.methods.tree_shap import TreeShap
 from onnxplain.methods.visual import VisualBackProp
 
 __all__ = [
+    "FAMILIES",
     "LRP",
     "METHODS",
     "AttentionRollout",
@@ -39,24 +40,19 @@ __all__ = [
     "method",
 ]
 
-METHODS.update(
-    (m.name, m)
-    for m in (
-        Saliency,
-        InputXGradient,
-        IntegratedGradients,
-        SmoothGrad,
-        GuidedBackprop,
-        Deconvolution,
-        BetaSmooth,
-        LRP,
-        DeepLift,
-        DeepLiftShap,
-        ExcitationBackprop,
-        VisualBackProp,
-        AttentionRollout,
-        FeatureAblation,
-        TreeShap,
-        LinearShap,
-    )
-)
+#: All methods, by family.
+FAMILIES: dict[str, tuple[type[Method], ...]] = {
+    "gradients": (Saliency, InputXGradient, GuidedBackprop, Deconvolution, BetaSmooth, SmoothGrad),
+    "paths": (IntegratedGradients,),
+    "relevance": (LRP, ExcitationBackprop),
+    "references": (DeepLift, DeepLiftShap),
+    "activation maps": (VisualBackProp,),
+    "attention": (AttentionRollout,),
+    "perturbation": (FeatureAblation,),
+    "shapley values": (),
+    "surrogates": (),
+    "trees and linear models": (TreeShap, LinearShap),
+    "inner units": (),
+}
+
+METHODS.update((m.name, m) for family in FAMILIES.values() for m in family)

@@ -24,6 +24,7 @@ class FeatureAblation(Method):
     """
 
     name: ClassVar[str] = "feature_ablation"
+    cost: ClassVar[str] = "1 forward for each player, and 1"
     takes_baselines: ClassVar[bool] = True
     takes_players: ClassVar[bool] = True
 

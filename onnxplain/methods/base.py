@@ -32,6 +32,13 @@ class Method(abc.ABC):
     #: Name by which the method is found.
     name: ClassVar[str]
 
+    #: What a sample costs, in forward and backward passes and by the names of parameters;
+    #: who needs gradients says "backward".
+    cost: ClassVar[str] = "1 forward, 1 backward"
+
+    #: What the values sum to; empty where nothing is promised.
+    sums_to: ClassVar[str] = ""
+
     #: Whether the method starts from baselines, or compares with them.
     takes_baselines: ClassVar[bool] = False
 

@@ -49,6 +49,8 @@ class DeepLift(OnePass):
     """
 
     name: ClassVar[str] = "deep_lift"
+    cost: ClassVar[str] = "2 forwards, 1 backward"
+    sums_to: ClassVar[str] = "score - score of the baseline"
     takes_baselines: ClassVar[bool] = True
     rule: Literal["rescale", "reveal_cancel"] = "rescale"
     eps: Weight | None = None
@@ -85,6 +87,8 @@ class DeepLiftShap(Method):
     """
 
     name: ClassVar[str] = "deep_lift_shap"
+    cost: ClassVar[str] = "2 forwards, 1 backward for each background row"
+    sums_to: ClassVar[str] = "score - mean score of the background"
     takes_baselines: ClassVar[bool] = True
     takes_background: ClassVar[bool] = True
     rule: Literal["rescale", "reveal_cancel"] = "rescale"

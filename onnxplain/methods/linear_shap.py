@@ -24,6 +24,8 @@ class LinearShap(Exact):
     """
 
     name: ClassVar[str] = "linear_shap"
+    cost: ClassVar[str] = "1 forward; exact"
+    sums_to: ClassVar[str] = "score - mean score of the background"
 
     def of_trees(self, trees: Trees, x: Array, background: Array, count: int) -> OfTrees:
         """Refuse them."""

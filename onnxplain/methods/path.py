@@ -40,6 +40,8 @@ class IntegratedGradients(Method):
     """
 
     name: ClassVar[str] = "integrated_gradients"
+    cost: ClassVar[str] = "n_steps forwards and backwards, and 2 forwards"
+    sums_to: ClassVar[str] = "score - score of the baseline"
     takes_baselines: ClassVar[bool] = True
     n_steps: Count = 50
     method: Literal[

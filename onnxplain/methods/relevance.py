@@ -75,6 +75,7 @@ class LRP(OnePass):
     """
 
     name: ClassVar[str] = "lrp"
+    sums_to: ClassVar[str] = "score, what biases and stabilisers keep apart"
     composite: _Composite = "conserving"
     epsilon: Weight | Written | None = None
     gamma: Weight | None = None
@@ -149,6 +150,7 @@ class ExcitationBackprop(OnePass):
     """
 
     name: ClassVar[str] = "excitation_backprop"
+    sums_to: ClassVar[str] = "1"
     contrastive: bool = False
 
     def rules(self) -> Composite:

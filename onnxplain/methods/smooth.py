@@ -63,6 +63,7 @@ class SmoothGrad(Method):
     """
 
     name: ClassVar[str] = "smooth_grad"
+    cost: ClassVar[str] = "n_samples times the inner method; by default forwards and backwards"
     method: Method | str = _SIGNED
     n_samples: Count = 25
     stdevs: Weight | None = None

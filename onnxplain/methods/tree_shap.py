@@ -56,6 +56,8 @@ class TreeShap(Exact):
     model_output: Literal["raw", "probability"] = "raw"
     interactions: bool = False
     name: ClassVar[str] = "tree_shap"
+    cost: ClassVar[str] = "1 forward; exact, by the trees"
+    sums_to: ClassVar[str] = "score - mean score of the background"
 
     def __post_init__(self) -> None:
         super().__post_init__()

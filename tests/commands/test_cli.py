@@ -11,7 +11,7 @@ import pytest
 from command_line import MODEL, failure, run, two_inputs
 from PIL import Image
 
-from onnxplain import Attribution, __version__, explain
+from onnxplain import METHODS, Attribution, Probe, Scores, __version__, explain
 
 
 def test_version_and_help() -> None:
@@ -182,3 +182,14 @@ def test_demo_is_quiet(folder: Path) -> None:
     result = run("demo", "-o", "shown", "-q")
     assert result.output == ""
     assert (folder / "shown" / "report.html").exists()
+
+
+def test_methods_are_listed() -> None:
+    lines = run("methods").stdout.splitlines()
+    for name, kind in METHODS.items():
+        (line,) = [text for text in lines if text.split(" ")[0] == name]
+        asks = kind().needs()
+        forward = isinstance(asks, Scores) or (isinstance(asks, Probe) and not asks.gradients)
+        assert forward or " gradients " in line
+        assert kind.cost in line
+        assert line.endswith(kind.sums_to or "-")

@@ -1,16 +1,110 @@
-"""Which methods are for which kinds of models."""
+"""What is true of which method: the tests of all methods read it here, one line for each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
 import onnxplain as ox
 
-#: Methods that explain one kind of model only: what to look for in the message elsewhere.
-PARTICULAR = {
-    "visual_backprop": "Conv",
-    "attention_rollout": "attention",
-    "tree_shap": "trees",
-    "linear_shap": "linear",
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of a method, where it is not what is true of most.
+
+    Attributes
+    ----------
+    quick
+        Parameters that make tests over all methods quick (few samples), and are enough for what they check.
+    linear
+        What it finds at x on ``y = w x`` (of one sample and output), by baselines of 0; None: what one of
+        the others finds.
+    sums
+        Whether it must sum to the score, or to the difference from that at baselines.
+    from_baseline
+        Whether it sums to the difference from the score at a baseline of all inputs.
+    together
+        Whether all explained inputs move at once, so that what an input gets depends on which others are
+        explained.
+    drawn
+        Whether random numbers are drawn by an element's place, so that moving axes changes what is found.
+    sessions
+        How many sessions a call compiles.
+    only
+        Of methods that explain one kind of model: what the message says elsewhere.
+    on_images
+        Whether networks of convolutions are of that kind.
+    """
+
+    quick: dict[str, Any] = field(default_factory=dict)
+    linear: Callable[[Any, Any], Any] | None = None
+    sums: bool = False
+    from_baseline: bool = False
+    together: bool = False
+    drawn: bool = False
+    sessions: int = 1
+    only: str = ""
+    on_images: bool = False
+
+
+def _plain(w: Any, x: Any) -> Any:
+    return w + 0 * x
+
+
+def _times(w: Any, x: Any) -> Any:
+    return w * x
+
+
+def _positive(w: Any, x: Any) -> Any:
+    return np.maximum(w * x, 0) / np.maximum(w * x, 0).sum(1, keepdims=True)
+
+
+#: A line for each method of which something is not as usual.
+FACTS: dict[str, Facts] = {
+    # gradients
+    "saliency": Facts(linear=lambda w, x: np.abs(w) + 0 * x),
+    "input_x_gradient": Facts(linear=_times),
+    "guided_backprop": Facts(linear=_plain),
+    "deconvolution": Facts(linear=_plain),
+    "beta_smooth": Facts(linear=_plain),
+    "smooth_grad": Facts(linear=_plain, together=True, drawn=True),
+    # paths
+    "integrated_gradients": Facts(linear=_times, sums=True, from_baseline=True, together=True, sessions=2),
+    # relevance
+    "lrp": Facts(linear=_times, sums=True),
+    "excitation_backprop": Facts(linear=_positive),
+    # references
+    "deep_lift": Facts(linear=_times, sums=True, from_baseline=True, together=True),
+    "deep_lift_shap": Facts(linear=_times, sums=True, from_baseline=True, together=True),
+    # activation maps
+    "visual_backprop": Facts(only="Conv", on_images=True),
+    # attention
+    "attention_rollout": Facts(only="attention"),
+    # perturbation
+    "feature_ablation": Facts(linear=_times),
+    # shapley values
+    # surrogates
+    # trees and linear models
+    "tree_shap": Facts(only="trees"),
+    "linear_shap": Facts(only="linear"),
+    # inner units
 }
+
+#: Methods that explain one kind of models only: what to look for in the message elsewhere.
+PARTICULAR = {name: facts.only for name, facts in FACTS.items() if facts.only}
 #: For models of any kind, and for convolutional networks.
 GENERAL = tuple(n for n in ox.METHODS if n not in PARTICULAR)
-ON_IMAGES = (*GENERAL, "visual_backprop")
+ON_IMAGES = (*GENERAL, *(n for n in ox.METHODS if n in PARTICULAR and FACTS[n].on_images))
+
+
+def facts(name: str) -> Facts:
+    """Return what is true of a method."""
+    return FACTS.get(name, Facts())
+
+
+def made(name: str, **parameters: Any) -> ox.Method:
+    """Make a method that is quick enough for a test over all methods."""
+    return ox.method(name, **facts(name).quick | parameters)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from kinds import GENERAL, ON_IMAGES, PARTICULAR
+from kinds import FACTS, GENERAL, ON_IMAGES, PARTICULAR, facts, made
 
 import onnxplain as ox
 
@@ -16,15 +16,6 @@ import onnxplain as ox
 every_method = pytest.mark.parametrize("name", ON_IMAGES)
 #: On networks of any kind.
 every_general_method = pytest.mark.parametrize("name", GENERAL)
-
-#: Sums to the score (difference) even with large steps: on networks of ReLUs without biases, from 0.
-PROMISE_A_SUM = ("integrated_gradients", "lrp", "deep_lift", "deep_lift_shap")
-
-#: Sum to the difference from the score at a baseline of all inputs.
-FROM_A_BASELINE = ("integrated_gradients", "deep_lift", "deep_lift_shap")
-
-#: Move all explained inputs at once, so that an input's values depend on which others are explained.
-MOVE_TOGETHER = (*FROM_A_BASELINE, "smooth_grad")
 
 
 def close(a: Any, b: Any, rtol: float = 1e-4) -> None:
@@ -45,11 +36,11 @@ def images(models) -> np.ndarray:
 
 @every_method
 def test_a_batch_is_its_samples_one_by_one(name, conv, images) -> None:
-    together = conv(images, target=[0, 1, 2, 3], method=name)
+    together = conv(images, target=[0, 1, 2, 3], method=made(name))
     assert together.values.shape == images.shape
     assert together.values.dtype == images.dtype
     for k in range(4):
-        alone = conv(images[k : k + 1], target=k, method=name)
+        alone = conv(images[k : k + 1], target=k, method=made(name))
         close(together.values[k], alone.values[0])
         close(together.score[k], alone.score[0])
 
@@ -58,13 +49,13 @@ def test_a_batch_is_its_samples_one_by_one(name, conv, images) -> None:
 def test_inputs_are_left_alone(name, conv, images) -> None:
     given = images.copy()
     given.flags.writeable = False
-    conv(given, target=1, method=name)
+    conv(given, target=1, method=made(name))
     np.testing.assert_array_equal(given, images)
 
 
 @every_method
 def test_same_call_same_bits(name, models, images) -> None:
-    first, second = (ox.explain(models.conv(), images, 1, method=name) for _ in range(2))
+    first, second = (ox.explain(models.conv(), images, 1, method=made(name)) for _ in range(2))
     np.testing.assert_array_equal(first.values, second.values)
     np.testing.assert_array_equal(first.score, second.score)
 
@@ -72,8 +63,8 @@ def test_same_call_same_bits(name, models, images) -> None:
 @every_method
 @pytest.mark.parametrize("size", [1, 3, 7])
 def test_internal_batch_size_changes_nothing(name, size, conv, images) -> None:
-    free = conv(images, target=2, method=name)
-    bound = conv(images, target=2, method=name, internal_batch_size=size)
+    free = conv(images, target=2, method=made(name))
+    bound = conv(images, target=2, method=made(name), internal_batch_size=size)
     close(bound.values, free.values, 1e-5)
 
 
@@ -90,49 +81,33 @@ def test_features_that_are_not_used_get_nothing(name, models) -> None:
         w=models.random(2, 6), v=models.random(6, 2, seed=1),
     )  # fmt: skip
     x = models.random(3, 4, seed=2)
-    found = ox.explain(model, {"x": x, "idle": models.random(3, 2)}, 0, method=name)
+    found = ox.explain(model, {"x": x, "idle": models.random(3, 2)}, 0, method=made(name))
     assert not found.arrays["x"][:, [0, 3]].any()
     assert found.arrays["x"][:, [1, 2]].any()
     assert found.arrays["idle"].shape == (3, 2)
     assert not found.arrays["idle"].any()
 
 
-LINEAR = {
-    "saliency": lambda w, x: np.abs(w) + 0 * x,
-    "input_x_gradient": lambda w, x: w * x,
-    "integrated_gradients": lambda w, x: w * x,
-    "smooth_grad": lambda w, x: w + 0 * x,
-    "guided_backprop": lambda w, x: w + 0 * x,
-    "deconvolution": lambda w, x: w + 0 * x,
-    "lrp": lambda w, x: w * x,
-    "deep_lift": lambda w, x: w * x,
-    "deep_lift_shap": lambda w, x: w * x,
-    "beta_smooth": lambda w, x: w + 0 * x,
-    "feature_ablation": lambda w, x: w * x,
-    "excitation_backprop": lambda w, x: np.maximum(w * x, 0) / np.maximum(w * x, 0).sum(1, keepdims=True),
-}
-
-
 @pytest.mark.parametrize("name", PARTICULAR)
 def test_methods_for_one_kind_of_network_say_so(name, models) -> None:
     with pytest.raises(ox.errors.OnnxplainError, match=rf"{PARTICULAR[name]}.*integrated_gradients"):
-        ox.explain(models.mlp(), models.random(2, 5), 1, method=name)
+        ox.explain(models.mlp(), models.random(2, 5), 1, method=made(name))
 
 
 @every_general_method
 def test_exact_on_a_linear_model(name, models) -> None:
     w, x = models.random(3, 6), models.random(2, 6, seed=1)
-    found = ox.explain(models.linear(w), x, 1, method=name).values
-    known = LINEAR.get(name)
-    allowed = [known(w[1], x)] if known else [f(w[1], x) for f in LINEAR.values()]
+    found = ox.explain(models.linear(w), x, 1, method=made(name)).values
+    known = facts(name).linear
+    allowed = [f(w[1], x) for f in ([known] if known else [f.linear for f in FACTS.values() if f.linear])]
     scale = np.abs(found).max()
     assert min(float(np.abs(found - a).max()) for a in allowed) < 1e-5 * scale
 
 
 @every_method
 def test_the_sum_that_is_promised_is_kept(name, models, images) -> None:
-    found = ox.explain(models.conv(bias=False), images, 1, method=name)
-    if name in PROMISE_A_SUM:
+    found = ox.explain(models.conv(bias=False), images, 1, method=made(name))
+    if facts(name).sums:
         assert found.delta is not None
     if found.delta is None:
         assert found.reference is None
@@ -147,12 +122,12 @@ def test_the_sum_that_is_promised_is_kept(name, models, images) -> None:
 def test_several_inputs_give_a_dict(name, models) -> None:
     explainer = ox.Explainer(models.two_inputs())
     inputs = {"image": models.random(3, 2, 4), "table": models.random(3, 3, seed=1)}
-    found = explainer(inputs, target=1, method=name)
+    found = explainer(inputs, target=1, method=made(name))
     assert list(found.values) == ["image", "table"]
     assert {k: v.shape for k, v in found.values.items()} == {k: v.shape for k, v in inputs.items()}
-    alone = explainer(inputs, target=1, method=name, wrt="table")
+    alone = explainer(inputs, target=1, method=made(name), wrt="table")
     assert list(alone.arrays) == ["table"]
-    if name not in MOVE_TOGETHER:
+    if not facts(name).together:
         close(alone.values, found.values["table"])
 
 
@@ -161,8 +136,8 @@ def test_channels_last(name, models, images) -> None:
     """Moving the input's axes moves the explanation's."""
     last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
     options = {"method": ox.Saliency(abs=False), "stdevs": 0.0} if name == "smooth_grad" else {}
-    found = ox.explain(models.channels_last(), last, 1, method=ox.method(name, **options)).values
-    plain = ox.explain(models.conv(), images, 1, method=ox.method(name, **options)).values
+    found = ox.explain(models.channels_last(), last, 1, method=made(name, **options)).values
+    plain = ox.explain(models.conv(), images, 1, method=made(name, **options)).values
     close(found.transpose(0, 3, 1, 2), plain)
 
 
@@ -170,13 +145,13 @@ def test_channels_last(name, models, images) -> None:
 def test_a_batch_axis_that_is_not_the_first(name, models) -> None:
     inputs = {"x": models.random(3, 5), "aside": models.random(5, 3, seed=1)}
     explainer = ox.Explainer(models.batch_last())
-    found = explainer(inputs, target=1, method=name)
+    found = explainer(inputs, target=1, method=made(name))
     assert found.arrays["aside"].shape == (5, 3)
     for k in range(3):
         one = {"x": inputs["x"][k : k + 1], "aside": inputs["aside"][:, k : k + 1]}
-        alone = explainer(one, target=1, method=name)
+        alone = explainer(one, target=1, method=made(name))
         close(found.arrays["x"][k], alone.arrays["x"][0])
-        if name != "smooth_grad":
+        if not facts(name).drawn:
             close(found.arrays["aside"][:, k], alone.arrays["aside"][:, 0])
 
 
@@ -186,8 +161,8 @@ def test_a_batch_axis_that_is_not_the_first(name, models) -> None:
 def test_models_with_a_fixed_batch(name, batch, n, models) -> None:
     x = models.random(n, 2, 8, 8, seed=3)
     targets = [k % 4 for k in range(n)]
-    fixed = ox.explain(models.conv(batch=str(batch)), x, targets, method=name)
-    free = ox.explain(models.conv(), x, targets, method=name)
+    fixed = ox.explain(models.conv(batch=str(batch)), x, targets, method=made(name))
+    free = ox.explain(models.conv(), x, targets, method=made(name))
     close(fixed.values, free.values)
     close(fixed.predictions, free.predictions)
     close(fixed.score, free.score)
@@ -201,7 +176,7 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
     rng = np.random.default_rng(0)
     inputs = {"ids": rng.integers(0, 20, (3, 7)), "mask": np.ones((3, 7), np.int64)}
     inputs["mask"][1, 5:] = 0
-    found = ox.explain(models.tokens(batch), inputs, [0, 1, 2], method=name)
+    found = ox.explain(models.tokens(batch), inputs, [0, 1, 2], method=made(name))
     assert list(found.arrays) == ["ids"]
     assert found.values.shape == (3, 7)
     masked = np.abs(found.values[1, 5:]).max()
@@ -209,10 +184,10 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
         assert masked < 1e-6 * np.abs(found.values[1]).max(), "masked tokens are not used"
     else:
         assert masked == 0, "masked tokens are not used"
-    forward = isinstance(ox.method(name).needs(), ox.Scores)  # varies the tokens themselves
+    forward = isinstance(made(name).needs(), ox.Scores)  # varies the tokens themselves
     assert found.values[1, :5].astype(bool).tolist() == [not forward or t != 0 for t in inputs["ids"][1, :5]]
     assert any("ids" in note and "embedding" in note for note in found.notes) != forward
-    if name in FROM_A_BASELINE:
+    if facts(name).from_baseline:
         assert found.relative_delta.max() < 1e-3
 
 
@@ -220,7 +195,7 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
 def test_inner_values_can_be_explained(name, models) -> None:
     x = models.random(3, 5)
     explainer = ox.Explainer(models.mlp())
-    found = explainer(x, target=1, method=name, wrt="h")
+    found = explainer(x, target=1, method=made(name), wrt="h")
     assert list(found.arrays) == ["h"]
     assert found.values.shape == (3, 8)
     weights = models.random(8, 3, seed=2)[:, 1]
@@ -228,7 +203,7 @@ def test_inner_values_can_be_explained(name, models) -> None:
         close(found.values, np.tile(np.abs(weights), (3, 1)))
     close(found.inputs["h"], np.maximum(x @ models.random(5, 8, seed=1) + models.random(8, seed=3), 0))
     with pytest.raises(ox.errors.DataInputError, match="'h' is computed from 'x'"):
-        explainer(x, target=1, method=name, wrt=["x", "h"])
+        explainer(x, target=1, method=made(name), wrt=["x", "h"])
 
 
 @every_general_method
@@ -242,15 +217,15 @@ def test_float16_models_are_explained_in_float32(name, models) -> None:
         half.graph.initializer.append(onnx.numpy_helper.from_array(array, tensor.name))
         tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float32), tensor.name))
     x = models.random(2, 5, seed=5).astype(np.float16)
-    found = ox.explain(half, x, 1, method=name)
-    close(found.values, ox.explain(model, x, 1, method=name).values)
+    found = ox.explain(half, x, 1, method=made(name))
+    close(found.values, ox.explain(model, x, 1, method=made(name)).values)
     assert found.values.dtype == np.float32
     assert any("float32" in note for note in found.notes)
 
 
 @every_method
 def test_a_method_prints_as_python(name, conv, images) -> None:
-    method = ox.method(name)
+    method = made(name)
     again = eval(repr(method), {k: getattr(ox, k) for k in ox.__all__})
     assert again == method
     assert hash(again) == hash(method)
@@ -260,7 +235,7 @@ def test_a_method_prints_as_python(name, conv, images) -> None:
 @pytest.mark.parametrize("ending", [".npz", ".json"])
 @every_method
 def test_saved_results_come_back(name, ending, conv, images, tmp_path) -> None:
-    found = conv(images, target=[0, 1, 2, 3], method=name)
+    found = conv(images, target=[0, 1, 2, 3], method=made(name))
     found.save(tmp_path / f"result{ending}")
     again = ox.Attribution.load(tmp_path / f"result{ending}")
     assert type(again.check) is type(found.check)
@@ -283,9 +258,9 @@ def test_saved_results_come_back(name, ending, conv, images, tmp_path) -> None:
 
 def test_one_explainer_serves_many_threads(models, images) -> None:
     jobs = [(n, t) for n in ON_IMAGES for t in range(3)]
-    serial = [ox.Explainer(models.conv())(images, target=t, method=n).values for n, t in jobs]
+    serial = [ox.Explainer(models.conv())(images, target=t, method=made(n)).values for n, t in jobs]
     shared = ox.Explainer(models.conv())
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda job: shared(images, target=job[1], method=job[0]).values, jobs))
+        found = list(pool.map(lambda job: shared(images, target=job[1], method=made(job[0])).values, jobs))
     for mine, theirs in zip(found, serial, strict=True):
         close(mine, theirs, 1e-5)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import onnx
 import pytest
-from kinds import ON_IMAGES
+from kinds import ON_IMAGES, facts, made
 from onnx import TensorProto, helper
 from word_models import texts
 
@@ -182,16 +182,12 @@ def test_a_weighted_sum_is_explained(models) -> None:
         explainer(x, ox.Weights(np.ones(2)), "lrp")
 
 
-#: Sessions that a call compiles, for methods that need more than one.
-SESSIONS = {"integrated_gradients": 2}
-
-
 @pytest.mark.parametrize("target", [1, "predicted"])
 def test_sessions_of_a_call_are_counted(target, models) -> None:
     for name in ON_IMAGES:
         explainer = ox.Explainer(models.conv())
-        explainer(models.random(2, 2, 8, 8), target, name)
-        assert len(explainer._programs) == SESSIONS.get(name, 1), name
+        explainer(models.random(2, 2, 8, 8), target, made(name))
+        assert len(explainer._programs) == facts(name).sessions, name
     for inner in ("lrp", "deep_lift", "guided_backprop"):
         explainer = ox.Explainer(models.conv())
         explainer(models.random(2, 2, 8, 8), target, ox.SmoothGrad(inner, n_samples=3))

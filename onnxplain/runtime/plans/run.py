@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -85,15 +86,22 @@ def _joined(found: Sequence[Found]) -> Found:
     if len(found) == 1:
         return found[0]
     first = found[0]
-    errors = first.errors
-    extras = {
-        kind: {k: np.concatenate([f.extras[kind][k] for f in found]) for k in arrays}
-        for kind, arrays in first.extras.items()
-    }
     return Found(
-        {k: np.concatenate([f.values[k] for f in found]) for k in first.values},
-        None if first.reference is None else np.concatenate([np.asarray(f.reference) for f in found]),
+        _together([f.values for f in found]),
+        _together([f.reference for f in found]),
         first.kind,
-        None if errors is None else {k: np.concatenate([(f.errors or {})[k] for f in found]) for k in errors},
-        extras,
+        _together([f.errors for f in found]),
+        {kind: _together([f.extras[kind] for f in found]) for kind in first.extras},
+        _together([f.total for f in found]),
+        tuple(dict.fromkeys(note for f in found for note in f.notes)),
     )
+
+
+def _together(parts: Sequence[Any]) -> Any:
+    """Join arrays, or those in mappings, by their first axis; None stays None."""
+    first = parts[0]
+    if first is None:
+        return None
+    if isinstance(first, Mapping):
+        return {k: _together([p[k] for p in parts]) for k in first}
+    return np.concatenate(parts)

@@ -1,0 +1,159 @@
+"""Games: rows of which some players are kept, and what a solver makes of the scores there."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from onnxplain._types import Array, FloatArray
+from onnxplain.runtime.plans.combinations import float_like
+from onnxplain.runtime.plans.plan import Answers, Found
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Coalitions", "Draw", "Played", "Solved", "Solver"]
+
+
+class Draw(Protocol):
+    """Chooses coalitions, the same for all rows: frozen data, the same bits each time."""
+
+    def count(self, players: int) -> int:
+        """Return how many coalitions of so many players there are."""
+
+    def kept(self, players: int, which: slice) -> Array:
+        """Return some of them, bool (m, players): who stays."""
+
+
+@dataclass(frozen=True)
+class Coalitions:
+    """The empty coalition, then those that are drawn, each against every row of the background.
+
+    Whoever is absent is replaced by the baseline, or by a row of the background: the points of a coalition
+    lie next to each other, one for each of these rows.
+
+    Attributes
+    ----------
+    draw
+        Which.
+    """
+
+    draw: Draw
+
+    def count(self, problem: Problem) -> int:
+        """Return the number of coalitions, the empty one too, times that of background rows."""
+        return (1 + self.draw.count(problem.players.count)) * backgrounds(problem)
+
+    def at(self, problem: Problem, steps: slice) -> Problem:
+        """Keep the players of some coalitions."""
+        places = np.arange(steps.start, steps.stop)
+        coalition, row = np.divmod(places, backgrounds(problem))
+        first, last = int(coalition[0]), int(coalition[-1])
+        kept = self.members(problem.players.count, slice(first, last + 1))[coalition - first][:, None]
+        instead = (
+            {k: v[row][:, None] for k, v in problem.background.items()}
+            if problem.background
+            else problem.baselines
+        )
+        return problem.at(problem.players.chosen(problem.features, instead, kept), len(places))
+
+    def members(self, players: int, which: slice) -> Array:
+        """Return some of the coalitions, bool (m, players), counted with the empty one."""
+        drawn = self.draw.kept(players, slice(max(which.start - 1, 0), which.stop - 1))
+        return drawn if which.start else np.concatenate([np.zeros((1, players), bool), drawn])
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """Scores of coalitions of P players, for n rows; means over the background.
+
+    Attributes
+    ----------
+    scores
+        float64 (K, n): those that were drawn.
+    empty, full
+        float64 (n,): without all players, and with all.
+    players
+        P.
+    """
+
+    scores: FloatArray
+    empty: FloatArray
+    full: FloatArray
+    players: int
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What a solver found.
+
+    Attributes
+    ----------
+    values
+        float64 (n, P).
+    errors
+        Standard errors, (n, P); None if none are known.
+    sums
+        Whether the values must sum to the difference between all players and none.
+    extras
+        Arrays (n, ...) by name, or dicts of such.
+    """
+
+    values: FloatArray
+    errors: FloatArray | None = None
+    sums: bool = False
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Solver(abc.ABC):
+    """A combination that gives players their values, once the scores of all coalitions are known."""
+
+    keeps_sums: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def solve(self, played: Played) -> Solved:
+        """Return the value of each player."""
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return True: the score with all players is that of the row itself."""
+        return True
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Scored:
+        """Begin with no scores."""
+        rows = backgrounds(problem)
+        return _Scored(self, problem, problem.scores(), np.zeros((count // rows, problem.n)), rows)
+
+
+@dataclass
+class _Scored:
+    solver: Solver
+    problem: Problem
+    full: FloatArray
+    scores: FloatArray
+    rows: int
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        assert answers.score is not None
+        places = np.arange(steps.start, steps.stop) // self.rows
+        np.add.at(self.scores, places, answers.score.astype(np.float64) / self.rows)
+
+    def found(self) -> Found:
+        problem, full = self.problem, self.full.astype(np.float64)
+        empty = self.scores[0]
+        solved = self.solver.solve(Played(self.scores[1:], empty, full, problem.players.count))
+        values = problem.players.spread(solved.values)
+        errors = None if solved.errors is None else problem.players.spread(solved.errors)
+        return Found(
+            {k: v.astype(float_like(problem.features[k])) for k, v in values.items()},
+            full - empty if solved.sums else None,
+            errors=errors,
+            extras=solved.extras,
+            total=solved.values.sum(1) if solved.sums else None,
+        )
+
+
+def backgrounds(problem: Problem) -> int:
+    """Return how many rows stand for those who are absent: 1 baseline, or the background's."""
+    return len(next(iter(problem.background.values()), (None,)))
