@@ -32,6 +32,27 @@ class Players:
         """Return the players of some samples."""
         return Players({k: v if len(v) == 1 else v[index] for k, v in self.ids.items()}, self.count)
 
+    def alike(self, n: int) -> list[tuple[IntArray, Players]]:
+        """Sort n rows by who plays there: rows that have the same players, and these, counted anew from 0.
+
+        Images have segments of their own, some more than others: a player who has no element in a row does
+        not play there.
+        """
+        lead = max((len(v) for v in self.ids.values()), default=1)
+        there = np.zeros((lead, self.count + 1), bool)  # the last one is nobody
+        for ids in self.ids.values():
+            there[
+                np.arange(lead)[:, None], np.broadcast_to(ids, (lead, *ids.shape[1:])).reshape(lead, -1)
+            ] = True
+        sets, which = np.unique(there[:, :-1], axis=0, return_inverse=True)
+        made = []
+        for k, present in enumerate(sets):
+            rows = np.flatnonzero(which.ravel() == k) if len(sets) > 1 else np.arange(n)
+            anew = np.append(np.cumsum(present) - 1, -1)
+            own = {name: anew[v] for name, v in self.take(rows).ids.items()}
+            made.append((rows, Players(own, int(present.sum()))))
+        return made
+
     def repeated(self, repeats: int) -> Players:
         """Return the players of ``repeats`` copies of all samples, one after the other."""
         ids = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxplain._types import Array, FloatArray
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.plan import Answers, Found
+from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Coalitions", "Draw", "Played", "Solved", "Solver"]
@@ -27,7 +27,7 @@ class Draw(Protocol):
 
 
 @dataclass(frozen=True)
-class Coalitions:
+class Coalitions(SamePlayers):
     """The empty coalition, then those that are drawn, each against every row of the background.
 
     Whoever is absent is replaced by the baseline, or by a row of the background: the points of a coalition

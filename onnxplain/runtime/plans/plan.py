@@ -13,7 +13,18 @@ from onnxplain.backward.asks import Ask, Probe, Scores, Walk
 from onnxplain.checks import Check, Completeness, Conservation, StandardError, Unchecked
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Answers", "Attributes", "Combination", "Found", "Kind", "Plan", "Points", "Sums", "innermost"]
+__all__ = [
+    "Answers",
+    "Attributes",
+    "Combination",
+    "Found",
+    "Kind",
+    "Plan",
+    "Points",
+    "SamePlayers",
+    "Sums",
+    "innermost",
+]
 
 #: What the sum of the attributions must be: the score's difference from that at the baselines, or the score.
 Kind = Literal["completeness", "conservation"]
@@ -90,6 +101,10 @@ class Points(Protocol):
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Make some of the points: all rows at the first of them, then all at the second..."""
+
+
+class SamePlayers:
+    """Marks recipes of which all rows must have the same players; rows that have others are run apart."""
 
 
 class Sums(Protocol):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from onnxplain._types import Array
+from onnxplain._types import Array, IntArray
 from onnxplain.backward.asks import Probe, Scores, Walk
+from onnxplain.features.players import Players
 from onnxplain.runtime.plans import on_gpu
 from onnxplain.runtime.plans.combinations import IntegralSums
-from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, innermost
+from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, SamePlayers, innermost
 from onnxplain.runtime.plans.points import Itself
 from onnxplain.runtime.problem import Problem
 
@@ -31,6 +33,11 @@ def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
     checked
         Whether the result is to say what it must sum to.
     """
+    if isinstance(plan.points, SamePlayers) and problem.grouping is not None:
+        alike = problem.grouping.alike(problem.n)
+        if len(alike) > 1:
+            return _apart(plan, problem, alike, checked=checked)
+        problem = replace(problem, grouping=alike[0][1])
     driver, ask = problem.driver, innermost(plan.question) or Walk()
     count = plan.points.count(problem)
     whole = isinstance(plan.points, Itself)  # the driver cuts it
@@ -56,6 +63,32 @@ def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
                     bar.update(steps.stop - first)
             found.append(sums.found())
     return _joined(found)
+
+
+def _apart(
+    plan: Plan, problem: Problem, alike: Sequence[tuple[IntArray, Players]], *, checked: bool
+) -> Found:
+    """Run rows apart that have other players than others."""
+    if plan.combination.ends(checked=checked):
+        problem.scores()  # of all rows, whose parts then know them
+    parts = [run(plan, replace(problem.take(rows), grouping=own), checked=checked) for rows, own in alike]
+    order = np.argsort(np.concatenate([rows for rows, _ in alike]))
+    joined = _joined(parts)
+    return replace(
+        joined,
+        values=_picked(joined.values, order),
+        reference=_picked(joined.reference, order),
+        errors=_picked(joined.errors, order),
+        extras=_picked(joined.extras, order),
+        total=_picked(joined.total, order),
+    )
+
+
+def _picked(found: Any, order: IntArray) -> Any:
+    """Put the rows of arrays, or of those in mappings, in order."""
+    if isinstance(found, Mapping):
+        return {k: _picked(v, order) for k, v in found.items()}
+    return None if found is None else found[order]
 
 
 def _answers(question: Inner, problem: Problem, n: int, *, checked: bool) -> Answers:
