@@ -10,8 +10,9 @@ import numpy as np
 from onnxplain._types import Array, ArrayLike, Arrays
 from onnxplain.baselines import by_input
 from onnxplain.errors import DataInputError
+from onnxplain.features.places import channel_axis
 from onnxplain.features.players import Players, along, elements, grouped
-from onnxplain.features.segments import Segments
+from onnxplain.features.segments import SEGMENTERS, Segmenter, Segments
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array
 from onnxplain.methods import METHODS, Method
@@ -21,8 +22,10 @@ from onnxplain.runtime.layout import Layout
 
 __all__ = ["Grouping", "find_players", "refuse_mask"]
 
-#: What users may give: integers, a name, segments, or a dict of such by input name.
-Grouping: TypeAlias = "ArrayLike | str | Segments | Mapping[str, ArrayLike | str | Segments]"
+#: What users may give: integers, a name, segments, a function, or a dict of such by input name.
+Grouping: TypeAlias = (
+    "ArrayLike | str | Segments | Segmenter | Mapping[str, ArrayLike | str | Segments | Segmenter]"
+)
 
 _NAMED: dict[str, Callable[[Arrays], Players]] = {
     "elements": elements,
@@ -56,9 +59,11 @@ def find_players(
     Parameters
     ----------
     given
-        Integers that broadcast to the input; ``"elements"``, ``"tokens"``, ``"columns"``, ``"inputs"`` or
-        ``"segments"``; :class:`~onnxplain.features.segments.Segments`; or a dict of such by input name.
-        Equal integers are one player, in all inputs; what has a name plays in its own input alone.
+        Integers that broadcast to the input, or to an image's space; ``"elements"``, ``"tokens"``,
+        ``"columns"``, ``"inputs"``, ``"segments"`` or the name of a segmenter;
+        :class:`~onnxplain.features.segments.Segments`, or a function that makes them; or a dict of such by
+        input name.  Equal integers are one player, in all inputs; what has a name plays in its own input
+        alone.
     infos
         The explained inputs.
     features
@@ -69,30 +74,36 @@ def find_players(
     Raises
     ------
     DataInputError
-        If a mask does not fit, or there is no such name.
+        If a mask does not fit, nobody plays, or there is no such name.
     """
     if given is None:
         return None
-    each = isinstance(given, (str, Segments))
+    each = isinstance(given, (str, Segments)) or callable(given)
     told = {i.name: given for i in infos} if each else by_input(given, infos, "feature_mask")
     masks: Arrays = {}
     own: Arrays = {}
     for name, mask in told.items():
         entries = [name] if name in features else [e for i in infos if i.name == name for e in i.entries]
         for entry in entries:
-            feature = features[entry]
-            if isinstance(mask, (str, Segments)):
-                own[entry] = _own(mask, feature, f"'{name}'")
+            feature, axis = features[entry], layout.axes[entry]
+            if isinstance(mask, (str, Segments)) or callable(mask):
+                own[entry] = _own(mask, feature, f"'{name}'", axis)
             else:
-                masks[entry] = _integers(mask, f"the feature_mask of '{name}'", feature, layout.axes[entry])
+                masks[entry] = _integers(mask, f"the feature_mask of '{name}'", feature, axis)
     count = max((int(m.max(initial=-1)) + 1 for m in masks.values()), default=0)
     for entry, ids in own.items():
         masks[entry] = ids + count
         count += int(ids.max(initial=-1)) + 1
-    return grouped(masks, features)
+    players = grouped(masks, features)
+    if not players.count:
+        raise DataInputError(
+            f"the feature_mask of '{next(iter(features))}' is -1 everywhere, so nobody plays; number what is "
+            "to be taken away from 0"
+        )
+    return players
 
 
-def _own(given: str | Segments, feature: Array, what: str) -> Array:
+def _own(given: str | Segments | Segmenter, feature: Array, what: str, axis: int | None) -> Array:
     """Return the players of one input, numbered from 0.
 
     Raises
@@ -100,10 +111,14 @@ def _own(given: str | Segments, feature: Array, what: str) -> Array:
     DataInputError
         If there are none of that name.
     """
-    if isinstance(given, Segments) or given == "segments":
-        return (given if isinstance(given, Segments) else Segments()).ids(feature, what)
+    if isinstance(given, Segments):
+        return given.ids(feature, what, axis)
+    if not isinstance(given, str):
+        return Segments(method=given).ids(feature, what, axis)
+    if given == "segments" or given in SEGMENTERS:
+        return Segments(method="slic" if given == "segments" else given).ids(feature, what, axis)  # type: ignore[arg-type]
     if given not in _NAMED:
-        names = [*_NAMED, "segments"]
+        names = [*_NAMED, "segments", *SEGMENTERS]
         raise DataInputError(
             f"the feature_mask '{given}' is unknown; give {', '.join(map(repr, names))}, ox.Segments(...) or "
             f"integers{nearest(given, names)}"
@@ -118,4 +133,7 @@ def _integers(given: Any, what: str, feature: Array, axis: int | None) -> Array:
         raise DataInputError(f"{what} must be integers, not {array.dtype}")
     if axis is not None and array.ndim == feature.ndim:
         array = first(array, axis)
+    last = feature.ndim == 4 and channel_axis(feature.shape[1:]) == 2
+    if last and array.shape == feature.shape[1:3]:  # a mask of the image, whose channels lie behind
+        array = array[..., None]
     return array.astype(np.int64)

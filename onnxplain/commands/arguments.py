@@ -29,6 +29,7 @@ __all__ = [
     "baselines",
     "composite_options",
     "destinations",
+    "feature_mask",
     "make_method",
     "method_or_auto",
     "number",
@@ -361,8 +362,8 @@ def baselines(text: str | None, image: LoadedImage | None) -> Any:
         return image.filled(LEVELS[text.lower()])
     if text.lower() in MADE_OF_SAMPLES:
         return text.lower()
-    if Path(text).suffix.lower() in (".npy", ".npz"):
-        return read_arrays(text) if text.lower().endswith(".npz") else read_array(text)
+    if _is_array(text):
+        return _held(text)
     try:
         return number(text, "--baseline")
     except DataInputError:
@@ -370,6 +371,19 @@ def baselines(text: str | None, image: LoadedImage | None) -> Any:
             f"--baseline {text}: give a number, an .npy or .npz file, blur or mean, or black or white for an "
             "image"
         ) from None
+
+
+def feature_mask(text: str | None) -> Any:
+    """Read who plays: a name, or a file of integers."""
+    return text if text is None or not _is_array(text) else _held(text)
+
+
+def _is_array(text: str) -> bool:
+    return text.lower().endswith((".npy", ".npz"))
+
+
+def _held(text: str) -> Any:
+    return read_arrays(text) if text.lower().endswith(".npz") else read_array(text)
 
 
 def _image(

@@ -162,6 +162,13 @@ def explain(
             help="Rows that stand for what is usual, each a baseline: .csv, .parquet, .npy or .npz.",
         ),
     ] = None,
+    feature_mask: Annotated[
+        str | None,
+        typer.Option(
+            help="What is taken away together: segments (superpixels), quickshift, felzenszwalb, grid, "
+            "changes (of a series), tokens, columns, inputs, elements; or an .npy or .npz file of integers."
+        ),
+    ] = None,
     ids: Annotated[
         list[str] | None,
         typer.Option("--id", help="Table: a column that only says which row is which; repeatable."),
@@ -249,6 +256,7 @@ def explain(
         output=output_name,
         wrt=wrt,
         baselines=start,
+        feature_mask=given.feature_mask(feature_mask),
         feature_names=part_names if table is not None else None,
         progress=not quiet,
     )

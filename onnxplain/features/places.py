@@ -11,14 +11,19 @@ __all__ = ["behind_samples", "channel_axis", "spatial_axes"]
 
 
 def channel_axis(shape: Shape) -> int | None:
-    """Tell which axis of an image (or a volume) holds its channels; None for a plain (H, W) map."""
+    """Tell which axis of an image (or a volume) holds its channels; None for a plain (H, W) map.
+
+    That of a length of 3, 1 or 4, first or last; else the last where all others are equally long; else the
+    first.
+    """
     if len(shape) < 3:
         return None
     for channels in (3, 1, 4):
         for axis in (0, len(shape) - 1):
             if shape[axis] == channels:
                 return axis
-    return 0
+    square = len(set(shape[:-1])) == 1 and shape[-1] != shape[0]
+    return len(shape) - 1 if square else 0
 
 
 def spatial_axes(shape: Shape, what: str) -> tuple[int, ...]:

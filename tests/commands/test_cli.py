@@ -193,3 +193,32 @@ def test_methods_are_listed() -> None:
         assert forward or " gradients " in line
         assert kind.cost in line
         assert line.endswith(kind.sums_to or "-")
+
+
+def test_who_leaves_together(folder: Path) -> None:
+    mask = np.arange(28 * 28).reshape(28, 28) // 100
+    np.save("mask.npy", mask)
+    held = []
+    for given in ("mask.npy", "grid"):
+        run(
+            "explain",
+            MODEL,
+            "digits.npy",
+            "-m",
+            "feature_ablation",
+            "--feature-mask",
+            given,
+            "-q",
+            "-o",
+            "a.npz",
+        )
+        held.append(Attribution.load("a.npz").values)
+    values = held[0][:, 0].reshape(2, -1)
+    assert all(np.ptp(values[:, mask.ravel() == k], axis=1).max() == 0 for k in range(8))
+    assert len(np.unique(held[1][0])) > 8
+    assert "'nothing' is unknown; give 'elements'" in failure(
+        "explain", MODEL, "digits.npy", "-m", "feature_ablation", "--feature-mask", "nothing"
+    )
+    assert "has no use for a feature_mask" in failure(
+        "explain", MODEL, "digits.npy", "--feature-mask", "grid"
+    )
