@@ -102,11 +102,13 @@ void tree_scores(const TreeArrays& arrays, const std::string& aggregate, const A
   cpu::tree_scores(arrays.trees(), how, view, to);
 }
 
-void tree_values(const TreeArrays& arrays, const Array<double>& x, const Array<double>& background,
-                 const Array<double>& covers, const Array<std::int32_t>& players,
-                 std::int64_t n_players, int order, const Array<double>& weights,
-                 const Array<double>& rule_points, const Array<double>& rule_weights,
-                 Array<double>& out) {
+using Values = void (*)(const Trees&, const TreeGame&, Matrix<const double>, Matrix<double>);
+
+void tree_values(Values run, const TreeArrays& arrays, const Array<double>& x,
+                 const Array<double>& background, const Array<double>& covers,
+                 const Array<std::int32_t>& players, std::int64_t n_players, int order,
+                 const Array<double>& weights, const Array<double>& rule_points,
+                 const Array<double>& rule_weights, Array<double>& out) {
   const auto view = arrays.table(x, "x");
   const TreeGame game{vector(players, "players"),
                       n_players,
@@ -133,7 +135,24 @@ void tree_values(const TreeArrays& arrays, const Array<double>& x, const Array<d
   require_shape(to, view.shape[0],
                 (order == 1 ? n_players : n_players * n_players) * arrays.trees().scores, "out");
   const py::gil_scoped_release release;
-  cpu::tree_values(arrays.trees(), game, view, to);
+  run(arrays.trees(), game, view, to);
+}
+
+void bind_values(py::module_& m, const char* name, Values run) {
+  using Doubles = Array<double>;
+  const auto arg = [](const char* argument) { return py::arg(argument).noconvert(); };
+  m.def(
+      name,
+      [run](const TreeArrays& arrays, const Doubles& x, const Doubles& background,
+            const Doubles& covers, const Array<std::int32_t>& players, std::int64_t n_players,
+            int order, const Doubles& weights, const Doubles& rule_points,
+            const Doubles& rule_weights, Doubles& out) {
+        tree_values(run, arrays, x, background, covers, players, n_players, order, weights,
+                    rule_points, rule_weights, out);
+      },
+      py::arg("trees"), arg("x"), arg("background"), arg("covers"), arg("players"),
+      py::arg("n_players"), py::arg("order"), arg("weights"), arg("rule_points"),
+      arg("rule_weights"), arg("out"));
 }
 
 }  // namespace
@@ -163,9 +182,12 @@ void bind_trees(py::module_& m) {
         cpu::tree_counts(arrays.trees(), view, to);
       },
       py::arg("trees"), arg("x"), arg("out"));
-  m.def("tree_values", &tree_values, py::arg("trees"), arg("x"), arg("background"), arg("covers"),
-        arg("players"), py::arg("n_players"), py::arg("order"), arg("weights"), arg("rule_points"),
-        arg("rule_weights"), arg("out"));
+  bind_values(m, "tree_values", &cpu::tree_values);
+  bind_values(m, "tree_values_by_paths", &cpu::tree_values_by_paths);
+#ifdef ONNXPLAIN_WITH_CUDA
+  py::module_ device = m.def_submodule("cuda");
+  bind_values(device, "tree_values", &cuda::tree_values);
+#endif
 }
 
 }  // namespace onnxplain

@@ -116,7 +116,7 @@ class Answering:
             arrays={i.name: samples.back(i, found.values) for i in infos},
             inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
             target=index,
-            score=seen.score,
+            score=seen.score if found.score is None else found.score,
             predictions=predictions,
             check=found.check,
             method=chosen,

@@ -1,7 +1,4 @@
-// Rows on their way down a tree, in groups of equal masks.
-//
-// Bit i of a mask says whether a row agrees with the i-th player on the way, that is, answers all
-// nodes of that player's columns as the way goes.
+// Rows on their way down a tree, in groups of equal masks (see tree_credit.hpp).
 #pragma once
 
 #include <bit>
@@ -10,6 +7,8 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/tree_credit.hpp"
+
 namespace onnxplain::cpu {
 
 template <class T>
@@ -17,7 +16,6 @@ std::size_t size_of(T value) {
   return static_cast<std::size_t>(value);
 }
 
-using Mask = std::uint64_t;
 using Index = std::int32_t;
 
 // Rows on the way to a node, by group, and what they answer there.

@@ -8,15 +8,13 @@
 // the two agrees). Per leaf with k players there are at most 3^k such pairs, and never more than
 // pairs of groups. So each tree costs O(nodes (rows + background)) for the groups, the pairs, and
 // O(rows k) at each leaf.
-#include <array>
-#include <bit>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
-#include <string>
 #include <vector>
 
+#include "kernels/tree_credit.hpp"
 #include "kernels/tree_groups.hpp"
 #include "kernels/trees.hpp"
 #include "onnxplain/parallel.hpp"
@@ -57,19 +55,8 @@ class Walk {
     }
   }
 
-  // A table column by column.
-  static std::vector<double> columns_of(Matrix<const double> x) {
-    std::vector<double> found(size_of(x.size()));
-    for (std::int64_t row = 0; row < x.shape[0]; ++row) {
-      for (std::int64_t column = 0; column < x.shape[1]; ++column) {
-        found[size_of(column * x.shape[0] + row)] = x.row(row)[column];
-      }
-    }
-    return found;
-  }
-
  private:
-  bool interventional() const { return game_.background.shape[0] > 0; }
+  bool interventional() const { return game_.interventional(); }
 
   Level& level_at(std::int64_t depth) {
     while (static_cast<std::int64_t>(levels_.size()) <= depth) {
@@ -102,8 +89,7 @@ class Walk {
 
   void descend(std::int64_t node, std::int64_t depth) {
     if (depth >= kMaxTreeDepth) {
-      throw std::invalid_argument("a tree is deeper than " + std::to_string(kMaxTreeDepth) +
-                                  " nodes");
+      throw std::invalid_argument(kTooDeep);
     }
     Level& level = level_at(depth);
     const std::int64_t column = trees_.feature[node];
@@ -112,8 +98,7 @@ class Walk {
     const bool fresh = slot < 0;
     if (fresh) {
       if (static_cast<std::int64_t>(owners_.size()) == kMaxPathPlayers) {
-        throw std::invalid_argument("a path asks for columns of more than " +
-                                    std::to_string(kMaxPathPlayers) + " players");
+        throw std::invalid_argument(kTooManyPlayers);
       }
       slot = static_cast<Index>(owners_.size());
       owners_.push_back(player);
@@ -125,7 +110,7 @@ class Walk {
     }
     const double before = shares_[size_of(slot)];
     for (const bool way : {true, false}) {
-      shares_[size_of(slot)] = before * share(node, way);
+      shares_[size_of(slot)] = before * game_.share(trees_, node, way);
       follow(node, way, depth, slot, fresh);
     }
     shares_[size_of(slot)] = before;
@@ -136,16 +121,6 @@ class Walk {
     }
   }
 
-  // What share of the data at a node goes one way; half where none came.
-  double share(std::int64_t node, bool way) const {
-    if (interventional()) {
-      return 1.0;
-    }
-    const double yes = game_.covers[trees_.true_child[node]];
-    const double no = game_.covers[trees_.false_child[node]];
-    return yes + no > 0.0 ? (way ? yes : no) / (yes + no) : 0.5;
-  }
-
   void follow(std::int64_t node, bool way, std::int64_t depth, Index slot, bool fresh) {
     const std::int64_t child = way ? trees_.true_child[node] : trees_.false_child[node];
     Level& above = *levels_[size_of(depth)];
@@ -153,9 +128,8 @@ class Walk {
     step_x_.advance(above.x, way, slot, fresh);
     if (interventional()) {
       step_b_.advance(above.b, way, slot, fresh);
-      const std::size_t k = owners_.size();
-      const Mask full = k == 64 ? ~Mask{0} : (Mask{1} << k) - 1;
-      pairing_.find(full, step_x_, step_b_, above.pairs, below.pairs);
+      pairing_.find(full_mask(static_cast<int>(owners_.size())), step_x_, step_b_, above.pairs,
+                    below.pairs);
     }
     if (step_x_.mask.empty()) {
       return;
@@ -173,20 +147,22 @@ class Walk {
 
   // What a leaf gives to the players of each group, and so to its rows.
   void credit(std::int64_t leaf, const Side& side, const Pairs& pairs) {
+    const int players = static_cast<int>(owners_.size());
     const std::size_t k = owners_.size(), width = game_.order == 1 ? k : k * k;
     share_of_.assign(step_x_.mask.size() * width, 0.0);
     for (std::size_t group = 0; group < step_x_.mask.size(); ++group) {
       double* given = share_of_.data() + group * width;
       if (!interventional()) {
-        game_.order == 1 ? path_single(step_x_.mask[group], given)
-                         : path_double(step_x_.mask[group], given);
+        game_.order == 1 ? path_single(game_, players, step_x_.mask[group], shares_.data(), given)
+                         : path_double(game_, players, step_x_.mask[group], shares_.data(), given);
         continue;
       }
       for (std::int64_t i = pairs.start[group]; i < pairs.start[group + 1]; ++i) {
         const std::size_t other = size_of(pairs.other[size_of(i)]);
         const double share = step_b_.count[other] / static_cast<double>(game_.background.shape[0]);
-        game_.order == 1 ? pair_single(step_x_.mask[group], step_b_.mask[other], share, given)
-                         : pair_double(step_x_.mask[group], step_b_.mask[other], share, given);
+        const Mask own = step_x_.mask[group], theirs = step_b_.mask[other];
+        game_.order == 1 ? pair_single(game_, players, own, theirs, share, given)
+                         : pair_double(game_, players, own, theirs, share, given);
       }
     }
     for (std::int64_t entry = trees_.leaf_start[leaf]; entry < trees_.leaf_start[leaf + 1];
@@ -225,96 +201,6 @@ class Walk {
     }
   }
 
-  // The weight of a change that needs a players with it and b without.
-  double weight(int a, int b) const { return game_.weights.row(a)[b]; }
-
-  // For the leaf to count, x must be with the players that the background row disagrees with, and
-  // absent for those that x disagrees with.
-  void pair_single(Mask x, Mask other, double share, double* given) const {
-    const int k = static_cast<int>(owners_.size());
-    const int a = k - std::popcount(other), b = k - std::popcount(x);
-    if (a > 0) {
-      const double more = share * weight(a - 1, b);
-      for (int i = 0; i < k; ++i) {
-        given[i] += (other >> i & 1U) != 0 ? 0.0 : more;
-      }
-    }
-    if (b > 0) {
-      const double less = share * weight(a, b - 1);
-      for (int i = 0; i < k; ++i) {
-        given[i] -= (x >> i & 1U) != 0 ? 0.0 : less;
-      }
-    }
-  }
-
-  void pair_double(Mask x, Mask other, double share, double* given) const {
-    const int k = static_cast<int>(owners_.size());
-    const int a = k - std::popcount(other), b = k - std::popcount(x);
-    const double both = a > 1 ? share * weight(a - 2, b) : 0.0;
-    const double neither = b > 1 ? share * weight(a, b - 2) : 0.0;
-    const double mixed = a > 0 && b > 0 ? share * weight(a - 1, b - 1) : 0.0;
-    const auto kind = [=](int i) {
-      return (other >> i & 1U) == 0 ? 1 : (x >> i & 1U) == 0 ? -1 : 0;
-    };
-    for (int i = 0; i < k; ++i) {
-      for (int j = 0; j < k; ++j) {
-        const int product = i == j ? 0 : kind(i) * kind(j);
-        given[i * k + j] += product == 0   ? 0.0
-                            : product < 0  ? -mixed
-                            : kind(i) == 1 ? both
-                                           : neither;
-      }
-    }
-  }
-
-  // Calls body(weight) with the factors of all players at each point of the quadrature.
-  template <class Body>
-  void at_points(Mask x, const Body& body) {
-    const std::size_t k = owners_.size();
-    const auto rule = static_cast<std::int64_t>(k / 2);
-    for (std::int64_t point = 0; point <= rule; ++point) {
-      const double t = game_.rule_points.row(rule)[point];
-      const double weight = game_.rule_weights.row(rule)[point];
-      if (weight == 0.0) {
-        continue;
-      }
-      after_[k] = 1.0;
-      for (std::size_t i = k; i-- > 0;) {
-        factor_[i] = t * agreement(x, i) + (1.0 - t) * shares_[i];
-        after_[i] = factor_[i] * after_[i + 1];
-      }
-      body(weight);
-    }
-  }
-
-  static double agreement(Mask x, std::size_t i) { return static_cast<double>(x >> i & 1U); }
-
-  void path_single(Mask x, double* given) {
-    const std::size_t k = owners_.size();
-    at_points(x, [&](double before) {
-      for (std::size_t i = 0; i < k; ++i) {
-        given[i] += before * after_[i + 1] * (agreement(x, i) - shares_[i]);
-        before *= factor_[i];
-      }
-    });
-  }
-
-  void path_double(Mask x, double* given) {
-    const std::size_t k = owners_.size();
-    at_points(x, [&](double before) {
-      for (std::size_t i = 0; i < k; ++i) {
-        double between = before * (agreement(x, i) - shares_[i]);
-        for (std::size_t j = i + 1; j < k; ++j) {
-          const double found = between * after_[j + 1] * (agreement(x, j) - shares_[j]);
-          given[i * k + j] += found;
-          given[j * k + i] += found;
-          between *= factor_[j];
-        }
-        before *= factor_[i];
-      }
-    });
-  }
-
   const Trees& trees_;
   const TreeGame& game_;
   const std::vector<double>& background_;  // column by column
@@ -330,15 +216,13 @@ class Walk {
   Pairing pairing_;
   std::vector<double> share_of_, weighted_;
   std::vector<std::int64_t> offsets_;
-  std::array<double, kMaxPathPlayers> factor_{};
-  std::array<double, kMaxPathPlayers + 1> after_{};
 };
 
 }  // namespace
 
 void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
                  Matrix<double> out) {
-  const std::vector<double> background = Walk::columns_of(game.background);
+  const std::vector<double> background = columns_of(game.background);
   const std::int64_t block = game.order == 1 ? kBlock : kPairBlock;
   std::exception_ptr error;
   std::mutex guard;

@@ -5,8 +5,8 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "onnxplain/tensor_view.hpp"
 
@@ -27,10 +27,12 @@ struct Trees {
   Vector<const std::int32_t> roots;
   std::int64_t scores;
 
-  TreeMode mode_of(std::int64_t node) const { return static_cast<TreeMode>(mode[node]); }
+  ONNXPLAIN_HOST_DEVICE TreeMode mode_of(std::int64_t node) const {
+    return static_cast<TreeMode>(mode[node]);
+  }
 
   // Whether a value goes the true way.
-  bool answer(std::int64_t node, double x) const {
+  ONNXPLAIN_HOST_DEVICE bool answer(std::int64_t node, double x) const {
     const double value = threshold[node];
     bool found = false;
     switch (mode_of(node)) {
@@ -53,10 +55,10 @@ struct Trees {
         found = x != value;
         break;
       default:
-        found = !std::isnan(x) && std::binary_search(members.data + member_start[node],
-                                                     members.data + member_start[node + 1], x);
+        found = x == x && std::binary_search(members.data + member_start[node],
+                                             members.data + member_start[node + 1], x);
     }
-    return found || (missing_true[node] != 0 && std::isnan(x));
+    return found || (missing_true[node] != 0 && x != x);
   }
 
   // The leaf that a row reaches from a root.
@@ -81,11 +83,39 @@ struct TreeGame {
   Matrix<const double> weights;      // [a][b]: of a change that needs a players with, b without
   Matrix<const double> rule_points;  // [r]: points of a quadrature that is exact to degree 2 r + 1
   Matrix<const double> rule_weights;
+
+  ONNXPLAIN_HOST_DEVICE bool interventional() const { return background.shape[0] > 0; }
+
+  // The weight of a change that needs a players with it and b without.
+  ONNXPLAIN_HOST_DEVICE double weight(int a, int b) const { return weights.row(a)[b]; }
+
+  // What share of the data at a node goes one way; half where none came.
+  double share(const Trees& trees, std::int64_t node, bool way) const {
+    if (interventional()) {
+      return 1.0;
+    }
+    const double yes = covers[trees.true_child[node]];
+    const double no = covers[trees.false_child[node]];
+    return yes + no > 0.0 ? (way ? yes : no) / (yes + no) : 0.5;
+  }
 };
 
 // A path may ask for the columns of so many players, and go through so many nodes.
 inline constexpr std::int64_t kMaxPathPlayers = 64;
 inline constexpr std::int64_t kMaxTreeDepth = 4096;
+inline constexpr const char* kTooManyPlayers = "a path asks for columns of more than 64 players";
+inline constexpr const char* kTooDeep = "a tree is deeper than 4096 nodes";
+
+// A table column by column.
+inline std::vector<double> columns_of(Matrix<const double> x) {
+  std::vector<double> found(static_cast<std::size_t>(x.size()));
+  for (std::int64_t row = 0; row < x.shape[0]; ++row) {
+    for (std::int64_t column = 0; column < x.shape[1]; ++column) {
+      found[static_cast<std::size_t>(column * x.shape[0] + row)] = x.row(row)[column];
+    }
+  }
+  return found;
+}
 
 namespace cpu {
 
@@ -103,5 +133,19 @@ void tree_counts(const Trees& trees, Matrix<const double> x, Vector<double> out)
 void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
                  Matrix<double> out);
 
+// The same as the GPU computes it, path by path; slower, and for tests.
+void tree_values_by_paths(const Trees& trees, const TreeGame& game, Matrix<const double> x,
+                          Matrix<double> out);
+
 }  // namespace cpu
+
+#ifdef ONNXPLAIN_WITH_CUDA
+namespace cuda {
+
+// The same; all arrays lie on the host. Throws std::runtime_error where the device fails.
+void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
+                 Matrix<double> out);
+
+}  // namespace cuda
+#endif
 }  // namespace onnxplain

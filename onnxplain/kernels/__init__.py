@@ -1,9 +1,11 @@
-"""The numerical kernels: batches along a path, and noise.
+"""The numerical kernels: batches along a path, noise, and trees.
 
 Each kernel exists three times, with the same numbers: in C++ (``csrc/kernels/*.cpp``, what the
 functions of `path_batches` call), in CUDA (``csrc/kernels/*.cu``, called through `cuda` on
 device memory), and in NumPy (`numpy_kernels`, the definition that the tests hold the others to, and
 what runs in a source tree that was never built).
+
+Trees (`trees`) go from NumPy arrays to NumPy arrays on the GPU too; numbers agree but for the order of sums.
 
 The elementwise steps of relevance in C++ and CUDA are not called from here: only the tests do.
 """

@@ -1,4 +1,4 @@
-"""Tree ensembles in C++ where the compiled module is there, else in NumPy."""
+"""Tree ensembles on the GPU where it is asked for and there, in C++ where it is compiled, else in NumPy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,14 @@ def count(ensemble: Ensemble, X: Floats) -> Floats:
 
 
 def values(
-    ensemble: Ensemble, X: Floats, absent: Floats, players: Ints, n_players: int, index: str, order: int
+    ensemble: Ensemble,
+    X: Floats,
+    absent: Floats,
+    players: Ints,
+    n_players: int,
+    index: str,
+    order: int,
+    device: str = "cpu",
 ) -> Floats:
     """Return values of the players, (N, P, S), or of each two, (N, P, P, S).
 
@@ -57,11 +64,15 @@ def values(
         How changes are weighed.
     order : {1, 2}
         Of each player, or of each two.
+    device : {"cpu", "cuda"}
+        Where to compute; the CPU if there are no CUDA kernels or no GPU. Numbers agree but for rounding.
 
     Raises
     ------
     MethodError
         If a path asks for columns of more than 64 players, or is longer than 4,096 nodes.
+    RuntimeError
+        If the GPU fails, or its memory does not suffice.
     """
     if core is None:
         game = tree_numpy.values if absent.ndim == 2 else tree_numpy.path_dependent
@@ -70,8 +81,10 @@ def values(
     rows, covers = (absent, np.zeros(0)) if absent.ndim == 2 else (np.zeros((0, X.shape[1])), absent)
     tables = (_weights(index), *_rules(index))
     flat = out.reshape(len(X), n_players**order * ensemble.n_scores)
+    on_gpu = device == "cuda" and core.built_with_cuda and core.cuda_device_count() > 0
+    run = core.cuda.tree_values if on_gpu else core.tree_values
     try:
-        core.tree_values(_arrays(ensemble), X, rows, covers, players, n_players, order, *tables, flat)
+        run(_arrays(ensemble), X, rows, covers, players, n_players, order, *tables, flat)
     except ValueError as error:
         raise MethodError(
             f"{ensemble.name}: {error}; use a sampling method such as kernel_shap, or players of more columns"

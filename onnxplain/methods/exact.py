@@ -9,15 +9,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from onnxplain._types import Array, FloatArray, IntArray
+from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.asks import Scores
 from onnxplain.errors import NotExplainableError
 from onnxplain.methods.base import Method
 from onnxplain.runtime.additive import Parts, Trees, find_parts, numbers_of, weights_of
+from onnxplain.runtime.driver import Answer
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Exact", "OfTrees", "Sum", "against"]
+__all__ = ["Exact", "Numbers", "OfTrees", "Sum", "against"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +42,56 @@ class OfTrees:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """The values of n rows: (n, P) by player, what they must sum to, (n,), and (n, P, P) by two players."""
+    """The values of n rows.
+
+    Attributes
+    ----------
+    values
+        (n, P): by player.
+    surplus
+        (n,): what they must sum to.
+    pairs
+        (n, P, P): by two players, if asked for.
+    score
+        (n,): what is explained, where that is not the score itself.
+    notes
+        What to say of it.
+    """
 
     values: FloatArray
     surplus: FloatArray
     pairs: FloatArray | None = None
+    score: FloatArray | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """What the parts of a score are for n rows of a problem, and for the M rows of their background.
+
+    Attributes
+    ----------
+    parts
+        The sum that the score is.
+    here, absent
+        What the model says of the rows and of the background.
+    weights
+        How much each element of each part counts in each row's score.
+    target
+        Of the rows; the background is asked about that of the first.
+    players
+        How many there are.
+    device
+        Where the model runs.
+    """
+
+    parts: Parts
+    here: Answer
+    absent: Answer
+    weights: Arrays
+    target: Array
+    players: int
+    device: str
 
 
 class Exact(Method, abc.ABC):
@@ -69,7 +114,7 @@ class Exact(Method, abc.ABC):
         return True
 
     @abc.abstractmethod
-    def of_trees(self, trees: Trees, x: Array, background: Array, count: int) -> OfTrees:
+    def of_trees(self, trees: Trees, x: Array, background: Array, count: int, device: str) -> OfTrees:
         """Return what an ensemble contributes.
 
         Parameters
@@ -80,6 +125,8 @@ class Exact(Method, abc.ABC):
             (n, columns) and (M, columns): what enters it.
         count
             Number of players.
+        device
+            Where the model runs: ``"cpu"`` or ``"cuda"``.
         """
 
     def attribute(self, problem: Problem) -> Found:
@@ -95,6 +142,7 @@ class Exact(Method, abc.ABC):
             np.concatenate([s.surplus for s in sums]),
             extras=extras,
             total=values.sum(1),
+            score=None if sums[0].score is None else np.concatenate([np.asarray(s.score) for s in sums]),
             notes=tuple(dict.fromkeys(note for s in sums for note in s.notes)),
         )
 
@@ -115,21 +163,32 @@ class Exact(Method, abc.ABC):
 
     def summed(self, problem: Problem) -> Sum:
         """Explain rows that have the same players and the same background."""
+        return self.added(self.numbers(problem))
+
+    def numbers(self, problem: Problem) -> Numbers:
+        """Compute all that is added up, once for all rows of the background."""
         parts, there = find_parts(problem), against(problem)
         here, absent = numbers_of(parts, problem), numbers_of(parts, there)
         weights = weights_of(parts, problem, here.probed)
-        n, count = problem.n, problem.players.count
+        device = problem.driver.programs.device
+        return Numbers(parts, here, absent, weights, problem.target, problem.players.count, device)
+
+    def added(self, numbers: Numbers, some: slice = slice(None)) -> Sum:
+        """Add up, against some rows of the background."""
+        parts, here, weights, count = numbers.parts, numbers.here, numbers.weights, numbers.players
+        absent = {k: v[some] for k, v in numbers.absent.probed.items()}
+        n = len(numbers.target)
         values, surplus = np.zeros((n, count)), np.zeros(n)
         pairs: FloatArray | None = None
         for piece in parts.pieces:
-            x, b = (_flat(a.probed[piece.name]) for a in (here, absent))
+            x, b = _flat(here.probed[piece.name]), _flat(absent[piece.name])
             gained = weights[piece.name] * (x - b.mean(0))
             surplus += gained.sum(1)
             values += _by_player(gained, piece.owners, count)
         alone = values.copy()
         for trees in parts.trees:
-            w = weights[trees.scores]
-            made = self.of_trees(trees, here.probed[trees.input], absent.probed[trees.input], count)
+            w, x = weights[trees.scores], here.probed[trees.input]
+            made = self.of_trees(trees, x, absent[trees.input], count, numbers.device)
             values += np.einsum("npk,nk->np", made.values, w)
             surplus += (made.surplus * w).sum(1)
             if made.pairs is not None:
@@ -137,12 +196,11 @@ class Exact(Method, abc.ABC):
                 pairs = own if pairs is None else pairs + own
         if pairs is not None:
             pairs[:, np.arange(count), np.arange(count)] += alone
-        same = (
-            (problem.target == problem.target[:1]).reshape(n, -1).all(1)
-        )  # as the background is asked about
-        difference = here.score.astype(np.float64) - absent.score.astype(np.float64).mean()
+        target = numbers.target
+        same = (target == target[:1]).reshape(n, -1).all(1)  # as the background is asked about
+        difference = here.score.astype(np.float64) - numbers.absent.score[some].astype(np.float64).mean()
         self.confirm(parts, difference[same], surplus[same])
-        return Sum(values, surplus, pairs, self.remarks(parts))
+        return Sum(values, surplus, pairs, notes=self.remarks(parts))
 
     def confirm(self, parts: Parts, difference: FloatArray, surplus: FloatArray) -> None:
         """Compare what the parts add up to with what the model itself says.

@@ -27,7 +27,7 @@ class LinearShap(Exact):
     cost: ClassVar[str] = "1 forward; exact"
     sums_to: ClassVar[str] = "score - mean score of the background"
 
-    def of_trees(self, trees: Trees, x: Array, background: Array, count: int) -> OfTrees:
+    def of_trees(self, trees: Trees, x: Array, background: Array, count: int, device: str) -> OfTrees:
         """Refuse them."""
         raise NotExplainableError(
             f"{trees.ensemble.name} is an ensemble of trees, and not linear; use tree_shap, which explains "

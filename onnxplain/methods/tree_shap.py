@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from onnxplain.graph.classic.trees import is_ensemble
 from onnxplain.kernels import trees as kernels
 from onnxplain.kernels.ensemble import Ensemble, Mode
 from onnxplain.kernels.tree_outputs import columns_of
-from onnxplain.methods.exact import Exact, OfTrees, Sum, against
+from onnxplain.methods.exact import Exact, OfTrees, Sum
 from onnxplain.runtime.additive import Parts, Trees
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.problem import Problem
@@ -26,6 +25,7 @@ __all__ = ["TreeShap"]
 _AT_ONCE = 1 << 24
 #: Raw scores closer than this are equal.
 _SAME = 1e-6
+_WHAT = {"probability": "probability", "log_loss": "log loss"}
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,18 @@ class TreeShap(Exact):
         baselines (default: zeros and empty texts); ``"tree_path_dependent"``, both ways at a node, weighted
         by how much data went there: by the file, or else counted with the background.
     model_output
-        ``"raw"``; or ``"probability"`` for scores that end in a Sigmoid: the values against each row of the
-        background are scaled to the difference of the two probabilities, and averaged (as shap does; their
-        sum is right, but they are no Shapley values of the probability).
+        ``"raw"``; or, for scores that end in a Sigmoid, ``"probability"`` or ``"log_loss"``: that of the
+        explained class if it is the true one, ``-log p``, which is then the result's score.  Raw values
+        against each row of the background are scaled to the difference of the two probabilities or losses,
+        and averaged, as shap does: their sum is right, but they are no Shapley values of the probability or
+        of the loss.  Where two raw scores are equal, the slope there scales (shap does not scale, then).
     interactions
         Also return what pairs of players share, ``extras["interactions"]``, (N, P, P); rows sum to
         the values.
     """
 
     feature_perturbation: Literal["interventional", "tree_path_dependent"] = "interventional"
-    model_output: Literal["raw", "probability"] = "raw"
+    model_output: Literal["raw", "probability", "log_loss"] = "raw"
     interactions: bool = False
     name: ClassVar[str] = "tree_shap"
     cost: ClassVar[str] = "1 forward; exact, by the trees"
@@ -62,14 +64,14 @@ class TreeShap(Exact):
     def __post_init__(self) -> None:
         super().__post_init__()
         by_path = self.feature_perturbation == "tree_path_dependent"
-        if self.model_output == "probability" and (by_path or self.interactions):
+        if self.model_output != "raw" and (by_path or self.interactions):
             raise MethodError(
-                "method 'tree_shap': model_output 'probability' is for feature_perturbation "
+                f"method 'tree_shap': model_output {self.model_output!r} is for feature_perturbation "
                 "'interventional', without interactions"
             )
 
     def margins(self) -> bool:
-        """Explain what enters a closing Sigmoid, but for probabilities."""
+        """Explain what enters a closing Sigmoid, but for probabilities and losses."""
         return self.model_output == "raw"
 
     def attribute(self, problem: Problem) -> Found:
@@ -92,35 +94,37 @@ class TreeShap(Exact):
             for t in parts.trees
         )
 
-    def alike(self, problem: Problem) -> Iterator[Problem]:
-        """Cut a problem; probabilities of the background are those of the same target, too."""
-        targets = problem.target.reshape(problem.n, -1)
-        one = self.model_output == "raw" or bool((targets == targets[:1]).all())
-        rows = [problem] if one else [problem.take(slice(k, k + 1)) for k in range(problem.n)]
-        return chain.from_iterable(super(TreeShap, self).alike(part) for part in rows)
-
     def summed(self, problem: Problem) -> Sum:
         """Explain rows that have the same players and the same background."""
         if self.model_output == "raw":
             return super().summed(problem)
-        margin = problem.about(margins=True)
-        background = against(problem)
-        here, there = problem.ask(problem.driver.needs).score, background.ask(problem.driver.needs).score
-        total: FloatArray = np.zeros((problem.n, problem.players.count))
-        raw = margin.scores().astype(np.float64)
-        if not np.allclose(here, 1 / (1 + np.exp(-raw)), atol=1e-4):
+        here = problem.ask(problem.driver.needs).score
+        numbers = self.numbers(problem.about(margins=True))
+        raw = numbers.here.score.astype(np.float64)
+        if not np.allclose(here, _sigmoid(raw), atol=1e-4):
             raise MethodError(
-                "the score does not end in a Sigmoid, so there is no probability of one raw score; use "
-                "model_output='raw'"
+                f"the score does not end in a Sigmoid, so there is no {_WHAT[self.model_output]} of one raw "
+                "score; use model_output='raw'"
             )
-        for k in range(background.n):
-            one = replace(margin, background={name: v[k : k + 1] for name, v in background.features.items()})
-            sums = super().summed(one)
-            ratio = _ratio(raw, raw - sums.surplus, here, float(there[k]))
-            total += sums.values * ratio[:, None] / background.n
-        return Sum(total, here - there.mean())
+        of, slope = (_sigmoid, _steepness) if self.model_output == "probability" else (_loss, _loss_slope)
+        values, surplus, m = (
+            np.zeros((problem.n, numbers.players)),
+            np.zeros(problem.n),
+            len(numbers.absent.score),
+        )
+        for k in range(m):
+            sums = self.added(numbers, slice(k, k + 1))
+            gone = of(raw) - of(raw - sums.surplus)
+            same = np.abs(sums.surplus) < _SAME
+            ratio = np.where(same, slope(raw), gone / np.where(same, 1.0, sums.surplus))
+            values += sums.values * ratio[:, None] / m
+            surplus += np.where(same, ratio * sums.surplus, gone) / m
+        if self.model_output == "probability":
+            return Sum(values, surplus)
+        note = "the log loss of the explained class is explained, -log p: positive values make it less likely"
+        return Sum(values, surplus, score=_loss(raw), notes=(note,))
 
-    def of_trees(self, trees: Trees, x: Array, background: Array, count: int) -> OfTrees:
+    def of_trees(self, trees: Trees, x: Array, background: Array, count: int, device: str) -> OfTrees:
         """Return exact values, in blocks of rows whose numbers fit."""
         ensemble, owners = (
             trees.ensemble,
@@ -131,10 +135,12 @@ class TreeShap(Exact):
             expected = _raw(ensemble, background).mean(0)
 
             def values(rows: Array) -> FloatArray:
-                return kernels.interventional(ensemble, rows, background, owners, count)
+                return kernels.interventional(ensemble, rows, background, owners, count, device=device)
 
             def pairs(rows: Array) -> FloatArray:
-                return kernels.interactions(ensemble, rows, owners, count, background=background)
+                return kernels.interactions(
+                    ensemble, rows, owners, count, background=background, device=device
+                )
         else:
             _must_all_play(trees)
             covers = (
@@ -143,10 +149,10 @@ class TreeShap(Exact):
             expected = _expected(ensemble, covers)
 
             def values(rows: Array) -> FloatArray:
-                return kernels.path_dependent(ensemble, rows, owners, count, covers)
+                return kernels.path_dependent(ensemble, rows, owners, count, covers, device=device)
 
             def pairs(rows: Array) -> FloatArray:
-                return kernels.interactions(ensemble, rows, owners, count, covers=covers)
+                return kernels.interactions(ensemble, rows, owners, count, covers=covers, device=device)
 
         made = _in_blocks(values, x, count * outputs)
         shared = _in_blocks(pairs, x, count * count * outputs) if self.interactions else None
@@ -191,8 +197,19 @@ def _in_blocks(explain: Callable[[Array], FloatArray], x: Array, each: int) -> F
     return np.concatenate([explain(x[k : k + size]) for k in range(0, len(x), size)])
 
 
-def _ratio(raw: FloatArray, instead: FloatArray, here: FloatArray, there: float) -> FloatArray:
-    """Return how much a probability changes for what its raw score does; its slope where that stays."""
-    gone = raw - instead
-    same = np.abs(gone) < _SAME
-    return np.where(same, here * (1 - here), (here - there) / np.where(same, 1.0, gone))
+def _sigmoid(raw: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(-_loss(raw)))
+
+
+def _steepness(raw: FloatArray) -> FloatArray:
+    """Return the slope of the probability."""
+    return np.asarray(np.exp(-_loss(raw) - _loss(-raw)))
+
+
+def _loss(raw: FloatArray) -> FloatArray:
+    """Return minus the logarithm of the probability that belongs to a raw score."""
+    return np.asarray(np.logaddexp(0.0, -raw))
+
+
+def _loss_slope(raw: FloatArray) -> FloatArray:
+    return -_sigmoid(-raw)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
+import onnxplain as ox
 from onnxplain.graph.trees import Ensemble, find
 from onnxplain.kernels import trees
 from tests.helpers.tree_training import MODELS, train
@@ -45,6 +46,14 @@ def compare(told: dict[str, Any]) -> None:
         np.testing.assert_allclose(
             like_shap(ensemble, found[game]), told[game], rtol=0, atol=2e-6, err_msg=game
         )
+
+    for what in {"probability", "log_loss"} & told.keys():
+        labels = told["labels"] if what == "log_loss" else 1
+        made = ox.explain(
+            onnx.load_from_string(told["model"].tobytes()), x, labels, ox.TreeShap(model_output=what),
+            baselines=background,
+        )  # fmt: skip
+        np.testing.assert_allclose(made.values, told[what], rtol=0, atol=1e-6, err_msg=what)
 
 
 def like_shap(ensemble: Ensemble, values: Any) -> Any:

@@ -12,11 +12,13 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from onnxplain.graph.trees import parse
 from onnxplain.kernels import tree_numpy
 from onnxplain.kernels.ensemble import Ensemble, Mode
 from onnxplain.kernels.trees import predict
 
 DOMAIN = "ai.onnx.ml"
+REGRESSOR = "TreeEnsembleRegressor"
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
 #: Few values, so that columns hit thresholds, some of them no exact float32.
 VALUES = np.array([0.0, 0.1, 0.2, 1 / 3, 0.5, 1.0, 2.0, 3.0])
@@ -110,6 +112,30 @@ def classic(
     if prefix == "target":
         return {**found, "n_targets": targets, **more}
     return {**found, "classlabels_int64s": list(range(targets)), **more}
+
+
+def forest(rng: np.random.Generator, columns: int = 6, **more: Any) -> Ensemble:
+    """Draw a regressor, as `classic` does."""
+    attrs = classic(rng, REGRESSOR, columns=columns, **more)
+    return parse(node_of(model_of(REGRESSOR, attrs, columns)))
+
+
+def deep(rng: np.random.Generator, depth: int, columns: int) -> Ensemble:
+    """One path of that depth that asks for all columns in turn, with a leaf at each node."""
+    nodes = 2 * depth + 1
+    inner = [k % 2 == 0 and k < nodes - 1 for k in range(nodes)]
+    attrs = {
+        "nodes_treeids": [0] * nodes, "nodes_nodeids": list(range(nodes)),
+        "nodes_featureids": [k // 2 % columns for k in range(nodes)],
+        "nodes_modes": ["BRANCH_LEQ" if i else "LEAF" for i in inner],
+        "nodes_values": rng.normal(1.5, 0.3, nodes).tolist(),
+        "nodes_truenodeids": [k + 2 if i else 0 for k, i in enumerate(inner)],
+        "nodes_falsenodeids": [k + 1 if i else 0 for k, i in enumerate(inner)],
+        "target_treeids": [0] * (depth + 1), "target_ids": [0] * (depth + 1), "n_targets": 1,
+        "target_nodeids": [k for k, i in enumerate(inner) if not i],
+        "target_weights": rng.normal(size=depth + 1).tolist(),
+    }  # fmt: skip
+    return parse(node_of(model_of(REGRESSOR, attrs, columns)))
 
 
 def unified(

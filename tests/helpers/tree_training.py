@@ -27,7 +27,10 @@ def _xgboost(kind: str, target: str) -> dict[str, Any]:
     X, y = _data(target, missing=0.1)
     model = getattr(xgboost, kind)(n_estimators=6, max_depth=4, random_state=0).fit(X, y)
     exported = tools.convert_xgboost(model, initial_types=_types())
-    return _told(model, exported, X, covers=target == "number")
+    found = _told(model, exported, X, covers=target == "number")
+    if target == "two":
+        found |= _of_probabilities(model, found["x"], found["background"], y[:EXPLAINED])
+    return found
 
 
 def _lightgbm(kind: str, target: str, categories: bool = False) -> dict[str, Any]:
@@ -76,7 +79,7 @@ def train(name: str) -> dict[str, Any]:
         ``model`` (its bytes), ``train``, ``x`` and ``background``; ``margin``, what a regressor predicts, or
         ``expected``, shap's mean score; ``interventional`` and ``path``, shap's values, (N, columns) or
         (N, columns, classes), where shap can.  ``path`` is there only if the covers that shap takes from the
-        model are counts of rows.
+        model are counts of rows.  ``probability`` and ``log_loss``, that of ``labels``, where shap can.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,4 +113,15 @@ def _told(model: Any, exported: Any, X: Any, *, covers: bool = True, games: bool
     found["expected"] = np.ravel(explainer.expected_value)
     if covers:
         found["path"] = shap.TreeExplainer(model, feature_perturbation="tree_path_dependent").shap_values(x)
+    return found
+
+
+def _of_probabilities(model: Any, x: Any, background: Any, labels: Any) -> dict[str, Any]:
+    shap = pytest.importorskip("shap")
+    found = {"labels": labels}
+    for what, given in (("probability", {}), ("log_loss", {"y": labels})):
+        explainer = shap.TreeExplainer(
+            model, background, feature_perturbation="interventional", model_output=what
+        )
+        found[what] = explainer.shap_values(x, **given)
     return found

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from onnxplain.errors import DataInputError, MethodError
-from onnxplain.graph.trees import Ensemble, parse
+from onnxplain.graph.trees import parse
 from onnxplain.kernels import has_core, tree_dispatch, tree_numpy, trees
 from onnxplain.kernels.ensemble import paths
 from tests.helpers.tree_models import (
     brute_force,
     classic,
+    deep,
+    forest,
     interventional_game,
     model_of,
     node_of,
@@ -22,18 +25,12 @@ from tests.helpers.tree_models import (
     unified,
 )
 
-REGRESSOR = "TreeEnsembleRegressor"
 INDICES = ("shapley", "banzhaf")
 PLAYERS = {
     "each its own": None,
     "groups": np.array([0, 1, 0, 2, 2, 1]),
     "absent ones": np.array([4, 1, 1, 6, 2, 2]),
 }
-
-
-def forest(rng: np.random.Generator, columns: int = 6, **more: Any) -> Ensemble:
-    attrs = classic(rng, REGRESSOR, columns=columns, **more)
-    return parse(node_of(model_of(REGRESSOR, attrs, columns)))
 
 
 @pytest.fixture
@@ -191,24 +188,6 @@ def test_no_rows(rng: np.random.Generator) -> None:
     assert trees.predict(ensemble, X[:0]).shape == (0, 1)
 
 
-def deep(rng: np.random.Generator, depth: int, columns: int) -> Ensemble:
-    """One path of that depth that asks for all columns in turn, with a leaf at each node."""
-    nodes = 2 * depth + 1
-    inner = [k % 2 == 0 and k < nodes - 1 for k in range(nodes)]
-    attrs = {
-        "nodes_treeids": [0] * nodes, "nodes_nodeids": list(range(nodes)),
-        "nodes_featureids": [k // 2 % columns for k in range(nodes)],
-        "nodes_modes": ["BRANCH_LEQ" if i else "LEAF" for i in inner],
-        "nodes_values": rng.normal(1.5, 0.3, nodes).tolist(),
-        "nodes_truenodeids": [k + 2 if i else 0 for k, i in enumerate(inner)],
-        "nodes_falsenodeids": [k + 1 if i else 0 for k, i in enumerate(inner)],
-        "target_treeids": [0] * (depth + 1), "target_ids": [0] * (depth + 1), "n_targets": 1,
-        "target_nodeids": [k for k, i in enumerate(inner) if not i],
-        "target_weights": rng.normal(size=depth + 1).tolist(),
-    }  # fmt: skip
-    return parse(node_of(model_of(REGRESSOR, attrs, columns)))
-
-
 @pytest.mark.parametrize("columns", [5, 64])
 def test_depth_64(rng: np.random.Generator, columns: int) -> None:
     ensemble = deep(rng, 64, columns)
@@ -253,6 +232,52 @@ def test_compiled_is_its_definition(rng: np.random.Generator, order: int) -> Non
         np.testing.assert_allclose(
             found, game(ensemble, X, absent, owners, 8, "shapley", order), rtol=0, atol=1e-12
         )
+
+
+GAMES = [(game, order) for game in ("background", "covers") for order in (1, 2)]
+
+
+def compare_by_paths(rng: np.random.Generator, monkeypatch: Any, game: str, order: int, **shape: Any) -> None:
+    """Hold the stages of the GPU, run on the CPU in the place of the GPU, to the kernel of the CPU."""
+    core = tree_dispatch.core
+    if core is None:
+        pytest.skip("needs the compiled module")
+    columns = shape["columns"]
+    ensemble = forest(rng, targets=2, **shape).as_sum()
+    X, background = ensemble.columns(rows(rng, 70, columns)), ensemble.columns(rows(rng, 50, columns))
+    absent = background if game == "background" else trees.count_covers(ensemble, background)
+    owners = np.maximum(np.arange(columns, dtype=np.int32) - 1, 0)
+    given = (ensemble, X, absent, owners, columns - 1)
+    expected = [tree_dispatch.values(*given, index, order) for index in INDICES]
+    calls: list[int] = []
+
+    def stages(*arguments: Any) -> None:
+        calls.append(1)
+        core.tree_values_by_paths(*arguments)
+
+    gpu = SimpleNamespace(
+        built_with_cuda=True, cuda_device_count=lambda: 1, Trees=core.Trees,
+        cuda=SimpleNamespace(tree_values=stages),
+    )  # fmt: skip
+    monkeypatch.setattr(tree_dispatch, "core", gpu)
+    for index, told in zip(INDICES, expected, strict=True):
+        found = tree_dispatch.values(*given, index, order, "cuda")
+        np.testing.assert_allclose(found, told, rtol=0, atol=1e-13)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(("game", "order"), GAMES)
+def test_path_by_path_with_an_entry_for_each_mask(
+    rng: np.random.Generator, monkeypatch: Any, game: str, order: int
+) -> None:
+    compare_by_paths(rng, monkeypatch, game, order, columns=8, depth=9, trees=4)
+
+
+@pytest.mark.parametrize(("game", "order"), GAMES)
+def test_path_by_path_with_an_entry_for_each_row(
+    rng: np.random.Generator, monkeypatch: Any, game: str, order: int
+) -> None:
+    compare_by_paths(rng, monkeypatch, game, order, columns=40, depth=13, trees=1)
 
 
 def test_rows_do_not_depend_on_each_other(rng: np.random.Generator) -> None:

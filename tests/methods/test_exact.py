@@ -191,20 +191,54 @@ def test_interactions_sum_to_the_values(perturbation: str) -> None:
     assert np.abs(pairs[:, ~np.eye(6, dtype=bool)]).max() > 1e-2
 
 
-def test_probabilities_are_scaled_by_each_row_of_the_background() -> None:
-    background = pipelines.table("columns_boosting", "background")
-    found = explained("columns_boosting", model_output="probability")
-    total = 0.0
+#: What is explained instead of log-odds, its slope, and the result's score.
+SCALED = {
+    "probability": (lambda z: 1 / (1 + np.exp(-z)), lambda z: 1 / (2 + np.exp(z) + np.exp(-z))),
+    "log_loss": (lambda z: np.log1p(np.exp(-z)), lambda z: -1 / (1 + np.exp(z))),
+}
+
+
+@pytest.mark.parametrize("what", SCALED)
+@pytest.mark.parametrize("target", [0, 1])
+def test_scaled_by_each_row_of_the_background(what: str, target: int) -> None:
+    """Log-odds against each row, by all sets of columns, times what the curve does per unit."""
+    rows, background = (pipelines.table("columns_boosting", k) for k in ("rows", "background"))
+    session = ort.InferenceSession(pipelines.path("columns_boosting"))
+    curve, slope = SCALED[what]
+
+    def odds(x: dict[str, np.ndarray]) -> np.ndarray:
+        fed = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in x.items()}
+        p = session.run(None, fed)[-1].astype(np.float64)
+        return np.log(p[:, target] / p[:, 1 - target])
+
+    here, total, reference = odds(rows), 0.0, 0.0
     for k in range(12):
-        raw = explained("columns_boosting", baselines={n: v[k : k + 1] for n, v in background.items()})
-        here = raw.score.astype(np.float64)
-        there = here - raw.reference
-        p, q = 1 / (1 + np.exp(-here)), 1 / (1 + np.exp(-there))
-        same = np.abs(raw.reference) < 1e-9  # all values are 0, then
-        total = total + flat(raw) * ((p - q) / np.where(same, 1.0, raw.reference))[:, None] / 12
-    np.testing.assert_allclose(flat(found), total, atol=1e-6)
-    found.verify(1e-5, atol=1e-6)
+        one = {n: v[k : k + 1] for n, v in background.items()}
+        gap = here - odds(one)
+        same = np.abs(gap) < 1e-6
+        ratio = np.where(same, slope(here), (curve(here) - curve(here - gap)) / np.where(same, 1.0, gap))
+        total = total + pipelines.brute_force(odds, rows, one) * ratio[:, None] / 12
+        reference = reference + (curve(here) - curve(here - gap)) / 12
+    found = ox.explain(
+        pipelines.path("columns_boosting"), rows, target, ox.TreeShap(model_output=what), baselines=background
+    )
+    np.testing.assert_allclose(flat(found), total, atol=2e-6)
+    np.testing.assert_allclose(found.reference, reference, atol=2e-6)
+    np.testing.assert_allclose(found.score, curve(here), atol=2e-6)
+    found.verify(1e-9, atol=EXACT)
     assert found.output == ("probabilities", "probabilities")
+
+
+def test_the_loss_of_each_row_s_own_label() -> None:
+    rows, background = (pipelines.table("columns_boosting", k) for k in ("rows", "background"))
+    explainer, method = ox.Explainer(pipelines.path("columns_boosting")), ox.TreeShap(model_output="log_loss")
+    labels = np.array([0, 1, 1, 0, 1, 0])
+    found = explainer(rows, labels, method, baselines=background)
+    for label in (0, 1):
+        each = explainer(rows, label, method, baselines=background)
+        np.testing.assert_allclose(flat(found)[labels == label], flat(each)[labels == label], atol=1e-12)
+        np.testing.assert_array_equal(found.score[labels == label], each.score[labels == label])
+    assert any("-log p" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -224,10 +258,13 @@ def test_what_cannot_be_explained_exactly_is_refused(method: str, name: str, wor
 def test_what_stands_behind_trees_must_be_linear() -> None:
     with pytest.raises(NotExplainableError, match=r"Sigmoid node .* stands behind the trees"):
         explained("columns_boosting", through_softmax=True)
-    with pytest.raises(MethodError, match=r"probability.*interventional"):
-        ox.TreeShap("tree_path_dependent", "probability")
-    with pytest.raises(MethodError, match="does not end in a Sigmoid"):
-        explained("columns_classes", model_output="probability")
+    for what, words in (("probability", "no probability of"), ("log_loss", "no log loss of")):
+        with pytest.raises(MethodError, match=rf"{what}.*interventional"):
+            ox.TreeShap("tree_path_dependent", what)
+        with pytest.raises(MethodError, match=rf"{what}.*without interactions"):
+            ox.TreeShap(model_output=what, interactions=True)
+        with pytest.raises(MethodError, match=f"does not end in a Sigmoid, so there is {words}"):
+            explained("columns_classes", model_output=what)
 
 
 @pytest.mark.parametrize(
