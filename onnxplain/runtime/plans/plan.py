@@ -48,10 +48,10 @@ class Found:
         Whatever else the method knows: arrays, or arrays by feature.
     total
         (n,): the sum over players, where a player's elements each bear its whole number; None: over elements.
-    score
-        (n,): what is explained, where that is made of the score, and not the score itself.
     notes
         What a person may want to know of how it was found.
+    score
+        (n,): what is explained, where that is made of the score, and not the score itself.
     """
 
     values: Mapping[str, Array]
@@ -60,8 +60,8 @@ class Found:
     errors: Mapping[str, Array] | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     total: FloatArray | None = None
-    score: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    score: FloatArray | None = None
 
     @property
     def check(self) -> Check:
