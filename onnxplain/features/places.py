@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from onnxplain._types import Shape
 from onnxplain.errors import DataInputError
 
-__all__ = ["behind_samples", "channel_axis", "spatial_axes"]
+__all__ = ["behind_samples", "channel_axis", "space", "spatial_axes"]
 
 
 def channel_axis(shape: Shape) -> int | None:
@@ -24,6 +24,12 @@ def channel_axis(shape: Shape) -> int | None:
                 return axis
     square = len(set(shape[:-1])) == 1 and shape[-1] != shape[0]
     return len(shape) - 1 if square else 0
+
+
+def space(shape: Shape) -> tuple[int, ...]:
+    """Return the axes of one sample that are space (or time, or columns): all but an image's channels."""
+    channels = channel_axis(shape)
+    return tuple(k for k in range(len(shape)) if k != channels)
 
 
 def spatial_axes(shape: Shape, what: str) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ class Blur:
         Standard deviation, in elements (10, as in Fong & Vedaldi 2017).
     axes
         Along which axes of the input; None: those of images and volumes that are neither samples nor
-        channels (of a length of 3, 1 or 4, first or last; else first).
+        channels (of a length of 3, 1 or 4, first or last; else the one beside a square; else the first).
     """
 
     sigma: Positive = 10.0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from onnxplain.methods.ablation import FeatureAblation
 from onnxplain.methods.attention import AttentionRollout
 from onnxplain.methods.base import Method, OnePass, attributions
 from onnxplain.methods.deeplift import DeepLift, DeepLiftShap
 from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
 from onnxplain.methods.linear_shap import LinearShap
 from onnxplain.methods.path import IntegratedGradients
+from onnxplain.methods.perturbation.ablation import FeatureAblation
+from onnxplain.methods.perturbation.occlusion import Occlusion
 from onnxplain.methods.registry import METHODS, method
 from onnxplain.methods.relevance import LRP, ExcitationBackprop
 from onnxplain.methods.smooth import SmoothGrad
@@ -31,6 +32,7 @@ __all__ = [
     "IntegratedGradients",
     "LinearShap",
     "Method",
+    "Occlusion",
     "OnePass",
     "Saliency",
     "SmoothGrad",
@@ -48,7 +50,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "references": (DeepLift, DeepLiftShap),
     "activation maps": (VisualBackProp,),
     "attention": (AttentionRollout,),
-    "perturbation": (FeatureAblation,),
+    "perturbation": (FeatureAblation, Occlusion),
     "shapley values": (),
     "surrogates": (),
     "trees and linear models": (TreeShap, LinearShap),

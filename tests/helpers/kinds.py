@@ -85,6 +85,7 @@ FACTS: dict[str, Facts] = {
     "attention_rollout": Facts(only="attention"),
     # perturbation
     "feature_ablation": Facts(linear=_times),
+    "occlusion": Facts(linear=_times),
     # shapley values
     # surrogates
     # trees and linear models

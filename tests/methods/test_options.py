@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import kinds
 import numpy as np
 import pytest
-from kinds import ON_IMAGES
 
 import onnxplain as ox
 from onnxplain import errors
@@ -82,7 +82,7 @@ def make(name: str, field: str, value: Any) -> ox.Method:
         others = {"composite": "epsilon_gamma_box", "low": -1.0, "high": 1.0}
     elif name == "lrp" and field == "gamma":
         others = {"composite": "zero_epsilon_gamma"}
-    return ox.METHODS[name](**{**others, field: value})
+    return kinds.made(name, **{**others, field: value})
 
 
 @every_field
@@ -100,7 +100,7 @@ def test_what_no_option_may_be(what, name, field, monkeypatch) -> None:
 
 
 def answer(made: ox.Method, models) -> ox.Attribution:
-    if made.name not in ON_IMAGES:
+    if made.name not in kinds.ON_IMAGES:
         pytest.skip("for other models")
     return ox.explain(models.conv(), models.random(2, 2, 8, 8), 1, method=made)
 
@@ -130,7 +130,10 @@ def test_a_named_error_or_an_answer(what, name, field, models) -> None:
     assert type(held) is not bool or isinstance(value, (bool, np.bool_)), "no number becomes a bool"
     if what in ("function", "class"):
         return  # it writes nodes: tested with the rules
-    found = answer(made, models)
+    try:
+        found = answer(made, models)
+    except errors.OnnxplainError:  # an option that this model's inputs do not allow
+        return
     for values in found.arrays.values():
         assert np.isfinite(values).all()
 

@@ -1,0 +1,1 @@
+"""Methods that change the input and look at the score: they explain any model."""

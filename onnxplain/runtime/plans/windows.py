@@ -1,0 +1,246 @@
+"""Windows that slide over features: points without one, and what becomes of the scores there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
+from onnxplain.errors import DataInputError
+from onnxplain.features.places import space
+from onnxplain.runtime.plans.combinations import float_like
+from onnxplain.runtime.plans.plan import Answers, Found
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Lengths", "Overlaps", "Slides", "Windows", "WithoutWindow"]
+
+#: Along each axis of a sample, for each feature; or the same for all.
+Lengths: TypeAlias = "int | tuple[int, ...] | tuple[tuple[int, ...], ...] | None"
+
+
+@dataclass(frozen=True)
+class Slides:
+    """The places of a window that slides over an array; at the end of an axis it is cut off.
+
+    Attributes
+    ----------
+    shape
+        Of the array, one sample's.
+    window, strides
+        Along each of its axes: how long, and how far from one place to the next.
+    """
+
+    shape: Shape
+    window: Shape
+    strides: Shape
+
+    @property
+    def counts(self) -> Shape:
+        """How many places there are along each axis."""
+        sizes = zip(self.shape, self.window, self.strides, strict=True)
+        return tuple(-(-(length - window) // stride) + 1 for length, window, stride in sizes)
+
+    @property
+    def count(self) -> int:
+        """How many places there are."""
+        return math.prod(self.counts)
+
+    def starts(self, which: IntArray) -> IntArray:
+        """Return where windows begin, (m, axes)."""
+        if not self.shape:
+            return np.zeros((len(which), 0), np.int64)
+        places = np.stack(np.unravel_index(which, self.counts), 1)
+        return np.asarray(places * np.array(self.strides), np.int64)
+
+    def covered(self, which: IntArray) -> Array:
+        """Return which elements lie in windows, bool (m, ...); none in those that are not in this array."""
+        own = (which >= 0) & (which < self.count)
+        inside: Array = own.reshape(-1, *(1,) * len(self.shape))
+        starts = self.starts(np.where(own, which, 0))
+        for axis, (length, window) in enumerate(zip(self.shape, self.window, strict=True)):
+            behind = np.arange(length) - starts[:, axis, None]
+            along = (behind >= 0) & (behind < window)
+            inside = inside & along.reshape(
+                len(which), *(length if k == axis else 1 for k in range(len(self.shape)))
+            )
+        return np.broadcast_to(inside, (len(which), *self.shape))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over all features: those of the first one, then those of the second...
+
+    Attributes
+    ----------
+    shapes
+        Lengths of the window: for each feature a tuple with an entry for each axis of a sample, or one such
+        tuple, or a number for all axes of space (channels are covered whole).  None: an eighth of these.
+    strides
+        From one window to the next; a number is for all axes.  None: 1, or half the window if that is None.
+    """
+
+    shapes: Lengths = None
+    strides: Lengths = None
+
+    def over(self, features: Mapping[str, Array]) -> dict[str, Slides]:
+        """Lay the windows over features, (n, ...).
+
+        Raises
+        ------
+        DataInputError
+            If a window does not fit one of them.
+        """
+        return {
+            name: self._slides(name, array.shape[1:], k, len(features))
+            for k, (name, array) in enumerate(features.items())
+        }
+
+    def places(self, features: Mapping[str, Array], steps: slice) -> Iterator[tuple[str, Slides, IntArray]]:
+        """Yield for each feature its windows, and which of them some windows of all are (or none)."""
+        first = 0
+        for name, slides in self.over(features).items():
+            yield name, slides, np.arange(steps.start - first, steps.stop - first)
+            first += slides.count
+
+    def _slides(self, name: str, shape: Shape, place: int, features: int) -> Slides:
+        chosen = space(shape)
+        window = _for(self.shapes, name, place, features)
+        if window is None:
+            window = tuple(-(-d // 8) if k in chosen else d for k, d in enumerate(shape))
+        elif isinstance(window, int):
+            window = tuple(window if k in chosen else d for k, d in enumerate(shape))
+        strides = _for(self.strides, name, place, features)
+        if strides is None:
+            strides = tuple(max(1, w // 2) for w in window) if self.shapes is None else 1
+        if isinstance(strides, int):
+            strides = (strides,) * len(shape)
+        for what, lengths in (("sliding_window_shapes", window), ("strides", strides)):
+            if len(lengths) != len(shape):
+                raise DataInputError(
+                    f"{what} of '{name}' is {lengths}, and a sample of it has the shape {shape}; give a "
+                    "number for each of its axes (without that of the samples)"
+                )
+        for axis, (length, w, stride) in enumerate(zip(shape, window, strides, strict=True)):
+            if w > length:
+                raise DataInputError(
+                    f"the window of '{name}' is {w} long along axis {axis} of a sample, which has {length}: "
+                    f"it is larger than the input, {shape}; give smaller sliding_window_shapes"
+                )
+            if stride > w and w < length:
+                raise DataInputError(
+                    f"the window of '{name}' is {w} long along axis {axis} of a sample, moves by {stride} "
+                    "and misses elements; give strides that are no larger than the window"
+                )
+        return Slides(shape, window, strides)
+
+
+def _for(given: Lengths, name: str, place: int, features: int) -> int | tuple[int, ...] | None:
+    """Return what is meant for one of the features.
+
+    Raises
+    ------
+    DataInputError
+        If there is nothing for it.
+    """
+    if not isinstance(given, tuple) or not any(isinstance(entry, tuple) for entry in given):
+        return given  # type: ignore[return-value]
+    if len(given) != features:
+        raise DataInputError(
+            f"there are windows for {len(given)} inputs, and {features} are explained ('{name}' among them); "
+            "give a tuple for each, in their order"
+        )
+    own = given[place]
+    assert isinstance(own, tuple)
+    return own
+
+
+@dataclass(frozen=True)
+class WithoutWindow:
+    """The row without what lies in a window: the baseline stands there.
+
+    Attributes
+    ----------
+    windows
+        Which.
+    """
+
+    windows: Windows
+
+    def count(self, problem: Problem) -> int:
+        """Return the number of windows."""
+        return sum(slides.count for slides in self.windows.over(problem.features).values())
+
+    def at(self, problem: Problem, steps: slice) -> Problem:
+        """Take away what lies in some of the windows."""
+        m, made = steps.stop - steps.start, {}
+        for name, slides, which in self.windows.places(problem.features, steps):
+            if which[-1] >= 0 and which[0] < slides.count:
+                x = problem.features[name]
+                mixed = np.where(slides.covered(which)[:, None], problem.baselines[name], x)
+                made[name] = mixed.reshape(m * len(x), *x.shape[1:])
+        return problem.at(made, m)
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """What the score loses without a window, averaged over the windows in which an element lies.
+
+    Attributes
+    ----------
+    windows
+        Which.
+    """
+
+    windows: Windows
+    keeps_sums: ClassVar[bool] = False
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return True."""
+        return True
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Overlaps:
+        """Begin with the score of the row itself."""
+        return _Overlaps(self.windows, problem, problem.scores().astype(np.float64))
+
+
+@dataclass
+class _Overlaps:
+    windows: Windows
+    problem: Problem
+    score: FloatArray
+    totals: Arrays = field(default_factory=dict)
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        assert answers.score is not None
+        self.lose(steps, self.score - answers.score)
+
+    def lose(self, steps: slice, lost: FloatArray) -> None:
+        """Add what is lost without some of the windows, (m, n)."""
+        for name, slides, which in self.windows.places(self.problem.features, steps):
+            own = (which >= 0) & (which < slides.count)
+            if own.any():
+                covered = slides.covered(which[own]).astype(np.float64)
+                total = np.tensordot(lost[own].T, covered, 1)
+                self.totals[name] = self.totals.get(name, 0) + total
+
+    def found(self) -> Found:
+        values: Arrays = {}
+        for name, slides in self.windows.over(self.problem.features).items():
+            times = covering(slides)
+            values[name] = (self.totals[name] / times).astype(float_like(self.problem.features[name]))
+        return Found(values)
+
+
+def covering(slides: Slides) -> FloatArray:
+    """Return in how many windows each element lies."""
+    times: FloatArray = np.ones(slides.shape)
+    sizes = zip(slides.shape, slides.window, slides.strides, slides.counts, strict=True)
+    for axis, (length, window, stride, count) in enumerate(sizes):
+        behind = np.arange(length)[:, None] - stride * np.arange(count)
+        along = ((behind >= 0) & (behind < window)).sum(1)
+        times = times * along.reshape([-1 if k == axis else 1 for k in range(len(slides.shape))])
+    return times
