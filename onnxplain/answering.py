@@ -19,9 +19,11 @@ from onnxplain.graph import interface
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import find_players
+from onnxplain.inner import Inner
 from onnxplain.inputs import check_inputs
 from onnxplain.methods import attributions
 from onnxplain.outcome import confirm, note_on_score, notes_on, refuse_not_finite
+from onnxplain.placing import renamed
 from onnxplain.reading import depends
 from onnxplain.request import Request
 from onnxplain.runtime.device import resolve
@@ -51,6 +53,7 @@ class Answering:
         self, normal: Normalized, device: str, memory_budget: int, threads: int | None, allow_tf32: bool
     ) -> None:
         self.normal = normal
+        self.inner = Inner(normal)
         self.inputs = interface.inputs_of(normal.model.graph)
         self.outputs = interface.outputs_of(normal.model.graph)
         self.memory_budget = memory_budget
@@ -61,21 +64,24 @@ class Answering:
 
     def explain(self, request: Request) -> Attribution:
         """Explain a batch by the graph as it was read; :class:`~onnxplain.Explainer` says what is raised."""
-        chosen, needs = request.method, request.method.needs()
+        chosen = renamed(request.method, self.inner.value)
+        needs = chosen.needs()
         walked = not isinstance(needs, Scores)
         arrays = check_inputs(request.inputs, self.inputs, walked=walked)
+        outputs, output = self.inner.outputs(request.output)
         infos, question = understand(
             self.inputs,
-            self.outputs,
+            outputs,
             needs,
-            request.output,
+            output,
             request.wrt,
             request.through_softmax,
             self._depends,
+            self.inner.explained,
             margins=chosen.margins(),
         )
         name = question.output
-        others = outputs_read(request.target, self.outputs, name)
+        others = outputs_read(request.target, outputs, name)
         samples = self.samples(arrays, infos, (name, *others), request.batch_axes)
         self.programs.check(question)
         about = samples.output(name)
@@ -83,7 +89,7 @@ class Answering:
             samples.values((name,))
             about = samples.output(name)
             assert about is not None
-        target = resolve_target(request.target, samples, about, self.outputs, name, others)
+        target = resolve_target(request.target, samples, about, outputs, name, others)
         question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
         features, samples = samples.features()
         layout = samples.layout

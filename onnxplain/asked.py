@@ -20,6 +20,7 @@ def understand(
     wrt: str | Sequence[str] | None,
     through_softmax: bool,
     depends: Callable[[str, InputInfo], bool],
+    inner: Callable[[str], InputInfo],
     *,
     margins: bool = False,
 ) -> tuple[Sequence[InputInfo], Question]:
@@ -28,7 +29,7 @@ def understand(
     Parameters
     ----------
     inputs, outputs
-        What the model takes and gives.
+        What the model takes and gives (inner values too, where one is explained).
     needs
         What the method asks: walks need floats (tokens are explained at their embedding), scores alone take
         any input as it is.
@@ -36,6 +37,8 @@ def understand(
         As the user gives them.
     depends
         Tells whether an output depends differentiably on an input.
+    inner
+        Describes the inner value of a name.
     margins
         Whether the method explains what enters a closing Sigmoid.
 
@@ -50,8 +53,8 @@ def understand(
     """
     name = choose_output(outputs, output)
     if isinstance(needs, Scores):
-        infos = choose_varied(inputs, wrt)
+        infos = choose_varied(inputs, wrt, inner)
     else:
-        infos = choose_explained(inputs, wrt, lambda info: depends(name, info))
+        infos = choose_explained(inputs, wrt, lambda info: depends(name, info), inner)
     entries = tuple(dict.fromkeys(e for i in infos for e in i.entries))
     return infos, Question(name, entries, needs, through_softmax=through_softmax, margins=margins)

@@ -103,6 +103,8 @@ class Batching:
     def output(self, name: str, shapes: Mapping[str, Shape], layout: Layout) -> SampleOutput | None:
         """Return what one sample's output looks like, if the shapes of the inputs tell it for certain.
 
+        Inner values are known once they were computed.
+
         Parameters
         ----------
         name
@@ -112,7 +114,7 @@ class Batching:
         layout
             How samples lie in them.
         """
-        return self._known(shapes, layout)[name]
+        return self._known(shapes, layout).get(name)
 
     def learn(self, name: str, shape: Shape, shapes: Mapping[str, Shape], layout: Layout) -> SampleOutput:
         """Remember the shape that an output really had in a run, and return what it is for one sample."""

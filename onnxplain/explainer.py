@@ -30,6 +30,7 @@ from onnxplain.inputs import check_inputs
 from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
 from onnxplain.options import Bytes, Count, check_option
+from onnxplain.placing import Placed, place
 from onnxplain.reading import read
 from onnxplain.request import Request
 from onnxplain.runtime.cache import Cache
@@ -160,6 +161,8 @@ class Explainer:
         feature_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         output: str | None = None,
         wrt: str | Sequence[str] | None = None,
+        layer: str | Sequence[str] | None = None,
+        neuron: tuple[str, Any] | None = None,
         through_softmax: bool = False,
         batch_axes: int | Mapping[str, int | None] | None = None,
         internal_batch_size: int | None = None,
@@ -203,12 +206,20 @@ class Explainer:
             such by input name): a table's columns are matched by them, and the result holds them.  Default:
             those in the model's metadata (``feature_names``, in JSON), or the table's own in its order.
         output
-            Name of the output to explain (default: the first of floats).
+            Name of the output to explain (default: the first of floats); or of a value inside the graph, or
+            of the node that makes it, whose entries are then the scores.
         wrt
             Names of the inputs to explain, or of values inside the graph.  Default: float inputs, or else
             token inputs, at their embedding, that the score depends on (for methods that ask for scores
             alone, inputs of any type, as they are); masks, lengths, rates and states are taken as given
             where there is anything else.
+        layer
+            Name of a value inside the graph, or of its node: the same as ``wrt``; for methods that have a
+            parameter ``layer``, where they look (``"layer_conductance"``, ``"grad_cam"``).
+        neuron
+            Pair of such a name and an index of one sample's entry there, ``("relu_3", (5, 0, 0))``: the same
+            as ``output`` and ``target``; for methods that have a parameter ``neuron``, through which entry
+            they look (``"neuron_conductance"``).
         through_softmax
             Explain the probability of a classifier that ends in Softmax, instead of the score before it.
         batch_axes
@@ -237,15 +248,15 @@ class Explainer:
         if method == AUTO:
             again = partial(
                 self, inputs, target, feature_mask=feature_mask, feature_names=feature_names, output=output,
-                wrt=wrt, through_softmax=through_softmax, batch_axes=batch_axes,
+                wrt=wrt, layer=layer, neuron=neuron, through_softmax=through_softmax, batch_axes=batch_axes,
                 internal_batch_size=internal_batch_size, progress=progress,
             )  # fmt: skip
             graph, grouped = self._normal.model.graph, feature_mask is not None
             return explain_best(again, graph, self.inputs, baselines, grouped=grouped, parameters=parameters)
-        chosen = make_method(method, **parameters)
+        placed = place(Placed(make_method(method, **parameters), target, output, wrt), layer, neuron)
         request = Request(
-            inputs, target, chosen, baselines, feature_mask, output, wrt, through_softmax, batch_axes,
-            internal_batch_size, progress,
+            inputs, placed.target, placed.method, baselines, feature_mask, placed.output, placed.wrt,
+            through_softmax, batch_axes, internal_batch_size, progress,
         ).checked()  # fmt: skip
         columns, inputs = find_columns(inputs, feature_names, self.inputs, self.metadata)
         request = replace(request, inputs=inputs, columns=columns)

@@ -20,6 +20,7 @@ from onnxplain.asked import understand
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.names import Names
 from onnxplain.backward.program import build
+from onnxplain.backward.question import find_output
 from onnxplain.baselines import by_input, finite, fitting, refuse_unused
 from onnxplain.batching import without
 from onnxplain.errors import (
@@ -36,6 +37,7 @@ from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.positions import write_positions
+from onnxplain.inner import Inner
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.options import check_option
@@ -139,10 +141,13 @@ def export(
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
     normal = understood(loaded)
     graph = normal.model.graph
-    inputs, outputs = interface.inputs_of(graph), interface.outputs_of(graph)
+    inner = Inner(normal)
+    inputs, (outputs, output) = interface.inputs_of(graph), inner.outputs(output)
     through = check_option("through_softmax", through_softmax, bool)
     needs = chosen.needs()
-    infos, asked = understand(inputs, outputs, needs, output, wrt, through, partial(depends, normal))
+    infos, asked = understand(
+        inputs, outputs, needs, output, wrt, through, partial(depends, normal), inner.explained
+    )
     name = asked.output
     axis, mixed = _output_axis(normal, inputs, infos, name)
     question = replace(
@@ -236,7 +241,7 @@ def _output_axis(
         return True
 
     layout = layout_of_any_length(normal.model, inputs, infos, output, runs)
-    value = next(v for v in normal.model.graph.outputs if v.name == output)
+    value = find_output(normal.model.graph, output)
     return layout.axis_of(output, facts.dims(value)), layout.mixed
 
 

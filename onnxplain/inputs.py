@@ -153,7 +153,10 @@ def choose_output(outputs: Sequence[OutputInfo], name: str | None) -> str:
 
 
 def choose_explained(
-    inputs: Sequence[InputInfo], wrt: str | Sequence[str] | None, depends: Callable[[InputInfo], bool]
+    inputs: Sequence[InputInfo],
+    wrt: str | Sequence[str] | None,
+    depends: Callable[[InputInfo], bool],
+    inner: Callable[[str], InputInfo],
 ) -> list[InputInfo]:
     """Return what is explained; an inner value appears as an input of its own name.
 
@@ -166,6 +169,8 @@ def choose_explained(
         depend on it differentiably, for the first kind of inputs that it depends on.
     depends
         Tells whether the score depends on an input.
+    inner
+        Describes the inner value of a name.
 
     Raises
     ------
@@ -189,7 +194,7 @@ def choose_explained(
     by_name = {i.name: i for i in inputs}
     result = []
     for name in _names(wrt):
-        info = by_name.get(name, InputInfo(name, None, None, "float", (name,)))
+        info = by_name[name] if name in by_name else inner(name)
         if not info.entries:
             raise DataInputError(
                 f"input '{name}' is not float and reaches no embedding, so it has no gradient; explain "
@@ -199,7 +204,9 @@ def choose_explained(
     return result
 
 
-def choose_varied(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | None) -> list[InputInfo]:
+def choose_varied(
+    inputs: Sequence[InputInfo], wrt: str | Sequence[str] | None, inner: Callable[[str], InputInfo]
+) -> list[InputInfo]:
     """Return what is varied where only scores are asked for: inputs of any type as they are, or inner values.
 
     Parameters
@@ -208,15 +215,17 @@ def choose_varied(inputs: Sequence[InputInfo], wrt: str | Sequence[str] | None) 
         What the model takes.
     wrt
         Names, as the user gives them; None for all inputs that hold data.
+    inner
+        Describes the inner value of a name.
 
     Raises
     ------
     DataInputError
-        If the names are no names.
+        If the names are no names, or of nothing.
     """
     by_name = {i.name: i for i in inputs}
     names = [i.name for i in inputs if i.data] if wrt is None else _names(wrt)
-    found = [by_name.get(name, InputInfo(name, None, None, "float", (name,))) for name in names]
+    found = [by_name[name] if name in by_name else inner(name) for name in names]
     return [replace(i, role="raw", entries=(i.name,), moved=frozenset()) for i in found]
 
 

@@ -36,4 +36,5 @@ def specialised(normal: Normalized, shapes: Mapping[str, Shape]) -> Normalized:
         if value.name is not None and value.name in shapes:
             value.shape = ir.Shape(shapes[value.name])
     made = understood(model)
-    return Normalized(made.model, tuple(dict.fromkeys((*normal.notes, *made.notes))), normal.content)
+    notes = tuple(dict.fromkeys((*normal.notes, *made.notes)))
+    return Normalized(made.model, notes, normal.content, {**made.gone, **normal.gone})

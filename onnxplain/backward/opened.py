@@ -75,10 +75,12 @@ def open_model(source: Normalized, question: Question, keep: Sequence[str]) -> O
         If there is no value of a name, or two are computed from one another.
     """
     composite = question.walk.composite
-    model = prepare(source.model.clone(), composite.preparation, question.wrt, in_place=True)
+    model = prepare(source.model.clone(), composite.preparation, question.kept, in_place=True)
     graph = model.graph
     output = find_output(graph, question.output)
     scored, closing = scored_value(output, question)
+    if not output.is_graph_output():
+        graph.outputs.append(output)
     wrt = [find_value(graph, name) for name in question.wrt]
     probed = [find_value(graph, n) for n in question.ask.values] if isinstance(question.ask, Probe) else []
     names = Names(graph)

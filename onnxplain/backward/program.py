@@ -158,7 +158,7 @@ def check(source: Normalized, question: Question) -> None:
         If the walk back is not possible.
     """
     composite = question.walk.composite
-    graph = prepare(source.model, composite.preparation, question.wrt).graph
+    graph = prepare(source.model, composite.preparation, question.kept).graph
     scored, _ = scored_value(find_output(graph, question.output), question)
     wrt = [find_value(graph, name) for name in question.wrt]
     if question.cut or composite.reference:

@@ -25,7 +25,7 @@ class Question:
     Attributes
     ----------
     output
-        The model's output to explain.
+        The model's output to explain, or a value inside the graph, which then counts as one.
     wrt
         Names of values: inputs, or values inside the graph.
     ask
@@ -64,6 +64,11 @@ class Question:
         return self.ask if isinstance(self.ask, Walk) else GRADIENT
 
     @property
+    def kept(self) -> tuple[str, ...]:
+        """Names of the values that must stay what they are."""
+        return (*self.wrt, self.output)
+
+    @property
     def backward(self) -> bool:
         """Whether anything is walked back."""
         return isinstance(self.ask, Walk) or (isinstance(self.ask, Probe) and self.ask.gradients)
@@ -75,14 +80,19 @@ def explained_value(source: Normalized, question: Question) -> str:
 
 
 def scored_value(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
-    """Return the value whose entries are the scores, and whether it stands before a closing step."""
+    """Return the value whose entries are the scores, and whether it stands before a closing step.
+
+    Inner values close nothing.
+    """
+    if not output.is_graph_output():
+        return output, False
     before = before_probability if question.margins else before_softmax
     logits = None if question.through_softmax else before(output)
     return (output, False) if logits is None else (logits, True)
 
 
 def find_output(graph: ir.Graph, name: str) -> ir.Value:
-    """Return the output of this name.
+    """Return the output of this name, or else the inner value.
 
     Raises
     ------
@@ -92,6 +102,10 @@ def find_output(graph: ir.Graph, name: str) -> ir.Value:
     for value in graph.outputs:
         if value.name == name:
             return value
+    for node in graph:
+        for value in node.outputs:
+            if value.name == name:
+                return value
     names = ", ".join(f"'{v.name}'" for v in graph.outputs)
     raise TargetError(f"the model has no output '{name}'; it has {names}")
 

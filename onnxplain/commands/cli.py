@@ -148,6 +148,14 @@ def explain(
         ),
     ] = None,
     output_name: OutputName = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="What is explained inside the model: the name of a value, or of its node."),
+    ] = None,
+    neuron: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="A score inside the model: such a name, and an index, such as 5 or 5,0,0."),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -216,7 +224,7 @@ def explain(
     """Explain one input: show what made the model give this score."""
     import onnxplain as ox
     from onnxplain.commands import arguments as given
-    from onnxplain.commands import tables
+    from onnxplain.commands import places, tables
     from onnxplain.commands.output import summary, write
 
     say = _speaker(quiet)
@@ -251,10 +259,12 @@ def explain(
     start = given.baselines(baseline, image) if usual is None else usual
     result = explainer(
         inputs,
-        target=given.target(target, class_names),
+        target=places.target_beside(neuron, chosen, target, class_names),
         method=chosen,
         output=output_name,
         wrt=wrt,
+        layer=layer,
+        neuron=places.neuron(neuron),
         baselines=start,
         feature_mask=given.feature_mask(feature_mask),
         feature_names=part_names if table is not None else None,

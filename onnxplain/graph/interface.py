@@ -14,7 +14,7 @@ from onnxplain.graph.side_inputs import main_inputs
 from onnxplain.graph.traits import Is, is_a, movers, traits
 from onnxplain.graph.vocabulary import table_rows
 
-__all__ = ["InputInfo", "OutputInfo", "inputs_of", "outputs_of"]
+__all__ = ["InputInfo", "OutputInfo", "inputs_of", "output_of", "outputs_of"]
 
 #: float: explained as it is. token: integer, explained at its embedding. other: taken as given.
 #: raw: varied as it is, whatever it is made of.
@@ -86,7 +86,12 @@ def _dtype(value: ir.Value) -> np.dtype[np.generic] | None:
 
 def outputs_of(graph: ir.Graph) -> tuple[OutputInfo, ...]:
     """Describe all outputs."""
-    return tuple(OutputInfo(str(v.name), _dtype(v), facts.dims(v)) for v in graph.outputs)
+    return tuple(map(output_of, graph.outputs))
+
+
+def output_of(value: ir.Value) -> OutputInfo:
+    """Describe a value as an output."""
+    return OutputInfo(str(value.name), _dtype(value), facts.dims(value))
 
 
 def inputs_of(graph: ir.Graph) -> tuple[InputInfo, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import onnx
 import onnx_ir as ir
@@ -12,6 +12,7 @@ from onnx_ir.passes import common
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph import facts
 from onnxplain.graph.classic.trees import give_shapes, is_ensemble
+from onnxplain.graph.gone import gone, ways
 from onnxplain.graph.load.wellformed import check_nodes
 from onnxplain.graph.passes import normal, prepare
 from onnxplain.graph.propagation import propagates
@@ -39,11 +40,14 @@ class Normalized:
         What was changed that a person may want to know.
     content
         :func:`~onnxplain.graph.content.content_hash` of the model as it was read; empty where nobody asked.
+    gone
+        Names of values and nodes that are no more, and of the value behind each that is still there.
     """
 
     model: ir.Model
     notes: tuple[str, ...]
     content: str = ""
+    gone: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def opset(self) -> int:
@@ -80,6 +84,7 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
     ):
         model = step(model).model
     check(model)
+    before_all = ways(model.graph)
     outputs = normal.OwnOutputs()
     outputs(model)
     notes += [f"output '{old}' is an input; it is called '{new}'" for old, new in outputs.renamed.items()]
@@ -121,7 +126,7 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
     normal.FoldBatchNorm()(model)
     common.RemoveUnusedNodesPass()(model)
     common.NameFixPass()(model)
-    return Normalized(model, tuple(notes))
+    return Normalized(model, tuple(notes), gone=gone(before_all, model.graph))
 
 
 def _settle(model: ir.Model) -> None:

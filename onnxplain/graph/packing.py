@@ -26,6 +26,7 @@ def pack(normal: Normalized) -> dict[str, Any]:
         "weights": weights,
         "notes": normal.notes,
         "content": normal.content,
+        "gone": dict(normal.gone),
     }
 
 
@@ -37,4 +38,4 @@ def unpack(packed: dict[str, Any]) -> Normalized:
         name: ir.Tensor(array, dtype=dtypes[name], name=name) for name, array in packed["weights"].items()
     }
     restore_weights(model, weights)
-    return Normalized(model, packed["notes"], packed["content"])
+    return Normalized(model, packed["notes"], packed["content"], packed["gone"])

@@ -11,7 +11,7 @@ import pytest
 from command_line import MODEL, failure, run, two_inputs
 from PIL import Image
 
-from onnxplain import METHODS, Attribution, Probe, Scores, __version__, explain
+from onnxplain import METHODS, Attribution, Explainer, Probe, Scores, __version__, explain
 
 
 def test_version_and_help() -> None:
@@ -222,3 +222,18 @@ def test_who_leaves_together(folder: Path) -> None:
     assert "has no use for a feature_mask" in failure(
         "explain", MODEL, "digits.npy", "--feature-mask", "grid"
     )
+
+
+def test_layers_and_neurons(folder: Path) -> None:
+    relu = next(v for v in Explainer(MODEL)._normal.model.graph if v.op_type == "Relu").outputs[0].name
+    result = run("explain", MODEL, "digits.npy", "-m", "saliency", "--layer", relu, "-o", "a.npz")
+    assert Attribution.load("a.npz").inputs.keys() == {relu}
+    assert "prediction 0 7" in result.stdout
+    run("explain", MODEL, "digits.npy", "-m", "saliency", "--neuron", relu, "2,5,5", "-o", "a.npz")
+    held = Attribution.load("a.npz")
+    assert held.target.tolist() == [[2, 5, 5]] * 2
+    np.testing.assert_array_equal(held.score, held.predictions[:, 2, 5, 5])
+    said = failure("explain", MODEL, "digits.npy", "-m", "saliency", "--neuron", relu, "two", "-o", "a.npz")
+    assert f"--neuron {relu} two: give a name and an index" in said
+    said = failure("explain", MODEL, "digits.npy", "-m", "saliency", "--layer", f"{relu}x", "-o", "a.npz")
+    assert f"did you mean '{relu}'" in said

@@ -1,0 +1,107 @@
+"""``layer=`` and ``neuron=``: which value inside a model is explained, or explains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from onnxplain.errors import DataInputError, MethodError, TargetError
+from onnxplain.methods import Method
+
+__all__ = ["Placed", "place", "renamed"]
+
+_PAIR = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """Where a call looks inside a model: method, target, output and explained values with that said."""
+
+    method: Method
+    target: Any
+    output: str | None
+    wrt: str | Sequence[str] | None
+
+
+def place(given: Placed, layer: str | Sequence[str] | None, neuron: Any) -> Placed:
+    """Say where a layer and a neuron belong.
+
+    A method that has a parameter of that name gets it.  For all others, a layer is what is explained, as by
+    ``wrt``, and an entry of a neuron's layer is the score, as by ``output`` and ``target``.
+
+    Parameters
+    ----------
+    given
+        What the call says otherwise.
+    layer
+        Name of an inner value, or several.
+    neuron
+        Pair of the name of an inner value, and whatever is a target there.
+
+    Raises
+    ------
+    DataInputError, MethodError, TargetError
+        If two arguments say different things, or the neuron is no such pair.
+    """
+    if layer is not None:
+        given = _at_layer(given, layer)
+    return given if neuron is None else _of_neuron(given, neuron)
+
+
+def renamed(method: Method, name: Callable[[str], str]) -> Method:
+    """Return a method whose layers and neurons bear the names of values."""
+
+    def layers(held: Any) -> Any:
+        if isinstance(held, tuple):
+            return tuple(map(layers, held))
+        return name(held) if isinstance(held, str) else held
+
+    def neurons(held: Any) -> Any:
+        return held and (name(held[0]), *held[1:])
+
+    method = _changed(method, "layer", layers) or method
+    return _changed(method, "neuron", neurons) or method
+
+
+def _at_layer(given: Placed, layer: str | Sequence[str]) -> Placed:
+    def once(held: Any) -> Any:
+        if held is not None and held != layer:
+            raise MethodError(f"the method's layer is {held!r}, and layer= is {layer!r}; give one of them")
+        return layer
+
+    chosen = _changed(given.method, "layer", once)
+    if chosen is not None:
+        return replace(given, method=chosen)
+    if given.wrt is not None:
+        raise DataInputError("layer= and wrt= both say what is explained; give one of them")
+    return replace(given, wrt=layer)
+
+
+def _of_neuron(given: Placed, neuron: Any) -> Placed:
+    if not isinstance(neuron, (tuple, list)) or len(neuron) != _PAIR or not isinstance(neuron[0], str):
+        raise TargetError(
+            f"neuron is {neuron!a:.60}; give the name of an inner value and an index of one sample's entry, "
+            "such as ('relu_3', (5, 0, 0))"
+        )
+    chosen = _changed(given.method, "neuron", lambda _: tuple(neuron))
+    if chosen is not None:
+        return replace(given, method=chosen)
+    if given.output is not None or given.target is not None:
+        raise TargetError("neuron= says what the score is, and so do output= and target=; leave these out")
+    return replace(given, output=neuron[0], target=neuron[1])
+
+
+def _changed(method: Any, field: str, change: Callable[[Any], Any]) -> Any:
+    """Return a method, or the one that it is made of, with another parameter; None if there is none."""
+    fields = dataclasses.fields(method) if dataclasses.is_dataclass(method) else ()
+    held = {f.name: getattr(method, f.name) for f in fields}
+    if field in held:
+        made = change(held[field])
+        return method if made == held[field] else replace(method, **{field: made})
+    for name, inner in held.items():
+        changed = _changed(inner, field, change) if isinstance(inner, Method) else None
+        if changed is not None:
+            return method if changed == inner else replace(method, **{name: changed})
+    return None
