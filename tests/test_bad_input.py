@@ -86,7 +86,7 @@ CALLS = {
     "map target too high": ("maps", np.ones((2, 2, 5, 5)), {"target": (0, 5, 0)}, Target,
                             ("target 5", "axis 1 of (3, 5, 5)", "0 to 4")),
     "output": ("mlp", X, {"output": "z"}, Target, ("no output 'z'", "y")),
-    "inner value": ("mlp", X, {"wrt": "hidden"}, DataInput, ("'hidden'", "inspect", "netron")),
+    "inner value": ("mlp", X, {"wrt": "hidden"}, DataInput, ("'hidden'", "its inner values are a, h, y")),
     "no wrt": ("mlp", X, {"wrt": []}, DataInput, ("wrt is empty", "leave it out")),
     "method": ("mlp", X, {"method": "magic"}, Method, ("'magic'", "saliency", "lrp")),
     "no method": ("mlp", X, {"method": None}, Method, ("'None'", "saliency")),
