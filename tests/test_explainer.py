@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kinds import GENERAL
+from kinds import GENERAL, made
 
 import onnxplain as ox
 
@@ -127,7 +127,7 @@ def test_models_of_one_sample_without_a_batch_axis(models) -> None:
     explainer = ox.Explainer(model)
     x = models.random(3, seed=1)
     for method in (*GENERAL, "linear_shap"):
-        found = explainer(x, 1, method)
+        found = explainer(x, 1, made(method))
         assert found.values.shape == (3,)
         assert found.predictions.shape == (2,)
         assert len(found) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kinds import ON_IMAGES
+from kinds import ON_IMAGES, made
 
 import onnxplain as ox
 from onnxplain.backward.composites.composite import Composite, Match
@@ -68,7 +68,7 @@ def test_baselines_that_the_dtype_cannot_hold(method, start, models) -> None:
 @pytest.mark.parametrize("name", [*ON_IMAGES, "attention_rollout"])
 def test_baselines_are_used_or_refused(name, models) -> None:
     method, explainer, x = (
-        ox.METHODS[name](),
+        made(name),
         ox.Explainer(models.conv(bias=False)),
         models.random(2, 2, 8, 8),
     )

@@ -13,6 +13,7 @@ from onnxplain.methods.perturbation.occlusion import Occlusion
 from onnxplain.methods.registry import METHODS, method
 from onnxplain.methods.relevance import LRP, ExcitationBackprop
 from onnxplain.methods.smooth import SmoothGrad
+from onnxplain.methods.surrogates.lime import Lime
 from onnxplain.methods.tree_shap import TreeShap
 from onnxplain.methods.visual import VisualBackProp
 
@@ -30,6 +31,7 @@ __all__ = [
     "GuidedBackprop",
     "InputXGradient",
     "IntegratedGradients",
+    "Lime",
     "LinearShap",
     "Method",
     "Occlusion",
@@ -52,7 +54,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "attention": (AttentionRollout,),
     "perturbation": (FeatureAblation, Occlusion),
     "shapley values": (),
-    "surrogates": (),
+    "surrogates": (Lime,),
     "trees and linear models": (TreeShap, LinearShap),
     "inner units": (),
 }

@@ -13,11 +13,11 @@ def test_rows_are_sorted_by_their_players() -> None:
     assert sorted(rows.tolist() for rows, _ in found) == [[0, 3], [1], [2]]
     for rows, own in found:
         assert own.count == len(np.unique(ids["a"][rows[0]])) + 1
-        for row, anew in zip(rows, own.ids["a"], strict=True):
+        for row, anew in zip(ids["a"][rows], own.ids["a"], strict=True):
             assert (own.ids["b"] == own.count - 1).all()
-            numbers = dict(zip(ids["a"][row].tolist(), anew.tolist(), strict=True))
+            numbers = dict(zip(row.tolist(), anew.tolist(), strict=True))
             assert sorted(numbers.values()) == list(range(own.count - 1)), "counted anew from 0"
-            assert list(numbers.values()) == [numbers[v] for v in ids["a"][row].tolist()]
+            assert anew.tolist() == [numbers[v] for v in row.tolist()]
 
 
 def test_players_without_elements_are_left_out() -> None:

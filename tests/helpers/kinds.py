@@ -31,6 +31,8 @@ class Facts:
         explained.
     drawn
         Whether random numbers are drawn by an element's place, so that moving axes changes what is found.
+    dummy
+        Whether features that are not used get nothing at all; others give them less.
     sessions
         How many sessions a call compiles.
     only
@@ -45,6 +47,7 @@ class Facts:
     from_baseline: bool = False
     together: bool = False
     drawn: bool = False
+    dummy: bool = True
     sessions: int = 1
     only: str = ""
     on_images: bool = False
@@ -88,6 +91,7 @@ FACTS: dict[str, Facts] = {
     "occlusion": Facts(linear=_times),
     # shapley values
     # surrogates
+    "lime": Facts({"n_samples": 400, "alpha": 0.0}, linear=_times, together=True, drawn=True, dummy=False),
     # trees and linear models
     "tree_shap": Facts(only="trees"),
     "linear_shap": Facts(only="linear"),

@@ -82,10 +82,11 @@ def test_features_that_are_not_used_get_nothing(name, models) -> None:
     )  # fmt: skip
     x = models.random(3, 4, seed=2)
     found = ox.explain(model, {"x": x, "idle": models.random(3, 2)}, 0, method=made(name))
-    assert not found.arrays["x"][:, [0, 3]].any()
-    assert found.arrays["x"][:, [1, 2]].any()
     assert found.arrays["idle"].shape == (3, 2)
-    assert not found.arrays["idle"].any()
+    unused = np.abs(np.concatenate([found.arrays["x"][:, [0, 3]], found.arrays["idle"]], 1)).max()
+    used = np.abs(found.arrays["x"][:, [1, 2]]).max()
+    assert used > 0
+    assert unused == 0 if facts(name).dummy else unused < 0.3 * used
 
 
 @pytest.mark.parametrize("name", PARTICULAR)
@@ -136,8 +137,12 @@ def test_channels_last(name, models, images) -> None:
     """Moving the input's axes moves the explanation's."""
     last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
     options = {"method": ox.Saliency(abs=False), "stdevs": 0.0} if name == "smooth_grad" else {}
-    found = ox.explain(models.channels_last(), last, 1, method=made(name, **options)).values
-    plain = ox.explain(models.conv(), images, 1, method=made(name, **options)).values
+    method, masks = made(name, **options), [None, None]
+    if method.takes_players:  # drawn by number: they must have the same ones
+        places = np.arange(128).reshape(1, 2, 8, 8)
+        masks = [places.transpose(0, 2, 3, 1), places]
+    found = ox.explain(models.channels_last(), last, 1, method=method, feature_mask=masks[0]).values
+    plain = ox.explain(models.conv(), images, 1, method=method, feature_mask=masks[1]).values
     close(found.transpose(0, 3, 1, 2), plain)
 
 
@@ -182,10 +187,14 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
     masked = np.abs(found.values[1, 5:]).max()
     if name == "lrp":  # its default shares out evenly what the stabiliser would keep
         assert masked < 1e-6 * np.abs(found.values[1]).max(), "masked tokens are not used"
-    else:
+    elif facts(name).dummy:
         assert masked == 0, "masked tokens are not used"
+    else:
+        assert masked < 0.3 * np.abs(found.values[1]).max()
     forward = isinstance(made(name).needs(), ox.Scores)  # varies the tokens themselves
-    assert found.values[1, :5].astype(bool).tolist() == [not forward or t != 0 for t in inputs["ids"][1, :5]]
+    if facts(name).dummy:  # a token of id 0 is its own baseline
+        moved = [not forward or t != 0 for t in inputs["ids"][1, :5]]
+        assert found.values[1, :5].astype(bool).tolist() == moved
     assert any("ids" in note and "embedding" in note for note in found.notes) != forward
     if facts(name).from_baseline:
         assert found.relative_delta.max() < 1e-3
@@ -251,9 +260,11 @@ def test_saved_results_come_back(name, ending, conv, images, tmp_path) -> None:
     ):  # fmt: skip
         assert getattr(again, field) == getattr(found, field)
     assert again.inputs.keys() == found.inputs.keys()
-    for kind, arrays in found.extras.items():
+    for kind, held in found.extras.items():
+        arrays, others = (e if isinstance(e, dict) else {"": e} for e in (held, again.extras[kind]))
+        assert arrays.keys() == others.keys()
         for key, array in arrays.items():
-            np.testing.assert_array_equal(again.extras[kind][key], array)
+            np.testing.assert_array_equal(others[key], array)
 
 
 def test_one_explainer_serves_many_threads(models, images) -> None:

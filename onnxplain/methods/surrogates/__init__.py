@@ -1,0 +1,1 @@
+"""Simple models that stand for the model near a sample."""
