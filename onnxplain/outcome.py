@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.errors import NotExplainableError, NotFiniteError
 from onnxplain.graph.interface import InputInfo
-from onnxplain.graph.patterns.heads import before_softmax
+from onnxplain.graph.patterns.heads import before_link
 from onnxplain.runtime.driver import not_finite
 from onnxplain.runtime.layout import Layout
 
@@ -20,9 +20,8 @@ __all__ = ["confirm", "note_on_score", "notes_on", "refuse_not_finite"]
 def note_on_score(graph: ir.Graph, output: str, explained: str) -> Iterator[str]:
     """Say so if another value is explained than the output that a user knows: what enters its last step."""
     if explained != output:
-        logits = before_softmax(next(v for v in graph.outputs if v.name == output))
-        closing = "Softmax" if logits is not None and logits.name == explained else "Sigmoid"
-        yield f"the score before the closing {closing} is explained"
+        link = before_link(next(v for v in graph.outputs if v.name == output))
+        yield f"the score before the closing {'Softmax' if link is None else link[1]} is explained"
 
 
 def notes_on(layout: Layout, infos: Sequence[InputInfo]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from onnxplain.backward.asks import Ask, Probe, Walk
 from onnxplain.backward.picking import Target
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.patterns.heads import before_probability, before_softmax
+from onnxplain.graph.patterns.heads import before_link, before_softmax
 
 __all__ = ["GRADIENT", "Question", "explained_value", "find_output", "find_value", "scored_value"]
 
@@ -42,7 +42,7 @@ class Question:
     target
         How the target names a score.
     margins
-        Whether to explain what enters a closing Sigmoid, as well as what enters a Softmax.
+        Whether to explain what enters any closing link (Sigmoid, Exp), as well as what enters a Softmax.
     nested
         Whether cut values may be computed from one another: each is then given by itself.
     """
@@ -84,10 +84,12 @@ def scored_value(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
 
     Inner values close nothing.
     """
-    if not output.is_graph_output():
+    if question.through_softmax or not output.is_graph_output():
         return output, False
-    before = before_probability if question.margins else before_softmax
-    logits = None if question.through_softmax else before(output)
+    if question.margins:
+        link = before_link(output)
+        return (output, False) if link is None else (link[0], True)
+    logits = before_softmax(output)
     return (output, False) if logits is None else (logits, True)
 
 

@@ -185,7 +185,7 @@ class Ops:
             return None
         for i in range(len(node.inputs)):  # leave no dangling use behind
             node.replace_input_with(i, None)
-        return tuple(self.const(a) for a in arrays)
+        return tuple(self.const(a, ir.DataType.from_numpy(a.dtype)) for a in arrays)
 
 
 def fitting(content: Any, dtype: ir.DataType | None) -> Any:

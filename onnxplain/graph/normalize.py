@@ -119,6 +119,9 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
     _settle(model)
     if normal.Decompose()(model).modified:  # what was left for a number of axes that is known by now
         infer_shapes(model)
+    if normal.FoldSingleTrees()(model).modified:
+        common.RemoveUnusedNodesPass()(model)
+        infer_shapes(model)
     if normal.RecogniseSoftmax()(model).modified:
         common.RemoveUnusedNodesPass()(model)
     normal.DropInferenceNoOps()(model)

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import onnx_ir as ir
 
+from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.traits import Is, movers
 
-__all__ = ["before_probability", "before_softmax", "expose_scores"]
+__all__ = ["before_link", "before_softmax", "expose_scores"]
 
 #: They change the shape or the dtype, and nothing else.
 _SAME = movers(lacks=Is.REORDERS | Is.REPEATS | Is.DROPS | Is.FILLS)
+_SOFTMAX = ("Softmax", "LogSoftmax")
+
+
+_Rises: TypeAlias = "Callable[[Array], bool] | None"
+
+
+def _always(c: Array) -> bool:
+    return True
+
+
+def _positive(c: Array) -> bool:
+    return bool((c > 0).all())
+
+
+#: Whether a score rises with the first operand, and with the second, as the other is a constant.
+_RISES: dict[str, tuple[_Rises, _Rises]] = {
+    "Add": (_always, _always),
+    "Div": (_positive, None),
+    "Mul": (_positive, _positive),
+    "Pow": (None, lambda base: bool((base > 1).all())),
+    "Sub": (_always, None),
+}
 
 
 def before_softmax(output: ir.Value) -> ir.Value | None:
@@ -18,26 +44,67 @@ def before_softmax(output: ir.Value) -> ir.Value | None:
 
     Operators that only change the shape or the dtype may stand between the Softmax and the output.
     """
-    return _before(output, ("Softmax", "LogSoftmax"))
-
-
-def before_probability(output: ir.Value) -> ir.Value | None:
-    """Return what enters the Softmax or Sigmoid that an output ends in, or None if it ends otherwise."""
-    return _before(output, ("Softmax", "LogSoftmax", "Sigmoid"))
-
-
-def _before(output: ir.Value, closing: tuple[str, ...]) -> ir.Value | None:
     value: ir.Value | None = output
     while value is not None:
         node = value.producer()
         if node is None or node.domain not in ("", "ai.onnx"):
             return None
-        if node.op_type in closing:
+        if node.op_type in _SOFTMAX:
             return node.inputs[0]
         if node.op_type not in _SAME:
             return None
         value = node.inputs[0]
     return None
+
+
+def before_link(output: ir.Value) -> tuple[ir.Value, str] | None:
+    """Return what enters the link that an output ends in, and the link's operator.
+
+    Links are a Softmax, and what makes each score of one raw score, the larger the larger: Sigmoid (odds),
+    Exp (counts, durations), a power of a constant (isolation forests).  Constants may be added to them, and
+    they may be scaled.
+    """
+    value, rising, link = output, True, ""
+    while True:
+        node = value.producer()
+        step = None if node is None or node.domain not in ("", "ai.onnx") else _step(node)
+        if node is None or step is None:
+            return None
+        value, rises, closes = step
+        rising = rising == rises
+        link = link or (node.op_type if closes else "")
+        if link and rising:
+            return value, link
+        if node.op_type in _SOFTMAX:
+            return None
+
+
+def _step(node: ir.Node) -> tuple[ir.Value, bool, bool] | None:
+    """Return what a node computes each score of, whether the score rises with it, and if that is a link."""
+    first, second = (*node.inputs, None)[:2]
+    if first is None:
+        return None
+    if node.op_type in (*_SOFTMAX, "Sigmoid", "Exp"):
+        return first, True, True
+    if node.op_type in _SAME or node.op_type == "Neg":
+        return first, node.op_type != "Neg", False
+    if second is None or node.op_type not in _RISES:
+        return None
+    for given, constant, rises in zip((first, second), (second, first), _RISES[node.op_type], strict=True):
+        c = facts.constant(constant)
+        if c is None or rises is None or not _even(c, given):
+            continue
+        if rises(c) or (node.op_type != "Pow" and rises(-c)):
+            return given, rises(c), node.op_type == "Pow"
+    return None
+
+
+def _even(constant: Array, like: ir.Value) -> bool:
+    """Tell whether a constant leaves a value's shape as it is."""
+    rank = facts.rank(like)
+    if constant.size == 1:
+        return constant.ndim <= (1 if rank is None else rank)
+    return rank is not None and constant.shape == (facts.static_dim(like, rank - 1),)
 
 
 #: Operators that choose by scores, and that pass on what was chosen (by the input that holds it).

@@ -7,6 +7,7 @@ from onnxplain.graph.passes.normal.expand_functions import expand_functions, has
 from onnxplain.graph.passes.normal.fold_batchnorm import FoldBatchNorm
 from onnxplain.graph.passes.normal.fold_constants import FoldConstants
 from onnxplain.graph.passes.normal.fold_pad import FoldPad
+from onnxplain.graph.passes.normal.fold_single_trees import FoldSingleTrees
 from onnxplain.graph.passes.normal.hoist_loop_constants import HoistLoopConstants
 from onnxplain.graph.passes.normal.inline_constant_if import InlineConstantIf
 from onnxplain.graph.passes.normal.inline_functions import InlineFunctions, check_functions
@@ -26,6 +27,7 @@ __all__ = [
     "FoldBatchNorm",
     "FoldConstants",
     "FoldPad",
+    "FoldSingleTrees",
     "HoistLoopConstants",
     "InlineConstantIf",
     "InlineFunctions",
