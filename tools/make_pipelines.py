@@ -15,27 +15,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from skl2onnx import to_onnx
+from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     BaggingRegressor,
     GradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
     StackingRegressor,
     VotingRegressor,
 )
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
+    KBinsDiscretizer,
     Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
     StandardScaler,
+    TargetEncoder,
 )
 from sklearn.tree import DecisionTreeRegressor
 
@@ -90,6 +96,26 @@ def columns(final: Any, *, scale: bool = True) -> Pipeline:
     )
 
 
+def encoded() -> Pipeline:
+    """Return trees over texts encoded by what they mean for the target, and over what is worth keeping."""
+    return Pipeline(
+        [
+            (
+                "columns",
+                ColumnTransformer(
+                    [
+                        ("numbers", SimpleImputer(strategy="mean"), NUMBERS),
+                        ("rooms", "passthrough", ["rooms"]),
+                        ("texts", TargetEncoder(random_state=0), TEXTS),
+                    ]
+                ),
+            ),
+            ("best", SelectKBest(f_regression, k=5)),
+            ("model", RandomForestRegressor(6, max_depth=4, random_state=0)),
+        ]
+    )
+
+
 def stacked() -> StackingRegressor:
     """Return two trees and a line under a line, which sees the columns too."""
     members = [
@@ -116,6 +142,12 @@ def over_matrix() -> dict[str, Any]:
             SimpleImputer(), BaggingRegressor(DecisionTreeRegressor(max_depth=3), 3, random_state=0)
         ),
         "matrix_binarized": make_pipeline(SimpleImputer(), Binarizer(threshold=0.2), forest),
+        "matrix_binned": make_pipeline(SimpleImputer(), KBinsDiscretizer(3, encode="onehot-dense"), forest),
+        "matrix_histogram": HistGradientBoostingRegressor(max_iter=8, max_leaf_nodes=6, random_state=0),
+        "matrix_isolation": make_pipeline(
+            SimpleImputer(), IsolationForest(n_estimators=6, max_samples=24, random_state=0)
+        ),
+        "matrix_counts": make_pipeline(SimpleImputer(), StandardScaler(), PoissonRegressor()),
         "matrix_normalized": make_pipeline(SimpleImputer(), Normalizer(), forest),
         "matrix_pca": make_pipeline(SimpleImputer(), PCA(3), forest),
         "matrix_products": make_pipeline(SimpleImputer(), PolynomialFeatures(2), Ridge()),
@@ -134,6 +166,7 @@ def over_columns() -> dict[str, tuple[Any, dict[str, Any]]]:
         "columns_forest": (columns(RandomForestRegressor(6, max_depth=4, random_state=0)), {}),
         "columns_boosting": (columns(boosting), plain),
         "columns_classes": (columns(forest), {}),  # ends in a ZipMap
+        "columns_encoded": (encoded(), {}),
         "columns_stacked": (columns(stacked()), {}),
         "columns_line": (columns(Ridge()), {}),
         "columns_logistic": (columns(LogisticRegression()), plain),
@@ -141,8 +174,19 @@ def over_columns() -> dict[str, tuple[Any, dict[str, Any]]]:
     }
 
 
+def count_tracks() -> None:
+    """Let skl2onnx 1.20 write truth values as numbers, for protobuf 7 takes nothing else for numbers."""
+    add = tree_ensemble.add_node
+
+    def add_node(*args: Any, nodes_missing_value_tracks_true: Any = False, **more: Any) -> None:
+        add(*args, nodes_missing_value_tracks_true=int(nodes_missing_value_tracks_true), **more)
+
+    tree_ensemble.add_node = add_node
+
+
 def main() -> None:
     """Train, export, and save."""
+    count_tracks()
     OUT.mkdir(parents=True, exist_ok=True)
     train, background, rows = table(400, 0), table(12, 1), table(6, 2)
     y = truth(train)
@@ -168,9 +212,9 @@ def main() -> None:
     train_x, rows_x, background_x = (frame.to_numpy().astype(np.float32) for frame in matrix)
     saved |= {"rows/x": rows_x, "background/x": background_x}
     for name, pipeline in over_matrix().items():
-        pipeline.fit(train_x, y)
+        pipeline.fit(train_x, np.floor(np.exp(y)) if name == "matrix_counts" else y)
         save(name, to_onnx(pipeline, initial_types=MATRIX, target_opset={"": 18, "ai.onnx.ml": 3}))
-        saved[f"said/{name}"] = pipeline.predict(rows_x)
+        saved[f"said/{name}"] = getattr(pipeline, "decision_function", pipeline.predict)(rows_x)
     np.savez_compressed(OUT / "table.npz", **saved)
 
 

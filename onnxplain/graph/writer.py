@@ -33,9 +33,9 @@ class Writer(Ops):
 
 def infer_known(node: ir.Node, opset: int) -> None:
     """Fill in dtypes and shapes of a standard node's outputs, as far as its inputs' are known."""
-    if node.domain in ("", "ai.onnx") and not any(
-        a.type == ir.AttributeType.GRAPH for a in node.attributes.values()
-    ):
+    bodies = any(a.type == ir.AttributeType.GRAPH for a in node.attributes.values())
+    typed = all(v is None or v.dtype is not None for v in node.inputs)
+    if node.domain in ("", "ai.onnx") and typed and not bodies:
         with contextlib.suppress(
             onnx.shape_inference.InferenceError, onnx.defs.SchemaError, onnx.checker.ValidationError
         ):

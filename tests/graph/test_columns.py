@@ -52,6 +52,7 @@ def index(*numbers: int) -> np.ndarray:
         ("y = LayerNormalization(x, c)", 2, [MIXED, MIXED], {"c": [1.0, 2.0]}),
         ("r = ReduceSum(x, i) y = Div(x, r)", 1, [1], {"i": index(1)}),
         ("a = Gather<axis = 1>(x, i) y = Mul(x, a)", 2, [1, MIXED], {"i": index(0)}),
+        ("y = Mul(x, w)", 3, [1, 0, 3], {"w": [[2.0, 0.0, -1.0]]}),
         ("y = ai.onnx.ml.Binarizer<threshold = 0.5>(x)", 2, [1, 2], {}),
         ("k = Cast<to = 7>(x) h = ai.onnx.ml.OneHotEncoder<cats_int64s = [1, 2]>(k) y = Reshape(h, i)", 2,
          [1, 1, 2, 2], {"i": index(1, 4)}),

@@ -30,9 +30,20 @@ CASES = {
     "columns_boosting": ("tree_shap", 1),
     "columns_classes": ("tree_shap", 2),
     "columns_stacked": ("tree_shap", None),
+    "columns_encoded": ("tree_shap", None),
+    "matrix_binned": ("tree_shap", None),
+    "matrix_histogram": ("tree_shap", None),
+    "matrix_isolation": ("tree_shap", None),
+    "matrix_counts": ("linear_shap", None),
 }
-#: Explained as log-odds of the second class.
-LOG_ODDS = ("columns_logistic", "columns_boosting")
+#: How what enters the closing step is had from what the model says: log-odds of the second class, logarithms
+#: of counts, path lengths.
+BEFORE = {
+    "columns_logistic": lambda p: np.log(p / (1 - p)),
+    "columns_boosting": lambda p: np.log(p / (1 - p)),
+    "matrix_counts": np.log,
+    "matrix_isolation": lambda s: -np.log2(0.5 - s),
+}
 #: One player of two columns, one of two texts; rooms are always there.
 GROUPS = {"age": [0], "income": [1], "debt": [1], "rooms": [-1], "job": [2], "city": [2]}
 
@@ -47,7 +58,7 @@ def scores(name: str) -> Any:
         if isinstance(made, list):  # what a ZipMap makes
             return np.array([row[target] for row in made])
         p = made[:, target or 0].astype(np.float64)
-        return np.log(p / (1 - p)) if name in LOG_ODDS else p
+        return BEFORE[name](p) if name in BEFORE else p
 
     return score
 
@@ -75,6 +86,13 @@ def test_the_definition(name: str) -> None:
     np.testing.assert_allclose(found.reference, difference, rtol=0, atol=2 * tolerance)
     assert np.abs(found.delta).max() < EXACT
     found.verify(1e-9, atol=EXACT)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_predictions_are_those_of_scikit_learn(name: str) -> None:
+    said = pipelines.TABLE[f"said/{name}"]
+    found = list(ox.Explainer(pipelines.path(name)).predict(pipelines.table(name, "rows")).values())[-1]
+    np.testing.assert_allclose(found.reshape(said.shape), said, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["columns_line", "columns_stacked", "columns_forest"])

@@ -72,10 +72,10 @@ def outputs_of(seen: Seen) -> list[IntArray | None]:
 def _standard(node: ir.Node) -> Rule | None:
     if node.domain not in ("", "ai.onnx"):
         return None
-    if is_a(node, Is.ELEMENTWISE):
-        return _elementwise
     if node.op_type in _RULES:
         return _RULES[node.op_type]
+    if is_a(node, Is.ELEMENTWISE):
+        return _elementwise
     if is_a(node, Is.MOVES) and not is_a(node, Is.PICKS):
         return _moved
     return _reduced if is_a(node, Is.REDUCES) else None
@@ -91,6 +91,15 @@ def _all_mixed(seen: Seen, output: ir.Value) -> IntArray | None:
 
 def _elementwise(seen: Seen) -> list[IntArray]:
     return [merged(np.broadcast_arrays(*seen.given))]
+
+
+def _multiplied(seen: Seen) -> list[IntArray]:
+    """Let through what is not multiplied by 0."""
+    made = _elementwise(seen)[0]
+    for factor in seen.known:
+        if factor is not None:
+            made = np.where(np.broadcast_to(factor == 0, made.shape), NOBODY, made)
+    return [made]
 
 
 def _first(seen: Seen) -> list[IntArray]:
@@ -195,6 +204,7 @@ _RULES: Mapping[str, Rule] = {
     "Gather": _gather,
     "Gemm": _gemm,
     "MatMul": _product,
+    "Mul": _multiplied,
     "Softmax": _along_last,
     "LogSoftmax": _along_last,
     "StringNormalizer": _texts,

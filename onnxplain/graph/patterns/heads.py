@@ -18,24 +18,25 @@ _SAME = movers(lacks=Is.REORDERS | Is.REPEATS | Is.DROPS | Is.FILLS)
 _SOFTMAX = ("Softmax", "LogSoftmax")
 
 
-_Rises: TypeAlias = "Callable[[Array], bool] | None"
+#: 1 if a score rises with one operand, as the other is constant, -1 if it falls, else 0.
+_Way: TypeAlias = "Callable[[Array], int] | None"
 
 
-def _always(c: Array) -> bool:
-    return True
+def _always(c: Array) -> int:
+    return 1
 
 
-def _positive(c: Array) -> bool:
-    return bool((c > 0).all())
+def _signs(c: Array) -> int:
+    return int((c > 0).all()) - int((c < 0).all())
 
 
-#: Whether a score rises with the first operand, and with the second, as the other is a constant.
-_RISES: dict[str, tuple[_Rises, _Rises]] = {
+#: With the first operand, and with the second.
+_WAYS: dict[str, tuple[_Way, _Way]] = {
     "Add": (_always, _always),
-    "Div": (_positive, None),
-    "Mul": (_positive, _positive),
-    "Pow": (None, lambda base: bool((base > 1).all())),
-    "Sub": (_always, None),
+    "Div": (_signs, None),
+    "Mul": (_signs, _signs),
+    "Pow": (None, lambda base: _signs(base - 1) if (base > 0).all() else 0),
+    "Sub": (_always, lambda c: -1),
 }
 
 
@@ -88,14 +89,12 @@ def _step(node: ir.Node) -> tuple[ir.Value, bool, bool] | None:
         return first, True, True
     if node.op_type in _SAME or node.op_type == "Neg":
         return first, node.op_type != "Neg", False
-    if second is None or node.op_type not in _RISES:
+    if second is None or node.op_type not in _WAYS:
         return None
-    for given, constant, rises in zip((first, second), (second, first), _RISES[node.op_type], strict=True):
+    for given, constant, way in zip((first, second), (second, first), _WAYS[node.op_type], strict=True):
         c = facts.constant(constant)
-        if c is None or rises is None or not _even(c, given):
-            continue
-        if rises(c) or (node.op_type != "Pow" and rises(-c)):
-            return given, rises(c), node.op_type == "Pow"
+        if c is not None and way is not None and way(c) and _even(c, given):
+            return given, way(c) > 0, node.op_type == "Pow"
     return None
 
 

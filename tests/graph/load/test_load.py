@@ -101,6 +101,40 @@ def test_functions_are_inlined(models) -> None:
     assert not load(model).functions or not normalize(load(model)).model.functions
 
 
+@pytest.mark.parametrize(
+    ("body", "reads"), [("b = Relu(a)", True), ("b = ReduceMean<axes = [1], keepdims = 1>(a)", False)]
+)
+def test_functions_of_another_version(body, reads, models) -> None:
+    """As skl2onnx writes KNNImputer: functions of opset 16 in a model of opset 18."""
+    text = f"""<ir_version: 8, opset_import: ["" : 18, "mine" : 1]>
+    m (float[N, 5] x) => (float[N, M] y) {{ y = mine.other(x) }}
+    <domain: "mine", opset_import: ["" : 16]>
+    other (a) => (b) {{ {body} }}"""
+    model = onnx.parser.parse_model(text)
+    if reads:
+        plain = models.make("m (float[N, 5] x) => (float[N, 5] y) { y = Relu(x) }")
+        agrees(model, plain, models.random(2, 5))
+        return
+    with pytest.raises(
+        ox.errors.InvalidModelError, match=r"ReduceMean.*imports version 16.*imports version 18"
+    ):
+        ox.Explainer(model)
+
+
+def test_constants_that_are_computed_keep_their_type(models) -> None:
+    """As skl2onnx writes AdaBoostClassifier: labels of int32, taken by number."""
+    model = models.make(
+        """m (float[N, 3] x) => (int32[M, 1] label) {
+          k = ArgMax<axis = 1, keepdims = 1>(x) l = ai.onnx.ml.ArrayFeatureExtractor(classes, k)
+          label = Reshape(l, shape)
+        }""",
+        domain="ai.onnx.ml", classes=np.array([4, 5, 6], np.int32), shape=np.array([-1, 1]),
+    )  # fmt: skip
+    made = ox.Explainer(model).predict(np.eye(3, dtype=np.float32)[[2, 0]])
+    assert made["label"].dtype == np.int32
+    assert made["label"].ravel().tolist() == [6, 4]
+
+
 def test_default_domain_by_its_long_name(models) -> None:
     model = models.mlp()
     model.opset_import[0].domain = "ai.onnx"

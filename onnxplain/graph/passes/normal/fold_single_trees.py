@@ -21,7 +21,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.batch import Batch, analyse
 from onnxplain.graph.decomposition import CLASSIC
 from onnxplain.graph.evaluate import is_pure
-from onnxplain.graph.traits import Is, is_a
+from onnxplain.graph.traits import Is, is_a, traits
 from onnxplain.graph.writer import Writer
 
 __all__ = ["FoldSingleTrees"]
@@ -98,11 +98,12 @@ def _pure(node: ir.Node) -> bool:
 
 def _linear(node: ir.Node) -> bool:
     if node.domain not in ("", "ai.onnx"):
-        return node.op_type == "ArrayFeatureExtractor"
-    varied = sum(not facts.is_constant(v) for v in node.inputs if v is not None)
+        return False
+    varied = [k for k, v in enumerate(node.inputs) if v is not None and not facts.is_constant(v)]
+    if not all(facts.is_float(v) for v in node.outputs) or not all(traits(node).holds(k) for k in varied):
+        return False
     moves = is_a(node, Is.MOVES) and not is_a(node, Is.PICKS | Is.CASTS)
-    floats = all(facts.is_float(v) for v in node.outputs)
-    return floats and (moves or is_a(node, Is.AVERAGES) or (node.op_type in _LINEAR and varied == 1))
+    return moves or is_a(node, Is.AVERAGES) or (node.op_type in _LINEAR and len(varied) == 1)
 
 
 def _leaves(tree: ir.Node) -> list[int] | None:
@@ -128,6 +129,12 @@ def _by_leaf(
         [onnx.helper.make_tensor_value_info("leaf", onnx.TensorProto.FLOAT, ["N", 1])],
         [onnx.helper.make_tensor_value_info(str(v.name), onnx.TensorProto.FLOAT, None) for v in wanted],
         [onnx.numpy_helper.from_array(_content(v), str(v.name)) for v in constants],
+        value_info=[
+            onnx.helper.make_tensor_value_info(str(v.name), int(v.dtype), None)
+            for node in (tree, *needed)
+            for v in node.outputs
+            if v.dtype is not None and v not in wanted
+        ],
     )
     imports = [onnx.helper.make_opsetid(name, version) for name, version in graph.opset_imports.items()]
     model = onnx.helper.make_model(proto, opset_imports=imports, ir_version=min(onnx.IR_VERSION, 10))

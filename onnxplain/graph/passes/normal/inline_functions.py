@@ -33,6 +33,14 @@ class InlineFunctions(common.InlinePass):
         self._last: dict[str, int] = {}
         self._names: dict[ir.Node | ir.Value, str] = {}
 
+    def call(self, model: ir.Model) -> Any:
+        """Inline all calls, in the model's versions: onnx.checker refuses operators that changed between."""
+        imports = model.graph.opset_imports
+        for function in model.functions.values():
+            held = function.opset_imports
+            held.update({domain: imports.get(domain, version) for domain, version in held.items()})
+        return super().call(model)
+
     def _instantiate_call(self, node: ir.Node, call_site_id: str) -> Any:
         for inner in self._functions[node.op_identifier()].all_nodes():
             inner.name = self._free(inner, inner.name or "node", self._used_node_names)
