@@ -26,6 +26,7 @@ from onnxplain.inspection import inspect
 from onnxplain.methods import (
     LRP,
     METHODS,
+    RISE,
     AttentionRollout,
     BetaSmooth,
     Deconvolution,
@@ -58,6 +59,7 @@ __version__ = _VERSION
 __all__ = [
     "LRP",
     "METHODS",
+    "RISE",
     "AttentionRollout",
     "Attribution",
     "Background",

@@ -10,6 +10,7 @@ from onnxplain.methods.linear_shap import LinearShap
 from onnxplain.methods.path import IntegratedGradients
 from onnxplain.methods.perturbation.ablation import FeatureAblation
 from onnxplain.methods.perturbation.occlusion import Occlusion
+from onnxplain.methods.perturbation.rise import RISE
 from onnxplain.methods.registry import METHODS, method
 from onnxplain.methods.relevance import LRP, ExcitationBackprop
 from onnxplain.methods.smooth import SmoothGrad
@@ -21,6 +22,7 @@ __all__ = [
     "FAMILIES",
     "LRP",
     "METHODS",
+    "RISE",
     "AttentionRollout",
     "BetaSmooth",
     "Deconvolution",
@@ -52,7 +54,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "references": (DeepLift, DeepLiftShap),
     "activation maps": (VisualBackProp,),
     "attention": (AttentionRollout,),
-    "perturbation": (FeatureAblation, Occlusion),
+    "perturbation": (FeatureAblation, Occlusion, RISE),
     "shapley values": (),
     "surrogates": (Lime,),
     "trees and linear models": (TreeShap, LinearShap),

@@ -1,0 +1,229 @@
+"""Masks: rows of which random parts are faded into their baselines, and what the scores there say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray, Shape
+from onnxplain.errors import DataInputError
+from onnxplain.features.places import space
+from onnxplain.runtime.plans.combinations import float_like
+from onnxplain.runtime.plans.draws import uniforms
+from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Expected", "Masks", "faded", "refuse_mixing"]
+
+#: Along which axes of a sample, from 0: for all features.
+Axes: TypeAlias = "tuple[int, ...] | None"
+_AT_ONCE = 1 << 22  # numbers of masks that are squared in float64 at once
+
+
+@dataclass(frozen=True)
+class Masks(SamePlayers):
+    """The row, faded into its baseline where a mask is below 1: ``m x + (1 - m) b``.
+
+    Each feature has masks of its own, all at once: a small grid of cells, each kept with a probability, is
+    drawn out to the feature's size bilinearly and shifted by a part of a cell (Petsiuk et al. 2018).  Where
+    users say who plays, each player is kept or not, as a whole.  A mask's place decides what it is, so that
+    no two need to be held at once.
+
+    Attributes
+    ----------
+    samples
+        How many.
+    cells
+        Of the grid, along each axis of space; an axis that is no longer has one for each place.
+    keep
+        Probability that a cell is kept.
+    axes
+        Of a sample, which are space; None: all but an image's channels.
+    seed
+        Same seed, same bits.
+    """
+
+    samples: int
+    cells: int
+    keep: float
+    axes: Axes
+    seed: int
+
+    def count(self, problem: Problem) -> int:
+        """Return the number of masks.
+
+        Raises
+        ------
+        DataInputError
+            If a feature cannot be mixed with its baseline, or has no such axes.
+        """
+        if problem.grouping is None:
+            refuse_mixing(problem.features)
+            for name, x in problem.features.items():
+                self._space(name, x.shape[1:])
+        return self.samples
+
+    def at(self, problem: Problem, steps: slice) -> Problem:
+        """Mix features and baselines."""
+        made = self.masks(problem, steps)
+        if problem.grouping is not None:
+            kept = made[""].astype(bool)[:, None]
+            chosen = problem.players.chosen(problem.features, problem.baselines, kept)
+        else:
+            chosen = {k: faded(x, problem.baselines[k], made[k]) for k, x in problem.features.items()}
+        return problem.at(chosen, steps.stop - steps.start)
+
+    def masks(self, problem: Problem, steps: slice) -> Arrays:
+        """Return some of the masks by feature, (m, ...), with a length of 1 along what is no space.
+
+        By players they are named "", (m, P).
+        """
+        if problem.grouping is not None:
+            drawn = uniforms(self.seed, 0, steps.start, steps.stop - steps.start, problem.players.count)
+            return {"": (drawn < self.keep).astype(np.float32)}
+        return {
+            name: self._drawn(name, x, stream, steps)
+            for stream, (name, x) in enumerate(problem.features.items())
+        }
+
+    def spread(self, problem: Problem, numbers: Arrays) -> Arrays:
+        """Give each element its number, from arrays like the masks, (n, ...)."""
+        if problem.grouping is not None:
+            return dict(problem.players.spread(numbers[""]))
+        return {k: np.array(np.broadcast_to(v, problem.features[k].shape)) for k, v in numbers.items()}
+
+    def _space(self, name: str, shape: Shape) -> tuple[int, ...]:
+        if self.axes is None:
+            return space(shape)
+        if any(not -len(shape) <= axis < len(shape) for axis in self.axes):
+            raise DataInputError(
+                f"axes={self.axes}: a sample of '{name}' has the shape {shape}; give axes of one sample, "
+                "counted from 0"
+            )
+        return tuple(sorted({axis % len(shape) for axis in self.axes}))
+
+    def _drawn(self, name: str, x: Array, stream: int, steps: slice) -> Array:
+        shape, m = x.shape[1:], steps.stop - steps.start
+        chosen = self._space(name, shape)
+        lengths = [shape[k] for k in chosen]
+        grid = [min(self.cells, length) for length in lengths]
+        size = math.prod(grid)
+        drawn = uniforms(self.seed, stream, steps.start, m, size + len(grid))
+        made = (drawn[:, :size] < self.keep).astype(np.float32).reshape(m, *grid)
+        for k, (length, cells) in enumerate(zip(lengths, grid, strict=True)):
+            if cells == length:
+                continue
+            wide, each = _drawn_out(length, cells)
+            shift = (drawn[:, size + k] * each).astype(np.int64)
+            rows = wide[shift[:, None] + np.arange(length)]  # (m, length, cells)
+            front = np.moveaxis(made, k + 1, 1)
+            flat = rows @ front.reshape(m, cells, -1)
+            made = np.moveaxis(flat.reshape(m, length, *front.shape[2:]), 1, k + 1)
+        return made.reshape(m, *(d if k in chosen else 1 for k, d in enumerate(shape)))
+
+
+def _drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
+    """Return how places of a line, one cell longer than the feature, are mixed of cells; and a cell's length.
+
+    Places and cells are aligned by their outer edges; beyond the centre of the first cell is that cell's.
+    """
+    each = -(-length // cells)
+    places = (np.arange((cells + 1) * each) + 0.5) * cells / ((cells + 1) * each) - 0.5
+    places = places.clip(0, cells - 1)
+    left = np.minimum(places.astype(np.int64), cells - 2) if cells > 1 else np.zeros(len(places), np.int64)
+    wide = np.zeros((len(places), cells), np.float32)
+    wide[np.arange(len(places)), left] = 1 - (places - left)
+    if cells > 1:
+        wide[np.arange(len(places)), left + 1] = places - left
+    return wide, each
+
+
+def faded(x: Array, baseline: Array, mask: Array) -> Array:
+    """Return ``m x + (1 - m) b``, (m n, ...), for masks (m, ...) and rows (n, ...)."""
+    weight = mask[:, None].astype(x.dtype)
+    mixed: Array = np.where(weight == 1, x, baseline + weight * (x - baseline))  # exact at both ends
+    return mixed.reshape(len(mask) * len(x), *x.shape[1:])
+
+
+def refuse_mixing(features: Arrays) -> None:
+    """Refuse what has nothing between a value and its baseline.
+
+    Raises
+    ------
+    DataInputError
+        If a feature is not made of floats.
+    """
+    for name, x in features.items():
+        if x.dtype.kind != "f":
+            held = "texts" if x.dtype.kind in "OU" else x.dtype
+            raise DataInputError(
+                f"soft masks mix values with baselines, floats only, and '{name}' holds {held}; say which "
+                "elements stay or leave as a whole (feature_mask='elements', 'tokens', ...) where the method "
+                "takes that, explain a value of floats (wrt=...), or use feature_ablation or occlusion"
+            )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The mean of score times mask, over the probability to be kept: the expected score where i stays.
+
+    Attributes
+    ----------
+    masks
+        Which.
+    """
+
+    masks: Masks
+    keeps_sums: ClassVar[bool] = False
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return False."""
+        return False
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Expected:
+        """Begin with no masks."""
+        return _Expected(self.masks, problem)
+
+
+@dataclass
+class _Expected:
+    masks: Masks
+    problem: Problem
+    totals: dict[str, FloatArray] = field(default_factory=dict)
+    squares: dict[str, FloatArray] = field(default_factory=dict)
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        assert answers.score is not None
+        scores = answers.score.astype(np.float64).T
+        for part in self._parts(steps):
+            own = scores[:, part.start - steps.start : part.stop - steps.start]
+            for name, mask in self.masks.masks(self.problem, part).items():
+                wide = mask.astype(np.float64)
+                self.totals[name] = self.totals.get(name, 0) + np.tensordot(own, wide, 1)
+                self.squares[name] = self.squares.get(name, 0) + np.tensordot(own**2, wide**2, 1)
+
+    def _parts(self, steps: slice) -> Iterator[slice]:
+        """Cut steps so that masks of float64 stay small."""
+        size = sum(math.prod(x.shape[1:]) for x in self.problem.features.values())
+        at_once = max(1, _AT_ONCE // max(size, 1))
+        for first in range(steps.start, steps.stop, at_once):
+            yield slice(first, min(first + at_once, steps.stop))
+
+    def found(self) -> Found:
+        count, keep, features = self.masks.samples, self.masks.keep, self.problem.features
+        mean = {k: v / count for k, v in self.totals.items()}
+        errors = {
+            k: np.sqrt(np.maximum(v / count - mean[k] ** 2, 0) / max(count - 1, 1)) / keep
+            if count > 1
+            else np.full_like(v, np.nan)
+            for k, v in self.squares.items()
+        }
+        values = self.masks.spread(self.problem, {k: v / keep for k, v in mean.items()})
+        return Found(
+            {k: v.astype(float_like(features[k])) for k, v in values.items()},
+            errors=self.masks.spread(self.problem, errors),
+        )
