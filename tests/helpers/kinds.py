@@ -39,6 +39,10 @@ class Facts:
         Of methods that explain one kind of model: what the message says elsewhere.
     on_images
         Whether networks of convolutions are of that kind.
+    sampled
+        Whether what is true of it is true within its standard errors, as it estimates from random samples.
+    soft
+        Whether it mixes values with baselines, and so takes floats only.
     """
 
     quick: dict[str, Any] = field(default_factory=dict)
@@ -51,6 +55,8 @@ class Facts:
     sessions: int = 1
     only: str = ""
     on_images: bool = False
+    sampled: bool = False
+    soft: bool = False
 
 
 def _plain(w: Any, x: Any) -> Any:
@@ -89,6 +95,7 @@ FACTS: dict[str, Facts] = {
     # perturbation
     "feature_ablation": Facts(linear=_times),
     "occlusion": Facts(linear=_times),
+    "rise": Facts({"n_masks": 256}, _times, together=True, drawn=True, sampled=True, soft=True),
     # shapley values
     # surrogates
     "lime": Facts({"n_samples": 400, "alpha": 0.0}, linear=_times, together=True, drawn=True, dummy=False),
@@ -108,6 +115,15 @@ ON_IMAGES = (*GENERAL, *(n for n in ox.METHODS if n in PARTICULAR and FACTS[n].o
 def facts(name: str) -> Facts:
     """Return what is true of a method."""
     return FACTS.get(name, Facts())
+
+
+def errors(found: ox.Attribution, share: float = 0.0) -> dict[str, np.ndarray]:
+    """How far off numbers may be, by input: six standard errors; a share of the largest without dummy."""
+    about = facts(found.method.name)
+    if about.sampled:
+        return {k: 6 * v for k, v in found.extras["standard_error"].items()}
+    most = max(float(np.abs(v).max()) for v in found.arrays.values())
+    return {k: np.full(v.shape, 0.0 if about.dummy else share * most) for k, v in found.arrays.items()}
 
 
 def made(name: str, **parameters: Any) -> ox.Method:

@@ -113,7 +113,7 @@ class Masks(SamePlayers):
         grid = [min(self.cells, length) for length in lengths]
         size = math.prod(grid)
         drawn = uniforms(self.seed, stream, steps.start, m, size + len(grid))
-        made = (drawn[:, :size] < self.keep).astype(np.float32).reshape(m, *grid)
+        made: Array = (drawn[:, :size] < self.keep).astype(np.float32).reshape(m, *grid)
         for k, (length, cells) in enumerate(zip(lengths, grid, strict=True)):
             if cells == length:
                 continue
@@ -123,7 +123,8 @@ class Masks(SamePlayers):
             front = np.moveaxis(made, k + 1, 1)
             flat = rows @ front.reshape(m, cells, -1)
             made = np.moveaxis(flat.reshape(m, length, *front.shape[2:]), 1, k + 1)
-        return made.reshape(m, *(d if k in chosen else 1 for k, d in enumerate(shape)))
+        out: Array = made.reshape(m, *(d if k in chosen else 1 for k, d in enumerate(shape)))
+        return out
 
 
 def _drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
@@ -169,15 +170,18 @@ def refuse_mixing(features: Arrays) -> None:
 
 @dataclass(frozen=True)
 class Expected:
-    """The mean of score times mask, over the probability to be kept: the expected score where i stays.
+    """The expected score where an element is kept, ``E[S m] / p``.
 
     Attributes
     ----------
     masks
         Which.
+    contrast
+        Less the expected score where it is not, ``E[S (1 - m)] / (1 - p)``; so ``Cov(S, m) / (p (1 - p))``.
     """
 
     masks: Masks
+    contrast: bool
     keeps_sums: ClassVar[bool] = False
 
     def ends(self, *, checked: bool) -> bool:
@@ -186,25 +190,38 @@ class Expected:
 
     def begin(self, problem: Problem, count: int, *, checked: bool) -> _Expected:
         """Begin with no masks."""
-        return _Expected(self.masks, problem)
+        return _Expected(self.masks, self.contrast, problem)
 
 
 @dataclass
 class _Expected:
+    """Sums of ``a^j u^k``: of scores, less the first one, and of masks, less their mean; or as they are."""
+
     masks: Masks
+    contrast: bool
     problem: Problem
-    totals: dict[str, FloatArray] = field(default_factory=dict)
-    squares: dict[str, FloatArray] = field(default_factory=dict)
+    first: FloatArray | None = None
+    scores: FloatArray | float = 0.0
+    sums: dict[tuple[str, int, int], FloatArray] = field(default_factory=dict)
 
     def add(self, steps: slice, answers: Answers) -> None:
         assert answers.score is not None
         scores = answers.score.astype(np.float64).T
+        if self.first is None:
+            self.first = scores[:, :1].copy() if self.contrast else np.zeros((len(scores), 1))
+        scores = scores - self.first
+        self.scores = self.scores + scores.sum(1)
+        origin = self.masks.keep if self.contrast else 0.0
         for part in self._parts(steps):
             own = scores[:, part.start - steps.start : part.stop - steps.start]
             for name, mask in self.masks.masks(self.problem, part).items():
-                wide = mask.astype(np.float64)
-                self.totals[name] = self.totals.get(name, 0) + np.tensordot(own, wide, 1)
-                self.squares[name] = self.squares.get(name, 0) + np.tensordot(own**2, wide**2, 1)
+                wide = mask.astype(np.float64) - origin
+                for power in (1, 2):
+                    for of_score in range(power + 1):
+                        key = name, of_score, power
+                        total = np.tensordot(own**of_score, wide, 1)
+                        self.sums[key] = self.sums[key] + total if key in self.sums else total
+                    wide **= 2
 
     def _parts(self, steps: slice) -> Iterator[slice]:
         """Cut steps so that masks of float64 stay small."""
@@ -214,16 +231,23 @@ class _Expected:
             yield slice(first, min(first + at_once, steps.stop))
 
     def found(self) -> Found:
-        count, keep, features = self.masks.samples, self.masks.keep, self.problem.features
-        mean = {k: v / count for k, v in self.totals.items()}
-        errors = {
-            k: np.sqrt(np.maximum(v / count - mean[k] ** 2, 0) / max(count - 1, 1)) / keep
-            if count > 1
-            else np.full_like(v, np.nan)
-            for k, v in self.squares.items()
-        }
-        values = self.masks.spread(self.problem, {k: v / keep for k, v in mean.items()})
+        n, keep, features = self.masks.samples, self.masks.keep, self.problem.features
+        scale = keep * (1 - keep) if self.contrast else keep
+        values: Arrays = {}
+        errors: Arrays = {}
+        for name in {key[0]: None for key in self.sums}:
+            zero, one, squares, both, twice = (
+                self.sums[name, j, k] / n for j, k in ((0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
+            )
+            middle = np.zeros_like(zero)
+            if self.contrast:
+                middle += (np.asarray(self.scores) / n).reshape(-1, *(1,) * (zero.ndim - 1))
+            mean = one - middle * zero
+            spread = twice - 2 * middle * both + middle**2 * squares - mean**2
+            values[name] = mean / scale
+            errors[name] = np.sqrt(np.maximum(spread, 0) / (n - 1 if n > 1 else np.nan)) / scale
+        made = self.masks.spread(self.problem, values)
         return Found(
-            {k: v.astype(float_like(features[k])) for k, v in values.items()},
+            {k: v.astype(float_like(features[k])) for k, v in made.items()},
             errors=self.masks.spread(self.problem, errors),
         )
