@@ -22,6 +22,7 @@ from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
 from onnxplain.features.removal import Background, Blur, Mean
 from onnxplain.features.segments import Segments
+from onnxplain.features.words import Words
 from onnxplain.inspection import inspect
 from onnxplain.methods import (
     LRP,
@@ -95,6 +96,7 @@ __all__ = [
     "VisualBackProp",
     "Walk",
     "Weights",
+    "Words",
     "errors",
     "explain",
     "export",

@@ -1,7 +1,7 @@
 """LIME beside Captum's, on the same coalitions.
 
-Captum draws its coalitions one by one from torch's generator and weighs them with the width 1 by default; here both
-are given the same ones, and the same width and regression.
+Captum draws its coalitions one by one from torch's generator and weighs them with the width 1 by default;
+here both are given the same ones, and the same width and regression.
 """
 
 from __future__ import annotations
