@@ -172,8 +172,8 @@ def _tokens(words: Sequence[str], tokenizer: Callable[[str], Sequence[int]]) -> 
         made = np.asarray(tokenizer(word))
         if made.ndim != 1 or (made.size and made.dtype.kind not in "iu"):
             raise DataInputError(
-                f"the tokenizer gives {type(tokenizer(word)).__name__} for {word!r:.40}; it must give a list of "
-                "ids, such as lambda word: tokenizer.encode(word, add_special_tokens=False)"
+                f"the tokenizer gives {type(tokenizer(word)).__name__} for {word!r:.40}; it must give a "
+                "list of ids, such as lambda word: tokenizer.encode(word, add_special_tokens=False)"
             )
         numbers += made.tolist()
         owners += [k] * made.size
