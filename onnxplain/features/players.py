@@ -9,8 +9,9 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.errors import DataInputError
+from onnxplain.features.places import space
 
-__all__ = ["Players", "along", "elements", "grouped"]
+__all__ = ["Players", "along", "elements", "grouped", "tiled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,4 +162,30 @@ def along(axis: int, features: Arrays) -> Players:
         places = np.arange(count, count + length, dtype=np.int64)
         ids[name] = np.broadcast_to(places.reshape([-1 if j == k else 1 for j in range(len(shape))]), shape)
         count += length
+    return Players(ids, count)
+
+
+def tiled(cells: int, features: Arrays) -> Players:
+    """Make players of the cells of a grid over each feature's space, channels together, counted through all.
+
+    Parameters
+    ----------
+    cells
+        Along each axis of space; an axis that is no longer has one for each place.
+    features
+        What is varied, (n, ...) by name.
+    """
+    ids: dict[str, IntArray] = {}
+    count = 0
+    for name, array in features.items():
+        shape = array.shape[1:]
+        mine = np.zeros((1,) * array.ndim, np.int64)
+        size = 1
+        for axis in space(shape):
+            along = min(cells, shape[axis])
+            places = np.arange(shape[axis]) * along // max(shape[axis], 1)
+            mine = mine * along + places.reshape([-1 if k == axis + 1 else 1 for k in range(array.ndim)])
+            size *= along
+        ids[name] = np.broadcast_to(mine + count, (1, *shape))
+        count += size
     return Players(ids, count)

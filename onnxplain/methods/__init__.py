@@ -9,6 +9,7 @@ from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackpro
 from onnxplain.methods.linear_shap import LinearShap
 from onnxplain.methods.path import IntegratedGradients
 from onnxplain.methods.perturbation.ablation import FeatureAblation
+from onnxplain.methods.perturbation.indices import HSICIndices, SobolIndices
 from onnxplain.methods.perturbation.occlusion import Occlusion
 from onnxplain.methods.perturbation.rise import RISE
 from onnxplain.methods.registry import METHODS, method
@@ -31,6 +32,7 @@ __all__ = [
     "ExcitationBackprop",
     "FeatureAblation",
     "GuidedBackprop",
+    "HSICIndices",
     "InputXGradient",
     "IntegratedGradients",
     "Lime",
@@ -40,6 +42,7 @@ __all__ = [
     "OnePass",
     "Saliency",
     "SmoothGrad",
+    "SobolIndices",
     "TreeShap",
     "VisualBackProp",
     "attributions",
@@ -54,7 +57,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "references": (DeepLift, DeepLiftShap),
     "activation maps": (VisualBackProp,),
     "attention": (AttentionRollout,),
-    "perturbation": (FeatureAblation, Occlusion, RISE),
+    "perturbation": (FeatureAblation, Occlusion, RISE, SobolIndices, HSICIndices),
     "shapley values": (),
     "surrogates": (Lime,),
     "trees and linear models": (TreeShap, LinearShap),

@@ -43,6 +43,8 @@ class Facts:
         Whether what is true of it is true within its standard errors, as it estimates from random samples.
     soft
         Whether it mixes values with baselines, and so takes floats only.
+    amounts
+        Whether its numbers are amounts of the score, not shares of its variance or the like.
     """
 
     quick: dict[str, Any] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Facts:
     on_images: bool = False
     sampled: bool = False
     soft: bool = False
+    amounts: bool = True
 
 
 def _plain(w: Any, x: Any) -> Any:
@@ -96,6 +99,16 @@ FACTS: dict[str, Facts] = {
     "feature_ablation": Facts(linear=_times),
     "occlusion": Facts(linear=_times),
     "rise": Facts({"n_masks": 256}, _times, together=True, drawn=True, sampled=True, soft=True),
+    "sobol_indices": Facts(
+        {"n_samples": 16},
+        lambda w, x: (w * x) ** 2 / ((w * x) ** 2).sum(1, keepdims=True),
+        together=True,
+        drawn=True,
+        sampled=True,
+        soft=True,
+        amounts=False,
+    ),
+    "hsic_indices": Facts({"n_samples": 256}, together=True, drawn=True, dummy=False, amounts=False),
     # shapley values
     # surrogates
     "lime": Facts({"n_samples": 400, "alpha": 0.0}, linear=_times, together=True, drawn=True, dummy=False),

@@ -100,6 +100,9 @@ def test_exact_on_a_linear_model(name, models) -> None:
     w, x = models.random(3, 6), models.random(2, 6, seed=1)
     found = ox.explain(models.linear(w), x, 1, method=made(name))
     known = facts(name).linear
+    if not (facts(name).amounts or known):  # the most important is known
+        assert (found.values.argmax(1) == np.abs(w[1] * x).argmax(1)).all()
+        return
     allowed = [f(w[1], x) for f in ([known] if known else [f.linear for f in FACTS.values() if f.linear])]
     bound = 1e-5 * np.abs(found.values).max() + errors(found)["x"]
     assert any((np.abs(found.values - a) < bound).all() for a in allowed)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import qmc
 from skimage.transform import resize
 from word_models import texts
 
@@ -125,3 +126,84 @@ def test_players_may_be_of_any_type(models) -> None:
         alone = explainer(x[row : row + 1], None, ox.RISE(64), feature_mask=mask[row])
         np.testing.assert_allclose(found.values[row], alone.values[0], rtol=1e-5)
     assert found.values[1, 5] == 0
+
+
+def jansen(explainer: ox.Explainer, x: np.ndarray, n: int, cells: np.ndarray) -> np.ndarray:
+    """Total indices as Fel's code has them, from scipy's sequence, cell by cell."""
+    d = int(cells.max()) + 1
+    both = qmc.Sobol(2 * d, scramble=True, seed=4).random(n)
+    a, b = both[:, :d], both[:, d:]
+    f = scores(explainer, a[:, cells] * x)
+    found = []
+    for i in range(d):
+        c = a.copy()
+        c[:, i] = b[:, i]
+        found.append(((f - scores(explainer, c[:, cells] * x)) ** 2).sum() / (2 * n * f.var(ddof=1)))
+    return np.array(found)
+
+
+def test_sobol_indices_beside_the_formula(models) -> None:
+    explainer, x = signal(models, (3, 7, 5))
+    rows, columns = np.arange(7) * 4 // 7, np.arange(5) * 4 // 5
+    cells = np.broadcast_to(rows[:, None] * 4 + columns, (3, 7, 5))
+    found = explainer(x, None, ox.SobolIndices(16, 4, seed=4), internal_batch_size=11)
+    for row in range(2):
+        wanted = jansen(explainer, x[row], 16, cells)
+        np.testing.assert_allclose(found.values[row], wanted[cells], rtol=1e-3)
+    mask = np.arange(3).reshape(3, 1, 1)
+    found = explainer(x, None, ox.SobolIndices(16, seed=4), feature_mask=mask)
+    wanted = jansen(explainer, x[1], 16, np.broadcast_to(mask, (3, 7, 5)))
+    np.testing.assert_allclose(found.values[1, :, 0, 0], wanted, rtol=1e-3)
+
+
+def test_sobol_indices_of_a_product(models) -> None:
+    """x1 x2 with both even between 0 and 1: each takes part in 4/7 of the variance (7/144)."""
+    text = "m (float[N, 2] x) => (float[N, 1] y) { y = ReduceProd(x, one) }"
+    x = np.array([[2.0, 3.0]], np.float32)
+    model = models.make(text, one=np.array([1]))
+    found = ox.explain(model, x, method=ox.SobolIndices(4096))
+    np.testing.assert_allclose(found.values, [[4 / 7, 4 / 7]], rtol=2e-2)
+    assert (np.abs(found.values - 4 / 7) < 3 * found.extras["standard_error"]["x"]).all()
+
+
+def test_a_score_that_does_not_move_has_no_indices(models) -> None:
+    model = models.make("m (float[N, 3] x) => (float[N, 1] y) { z = Mul(x, nil) y = ReduceSum(z, one) }",
+                        nil=0.0, one=np.array([1]))  # fmt: skip
+    for method in ("sobol_indices", "hsic_indices"):
+        found = ox.explain(model, models.random(2, 3), method=method)
+        assert not found.values.any()
+
+
+def test_hsic_indices_beside_the_formula(models) -> None:
+    explainer, x = signal(models, (9,))
+    found = explainer(x, None, ox.HSICIndices(64, 9, seed=4), internal_batch_size=11)
+    masks = (qmc.Sobol(9, scramble=True, seed=4).random(64) >= 0.5).astype(float)
+    centre = np.eye(64) - 1 / 64
+    for row in range(2):
+        y = scores(explainer, masks * x[row])
+        apart = np.abs(y[:, None] - y)
+        kernel = np.exp(-((apart / np.median(apart[np.triu_indices(64, 1)])) ** 2) / 2)
+        for i in range(9):
+            own = 0.5 - (masks[:, None, i] - masks[:, i]) ** 2
+            wanted = np.trace(own @ centre @ kernel @ centre) / 64**2
+            assert found.values[row, i] == pytest.approx(wanted, rel=1e-3, abs=1e-7)
+        assert (found.values >= 0).all()
+
+
+def test_hsic_indices_of_texts(models) -> None:
+    words = np.array([["red", "blue"], ["green", "unknown"]])
+    found = ox.explain(texts(), words, method="hsic_indices").values
+    assert found[0, 1] > found[0, 0] > 0
+    assert found[1, 0] > 10 * found[1, 1]
+
+
+@pytest.mark.parametrize("method", [ox.SobolIndices, ox.HSICIndices])
+def test_the_sequence_is_even_for_powers_of_two(method) -> None:
+    with pytest.raises(ox.errors.MethodError, match=r"n_samples is 100; .* give 64 or 128"):
+        method(100)
+
+
+def test_too_many_players_for_the_sequence(models) -> None:
+    explainer, x = signal(models, (150, 150))
+    with pytest.raises(ox.errors.MethodError, match=r"too many players: they take 22500 .*grid_size"):
+        explainer(x, None, ox.HSICIndices(grid_size=150))

@@ -74,7 +74,9 @@ class Masks(SamePlayers):
             kept = made[""].astype(bool)[:, None]
             chosen = problem.players.chosen(problem.features, problem.baselines, kept)
         else:
-            chosen = {k: faded(x, problem.baselines[k], made[k]) for k, x in problem.features.items()}
+            chosen = {
+                k: faded(x, problem.baselines[k], made[k][:, None]) for k, x in problem.features.items()
+            }
         return problem.at(chosen, steps.stop - steps.start)
 
     def masks(self, problem: Problem, steps: slice) -> Arrays:
@@ -144,8 +146,8 @@ def _drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
 
 
 def faded(x: Array, baseline: Array, mask: Array) -> Array:
-    """Return ``m x + (1 - m) b``, (m n, ...), for masks (m, ...) and rows (n, ...)."""
-    weight = mask[:, None].astype(x.dtype)
+    """Return ``m x + (1 - m) b``, (m n, ...), for masks (m, 1, ...) or (m, n, ...), and rows (n, ...)."""
+    weight = mask.astype(x.dtype)
     mixed: Array = np.where(weight == 1, x, baseline + weight * (x - baseline))  # exact at both ends
     return mixed.reshape(len(mask) * len(x), *x.shape[1:])
 
