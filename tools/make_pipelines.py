@@ -1,6 +1,6 @@
 """Trains the small scikit-learn pipelines of ``tests/data/pipelines`` and exports them by skl2onnx.
 
-    pip install scikit-learn skl2onnx
+    pip install pytest scikit-learn skl2onnx
     python tools/make_pipelines.py
 
 Beside the models lies ``table.npz``: rows to explain, rows of a background, and, by model, what scikit-learn
@@ -9,13 +9,13 @@ says of the rows.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from skl2onnx import to_onnx
-from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -45,7 +45,12 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeRegressor
 
-OUT = Path(__file__).parents[1] / "tests" / "data" / "pipelines"
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.helpers.tree_training import count_tracks  # noqa: E402
+
+OUT = ROOT / "tests" / "data" / "pipelines"
 NUMBERS = ["age", "income", "debt"]
 TEXTS = ["job", "city"]
 TYPES = [
@@ -172,16 +177,6 @@ def over_columns() -> dict[str, tuple[Any, dict[str, Any]]]:
         "columns_logistic": (columns(LogisticRegression()), plain),
         "columns_multinomial": (columns(LogisticRegression(max_iter=500)), plain),
     }
-
-
-def count_tracks() -> None:
-    """Let skl2onnx 1.20 write truth values as numbers, for protobuf 7 takes nothing else for numbers."""
-    add = tree_ensemble.add_node
-
-    def add_node(*args: Any, nodes_missing_value_tracks_true: Any = False, **more: Any) -> None:
-        add(*args, nodes_missing_value_tracks_true=int(nodes_missing_value_tracks_true), **more)
-
-    tree_ensemble.add_node = add_node
 
 
 def main() -> None:
