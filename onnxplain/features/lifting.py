@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -10,7 +11,12 @@ from onnxplain._types import FloatArray, Shape
 from onnxplain.errors import NotExplainableError
 from onnxplain.features.places import channel_axis
 
-__all__ = ["over_tokens"]
+__all__ = ["Interpolation", "over_tokens", "stretched", "token_grid"]
+
+#: How a map becomes as large as an input: linear along each of its axes, or the nearest place.
+Interpolation: TypeAlias = Literal["bilinear", "nearest"]
+
+_MOST_EXTRA = 16  # class, distillation and register tokens
 
 
 def over_tokens(tokens: FloatArray, shape: Shape, name: str) -> FloatArray:
@@ -66,3 +72,64 @@ def _over_patches(tokens: FloatArray, shape: Shape, grid: tuple[int, int, int]) 
     picture = tokens.reshape(len(tokens), rows, -1).repeat(side, axis=1).repeat(side, axis=2)
     channels = shape[1] if first == 2 else shape[3]
     return np.broadcast_to(np.expand_dims(picture, 1 if first == 2 else 3) / (side * side * channels), shape)
+
+
+def token_grid(length: int, sides: Shape) -> tuple[int, Shape] | None:
+    """Tell how a row of tokens lies over an input's space, row by row.
+
+    Parameters
+    ----------
+    length
+        Number of tokens.
+    sides
+        Lengths of the input's axes of space.
+
+    Returns
+    -------
+    int, tuple
+        Tokens in front that belong to no place (class and distillation tokens, registers), and how many
+        tokens there are along each axis; None if they are no grid of patches with equal sides.
+    """
+    if len(sides) == 1:
+        extra = int(length > 1 and sides[0] % length != 0 and sides[0] % (length - 1) == 0)
+        return extra, (length - extra,)
+    for extra in range(min(_MOST_EXTRA, length)):
+        for side in range(1, min(sides) + 1):
+            grid = tuple(d // side for d in sides)
+            if all(d % side == 0 for d in sides) and math.prod(grid) == length - extra:
+                return extra, grid
+    return None
+
+
+def stretched(maps: FloatArray, sides: Shape, mode: Interpolation) -> FloatArray:
+    """Make maps as large as an input.
+
+    Parameters
+    ----------
+    maps
+        (n, ...): axes of space behind the samples.
+    sides
+        As many lengths.
+    mode
+        ``"bilinear"``: linear along each axis, centres of places on centres of what they cover, as
+        torch's ``interpolate(align_corners=False)`` and OpenCV's ``INTER_LINEAR`` do; ``"nearest"``: as
+        torch's.
+
+    Returns
+    -------
+    (n, *sides), float64.
+    """
+    made = maps.astype(np.float64)
+    for axis, side in enumerate(sides, 1):
+        length = made.shape[axis]
+        if length == side:
+            continue
+        if mode == "nearest":
+            made = np.take(made, np.arange(side) * length // side, axis=axis)
+            continue
+        at = np.clip((np.arange(side) + 0.5) * length / side - 0.5, 0, length - 1)
+        low = np.floor(at).astype(np.int64)
+        part = (at - low).reshape(-1, *(1,) * (made.ndim - axis - 1))
+        high = np.minimum(low + 1, length - 1)
+        made = np.take(made, low, axis=axis) * (1 - part) + np.take(made, high, axis=axis) * part
+    return made

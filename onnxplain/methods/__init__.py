@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from onnxplain.methods.attention import AttentionRollout
 from onnxplain.methods.base import Method, OnePass, attributions
+from onnxplain.methods.cams import (
+    GradCam,
+    GradCamPlusPlus,
+    HiResCam,
+    LayerCam,
+    XGradCam,
+)
 from onnxplain.methods.deeplift import DeepLift, DeepLiftShap
 from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
 from onnxplain.methods.linear_shap import LinearShap
@@ -31,10 +38,14 @@ __all__ = [
     "DeepLiftShap",
     "ExcitationBackprop",
     "FeatureAblation",
+    "GradCam",
+    "GradCamPlusPlus",
     "GuidedBackprop",
     "HSICIndices",
+    "HiResCam",
     "InputXGradient",
     "IntegratedGradients",
+    "LayerCam",
     "Lime",
     "LinearShap",
     "Method",
@@ -45,6 +56,7 @@ __all__ = [
     "SobolIndices",
     "TreeShap",
     "VisualBackProp",
+    "XGradCam",
     "attributions",
     "method",
 ]
@@ -55,7 +67,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "paths": (IntegratedGradients,),
     "relevance": (LRP, ExcitationBackprop),
     "references": (DeepLift, DeepLiftShap),
-    "activation maps": (VisualBackProp,),
+    "activation maps": (GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam, VisualBackProp),
     "attention": (AttentionRollout,),
     "perturbation": (FeatureAblation, Occlusion, RISE, SobolIndices, HSICIndices),
     "shapley values": (),

@@ -135,6 +135,22 @@ class Driver:
         made.question, made.seen = replace(self.question, **changes), None
         return made
 
+    def beside(self, name: str, samples: int | None) -> Driver:
+        """Return what takes an inner value, too, in place of what the features make of it.
+
+        Parameters
+        ----------
+        name
+            Of the value.
+        samples
+            Its axis of samples; None if that is not known.
+        """
+        if name in self.question.wrt:
+            return self
+        made = self.about(wrt=(*self.question.wrt, name), nested=True)
+        made.layout = replace(self.layout, axes={**self.layout.axes, name: samples})
+        return made
+
     def ask(self, ask: Ask, rows: Rows, *, predictions: bool = False) -> Answer:
         """Ask about rows.
 
@@ -168,6 +184,8 @@ class Driver:
         size = self.room(ask)
         if isinstance(ask, Probe) and any(self.layout.inner.get(name) is None for name in ask.values):
             size = 1  # whose numbers are whose is only known of one sample
+        if self.layout.exact is None and any(self.layout.axes[k] is None for k in self.question.wrt):
+            size = 1
         for start in range(0, n, size):
             yield slice(start, min(start + size, n))
 

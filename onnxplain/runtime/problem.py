@@ -118,6 +118,31 @@ class Problem:
         """Return the problem with another question about the same rows, given by its fields that change."""
         return replace(self.resolved(), driver=self.driver.about(**changes), known=None, given=False)
 
+    def beside(self, name: str, array: Array, samples: int | None) -> Problem:
+        """Return the problem in which an inner value is given, too, in place of what the features make of it.
+
+        Parameters
+        ----------
+        name
+            Of the value.
+        array
+            (n, ...).
+        samples
+            Its axis of samples in the model; None if that is not known.
+        """
+        here = self.resolved()
+        features, starts = ({**given, name: array} for given in (here.features, here.baselines))
+        return replace(
+            here,
+            driver=self.driver.beside(name, samples),
+            features=features,
+            baselines=starts,
+            background={},
+            grouping=None,
+            known=None,
+            given=False,
+        )
+
     def walk(
         self, composite: Composite | str = "gradient", combine: Combine = "raw", *, account: bool = False
     ) -> Answer:

@@ -92,6 +92,11 @@ FACTS: dict[str, Facts] = {
     "deep_lift": Facts(linear=_times, sums=True, from_baseline=True, together=True),
     "deep_lift_shap": Facts(linear=_times, sums=True, from_baseline=True, together=True),
     # activation maps
+    "grad_cam": Facts(only="spatial", on_images=True),
+    "grad_cam_plus_plus": Facts(only="spatial", on_images=True),
+    "hi_res_cam": Facts(only="spatial", on_images=True),
+    "layer_cam": Facts(only="spatial", on_images=True),
+    "x_grad_cam": Facts(only="spatial", on_images=True),
     "visual_backprop": Facts(only="Conv", on_images=True),
     # attention
     "attention_rollout": Facts(only="attention"),

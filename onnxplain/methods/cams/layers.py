@@ -1,0 +1,266 @@
+"""Where activation maps are taken, and how they lie over the inputs."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain._types import Array, FloatArray, Shape
+from onnxplain.backward.question import explained_value
+from onnxplain.errors import DataInputError, NotExplainableError
+from onnxplain.features.lifting import Interpolation, stretched, token_grid
+from onnxplain.graph import facts
+from onnxplain.graph.interface import inputs_of
+from onnxplain.graph.last_space import last_space, way
+from onnxplain.graph.shapes import at_shapes
+from onnxplain.graph.space import Space, spaces
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Layer", "Lifted", "find_layers", "opened"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A value inside the model, as an array with samples first.
+
+    Attributes
+    ----------
+    name
+        Of the value.
+    samples
+        The axis of samples of the value; None where that is not known, and rows are run one by one.
+    channel, space
+        Axes of the array.
+    extra
+        Tokens in front that belong to no place.
+    grid
+        Lengths of the map's axes, as which its places are read.
+    """
+
+    name: str
+    samples: int | None
+    channel: int
+    space: tuple[int, ...]
+    extra: int
+    grid: Shape
+
+    def maps(self, array: Array) -> FloatArray:
+        """Return (n, C, *grid), float64, of an array of the layer.
+
+        Raises
+        ------
+        NotExplainableError
+            If it has other axes than samples, channels and space.
+        """
+        front = np.moveaxis(array, (self.channel, *self.space), range(1, 2 + len(self.space)))
+        lead, rest = front.shape[: 2 + len(self.space)], front.shape[2 + len(self.space) :]
+        if math.prod(rest) != 1:
+            raise NotExplainableError(
+                f"'{self.name}' has shape {array.shape}, samples first, with axes that are neither channels "
+                "nor space, such as several images for one sample; name another layer (layer=...)"
+            )
+        made = front.reshape(lead).astype(np.float64)
+        return made[:, :, self.extra :].reshape(*lead[:2], *self.grid) if self.grid != lead[2:] else made
+
+    def without(self, array: Array, channels: slice) -> Array:
+        """Return copies of an array (n, ...), (m n, ...): in each, one of m channels is 0 at all places."""
+        copies = np.repeat(array[None], channels.stop - channels.start, axis=0)
+        turned = np.moveaxis(copies, self.channel + 1, 1)
+        for k in range(len(copies)):
+            turned[k, channels.start + k] = 0
+        return copies.reshape(-1, *array.shape[1:])
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """How the maps of a layer lie over a feature.
+
+    Attributes
+    ----------
+    layer
+        Where they are taken.
+    axes
+        Axes of the feature, samples first, along which the map lies.
+    parts
+        In how many parts each place's number is shared (the entries of a token's embedding are summed up).
+    input
+        Name of the input that the feature belongs to.
+    """
+
+    layer: Layer
+    axes: tuple[int, ...]
+    parts: int
+    input: str
+
+    def over(self, maps: FloatArray, shape: Shape, mode: Interpolation) -> FloatArray:
+        """Spread maps, (n, *grid), over a feature of shape (n, ...)."""
+        made = stretched(maps, tuple(shape[a] for a in self.axes), mode)
+        wide = made.reshape(
+            tuple(d if a == 0 or a in self.axes else 1 for a, d in enumerate((len(maps), *shape[1:])))
+        )
+        return np.broadcast_to(wide / self.parts, (len(maps), *shape[1:]))
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The model at the shapes of a call.
+
+    Attributes
+    ----------
+    graph, values
+        With static shapes; its values by name.
+    spaces
+        Channels and space of values.
+    scored
+        The explained value.
+    """
+
+    graph: ir.Graph
+    values: Mapping[str, ir.Value]
+    spaces: Mapping[ir.Value, Space]
+    scored: ir.Value
+    found: dict[object, dict[str, Lifted]] = field(default_factory=dict)
+
+
+def opened(problem: Problem) -> Opened:
+    """Return the model at the shapes of a problem; found once for the same ones."""
+    driver, layout = problem.driver, problem.driver.layout
+    once = layout.exact or 1
+    shapes: dict[str, Shape] = {}
+    for name, array in problem.features.items():
+        axis = layout.axes[name]
+        shapes[name] = array.shape[1:]
+        if axis is not None:
+            shapes[name] = (*array.shape[1 : axis + 1], once, *array.shape[axis + 1 :])
+    for name, array in driver.fixed.items():
+        axis = layout.axes[name]
+        shapes[name] = tuple(once if k == axis else d for k, d in enumerate(array.shape))
+    scored = explained_value(driver.programs.source, driver.question)
+    samples = dict(layout.inner) | {k: v for k, v in layout.axes.items() if k in problem.features}
+    key = "opened", scored, tuple(sorted(shapes.items())), tuple(sorted(samples.items(), key=str))
+
+    def find() -> Opened:
+        graph = at_shapes(driver.programs.source.model, shapes).graph
+        values = {str(v.name): v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
+        return Opened(graph, values, spaces(graph, samples), values[scored])
+
+    return driver.programs.found(key, find)
+
+
+def find_layers(problem: Problem, name: str | None) -> dict[str, Lifted]:
+    """Find the layer of each feature, and how its maps lie over it.
+
+    Parameters
+    ----------
+    problem
+        What is explained.
+    name
+        A value (or node) whose map is asked for; None finds each feature's last value with space.
+
+    Returns
+    -------
+    By feature; those that no map fits are left out.
+
+    Raises
+    ------
+    DataInputError
+        If there is no value of that name.
+    NotExplainableError
+        If no feature has a map.
+    """
+    model = opened(problem)
+    key = name, tuple(problem.features)
+    if key not in model.found:
+        model.found[key] = _found(problem, model, name)
+    return model.found[key]
+
+
+def _found(problem: Problem, model: Opened, name: str | None) -> dict[str, Lifted]:
+    chosen = None if name is None else _named(model, problem, name)
+    found: dict[str, Lifted] = {}
+    reasons: list[str] = []
+    for feature in problem.features:
+        between = way(model.graph, model.values[feature], model.scored)
+        value = last_space(between, model.spaces) if chosen is None else chosen
+        if value is None:
+            reasons.append(
+                f"no value with channels and a spatial extent (or tokens) lies between '{feature}' and the "
+                "score"
+            )
+        elif value not in between.values:
+            reasons.append(f"'{value.name}' does not lie between '{feature}' and the score")
+        else:
+            made = _lifted(problem, model, value, feature)
+            if isinstance(made, str):
+                reasons.append(made)
+            else:
+                found[feature] = made
+    if not found:
+        raise NotExplainableError(
+            f"{reasons[0]}; name a layer (layer=...) or an inner value to explain (wrt=...), or use "
+            "integrated_gradients or lrp"
+        )
+    return found
+
+
+def _named(model: Opened, problem: Problem, name: str) -> ir.Value:
+    """Return the value of this name, or what the node of this name makes."""
+    nodes = {str(n.name): n.outputs[0] for n in model.graph if n.name and n.outputs}
+    value = model.values.get(name, nodes.get(name))
+    if value is not None:
+        return value
+    near = difflib.get_close_matches(name, [*model.values, *nodes], 3, 0.3)
+    told = f"; the nearest are {', '.join(repr(n) for n in near)}" if near else ""
+    raise DataInputError(
+        f"the model has no value or node '{name}' for a layer{told} (what is folded while reading, such as a "
+        "convolution's output before its normalisation, is gone: name the value behind it)"
+    )
+
+
+def _lifted(problem: Problem, model: Opened, value: ir.Value, feature: str) -> Lifted | str:
+    """Lay a layer over a feature, or say why it does not fit."""
+    layout, space, shape = problem.driver.layout, model.spaces.get(value), facts.static_shape(value)
+    if space is None or shape is None or space.channel is None or not space.axes:
+        return f"'{value.name}' has no channels and space that the graph tells of"
+    if not facts.is_float(value):
+        return f"'{value.name}' holds no floats"
+    name = str(value.name)
+    axis = layout.axes[name] if name in problem.features else layout.axis_of(name, shape)
+    lengths = tuple(shape[a] for a in space.axes)
+    own = model.spaces.get(model.values[feature])
+    x = problem.features[feature].shape
+    over = () if own is None else tuple(_behind(a, layout.axes[feature]) for a in own.axes)
+    sides = tuple(x[a] for a in over)
+    grid: tuple[int, Shape] | None = (0, lengths)
+    if len(lengths) == 1:
+        grid = token_grid(lengths[0], sides) if sides else None
+    elif len(lengths) != len(sides):
+        grid = None
+    if grid is None or not sides:
+        return (
+            f"the map of '{value.name}' has places {lengths} and '{feature}' has shape {x}, samples first, "
+            f"of which {sides or 'nothing'} is space: the one does not lie over the other"
+        )
+    channel = _behind(space.channel, axis)
+    layer = Layer(name, axis, channel, tuple(_behind(a, axis) for a in space.axes), *grid)
+    entry, summed = _origin(model.graph, feature)
+    kept = math.prod(d for a, d in enumerate(x) if a and a not in over) * summed
+    return Lifted(layer, over, max(kept, 1), entry)
+
+
+def _behind(axis: int, samples: int | None) -> int:
+    """Return where an axis of a value is once its samples lie first."""
+    return axis + 1 if samples is None or axis < samples else axis
+
+
+def _origin(graph: ir.Graph, feature: str) -> tuple[str, int]:
+    """Name a feature's input, and count what is summed up for it: features other than the input itself."""
+    for info in inputs_of(graph):
+        if feature in info.entries:
+            return info.name, 0 if feature == info.name else len(info.entries)
+    return feature, 0
