@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -52,7 +52,9 @@ def way(graph: ir.Graph, start: ir.Value, scored: ir.Value) -> Way:
     return Way(start, scored, tuple(kept), tuple(v for v in values if v in needed))
 
 
-def last_space(found: Way, spaces: Mapping[ir.Value, Space]) -> ir.Value | None:
+def last_space(
+    found: Way, spaces: Mapping[ir.Value, Space], fits: Callable[[ir.Value], bool]
+) -> ir.Value | None:
     """Return the last value with channels and more than one place; None if there is none.
 
     Looked for is a value through which all ways lead, of which the score reads more than one place by its
@@ -60,6 +62,15 @@ def last_space(found: Way, spaces: Mapping[ir.Value, Space]) -> ir.Value | None:
     with weights follows; without the conditions that nothing keeps.  Of a score that has space itself (a
     segmentation, a detector) it is the coarsest such value from which most other resolutions are made: the
     bottleneck.
+
+    Parameters
+    ----------
+    found
+        The way to the score.
+    spaces
+        Channels and space of values.
+    fits
+        Tells whether a value will do otherwise.
     """
     alone = _alone(found, spaces)
     weighted = _before_weights(found)
@@ -73,6 +84,7 @@ def last_space(found: Way, spaces: Mapping[ir.Value, Space]) -> ir.Value | None:
         and v not in alone
         and not v.is_graph_input()
         and v is not found.scored
+        and fits(v)
     ]
     if not known:
         return None
@@ -134,15 +146,23 @@ def _alone(found: Way, spaces: Mapping[ir.Value, Space]) -> set[ir.Value]:
     alone: set[ir.Value] = set()
     for value in reversed(found.values):
         ways = readers.get(value, [])
-        if ways and value is not found.scored and all(_takes_one(n, value, spaces, alone) for n in ways):
+        if (
+            ways
+            and value is not found.scored
+            and all(_takes_one(n, value, spaces, alone, on_way) for n in ways)
+        ):
             alone.add(value)
     return alone
 
 
 def _takes_one(
-    node: ir.Node, value: ir.Value, spaces: Mapping[ir.Value, Space], alone: set[ir.Value]
+    node: ir.Node,
+    value: ir.Value,
+    spaces: Mapping[ir.Value, Space],
+    alone: set[ir.Value],
+    reached: set[ir.Value],
 ) -> bool:
-    """Tell whether a node reads one place only, or keeps places apart of which one only is read."""
+    """Tell whether a node reads one place only, or keeps places apart of which one only is read later."""
     if is_a(node, Is.MOVES | Is.DROPS) and node.inputs[0] is value:
         left = [o for o in node.outputs if o in spaces]
         if extent(value, spaces.get(value)) > 1 and left and all(extent(o, spaces[o]) == 1 for o in left):
@@ -155,13 +175,13 @@ def _takes_one(
         or node.op_type in ("LayerNormalization", "RMSNormalization")
         or (dense and node.inputs[0] is value)
     )
-    return apart and all(o in alone for o in node.outputs if o.uses())
+    return apart and all(o in alone for o in node.outputs if o in reached)
 
 
 def _bottleneck(found: Way, known: Sequence[ir.Value], spaces: Mapping[ir.Value, Space]) -> ir.Value:
     """Return the last of the coarsest values from which most other resolutions are made."""
     extents = {v: extent(v, spaces.get(v)) for v in found.values}
-    behind: dict[ir.Value, set[int]] = {v: {extents[v]} for v in found.values}
+    behind: dict[ir.Value, set[int]] = {v: {extents[v]} - {1} for v in found.values}
     for node in reversed(found.nodes):
         made = set[int]().union(*(behind[o] for o in node.outputs if o in behind))
         for value in _read(node):
@@ -170,4 +190,6 @@ def _bottleneck(found: Way, known: Sequence[ir.Value], spaces: Mapping[ir.Value,
     coarse = min(extents[v] for v in known)
     least = [v for v in known if extents[v] == coarse]
     most = max(len(behind[v]) for v in least)
-    return [v for v in least if len(behind[v]) == most][-1]
+    best = [v for v in least if len(behind[v]) == most]
+    single = _single(found)
+    return ([v for v in best if v in single] or best)[-1]

@@ -65,13 +65,17 @@ class ActivationMap(Method, abc.ABC):
             if one is not None:
                 values[name][...] = one.over(made[one.layer], x.shape, self.interpolate_mode)
         maps = {one.input: made[one.layer] for one in found.values()}
-        return Found(values, extras={"map": maps}, notes=tuple(self._notes(problem, found)))
+        return Found(values, extras={"map": maps}, notes=tuple(self._notes(problem, found, made)))
 
-    def _notes(self, problem: Problem, found: dict[str, Lifted]) -> Iterator[str]:
+    def _notes(
+        self, problem: Problem, found: dict[str, Lifted], made: dict[Layer, FloatArray]
+    ) -> Iterator[str]:
         for layer in dict.fromkeys(one.layer for one in found.values()):
             tokens = f", without {layer.extra} in front" if layer.extra else ""
             places = " x ".join(map(str, layer.grid))
             yield f"the map is that of '{layer.name}', of {places} places{tokens}"
+            if self.relu_attributions and not made[layer].any():
+                yield "the map is nowhere above 0; relu_attributions=False shows what is below"
         for name in problem.features:
             if name not in found:
                 yield f"no map lies over '{name}', which gets 0"

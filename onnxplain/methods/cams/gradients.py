@@ -20,8 +20,7 @@ def over_space(a: FloatArray) -> FloatArray:
 
 def by_channel(weights: FloatArray, a: FloatArray) -> FloatArray:
     """Return ``sum_c w_c A_c``, (n, ...), of weights (n, C) and activations (n, C, ...)."""
-    made: FloatArray = np.einsum("nc,nc...->n...", weights, a)
-    return made
+    return np.asarray(np.einsum("nc,nc...->n...", weights, a))
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class GradCam(GradientMap):
 
     def drawn(self, a: FloatArray, g: FloatArray) -> FloatArray:
         """Weigh channels by their mean gradient."""
-        return by_channel(over_space(g), a) * (a.shape[0] * a.shape[1]) / max(a.size, 1)
+        return np.asarray(by_channel(over_space(g), a) * (a.shape[0] * a.shape[1]) / max(a.size, 1))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -17,7 +18,7 @@ from onnxplain.features.lifting import Interpolation, stretched, token_grid
 from onnxplain.graph import facts
 from onnxplain.graph.interface import inputs_of
 from onnxplain.graph.last_space import last_space, way
-from onnxplain.graph.shapes import at_shapes
+from onnxplain.graph.shapes import with_all_shapes
 from onnxplain.graph.space import Space, spaces
 from onnxplain.runtime.problem import Problem
 
@@ -145,7 +146,7 @@ def opened(problem: Problem) -> Opened:
     key = "opened", scored, tuple(sorted(shapes.items())), tuple(sorted(samples.items(), key=str))
 
     def find() -> Opened:
-        graph = at_shapes(driver.programs.source.model, shapes).graph
+        graph = with_all_shapes(driver.programs.source.model, shapes).graph
         values = {str(v.name): v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
         return Opened(graph, values, spaces(graph, samples), values[scored])
 
@@ -186,11 +187,11 @@ def _found(problem: Problem, model: Opened, name: str | None) -> dict[str, Lifte
     reasons: list[str] = []
     for feature in problem.features:
         between = way(model.graph, model.values[feature], model.scored)
-        value = last_space(between, model.spaces) if chosen is None else chosen
+        value = chosen or last_space(between, model.spaces, partial(_fits, problem, model, feature))
         if value is None:
             reasons.append(
-                f"no value with channels and a spatial extent (or tokens) lies between '{feature}' and the "
-                "score"
+                f"no value with channels and a spatial extent (or tokens) that lies over '{feature}' is "
+                "between it and the score"
             )
         elif value not in between.values:
             reasons.append(f"'{value.name}' does not lie between '{feature}' and the score")
@@ -220,6 +221,16 @@ def _named(model: Opened, problem: Problem, name: str) -> ir.Value:
         f"the model has no value or node '{name}' for a layer{told} (what is folded while reading, such as a "
         "convolution's output before its normalisation, is gone: name the value behind it)"
     )
+
+
+def _fits(problem: Problem, model: Opened, feature: str, value: ir.Value) -> bool:
+    """Tell whether a value has samples, channels and space only, and lies over a feature."""
+    made = _lifted(problem, model, value, feature)
+    shape, space = facts.static_shape(value), model.spaces[value]
+    if isinstance(made, str) or shape is None:
+        return False
+    rest = [d for a, d in enumerate(shape) if a not in (made.layer.samples, space.channel, *space.axes)]
+    return math.prod(rest) == 1
 
 
 def _lifted(problem: Problem, model: Opened, value: ir.Value, feature: str) -> Lifted | str:
