@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import json
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,18 @@ import numpy as np
 from onnxplain.archive import read_array, read_arrays
 from onnxplain.automatic import AUTO
 from onnxplain.commands.images import LoadedImage, load_image, preprocessing_for
-from onnxplain.errors import DataInputError, MethodError, OutputError, TargetError
-from onnxplain.files import TEXT_BYTES, check_destination, check_source, is_same_file
+from onnxplain.errors import DataInputError, MethodError, OutputError
+from onnxplain.files import check_destination, check_source, is_same_file
 from onnxplain.methods import METHODS, Method, method
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from onnxplain._types import Array, Arrays
 
 __all__ = [
     "baselines",
+    "budget",
     "composite_options",
     "destinations",
     "feature_mask",
@@ -37,11 +37,9 @@ __all__ = [
     "pair",
     "parameters",
     "read",
-    "read_labels",
     "refuse_ids",
     "refuse_image_options",
     "refuse_two_baselines",
-    "target",
 ]
 
 ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".json", ".html", ".htm", ".csv")
@@ -163,6 +161,22 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
     return tuple(number(part, option) for part in text.split(","))
 
 
+def budget(text: str | None) -> dict[str, Any]:
+    """Read an amount of memory, such as 512MB or 2GB; nothing leaves it to the explainer.
+
+    Raises
+    ------
+    DataInputError
+        If it is none.
+    """
+    if text is None:
+        return {}
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)i?b?\s*", text.casefold())
+    if found is None or float(found[1]) == 0:
+        raise DataInputError(f"--memory-budget {text}: give an amount, such as 512MB or 2GB")
+    return {"memory_budget": math.ceil(float(found[1]) * 1024 ** " kmg".index(found[2] or " "))}
+
+
 def pair(text: str) -> tuple[int, int]:
     """Read ``HxW``, or one number for a square.
 
@@ -176,67 +190,6 @@ def pair(text: str) -> tuple[int, int]:
         raise DataInputError(f"--size {text}: give height x width, such as 224x224")
     sides = [int(part) for part in parts]
     return sides[0], sides[-1]
-
-
-def target(text: str | None, labels: Sequence[str] | None) -> int | str | tuple[int, ...]:
-    """Read a class number, a label, or an index with commas; nothing is the predicted class.
-
-    Raises
-    ------
-    TargetError
-        If it is none of them, or several classes have the label.
-    """
-    if text is None:
-        return "predicted"
-    if labels is not None:
-        same = [i for i, label in enumerate(labels) if label.casefold() == text.strip().casefold()]
-        if len(same) > 1:
-            raise TargetError(f"{len(same)} classes are called '{text}'; give the number, one of {same[:5]}")
-        if same:
-            return same[0]
-    try:
-        index = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        way = "it is none of the labels" if labels is not None else "labels need --labels FILE"
-        raise TargetError(
-            f"--target {text}: give a class number, or 3,5 for an output with more axes; {way}"
-        ) from None
-    return index[0] if len(index) == 1 else index
-
-
-def read_labels(path: str | os.PathLike[str]) -> list[str]:
-    """Read class names: one a line, or a JSON list, or a JSON object with the numbers as keys.
-
-    In a JSON object a value may be a list, of which the last entry is the name (ImageNet's own form).
-
-    Raises
-    ------
-    DataInputError
-        If the file is missing, empty or malformed.
-    """
-    file = Path(path)
-    check_source(file, "list of labels", DataInputError, TEXT_BYTES)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataInputError(f"cannot read the labels '{file}': {error}") from error
-    if file.suffix.lower() != ".json":
-        labels = [line.strip() for line in text.rstrip().splitlines()]
-    else:
-        try:
-            held = json.loads(text)
-            if isinstance(held, dict):
-                rows = [held[str(i)] for i in range(len(held))]
-                held = [row[-1] if isinstance(row, list) else row for row in rows]
-            labels = [str(label) for label in held]
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-            raise DataInputError(
-                f"'{file}' is no list of labels ({error}); "
-                "give a JSON list, or an object with the keys 0, 1, ..."
-            ) from error
-    if not labels:
-        raise DataInputError(f"'{file}' holds no labels; write one name a line")
-    return labels
 
 
 def destinations(out: Sequence[Path] | None, source: Path, method_name: str, model: Path) -> list[Path]:

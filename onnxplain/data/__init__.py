@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["digits_model_path", "digits_samples"]
+__all__ = ["digits_model_path", "digits_samples", "imagenet_classes"]
 
 
 def digits_model_path() -> Path:
@@ -45,3 +45,9 @@ def digits_samples() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         images = stored["images"][:, None].astype(np.float32) / np.float32(255.0)
         labels = stored["labels"].astype(np.int64)
     return images, labels
+
+
+def imagenet_classes() -> list[str]:
+    """Name the 1,000 classes of ImageNet's challenge, in their usual order."""
+    text = resources.files(__name__).joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
+    return text.splitlines()

@@ -26,6 +26,10 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
         "output_name": (ox.Explainer.__call__, "output"),
         "baseline": (ox.Explainer.__call__, "baselines"),
         "rows": (ox.Explainer.__call__, "baselines"),
+        "layer": (ox.Explainer.__call__, "layer"),
+        "neuron": (ox.Explainer.__call__, "neuron"),
+        "feature_mask": (ox.Explainer.__call__, "feature_mask"),
+        "at_once": (ox.Explainer.__call__, "internal_batch_size"),
         "input_name": (ox.Explainer.__call__, "wrt"),
         "device": (ox.Explainer.__init__, "device"),
         "layout": (preprocessing_for, "layout"),
@@ -40,7 +44,10 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
     "demo": {"folder": (run_demo, "folder")},
 }
 #: Options for files and the terminal, and those that only add parameters where they are given.
-OWN = {"params", "composite", "out", "labels", "names", "ids", "quiet", "debug"}
+OWN = {
+    *("params", "composite", "out", "labels", "names", "ids", "quiet", "debug"),
+    *("box", "detection", "region", "memory"),
+}
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:

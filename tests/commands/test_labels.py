@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from onnxplain.commands.arguments import read_labels
+from onnxplain.commands.labels import read_labels
 from onnxplain.errors import DataInputError
 
 if TYPE_CHECKING:

@@ -1,0 +1,202 @@
+"""``onnxplain explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from onnxplain.commands.declared import CompositeName, Debug, MethodName, Model, OutputName, Params, Quiet
+from onnxplain.commands.terminal import app, speaker
+
+__all__ = ["explain"]
+
+
+@app.command()
+def explain(
+    model: Model,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="An image; an .npy array, used as it is; an .npz with one array per model input; or a "
+            "table, .csv or .parquet, with the names of its columns.",
+        ),
+    ],
+    method: MethodName = "integrated_gradients",
+    params: Params = None,
+    composite: CompositeName = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="Class number or label; 3,5 for an output with more axes (default: the predicted class).",
+        ),
+    ] = None,
+    output_name: OutputName = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="What is explained inside the model: the name of a value, or of its node."),
+    ] = None,
+    neuron: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="A score inside the model: such a name, and an index, such as 5 or 5,0,0."),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(
+            help="Explain a detection: x1,y1,x2,y2 in the units of the model's boxes; --target is its class."
+        ),
+    ] = None,
+    detection: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How the model writes boxes, such as coordinates=cxcywh, boxes=NAME, iou=0.4; repeatable."
+        ),
+    ] = None,
+    region: Annotated[
+        Path | None,
+        typer.Option(
+            help="Explain a region of a dense map: a picture, bright there, or an .npy array, of the size of "
+            "the map; --target is its class.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="Where a path starts, or what stands for what is taken away: a number, an .npy or .npz "
+            "file, blur, mean; for images black or white."
+        ),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--background",
+            help="Rows that stand for what is usual, each a baseline: .csv, .parquet, .npy or .npz.",
+        ),
+    ] = None,
+    feature_mask: Annotated[
+        str | None,
+        typer.Option(
+            help="What is taken away together: segments (superpixels), quickshift, felzenszwalb, grid, "
+            "changes (of a series), tokens, columns, inputs, elements; or an .npy or .npz file of integers."
+        ),
+    ] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Table: a column that only says which row is which; repeatable."),
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write: .png (or .svg, .pdf, .jpg), .npz or .json (all the numbers), .csv (of a "
+            "table), .html (a report); repeatable (default: INPUT-METHOD.png here).",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Image: height x width, such as 224x224 (default: the model's).")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Image: NCHW or NHWC (default: from the model).")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Image: subtracted after scaling; one number or one per channel.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Image: divided by after that.")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Image: pixels 0..255 are multiplied by this (default: 1/255).")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Image: 'imagenet' resizes, crops and normalises as is usual there, and names the classes."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names: one a line, or JSON.", show_default=False)
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            help="Names of features, columns (in the model's order) or tokens: one a line, or JSON."
+        ),
+    ] = None,
+    input_name: Annotated[
+        str | None,
+        typer.Option("--input", help="Model input that INPUT is for; with .npz: the one to explain."),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option("--internal-batch-size", help="Points that run at once (default: as many as fit)."),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory-budget", help="Memory for these, such as 2GB (default: 1 GB).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Explain one input: show what made the model give this score."""
+    import onnxplain as ox
+    from onnxplain.commands import arguments as given
+    from onnxplain.commands import tables, targets
+    from onnxplain.commands.labels import class_names, read_labels
+    from onnxplain.commands.output import summary, write
+
+    say = speaker(quiet)
+    chosen = given.method_or_auto(method, params or [], composite)
+    part_names = read_labels(names) if names is not None else None
+    files = given.destinations(out, source, method, model)
+    explainer = ox.Explainer(model, device=device, **given.budget(memory))
+    classes = class_names(labels, preset, explainer.outputs, output_name)
+    image_options = {
+        "size": given.pair(size) if size else None,
+        "layout": layout,
+        "mean": given.numbers(mean, "--mean") if mean else None,
+        "std": given.numbers(std, "--std") if std else None,
+        "scale": given.number(scale, "--scale") if scale else None,
+        "preset": preset,
+    }
+    given.refuse_two_baselines(baseline, rows)
+    table, image, wrt = None, None, input_name
+    inputs: Any
+    if tables.holds_table(source):
+        given.refuse_image_options(image_options, source.suffix)
+        table = tables.load_table(source, explainer, ids or [], part_names)
+        inputs = table.columns
+    else:
+        given.refuse_ids(ids)
+        inputs, wrt, image = given.read(source, explainer.inputs, input_name, image_options)
+    for step in [", ".join(image.steps)] if image else []:
+        say("image", step)
+    usual, left_out = tables.background(rows, table, explainer)
+    for name in left_out:
+        say("left out", f"{name} of {rows}")
+    start = given.baselines(baseline, image) if usual is None else usual
+    result = explainer(
+        inputs,
+        target=targets.scored(target, classes, chosen, neuron, box, detection or (), region),
+        method=chosen,
+        output=output_name,
+        wrt=wrt,
+        layer=layer,
+        neuron=targets.neuron(neuron),
+        baselines=start,
+        feature_mask=given.feature_mask(feature_mask),
+        feature_names=part_names if table is not None else None,
+        internal_batch_size=at_once,
+        progress=not quiet,
+    )
+    say("method", result.written_method)
+    for key, text in summary(result, classes, table is not None):
+        say(key, text)
+    for note in dict.fromkeys((*explainer.notes, *result.notes)):
+        say("note", note)
+    for file in files:
+        steps = image.steps if image else ()
+        for written in write(result, file, model, source, steps, classes, part_names, table):
+            say("wrote", str(written))
