@@ -20,24 +20,29 @@ from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules.catalogue import make_rule as rule
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
-from onnxplain.features.removal import Background, Blur, Mean
+from onnxplain.features.removal import Background, Blur, Mean, Uniform
 from onnxplain.features.segments import Segments
 from onnxplain.features.words import Words
 from onnxplain.inspection import inspect
 from onnxplain.methods import (
+    IDGI,
     LRP,
     METHODS,
     RISE,
     AttentionRollout,
     BetaSmooth,
+    BlurIG,
     Deconvolution,
     DeepLift,
     DeepLiftShap,
     ExcitationBackprop,
+    ExpectedGradients,
     FeatureAblation,
     GradCam,
     GradCamPlusPlus,
+    GradientShap,
     GuidedBackprop,
+    GuidedIG,
     HiResCam,
     HSICIndices,
     InputXGradient,
@@ -65,6 +70,7 @@ from onnxplain.versions import VERSION as _VERSION
 __version__ = _VERSION
 
 __all__ = [
+    "IDGI",
     "LRP",
     "METHODS",
     "RISE",
@@ -73,18 +79,22 @@ __all__ = [
     "Background",
     "BetaSmooth",
     "Blur",
+    "BlurIG",
     "Composite",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
     "Detection",
     "ExcitationBackprop",
+    "ExpectedGradients",
     "Explainer",
     "FeatureAblation",
     "Found",
     "GradCam",
     "GradCamPlusPlus",
+    "GradientShap",
     "GuidedBackprop",
+    "GuidedIG",
     "HSICIndices",
     "HiResCam",
     "InputXGradient",
@@ -106,6 +116,7 @@ __all__ = [
     "SmoothGrad",
     "SobolIndices",
     "TreeShap",
+    "Uniform",
     "VisualBackProp",
     "Walk",
     "Weights",

@@ -97,7 +97,7 @@ class Answering:
         names = columns.labels(infos, arrays, layout.axes)
         instead = columns.instead(request.baselines, infos)
         starts, background = find_baselines(
-            instead, infos, arrays, features, layout, samples.values, many=chosen.takes_background
+            instead, infos, arrays, features, layout, samples.values, many=chosen.wants_background()
         )
         fixed = {k: v for k, v in arrays.items() if k not in features}
         room = partial(self._room, request.internal_batch_size, samples, features)

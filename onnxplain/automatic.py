@@ -16,7 +16,7 @@ from onnxplain.errors import (
     UnsupportedOperatorError,
     UnsupportedRuleError,
 )
-from onnxplain.features.removal import Background, Blur, Mean
+from onnxplain.features.removal import REMOVALS, Background
 from onnxplain.graph import facts
 from onnxplain.graph.classic.trees import is_ensemble
 from onnxplain.graph.interface import InputInfo
@@ -96,7 +96,7 @@ def _candidates(
     if any(i.explained for i in inputs) and not grouped:
         walk = LRP() if baselines is None else DeepLiftShap()
         yield _Candidate(walk, baselines, "the score is shared out in one walk back")
-    plain = baselines is None or isinstance(baselines, (int, float, str, Background, Blur, Mean))
+    plain = baselines is None or isinstance(baselines, (int, float, str, Background, *REMOVALS))
     rows = baselines if plain else Background(baselines)
     yield _Candidate(FeatureAblation(), rows, "it asks for scores alone, and explains any model")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxplain._types import Array, ArrayLike, Arrays
 from onnxplain.errors import DataInputError
-from onnxplain.features.removal import Background, Blur, Mean, Removal, removal
+from onnxplain.features.removal import REMOVALS, Background, Removal, removal
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array, check_inputs
 from onnxplain.methods import METHODS, Method
@@ -83,7 +83,7 @@ def find_baselines(
     """
     rows: Any = given.rows if isinstance(given, Background) else given
     starts = {k: _named(v, infos, features, k) for k, v in by_input(rows, infos).items()}
-    made = [k for k, v in starts.items() if isinstance(v, (Blur, Mean))]
+    made = [k for k, v in starts.items() if isinstance(v, REMOVALS)]
     if made and rows is not given:
         raise DataInputError(
             f"a Background holds rows, and {starts[made[0]]} is made of each sample; give it as baselines= "
@@ -95,7 +95,8 @@ def find_baselines(
         start = starts.get(info.name)
         if info.role == "token" and info.name in made:
             raise DataInputError(
-                f"'{info.name}' holds tokens, which cannot be blurred or averaged; give ids as its baselines"
+                f"'{info.name}' holds tokens, which cannot be blurred, averaged or drawn; give ids as its "
+                "baselines"
             )
         if info.role in ("token", "number") and start is not None and info.name not in made:
             ids = check_inputs({info.name: start}, [replace(info, shape=None)])[info.name]
@@ -104,7 +105,7 @@ def find_baselines(
             continue
         for entry in info.entries:
             axis = layout.axes.get(entry, 0)
-            if isinstance(start, (Blur, Mean)):
+            if isinstance(start, REMOVALS):
                 out[entry] = start.instead(features[entry], axis, f"'{info.name}'")
                 continue
             check = _references if many else _baseline
@@ -126,7 +127,7 @@ def by_input(given: Any, infos: Sequence[InputInfo], what: str = "baselines") ->
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        if isinstance(given, (str, Blur, Mean)):
+        if isinstance(given, (str, *REMOVALS)):
             return {i.name: given for i in infos}
         if len(infos) != 1:
             raise DataInputError(f"several inputs are explained; give {what} as a dict by input name")

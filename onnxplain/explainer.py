@@ -188,8 +188,9 @@ class Explainer:
         baselines
             Where paths start, what is compared with, or what stands where something is taken away: a number,
             an array that broadcasts to the input; ``"zero"``, ``"blur"`` or ``ox.Blur(sigma)``, ``"mean"`` or
-            ``ox.Mean()``, made of each sample; or a dict of such by input name.  Default 0, or the empty
-            text; for token inputs that are walked back to zeros at the embedding, or token ids.
+            ``ox.Mean()``, ``"uniform"`` or ``ox.Uniform(low, high, seed)``, made of each sample; or a dict of
+            such by input name.  Default 0, or the empty text; for token inputs that are walked back to zeros
+            at the embedding, or token ids.
             ``ox.Background(rows)`` takes each of many rows for a baseline, and averages; ``"deep_lift_shap"``
             reads arrays so, too.  Methods that have no baselines refuse them.
         feature_mask

@@ -43,7 +43,7 @@ def refuse_mask(given: object, method: Method) -> None:
     DataInputError
         If one is given, and the method has no players.
     """
-    if given is not None and not method.takes_players:
+    if given is not None and not method.wants_players():
         takers = ", ".join(name for name, kind in METHODS.items() if kind.takes_players)
         raise DataInputError(
             f"the method '{method.name}' has no use for a feature_mask; leave it out, or choose one of those "

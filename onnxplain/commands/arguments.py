@@ -44,7 +44,7 @@ __all__ = [
 
 ENDINGS = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".npz", ".json", ".html", ".htm", ".csv")
 LEVELS = {"black": 0.0, "white": 1.0}
-MADE_OF_SAMPLES = ("blur", "mean", "zero")
+MADE_OF_SAMPLES = ("blur", "mean", "uniform", "zero")
 
 
 def parameters(texts: Sequence[str]) -> dict[str, Any]:
@@ -321,8 +321,8 @@ def baselines(text: str | None, image: LoadedImage | None) -> Any:
         return number(text, "--baseline")
     except DataInputError:
         raise DataInputError(
-            f"--baseline {text}: give a number, an .npy or .npz file, blur or mean, or black or white for an "
-            "image"
+            f"--baseline {text}: give a number, an .npy or .npz file, blur, mean or uniform, or black or "
+            "white for an image"
         ) from None
 
 

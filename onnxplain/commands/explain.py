@@ -69,7 +69,7 @@ def explain(
         str | None,
         typer.Option(
             help="Where a path starts, or what stands for what is taken away: a number, an .npy or .npz "
-            "file, blur, mean; for images black or white."
+            "file, blur, mean, uniform; for images black or white."
         ),
     ] = None,
     rows: Annotated[

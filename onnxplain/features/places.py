@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from onnxplain._types import Shape
 from onnxplain.errors import DataInputError
 
-__all__ = ["behind_samples", "channel_axis", "space", "spatial_axes"]
+__all__ = ["behind_samples", "channel_axis", "image_axes", "space", "spatial_axes"]
 
 
 def channel_axis(shape: Shape) -> int | None:
@@ -47,6 +47,26 @@ def spatial_axes(shape: Shape, what: str) -> tuple[int, ...]:
         )
     channels = channel_axis(shape[1:])
     return tuple(k + 1 for k in range(len(shape) - 1) if k != channels)
+
+
+def image_axes(
+    axes: int | Sequence[int] | None, shape: Shape, samples: int | None, what: str
+) -> tuple[int, ...]:
+    """Return the axes of images, (n, ...), that are space, as named by a user or as found.
+
+    Raises
+    ------
+    DataInputError
+        If there are none.
+    """
+    if axes is not None:
+        return behind_samples(axes, samples, len(shape), what)
+    if len(shape) not in (4, 5):
+        raise DataInputError(
+            f"{what} has samples of shape {shape[1:]}, which are no images with channels; say with axes= "
+            "which axes are space, explain other inputs (wrt=...), or use integrated_gradients"
+        )
+    return spatial_axes(shape, what)
 
 
 def behind_samples(axes: int | Sequence[int], samples: int | None, rank: int, what: str) -> tuple[int, ...]:

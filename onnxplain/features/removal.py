@@ -9,10 +9,10 @@ import numpy as np
 
 from onnxplain._types import Array
 from onnxplain.errors import DataInputError, OptionError
-from onnxplain.features.places import behind_samples, spatial_axes
-from onnxplain.options import Positive, check_fields, nearest
+from onnxplain.features.places import image_axes
+from onnxplain.options import Positive, Seed, check_fields, nearest
 
-__all__ = ["Background", "Blur", "Mean", "Removal", "removal"]
+__all__ = ["REMOVALS", "Background", "Blur", "Mean", "Removal", "Uniform", "removal"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,45 @@ class Mean:
         return np.array(np.broadcast_to(mean, x.shape), x.dtype)
 
 
-#: Made of the samples themselves.
-Removal: TypeAlias = "Blur | Mean"
+@dataclass(frozen=True)
+class Uniform:
+    """Random numbers, each equally likely between two bounds: no edge, no colour, no shape is left.
 
-_NAMED: dict[str, Removal | None] = {"blur": Blur(), "mean": Mean(), "zero": None}
+    All samples get the same draw, scaled to their bounds.  For inputs of floats.
+
+    Attributes
+    ----------
+    low, high
+        The bounds; None: the least and the largest number of each sample.
+    seed
+        Same seed, same bits.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, OptionError)
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise OptionError(f"Uniform: low is {self.low:g} and high {self.high:g}; give low below high")
+
+    def instead(self, x: Array, samples: int | None, what: str) -> Array:
+        """Return what stands instead of samples, (n, ...); ``samples`` is their axis in what users give."""
+        _floats(x, what)
+        rows = x.reshape(len(x), -1).astype(np.float64)
+        low = rows.min(1, initial=np.inf) if self.low is None else np.full(len(x), self.low)
+        high = rows.max(1, initial=-np.inf) if self.high is None else np.full(len(x), self.high)
+        draw = np.random.default_rng(self.seed).random(rows.shape[1])
+        made: Array = (low[:, None] + (high - low)[:, None] * draw).reshape(x.shape).astype(x.dtype)
+        return made
+
+
+#: Made of the samples themselves.
+Removal: TypeAlias = "Blur | Mean | Uniform"
+REMOVALS = (Blur, Mean, Uniform)
+
+_NAMED: dict[str, Removal | None] = {"blur": Blur(), "mean": Mean(), "uniform": Uniform(), "zero": None}
 
 
 def removal(given: Any, what: str) -> Any:
@@ -107,9 +142,13 @@ def removal(given: Any, what: str) -> Any:
 
 
 def _axes(axes: int | tuple[int, ...] | None, x: Array, samples: int | None, what: str) -> tuple[int, ...]:
+    _floats(x, what)
+    return image_axes(axes, x.shape, samples, what)
+
+
+def _floats(x: Array, what: str) -> None:
     if x.dtype.kind != "f":
         raise DataInputError(
-            f"{what} is of {x.dtype}, and only floats can be blurred or averaged; give baselines of its own "
-            "dtype"
+            f"{what} is of {x.dtype}, and only floats can be blurred, averaged or drawn; give baselines of "
+            "its own dtype"
         )
-    return spatial_axes(x.shape, what) if axes is None else behind_samples(axes, samples, x.ndim, what)

@@ -14,11 +14,12 @@ from onnxplain.methods.cams import (
 from onnxplain.methods.deeplift import DeepLift, DeepLiftShap
 from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
 from onnxplain.methods.linear_shap import LinearShap
-from onnxplain.methods.path import IntegratedGradients
+from onnxplain.methods.path import IDGI, BlurIG, GuidedIG, IntegratedGradients
 from onnxplain.methods.perturbation.ablation import FeatureAblation
 from onnxplain.methods.perturbation.indices import HSICIndices, SobolIndices
 from onnxplain.methods.perturbation.occlusion import Occlusion
 from onnxplain.methods.perturbation.rise import RISE
+from onnxplain.methods.random_paths import ExpectedGradients, GradientShap
 from onnxplain.methods.registry import METHODS, method
 from onnxplain.methods.relevance import LRP, ExcitationBackprop
 from onnxplain.methods.smooth import SmoothGrad
@@ -28,19 +29,24 @@ from onnxplain.methods.visual import VisualBackProp
 
 __all__ = [
     "FAMILIES",
+    "IDGI",
     "LRP",
     "METHODS",
     "RISE",
     "AttentionRollout",
     "BetaSmooth",
+    "BlurIG",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
     "ExcitationBackprop",
+    "ExpectedGradients",
     "FeatureAblation",
     "GradCam",
     "GradCamPlusPlus",
+    "GradientShap",
     "GuidedBackprop",
+    "GuidedIG",
     "HSICIndices",
     "HiResCam",
     "InputXGradient",
@@ -64,7 +70,7 @@ __all__ = [
 #: All methods, by family.
 FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "gradients": (Saliency, InputXGradient, GuidedBackprop, Deconvolution, BetaSmooth, SmoothGrad),
-    "paths": (IntegratedGradients,),
+    "paths": (IntegratedGradients, IDGI, GuidedIG, BlurIG, ExpectedGradients, GradientShap),
     "relevance": (LRP, ExcitationBackprop),
     "references": (DeepLift, DeepLiftShap),
     "activation maps": (GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam, VisualBackProp),

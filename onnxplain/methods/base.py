@@ -67,6 +67,14 @@ class Method(abc.ABC):
         """Return whether baselines change what this method, with its parameters, finds."""
         return self.takes_baselines
 
+    def wants_background(self) -> bool:
+        """Return whether this method, with its parameters, looks at all rows of a background itself."""
+        return self.takes_background
+
+    def wants_players(self) -> bool:
+        """Return whether this method, with its parameters, keeps players or takes them away."""
+        return self.takes_players
+
     @classmethod
     def rebuilt(cls, parameters: Mapping[str, Any]) -> Method:
         """Make the method from parameters that a file of results holds; no other file is opened.
@@ -140,6 +148,6 @@ class OnePass(Method):
 
 def attributions(method: Method, problem: Problem) -> Found:
     """Explain all rows; where there is a background, the mean over its rows, each as baseline for all."""
-    if problem.background and not method.takes_background:
+    if problem.background and not method.wants_background():
         return run(Plan(Backgrounds(), method.question(), Mean(), method.name), problem)
     return method.attribute(problem)

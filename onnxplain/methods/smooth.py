@@ -27,7 +27,7 @@ _MOMENTS: dict[str, Literal["mean", "square", "variance"]] = {
 
 @dataclass(frozen=True)
 class SmoothGrad(Method):
-    """SmoothGrad (Smilkov et al. 2017), and its relatives.
+    """SmoothGrad (Smilkov et al. 2017), and its relatives, around any method.
 
     With ``A_i`` the inner method's attribution at ``x + noise_i``, n samples:
 
@@ -38,7 +38,9 @@ class SmoothGrad(Method):
     Parameters
     ----------
     method
-        What to average, a method or the name of one; the signed gradient by default.
+        What to average, a method or the name of one; the signed gradient by default.  Baselines, background
+        and players are handed to it, where it has such: ``SmoothGrad("integrated_gradients")`` is smooth
+        integrated gradients, ``SmoothGrad("feature_ablation")`` needs no gradient.
     n_samples
         Noisy copies.
     stdevs
@@ -87,6 +89,18 @@ class SmoothGrad(Method):
     def wants_baselines(self) -> bool:
         """Return whether the inner method does."""
         return self.inner.wants_baselines()
+
+    def wants_background(self) -> bool:
+        """Return whether the inner method does."""
+        return self.inner.wants_background()
+
+    def wants_players(self) -> bool:
+        """Return whether the inner method does."""
+        return self.inner.wants_players()
+
+    def margins(self) -> bool:
+        """Return whether the inner method explains what enters a closing Sigmoid."""
+        return self.inner.margins()
 
     def plan(self) -> Plan:
         """Explain noisy copies, and take a moment of what comes out."""

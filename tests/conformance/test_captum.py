@@ -113,3 +113,36 @@ def test_noise_tunnel_within_the_standard_error(cases: Any, attr: Any, nt_type: 
     if nt_type == "smoothgrad":
         error = np.sqrt(2) * np.concatenate([e.ravel() for e in found.extras["standard_error"].values()])
         assert np.percentile(np.abs(found.values - wanted).ravel() / error, 95) < 3
+
+
+def test_gradient_shap_within_the_standard_error(cases: Any, attr: Any) -> None:
+    """Other draws: Captum's mean of many lies within the errors of ours and of its own."""
+    import torch
+
+    net, x, tensor, explainer, targets = cases["mobile"]
+    rows, n = 0.3 * np.random.default_rng(0).normal(size=(4, *x.shape[1:])).astype(np.float32), 400
+    found = explainer(x, TARGETS, ox.GradientShap(n, stdevs=0.1, seed=3), baselines=rows)
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002  (Captum draws from it)
+    wanted = attr.GradientShap(net).attribute(
+        tensor, torch.from_numpy(rows), n_samples=n, stdevs=0.1, target=targets
+    )
+    (error,) = found.extras["standard_error"].values()
+    off = np.abs(found.values - wanted.numpy()) / (np.sqrt(2) * error + 1e-9)
+    assert np.mean(off < 2) > 0.9
+    assert off.max() < 6.5
+
+
+def test_gradient_shap_of_one_draw_is_its_formula(cases: Any, attr: Any, monkeypatch: Any) -> None:
+    """Captum with our draw: one baseline, one place on the way, no noise."""
+    import torch
+
+    from onnxplain.runtime.plans import ways
+
+    net, x, tensor, explainer, targets = cases["vgg"]
+    place = float(ways.uniforms(7, 0, 0, 1, 2)[0, 1])
+    baseline = torch.full_like(tensor[:1], 0.2)
+    found = explainer(x, TARGETS, ox.GradientShap(1, seed=7), baselines=baseline.numpy())
+    monkeypatch.setattr(np.random, "uniform", lambda low, high, size: np.full(size, place))
+    wanted = attr.GradientShap(net).attribute(tensor, baseline, n_samples=1, target=targets).numpy()
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())

@@ -54,7 +54,12 @@ def test_what_is_made_of_each_sample_is_its_baseline(method, last, models) -> No
 def test_names(method, models) -> None:
     x = models.random(2, 2, 8, 8, seed=4)
     explainer = ox.Explainer(models.conv())
-    for name, same in (("blur", ox.Blur(10.0)), ("mean", ox.Mean()), ("zero", 0.0)):
+    for name, same in (
+        ("blur", ox.Blur(10.0)),
+        ("mean", ox.Mean()),
+        ("uniform", ox.Uniform()),
+        ("zero", 0.0),
+    ):
         by_name, by_value = (explainer(x, 1, method, baselines=b).values for b in (name, same))
         np.testing.assert_array_equal(by_name, by_value)
     with pytest.raises(DataInputError, match=r"baselines of 'x' are 'blurr'; give 'blur', .*mean 'blur'"):
@@ -92,7 +97,7 @@ def test_floats_only(models) -> None:
     whole = ox.Explainer(
         models.make("m (int64[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y) { y = Cast<to=1>(x) }")
     )
-    with pytest.raises(DataInputError, match=r"'x' is of int64, and only floats can be blurred"):
+    with pytest.raises(DataInputError, match=r"'x' is of int64, and only floats can be blurred, av"):
         whole(np.ones((1, 3, 4, 4), int), (0, 0, 0), "feature_ablation", baselines="blur")
     tokens = {"ids": np.ones((1, 4), int), "mask": np.ones((1, 4), int)}
     with pytest.raises(DataInputError, match=r"'ids' holds tokens, which cannot be blurred.*give ids"):
@@ -142,3 +147,21 @@ def test_a_word_is_a_text_for_inputs_of_texts() -> None:
     assert zero.values.tolist() == [[1.0, 40.0]], "a word that the model does not know"
     with pytest.raises(DataInputError, match="'x' is of object, and only floats"):
         ox.explain(model, x, method="feature_ablation", baselines=ox.Mean())
+
+
+def test_uniform_numbers_are_the_same_wherever_a_sample_is() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 2, 50)).astype(np.float32)
+    made = ox.Uniform(seed=3).instead(x, 0, "'x'")
+    rows = x.reshape(3, -1)
+    draws = (made.reshape(3, -1) - rows.min(1)[:, None]) / np.ptp(rows, 1)[:, None]
+    np.testing.assert_allclose(draws, np.broadcast_to(draws[:1], draws.shape), atol=1e-5)
+    assert draws.min() >= -1e-6
+    assert draws.max() <= 1 + 1e-6
+    assert abs(draws[0].mean() - 0.5) < 0.1
+    np.testing.assert_array_equal(ox.Uniform(seed=3).instead(x[2:], 0, "'x'"), made[2:])
+    assert np.abs(ox.Uniform(seed=4).instead(x, 0, "'x'") - made).max() > 0.1
+    bound = ox.Uniform(-1, 2).instead(x, 0, "'x'")
+    assert bound.min() >= -1
+    assert 1.5 < bound.max() <= 2
+    with pytest.raises(OptionError, match=r"low is 2 and high 1; give low below high"):
+        ox.Uniform(2, 1)

@@ -45,6 +45,8 @@ class Facts:
         Whether it mixes values with baselines, and so takes floats only.
     amounts
         Whether its numbers are amounts of the score, not shares of its variance or the like.
+    off
+        How far its sum may be off, relatively, where the model is piecewise linear.
     """
 
     quick: dict[str, Any] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Facts:
     sampled: bool = False
     soft: bool = False
     amounts: bool = True
+    off: float = 1e-4
 
 
 def _plain(w: Any, x: Any) -> Any:
@@ -74,6 +77,10 @@ def _positive(w: Any, x: Any) -> Any:
     return np.maximum(w * x, 0) / np.maximum(w * x, 0).sum(1, keepdims=True)
 
 
+def _squares(w: Any, x: Any) -> Any:
+    return w**2 / (w**2).sum() * (x @ w)[:, None]
+
+
 #: A line for each method of which something is not as usual.
 FACTS: dict[str, Facts] = {
     # gradients
@@ -85,6 +92,17 @@ FACTS: dict[str, Facts] = {
     "smooth_grad": Facts(linear=_plain, together=True, drawn=True),
     # paths
     "integrated_gradients": Facts(linear=_times, sums=True, from_baseline=True, together=True, sessions=2),
+    "idgi": Facts({"n_steps": 8}, _squares, sums=True, from_baseline=True, together=True),
+    "guided_ig": Facts({"n_steps": 40}, _times, sums=True, from_baseline=True, together=True, off=0.4),
+    "blur_ig": Facts(
+        {"max_sigma": 4.0, "n_steps": 60},
+        sums=True,
+        only="images",
+        on_images=True,
+        off=0.1,
+    ),
+    "expected_gradients": Facts({"n_samples": 6}, _times, together=True),
+    "gradient_shap": Facts(linear=_times, together=True),
     # relevance
     "lrp": Facts(linear=_times, sums=True),
     "excitation_backprop": Facts(linear=_positive),

@@ -119,7 +119,7 @@ def test_the_sum_that_is_promised_is_kept(name, models, images) -> None:
     total = found.values.reshape(4, -1).astype(np.float64).sum(1)
     close(total - found.reference, found.delta, 1e-9)
     assert found.delta.shape == found.reference.shape == (4,)
-    assert found.relative_delta.max() < 1e-4
+    assert found.relative_delta.max() < facts(name).off
 
 
 @every_general_method
@@ -204,7 +204,7 @@ def test_tokens_get_one_number_each(name, batch, models) -> None:
         assert found.values[1, :5].astype(bool).tolist() == moved
     assert any("ids" in note and "embedding" in note for note in found.notes) != forward
     if facts(name).from_baseline:
-        assert found.relative_delta.max() < 1e-3
+        assert found.relative_delta.max() < max(1e-3, facts(name).off)
 
 
 @every_general_method

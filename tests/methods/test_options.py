@@ -64,6 +64,8 @@ AT_TIMES: dict[str, Any] = {
 MEANT = {
     ("attention_rollout", "token", "minus one"),
     ("attention_rollout", "discard_ratio", "tiny number"),
+    ("guided_ig", "fraction", "tiny number"),
+    ("guided_ig", "max_dist", "tiny number"),
     ("lrp", "low", "negative number"),
     ("lrp", "low", "huge number"),
     ("lrp", "low", "tiny number"),

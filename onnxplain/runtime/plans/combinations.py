@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -78,6 +79,8 @@ class IntegralSums:
 class Mean:
     """The mean of the answers; what they must sum to is averaged too.
 
+    So are standard errors: the answers may all be of the same draws, and then the mean is known no better.
+
     Attributes
     ----------
     each
@@ -101,30 +104,41 @@ class _Mean:
     each: str | None
     problem: Problem
     count: int
-    totals: dict[str, FloatArray] = field(default_factory=dict)
+    values: dict[str, FloatArray] = field(default_factory=dict)
+    errors: dict[str, FloatArray] = field(default_factory=dict)
+    sums: dict[str, FloatArray] = field(default_factory=dict)
     kept: dict[str, list[Array]] = field(default_factory=dict)
-    reference: FloatArray | None = None
+    notes: tuple[str, ...] = ()
     kind: Kind = "completeness"
 
     def add(self, steps: slice, answers: Answers) -> None:
-        for name, values in answers.values.items():
-            total = values.sum(0, dtype=np.float64)
-            self.totals[name] = self.totals[name] + total if name in self.totals else total
-            if self.each is not None:
+        _add(self.values, answers.values)
+        _add(self.errors, answers.errors)
+        sums = {"reference": answers.reference, "total": answers.total}
+        _add(self.sums, {k: v for k, v in sums.items() if v is not None})
+        self.kind, self.notes = answers.kind, (*self.notes, *answers.notes)
+        if self.each is not None:
+            for name, values in answers.values.items():
                 self.kept.setdefault(name, []).append(np.moveaxis(values, 0, 1))
-        if answers.reference is not None:
-            total = answers.reference.sum(0, dtype=np.float64)
-            self.reference = total if self.reference is None else self.reference + total
-            self.kind = answers.kind
 
     def found(self) -> Found:
-        values: Arrays = {
-            k: (self.totals[k] / self.count).astype(float_like(x)) for k, x in self.problem.features.items()
-        }
+        kinds = {k: float_like(x) for k, x in self.problem.features.items()}
+        values: Arrays = {k: (self.values[k] / self.count).astype(kind) for k, kind in kinds.items()}
+        errors = {k: v / self.count for k, v in self.errors.items()}
+        sums = {k: v / self.count for k, v in self.sums.items()}
         kept = {k: np.concatenate(parts, axis=1) for k, parts in self.kept.items()}
         extras = {} if self.each is None else {self.each: kept}
-        reference = None if self.reference is None else self.reference / self.count
-        return Found(values, reference, self.kind, None, extras)
+        return Found(
+            values, sums.get("reference"), self.kind, errors or None, extras, sums.get("total"),
+            tuple(dict.fromkeys(self.notes)),
+        )  # fmt: skip
+
+
+def _add(totals: dict[str, FloatArray], values: Mapping[str, Array]) -> None:
+    """Add up what was answered at all points, in float64."""
+    for name, array in values.items():
+        total = array.sum(0, dtype=np.float64)
+        totals[name] = totals[name] + total if name in totals else total
 
 
 @dataclass(frozen=True)
@@ -149,8 +163,10 @@ class _Spread:
     kind: str
     problem: Problem
     moments: dict[str, Moments]
+    notes: tuple[str, ...] = ()
 
     def add(self, steps: slice, answers: Answers) -> None:
+        self.notes = tuple(dict.fromkeys((*self.notes, *answers.notes)))
         for name, values in answers.values.items():
             wide = values.astype(np.float64)
             self.moments[name].add(wide**2 if self.kind == "square" else wide)
@@ -163,7 +179,7 @@ class _Spread:
             variance = self.kind == "variance"
             values[name] = (moments.variance if variance else moments.mean).astype(float_like(x))
             errors[name] = moments.error_of_variance if variance else moments.error_of_mean
-        return Found(values, errors=errors)
+        return Found(values, errors=errors, notes=self.notes)
 
 
 @dataclass(frozen=True)

@@ -88,12 +88,21 @@ class Answers:
         (m, n): what the values at each point must sum to, if anything.
     kind
         What kind of sum that is.
+    errors
+        By feature, (m, n, ...): standard errors of the values, if they are known.
+    total
+        (m, n): sums over players, where elements share a player's number.
+    notes
+        Of how they were found.
     """
 
     values: Mapping[str, Array]
     score: FloatArray | None
     reference: FloatArray | None
     kind: Kind
+    errors: Mapping[str, Array] = field(default_factory=dict)
+    total: FloatArray | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Points(Protocol):

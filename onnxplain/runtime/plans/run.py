@@ -106,8 +106,9 @@ def _answers(question: Inner, problem: Problem, n: int, *, checked: bool) -> Ans
     found = (
         run(question, problem, checked=checked) if isinstance(question, Plan) else question.attribute(problem)
     )
-    reference = None if found.reference is None else _split(found.reference, n)
-    return Answers({k: _split(v, n) for k, v in found.values.items()}, None, reference, found.kind)
+    reference, total = (None if v is None else _split(v, n) for v in (found.reference, found.total))
+    values, errors = ({k: _split(v, n) for k, v in (of or {}).items()} for of in (found.values, found.errors))
+    return Answers(values, None, reference, found.kind, errors, total, found.notes)
 
 
 def _split(array: Array, n: int) -> Array:
