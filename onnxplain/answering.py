@@ -13,7 +13,7 @@ from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Ask, Scores
 from onnxplain.backward.question import explained_value
-from onnxplain.baselines import find_baselines
+from onnxplain.baselines import find_baselines, usual
 from onnxplain.batching import Batching, one_sample
 from onnxplain.graph import interface
 from onnxplain.graph.interface import InputInfo
@@ -95,7 +95,10 @@ class Answering:
         layout = samples.layout
         columns = request.columns
         names = columns.labels(infos, arrays, layout.axes)
-        instead = columns.instead(request.baselines, infos)
+        given = request.baselines
+        if given is None and chosen.usual_baseline is not None:
+            given = usual(chosen.usual_baseline, infos, features)
+        instead = columns.instead(given, infos)
         starts, background = find_baselines(
             instead, infos, arrays, features, layout, samples.values, many=chosen.wants_background()
         )

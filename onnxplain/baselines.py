@@ -17,7 +17,7 @@ from onnxplain.methods import METHODS, Method
 from onnxplain.runtime.axes import first, laid_out
 from onnxplain.runtime.layout import Layout
 
-__all__ = ["Baselines", "by_input", "find_baselines", "finite", "fitting", "refuse_unused"]
+__all__ = ["Baselines", "by_input", "find_baselines", "finite", "fitting", "refuse_unused", "usual"]
 
 #: What users may give: numbers, a name, what makes baselines of the samples, or a dict of such by input name.
 Baselines: TypeAlias = "ArrayLike | Background | Removal | str | float | Mapping[str, Any]"
@@ -37,6 +37,15 @@ def refuse_unused(given: object, method: Method) -> None:
             f"the method '{method.name}' has no baselines; leave them out, or choose one of those that start "
             f"from a baseline or compare with a reference ({takers})"
         )
+
+
+def usual(name: str, infos: Sequence[InputInfo], features: Arrays) -> dict[str, str] | None:
+    """Return baselines of this name for images and volumes of floats; None if nothing is one."""
+
+    def fits(array: Array) -> bool:
+        return array.ndim in (4, 5) and array.dtype.kind == "f"
+
+    return {i.name: name for i in infos if all(fits(features[e]) for e in i.entries)} or None
 
 
 def find_baselines(

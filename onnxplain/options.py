@@ -29,6 +29,7 @@ __all__ = [
     "OneOf",
     "Positive",
     "Seed",
+    "Share",
     "Weight",
     "check_fields",
     "check_names",
@@ -54,6 +55,13 @@ Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**64, description="a whole numb
 Weight: TypeAlias = Annotated[
     float,
     Field(ge=0, le=1e37, description="a number that is not negative (0, or 1e-37 to 1e37)"),
+    AfterValidator(lambda number: _held(number)),
+]
+
+#: A part of a whole.
+Share: TypeAlias = Annotated[
+    float,
+    Field(ge=0, le=1, description="a number from 0 to 1"),
     AfterValidator(lambda number: _held(number)),
 ]
 

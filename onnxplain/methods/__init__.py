@@ -17,6 +17,7 @@ from onnxplain.methods.linear_shap import LinearShap
 from onnxplain.methods.path import IDGI, BlurIG, GuidedIG, IntegratedGradients
 from onnxplain.methods.perturbation.ablation import FeatureAblation
 from onnxplain.methods.perturbation.indices import HSICIndices, SobolIndices
+from onnxplain.methods.perturbation.meaningful import MeaningfulPerturbation
 from onnxplain.methods.perturbation.occlusion import Occlusion
 from onnxplain.methods.perturbation.rise import RISE
 from onnxplain.methods.random_paths import ExpectedGradients, GradientShap
@@ -54,6 +55,7 @@ __all__ = [
     "LayerCam",
     "Lime",
     "LinearShap",
+    "MeaningfulPerturbation",
     "Method",
     "Occlusion",
     "OnePass",
@@ -75,7 +77,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "references": (DeepLift, DeepLiftShap),
     "activation maps": (GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam, VisualBackProp),
     "attention": (AttentionRollout,),
-    "perturbation": (FeatureAblation, Occlusion, RISE, SobolIndices, HSICIndices),
+    "perturbation": (FeatureAblation, Occlusion, RISE, SobolIndices, HSICIndices, MeaningfulPerturbation),
     "shapley values": (),
     "surrogates": (Lime,),
     "trees and linear models": (TreeShap, LinearShap),

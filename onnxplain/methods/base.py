@@ -45,6 +45,9 @@ class Method(abc.ABC):
     #: Whether baselines given as arrays are rows of a background, each a baseline for all samples.
     takes_background: ClassVar[bool] = False
 
+    #: What stands for what is taken away from images and volumes of floats if no baselines are given: a name.
+    usual_baseline: ClassVar[str | None] = None
+
     #: Whether the method keeps players or takes them away, so that users may say who plays.
     takes_players: ClassVar[bool] = False
 

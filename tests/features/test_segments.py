@@ -75,7 +75,7 @@ def test_levels() -> None:
         "no more than there are"
     )
     assert levels(steps, 2).tolist() == [0] * 10 + [1] * 6
-    assert levels(steps, 9, shortest=3).tolist() == np.repeat([0, 1, 2], [3, 7, 6]).tolist()
+    assert levels(steps, 3, shortest=3).tolist() == np.repeat([0, 1, 2], [3, 7, 6]).tolist()
     assert levels(np.hstack([0 * steps, steps]), 9).tolist() == levels(steps, 9).tolist(), (
         "any channel's level"
     )

@@ -81,6 +81,10 @@ def _squares(w: Any, x: Any) -> Any:
     return w**2 / (w**2).sum() * (x @ w)[:, None]
 
 
+def _deleted(w: Any, x: Any) -> Any:
+    return (w * x > 0).astype(np.float32)
+
+
 #: A line for each method of which something is not as usual.
 FACTS: dict[str, Facts] = {
     # gradients
@@ -132,6 +136,9 @@ FACTS: dict[str, Facts] = {
         amounts=False,
     ),
     "hsic_indices": Facts({"n_samples": 256}, together=True, drawn=True, dummy=False, amounts=False),
+    "meaningful_perturbation": Facts(
+        {"n_steps": 12, "bounded": False}, _deleted, together=True, amounts=False
+    ),
     # shapley values
     # surrogates
     "lime": Facts({"n_samples": 400, "alpha": 0.0}, linear=_times, together=True, drawn=True, dummy=False),

@@ -17,7 +17,7 @@ from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, Same
 from onnxplain.runtime.plans.points import Itself
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["run"]
+__all__ = ["joined", "run"]
 
 
 def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
@@ -62,7 +62,7 @@ def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
                     sums.add(steps, _answers(plan.question, asked, part.n, checked=inside))
                     bar.update(steps.stop - first)
             found.append(sums.found())
-    return _joined(found)
+    return joined(found)
 
 
 def _apart(
@@ -73,14 +73,14 @@ def _apart(
         problem.scores()  # of all rows, whose parts then know them
     parts = [run(plan, replace(problem.take(rows), grouping=own), checked=checked) for rows, own in alike]
     order = np.argsort(np.concatenate([rows for rows, _ in alike]))
-    joined = _joined(parts)
+    found = joined(parts)
     return replace(
-        joined,
-        values=_picked(joined.values, order),
-        reference=_picked(joined.reference, order),
-        errors=_picked(joined.errors, order),
-        extras=_picked(joined.extras, order),
-        total=_picked(joined.total, order),
+        found,
+        values=_picked(found.values, order),
+        reference=_picked(found.reference, order),
+        errors=_picked(found.errors, order),
+        extras=_picked(found.extras, order),
+        total=_picked(found.total, order),
     )
 
 
@@ -115,7 +115,7 @@ def _split(array: Array, n: int) -> Array:
     return array.reshape(-1, n, *array.shape[1:])
 
 
-def _joined(found: Sequence[Found]) -> Found:
+def joined(found: Sequence[Found]) -> Found:
     """Join what was found of several blocks of rows."""
     if len(found) == 1:
         return found[0]
