@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["Facts", "Group", "Panel", "Picture", "RuleTable", "Section", "write_report"]
+__all__ = ["Facts", "Grid", "GridRow", "Group", "Panel", "Picture", "RuleTable", "Section", "write_report"]
 
 Facts = tuple[tuple[str, str], ...]
 RuleTable = tuple[tuple[str, str, str], ...]
@@ -87,6 +87,23 @@ class Section:
     groups: tuple[Group, ...] = ()
 
 
+@dataclass(frozen=True)
+class GridRow:
+    """One method: its name, how it is written in full, and its picture of each sample."""
+
+    title: str
+    detail: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Methods by samples: what stands over the columns, and the rows."""
+
+    heads: tuple[str, ...]
+    rows: tuple[GridRow, ...]
+
+
 def write_report(
     path: str | os.PathLike[str],
     title: str,
@@ -97,6 +114,7 @@ def write_report(
     notes: Sequence[str] = (),
     guide: Sequence[tuple[str, str]] = (),
     rules: Sequence[tuple[str, RuleTable]] = (),
+    grid: Grid | None = None,
 ) -> Path:
     """Write the page.
 
@@ -118,6 +136,8 @@ def write_report(
         (method, what it does) pairs, folded.
     rules
         (method, rule table) pairs, folded; see :func:`onnxplain.report.rules_of`.
+    grid
+        All methods and samples at a glance, before the samples; see :func:`onnxplain.report.grid_of`.
 
     Returns
     -------
@@ -146,6 +166,7 @@ def write_report(
         guide=guide,
         rules=[(method, table) for method, table in rules if table],
         sections=sections,
+        grid=grid,
     )
     with replacing(path) as file:
         file.write(page.encode("utf-8", "backslashreplace"))
