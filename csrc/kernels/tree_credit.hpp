@@ -18,23 +18,29 @@ ONNXPLAIN_HOST_DEVICE inline Mask full_mask(int k) {
   return k == 64 ? ~Mask{0} : (Mask{1} << k) - 1;
 }
 
-// For the leaf to count, the explained row x must be with the players that the background row
-// `other` disagrees with, and absent for those that x disagrees with. `share` is that of the
-// background with this mask.
-ONNXPLAIN_HOST_DEVICE inline void pair_single(const TreeGame& game, int k, Mask x, Mask other,
-                                              double share, double* given) {
-  const int a = k - std::popcount(other), b = k - std::popcount(x);
+// How many of k players a mask disagrees with.
+ONNXPLAIN_HOST_DEVICE inline int lacking(int k, Mask mask) {
+  return k - std::popcount(mask);
+}
+
+// For the leaf to count, the explained row x must be with the a players that the background row
+// `other` disagrees with, and absent for the b players that x disagrees with. `share` is that of
+// the background with this mask. What each of the b players loses is the same for all; it is
+// returned, and lose() takes it off when all background rows are known.
+ONNXPLAIN_HOST_DEVICE inline double pair_single(const TreeGame& game, int k, int a, int b,
+                                                Mask other, double share, double* given) {
   if (a > 0) {
-    const double more = share * game.weight(a - 1, b);
+    const double more = share * game.weight(b, a - 1);
     for (int i = 0; i < k; ++i) {
       given[i] += (other >> i & 1U) != 0 ? 0.0 : more;
     }
   }
-  if (b > 0) {
-    const double less = share * game.weight(a, b - 1);
-    for (int i = 0; i < k; ++i) {
-      given[i] -= (x >> i & 1U) != 0 ? 0.0 : less;
-    }
+  return b > 0 ? share * game.weight(b - 1, a) : 0.0;
+}
+
+ONNXPLAIN_HOST_DEVICE inline void lose(int k, Mask x, double lost, double* given) {
+  for (int i = 0; i < k; ++i) {
+    given[i] -= (x >> i & 1U) != 0 ? 0.0 : lost;
   }
 }
 
@@ -43,12 +49,11 @@ ONNXPLAIN_HOST_DEVICE inline int side_of(Mask x, Mask other, int i) {
   return (other >> i & 1U) == 0 ? 1 : (x >> i & 1U) == 0 ? -1 : 0;
 }
 
-ONNXPLAIN_HOST_DEVICE inline void pair_double(const TreeGame& game, int k, Mask x, Mask other,
-                                              double share, double* given) {
-  const int a = k - std::popcount(other), b = k - std::popcount(x);
-  const double both = a > 1 ? share * game.weight(a - 2, b) : 0.0;
-  const double neither = b > 1 ? share * game.weight(a, b - 2) : 0.0;
-  const double mixed = a > 0 && b > 0 ? share * game.weight(a - 1, b - 1) : 0.0;
+ONNXPLAIN_HOST_DEVICE inline void pair_double(const TreeGame& game, int k, int a, int b, Mask x,
+                                              Mask other, double share, double* given) {
+  const double both = a > 1 ? share * game.weight(b, a - 2) : 0.0;
+  const double neither = b > 1 ? share * game.weight(b - 2, a) : 0.0;
+  const double mixed = a > 0 && b > 0 ? share * game.weight(b - 1, a - 1) : 0.0;
   for (int i = 0; i < k; ++i) {
     const int first = side_of(x, other, i);
     for (int j = 0; j < k; ++j) {

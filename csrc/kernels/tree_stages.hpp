@@ -120,22 +120,27 @@ struct Credit : Block {
     }
     const std::uint64_t* found = masks + leaves.background_start[leaf];
     const Mask full = full_mask(k);
+    const int b = lacking(k, own);
+    double lost = 0.0;
     if (k > kTabled) {
       for (std::int64_t row = 0; row < references(); ++row) {
         if ((own | found[row]) == full) {
-          pair(k, own, found[row], 1.0, given);
+          lost += pair(k, b, own, found[row], 1.0, given);
         }
       }
-      return;
+    } else {
+      for (Mask more = own;; more = (more - 1) & own) {  // all masks that have what `own` has not
+        const Mask other = (full & ~own) | more;
+        if (found[other] != 0) {
+          lost += pair(k, b, own, other, static_cast<double>(found[other]), given);
+        }
+        if (more == 0) {
+          break;
+        }
+      }
     }
-    for (Mask more = own;; more = (more - 1) & own) {  // all masks that have what `own` has not
-      const Mask other = (full & ~own) | more;
-      if (found[other] != 0) {
-        pair(k, own, other, static_cast<double>(found[other]), given);
-      }
-      if (more == 0) {
-        return;
-      }
+    if (game.order == 1) {
+      lose(k, own, lost, given);
     }
   }
 
@@ -149,10 +154,15 @@ struct Credit : Block {
     return low;
   }
 
-  ONNXPLAIN_HOST_DEVICE void pair(int k, Mask own, Mask other, double number, double* given) const {
+  ONNXPLAIN_HOST_DEVICE double pair(int k, int b, Mask own, Mask other, double number,
+                                    double* given) const {
     const double share = number / static_cast<double>(references());
-    game.order == 1 ? pair_single(game, k, own, other, share, given)
-                    : pair_double(game, k, own, other, share, given);
+    const int a = lacking(k, other);
+    if (game.order == 1) {
+      return pair_single(game, k, a, b, other, share, given);
+    }
+    pair_double(game, k, a, b, own, other, share, given);
+    return 0.0;
   }
 };
 

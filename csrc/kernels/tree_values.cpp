@@ -8,6 +8,7 @@
 // the two agrees). Per leaf with k players there are at most 3^k such pairs, and never more than
 // pairs of groups. So each tree costs O(nodes (rows + background)) for the groups, the pairs, and
 // O(rows k) at each leaf.
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -22,29 +23,46 @@
 namespace onnxplain::cpu {
 namespace {
 
-// Rows of one thread that are grouped together.
+// Trees whose values are added up before they are added to those of the trees before: so many that
+// their leaves outnumber the values of a row, and always as many, so that no bit depends on the
+// number of threads, or on what other rows there are.
+std::int64_t together(const Trees& trees, std::int64_t width) {
+  const std::int64_t each = trees.mode.size() / std::max<std::int64_t>(trees.roots.size(), 1);
+  return std::max<std::int64_t>(16, 4 * width / std::max<std::int64_t>(each, 1));
+}
+
+// Rows that are grouped together, and numbers that one thread keeps of a block of rows.
 constexpr std::int64_t kBlock = std::int64_t{1} << 16;
 constexpr std::int64_t kPairBlock = std::int64_t{1} << 12;
+constexpr std::int64_t kRoom = std::int64_t{1} << 22;
+// Rows that are worth a thread.
+constexpr std::int64_t kGrainRows = 16;
 
-// One block of rows on its way through all trees.
+// A table column by column, of which some rows are meant.
+struct Columns {
+  const double* data;
+  std::int64_t height, first, rows;
+
+  const double* column(std::int64_t k) const { return data + k * height + first; }
+};
+
+// Rows on their way through trees.
 class Walk {
  public:
-  Walk(const Trees& trees, const TreeGame& game, const std::vector<double>& background,
-       Matrix<const double> x, Matrix<double> out)
+  Walk(const Trees& trees, const TreeGame& game, Columns background, Columns x, Matrix<double> out)
       : trees_(trees),
         game_(game),
         background_(background),
-        columns_(columns_of(x)),
-        rows_(x.shape[0]),
+        x_(x),
         out_(out),
         slot_of_(size_of(game.n_players), -1) {}
 
-  void run() {
-    for (std::int64_t tree = 0; tree < trees_.roots.size(); ++tree) {
+  void run(std::int64_t first, std::int64_t last) {
+    for (std::int64_t tree = first; tree < last; ++tree) {
       Level& level = level_at(0);
-      level.x.start(rows_);
+      level.x.start(x_.rows);
       if (interventional()) {
-        level.b.start(game_.background.shape[0]);
+        level.b.start(background_.rows);
         level.pairs.start = {0, 1};
         level.pairs.other = {0};
       }
@@ -104,9 +122,9 @@ class Walk {
       owners_.push_back(player);
       shares_.push_back(1.0);
     }
-    ask(node, level.x, columns_.data() + column * rows_);
+    ask(node, level.x, x_.column(column));
     if (interventional()) {
-      ask(node, level.b, background_.data() + column * game_.background.shape[0]);
+      ask(node, level.b, background_.column(column));
     }
     const double before = shares_[size_of(slot)];
     for (const bool way : {true, false}) {
@@ -150,24 +168,49 @@ class Walk {
     const int players = static_cast<int>(owners_.size());
     const std::size_t k = owners_.size(), width = game_.order == 1 ? k : k * k;
     share_of_.assign(step_x_.mask.size() * width, 0.0);
+    if (interventional()) {
+      weigh_background(players);
+    }
     for (std::size_t group = 0; group < step_x_.mask.size(); ++group) {
       double* given = share_of_.data() + group * width;
-      if (!interventional()) {
-        game_.order == 1 ? path_single(game_, players, step_x_.mask[group], shares_.data(), given)
-                         : path_double(game_, players, step_x_.mask[group], shares_.data(), given);
-        continue;
-      }
-      for (std::int64_t i = pairs.start[group]; i < pairs.start[group + 1]; ++i) {
-        const std::size_t other = size_of(pairs.other[size_of(i)]);
-        const double share = step_b_.count[other] / static_cast<double>(game_.background.shape[0]);
-        const Mask own = step_x_.mask[group], theirs = step_b_.mask[other];
-        game_.order == 1 ? pair_single(game_, players, own, theirs, share, given)
-                         : pair_double(game_, players, own, theirs, share, given);
+      const Mask own = step_x_.mask[group];
+      if (interventional()) {
+        against(pairs, group, own, players, given);
+      } else if (game_.order == 1) {
+        path_single(game_, players, own, shares_.data(), given);
+      } else {
+        path_double(game_, players, own, shares_.data(), given);
       }
     }
     for (std::int64_t entry = trees_.leaf_start[leaf]; entry < trees_.leaf_start[leaf + 1];
          ++entry) {
       give(side, trees_.leaf_weight[entry], trees_.leaf_target[entry]);
+    }
+  }
+
+  // What share of the background each of its groups is, and how many players it lacks.
+  void weigh_background(int players) {
+    lacking_.resize(step_b_.mask.size());
+    for (std::size_t q = 0; q < lacking_.size(); ++q) {
+      lacking_[q] = lacking(players, step_b_.mask[q]);
+      step_b_.count[q] /= static_cast<double>(background_.rows);
+    }
+  }
+
+  void against(const Pairs& pairs, std::size_t group, Mask own, int players, double* given) const {
+    const int b = lacking(players, own);
+    double lost = 0.0;
+    for (std::int64_t i = pairs.start[group]; i < pairs.start[group + 1]; ++i) {
+      const std::size_t q = size_of(pairs.other[size_of(i)]);
+      const Mask other = step_b_.mask[q];
+      if (game_.order == 1) {
+        lost += pair_single(game_, players, lacking_[q], b, other, step_b_.count[q], given);
+      } else {
+        pair_double(game_, players, lacking_[q], b, own, other, step_b_.count[q], given);
+      }
+    }
+    if (game_.order == 1) {
+      lose(players, own, lost, given);
     }
   }
 
@@ -203,9 +246,7 @@ class Walk {
 
   const Trees& trees_;
   const TreeGame& game_;
-  const std::vector<double>& background_;  // column by column
-  std::vector<double> columns_;            // of the explained rows
-  std::int64_t rows_;
+  Columns background_, x_;
   Matrix<double> out_;
 
   std::vector<Index> slot_of_;  // the place of a player on the way, -1 if it is not on it
@@ -215,7 +256,72 @@ class Walk {
   Step step_x_, step_b_;
   Pairing pairing_;
   std::vector<double> share_of_, weighted_;
+  std::vector<int> lacking_;  // players that each group of background rows disagrees with
   std::vector<std::int64_t> offsets_;
+};
+
+// All trees for one block of rows: threads take trees, and share the rows if there are fewer trees.
+class Block {
+ public:
+  Block(const Trees& trees, const TreeGame& game, Columns background, Columns x, Matrix<double> out)
+      : trees_(trees),
+        game_(game),
+        background_(background),
+        x_(x),
+        out_(out),
+        together_(together(trees, out.shape[1])) {
+    const std::int64_t threads = max_threads(), size = trees.roots.size();
+    chunks_ = std::clamp<std::int64_t>((size + together_ - 1) / together_, 1, threads);
+    const std::int64_t enough = std::max<std::int64_t>(1, x.rows / kGrainRows);
+    parts_ = std::min((threads + chunks_ - 1) / chunks_, enough);
+  }
+
+  void run() {
+    std::vector<double> sums(size_of(chunks_ * out_.size()));
+    for (std::int64_t first = 0; first < trees_.roots.size(); first += chunks_ * together_) {
+      std::fill(sums.begin(), sums.end(), 0.0);
+      parallel_for(chunks_ * parts_, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t task = begin; task < end; ++task) {
+          const std::int64_t chunk = task / parts_;
+          guarded(first + chunk * together_, task % parts_, sums.data() + chunk * out_.size());
+        }
+      });
+      if (error_) {
+        std::rethrow_exception(error_);
+      }
+      for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
+        const double* of_chunk = sums.data() + chunk * out_.size();
+        for (std::int64_t i = 0; i < out_.size(); ++i) {
+          out_.data[i] += of_chunk[i];
+        }
+      }
+    }
+  }
+
+ private:
+  // Some trees for some rows.
+  void guarded(std::int64_t tree, std::int64_t part, double* sums) noexcept {
+    try {
+      const std::int64_t begin = x_.rows * part / parts_, end = x_.rows * (part + 1) / parts_;
+      const Columns rows{x_.data, x_.height, x_.first + begin, end - begin};
+      const std::int64_t width = out_.shape[1];
+      const Matrix<double> to = matrix_view(sums + begin * width, end - begin, width);
+      const std::int64_t last = std::min(tree + together_, trees_.roots.size());
+      Walk(trees_, game_, background_, rows, to).run(tree, last);
+    } catch (...) {
+      const std::lock_guard lock(guard_);
+      error_ = std::current_exception();
+    }
+  }
+
+  const Trees& trees_;
+  const TreeGame& game_;
+  Columns background_, x_;
+  Matrix<double> out_;
+  std::int64_t together_;        // trees of a chunk
+  std::int64_t chunks_, parts_;  // at once
+  std::exception_ptr error_;
+  std::mutex guard_;
 };
 
 }  // namespace
@@ -223,24 +329,17 @@ class Walk {
 void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
                  Matrix<double> out) {
   const std::vector<double> background = columns_of(game.background);
-  const std::int64_t block = game.order == 1 ? kBlock : kPairBlock;
-  std::exception_ptr error;
-  std::mutex guard;
-  parallel_for(x.shape[0], 16, [&](std::int64_t begin, std::int64_t end) {
-    try {
-      for (std::int64_t first = begin; first < end; first += block) {
-        const std::int64_t rows = std::min(block, end - first);
-        const Matrix<const double> part{x.row(first), {rows, x.shape[1]}, {x.strides[0], 1}};
-        const Matrix<double> to{out.row(first), {rows, out.shape[1]}, {out.strides[0], 1}};
-        Walk(trees, game, background, part, to).run();
-      }
-    } catch (...) {
-      const std::lock_guard lock(guard);
-      error = std::current_exception();
-    }
-  });
-  if (error) {
-    std::rethrow_exception(error);
+  const std::int64_t references = game.background.shape[0];
+  const std::int64_t width = std::max(x.shape[1], out.shape[1]);
+  const std::int64_t height = std::clamp<std::int64_t>(kRoom / std::max<std::int64_t>(width, 1), 1,
+                                                       game.order == 1 ? kBlock : kPairBlock);
+  for (std::int64_t first = 0; first < x.shape[0]; first += height) {
+    const std::int64_t rows = std::min(height, x.shape[0] - first);
+    const std::vector<double> columns =
+        columns_of({x.row(first), {rows, x.shape[1]}, {x.strides[0], 1}});
+    Block(trees, game, {background.data(), references, 0, references},
+          {columns.data(), rows, 0, rows}, matrix_view(out.row(first), rows, out.shape[1]))
+        .run();
   }
 }
 

@@ -80,7 +80,8 @@ struct TreeGame {
   int order;                         // 1: of each player, 2: of each two
   Matrix<const double> background;   // rows for what is absent; none: `covers` say it
   Vector<const double> covers;       // how much data reached each node
-  Matrix<const double> weights;      // [a][b]: of a change that needs a players with, b without
+  Matrix<const double> weights;      // [a][b]: of a change that needs a players with, b without;
+                                     // it is symmetric
   Matrix<const double> rule_points;  // [r]: points of a quadrature that is exact to degree 2 r + 1
   Matrix<const double> rule_weights;
 

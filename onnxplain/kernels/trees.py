@@ -14,9 +14,10 @@ What a leaf gives to the players depends only on which of the k players on the w
 and the background row agree with.  So rows are grouped by that (Woodelf does the same), and with N rows and
 M background rows a tree of L leaves takes ``O(L (N k + M + pairs))``: pairs of groups that can reach the
 leaf together, at most ``3^k`` and at most the product of the numbers of distinct rows.  N times M is never
-paid where paths are short; a background is grouped anew for each thread and each 65,536 rows.  The path-
-dependent game takes ``O(L (N k + groups k^2))``, with at most ``2^k`` groups.  Threads divide the rows; a
-row's values do not depend on the other rows.
+paid where paths are short; a background is grouped anew for each 65,536 rows.  The path-dependent game takes
+``O(L (N k + groups k^2))``, with at most ``2^k`` groups.  Threads divide the trees, and the rows where there
+are fewer trees; a row's values do not depend on the other rows, nor on the number of threads.  Beside arrays
+and result, memory is ``O((N + M) depth)`` for each thread.
 
 On a GPU leaves are independent of each other: ``O(L (N + M) d)`` for paths of d nodes, ``O(L 3^k k)`` for the
 pairs of masks, and for paths of more than 10 players ``O(L N M)`` comparisons of two words.

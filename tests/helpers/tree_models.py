@@ -138,6 +138,43 @@ def deep(rng: np.random.Generator, depth: int, columns: int) -> Ensemble:
     return parse(node_of(model_of(REGRESSOR, attrs, columns)))
 
 
+def full_trees(
+    trees: int, depth: int, columns: int, *, scores: int = 1, each_leaf: bool = False, different: int = 0,
+    feature: Any = None,
+) -> Ensemble:  # fmt: skip
+    """Draw trees of which every leaf lies at that depth, as arrays.
+
+    A leaf votes for all scores or a tree for one; only ``different`` trees (0: all) are not copies.
+    """
+    rng, size, kinds = np.random.default_rng(9), 2 ** (depth + 1) - 1, different or trees
+    nodes = kinds * size
+    first, at = np.repeat(np.arange(trees) * size, size), np.tile(np.arange(size), trees)
+    inner = at < size // 2
+
+    def drawn(values: Any, otherwise: Any) -> Any:
+        return np.where(inner, np.tile(values, trees // kinds), otherwise)
+
+    votes = scores if each_leaf else 1
+    start = np.concatenate([[0], np.cumsum(np.where(inner, 0, votes))])
+    one = np.repeat(np.arange(trees) % scores, size // 2 + 1)
+    weights = rng.normal(size=kinds * (size // 2 + 1) * votes)
+    found = drawn(rng.integers(0, columns, nodes), -1)
+    ints = {
+        "feature": found if feature is None else feature, "mode": np.where(inner, Mode.LEQ, Mode.LEAF),
+        "true_child": np.where(inner, first + 2 * at + 1, -1),
+        "false_child": np.where(inner, first + 2 * at + 2, -1),
+        "member_start": np.zeros(inner.size + 1), "leaf_start": start,
+        "leaf_target": np.tile(np.arange(scores), start[-1] // scores) if each_leaf else one,
+        "roots": np.arange(trees) * size,
+    }  # fmt: skip
+    return Ensemble(
+        "forest", **{name: np.asarray(v, np.int32) for name, v in ints.items()},
+        threshold=drawn(rng.normal(size=nodes).astype(np.float32).astype(np.float64), 0.0),
+        missing_true=drawn(rng.random(nodes) < 0.5, False), members=np.zeros(0),
+        leaf_weight=np.tile(weights, trees // kinds), base=np.zeros(scores),
+    )  # fmt: skip
+
+
 def unified(
     rng: np.random.Generator, *, trees: int = 3, depth: int = 4, columns: int = 4, targets: int = 1,
     dtype: Any = np.float32, **more: Any,
