@@ -89,10 +89,13 @@ class Answering:
             samples.values((name,))
             about = samples.output(name)
             assert about is not None
-        target = resolve_target(request.target, samples, about, outputs, name, others)
+        asked = "predicted" if request.target is None and not chosen.takes_target else request.target
+        target = resolve_target(asked, samples, about, outputs, name, others)
         question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
         features, samples = samples.features()
-        layout = samples.layout
+        layers = [self.inner.explained(layer) for layer in chosen.layers()]
+        inside, shown = replace(samples, infos=layers).features() if layers else (features, samples)
+        layout = shown.layout
         columns = request.columns
         names = columns.labels(infos, arrays, layout.axes)
         given = request.baselines
@@ -108,7 +111,7 @@ class Answering:
         players = find_players(columns.mask(request.feature_mask, infos), infos, features, layout)
         problem = Problem(driver, features, np.arange(samples.n), target.values, starts, background, players)
         found = attributions(chosen, problem)
-        refuse_not_finite(features, found.values)
+        refuse_not_finite(inside, found.values)
         seen = problem.here()
         predictions = np.asarray(seen.predictions)
         if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
@@ -122,8 +125,10 @@ class Answering:
         extras = dict(found.extras) | ({} if found.errors is None else {"standard_error": found.errors})
         groups = columns.grouped(request.feature_mask, infos)
         return Attribution(
-            arrays={i.name: samples.back(i, found.values) for i in infos},
-            inputs={i.name: arrays[i.name] if i.name in arrays else samples.back(i, features) for i in infos},
+            arrays={i.name: shown.back(i, found.values) for i in shown.infos},
+            inputs={
+                i.name: arrays[i.name] if i.name in arrays else shown.back(i, inside) for i in shown.infos
+            },
             target=index,
             score=seen.score if found.score is None else found.score,
             predictions=predictions,
@@ -142,8 +147,8 @@ class Answering:
             model_hash=self.normal.content,
             seed=getattr(chosen, "seed", None),
             versions=versions(),
-            feature_names=names or None,
-            sample_axes={i.name: layout.axes[i.name] for i in infos},
+            feature_names={k: v for k, v in names.items() if k in inside} or None,
+            sample_axes={i.name: layout.axes[i.name] for i in shown.infos},
         )
 
     def samples(

@@ -93,7 +93,7 @@ class Inner:
         outputs = outputs_of(self._normal.model.graph)
         if name is None or any(o.name == name for o in outputs):
             return outputs, name
-        if name not in self._infos and name not in self._nodes:
+        if not isinstance(name, str) or (name not in self._infos and name not in self._nodes):
             listed = ", ".join(o.name for o in outputs)
             raise TargetError(
                 f"the model has no output '{name}'; it has {listed}, and no inner value of this name"

@@ -13,6 +13,13 @@ from onnxplain.methods.cams import (
 )
 from onnxplain.methods.deeplift import DeepLift, DeepLiftShap
 from onnxplain.methods.gradients import BetaSmooth, Deconvolution, GuidedBackprop, InputXGradient, Saliency
+from onnxplain.methods.inner.layers import (
+    InternalInfluence,
+    LayerActivation,
+    LayerConductance,
+    LayerGradientXActivation,
+)
+from onnxplain.methods.inner.neurons import NeuronConductance, NeuronGradient
 from onnxplain.methods.linear_shap import LinearShap
 from onnxplain.methods.path import IDGI, BlurIG, GuidedIG, IntegratedGradients
 from onnxplain.methods.perturbation.ablation import FeatureAblation
@@ -52,11 +59,17 @@ __all__ = [
     "HiResCam",
     "InputXGradient",
     "IntegratedGradients",
+    "InternalInfluence",
+    "LayerActivation",
     "LayerCam",
+    "LayerConductance",
+    "LayerGradientXActivation",
     "Lime",
     "LinearShap",
     "MeaningfulPerturbation",
     "Method",
+    "NeuronConductance",
+    "NeuronGradient",
     "Occlusion",
     "OnePass",
     "Saliency",
@@ -81,7 +94,14 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "shapley values": (),
     "surrogates": (Lime,),
     "trees and linear models": (TreeShap, LinearShap),
-    "inner units": (),
+    "inner units": (
+        LayerActivation,
+        LayerGradientXActivation,
+        LayerConductance,
+        InternalInfluence,
+        NeuronConductance,
+        NeuronGradient,
+    ),
 }
 
 METHODS.update((m.name, m) for family in FAMILIES.values() for m in family)

@@ -48,6 +48,9 @@ class Method(abc.ABC):
     #: What stands for what is taken away from images and volumes of floats if no baselines are given: a name.
     usual_baseline: ClassVar[str | None] = None
 
+    #: Whether what is found depends on which score is explained; if not, it need not be said.
+    takes_target: ClassVar[bool] = True
+
     #: Whether the method keeps players or takes them away, so that users may say who plays.
     takes_players: ClassVar[bool] = False
 
@@ -77,6 +80,13 @@ class Method(abc.ABC):
     def wants_players(self) -> bool:
         """Return whether this method, with its parameters, keeps players or takes them away."""
         return self.takes_players
+
+    def layers(self) -> tuple[str, ...]:
+        """Return the values inside the model that are explained while the inputs are what is varied.
+
+        Attributions are in their shapes.  None: those of what is varied.
+        """
+        return ()
 
     @classmethod
     def rebuilt(cls, parameters: Mapping[str, Any]) -> Method:

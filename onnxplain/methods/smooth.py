@@ -86,6 +86,10 @@ class SmoothGrad(Method):
         """Return what the inner method asks."""
         return self.inner.needs()
 
+    def layers(self) -> tuple[str, ...]:
+        """Return what the inner method explains."""
+        return self.inner.layers()
+
     def wants_baselines(self) -> bool:
         """Return whether the inner method does."""
         return self.inner.wants_baselines()

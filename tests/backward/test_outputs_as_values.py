@@ -61,7 +61,7 @@ def test_the_score_itself(name, also, models) -> None:
     picked = np.zeros((2, 3), np.float32)
     picked[[0, 1], [2, 0]] = 1
     gradients = ("saliency", "guided_backprop", "deconvolution", "beta_smooth", "smooth_grad",
-                 "excitation_backprop")  # fmt: skip
+                 "excitation_backprop", "internal_influence", "neuron_gradient")  # fmt: skip
     if not facts(name).amounts:
         assert (found.values.argmax(1) == [2, 0]).all()
         return

@@ -146,6 +146,14 @@ FACTS: dict[str, Facts] = {
     "tree_shap": Facts(only="trees"),
     "linear_shap": Facts(only="linear"),
     # inner units
+    "layer_activation": Facts(only="layer"),
+    "layer_gradient_x_activation": Facts(linear=_times),
+    "layer_conductance": Facts(
+        {"n_steps": 20}, linear=_times, sums=True, from_baseline=True, together=True, sessions=2
+    ),
+    "internal_influence": Facts({"n_steps": 20}, linear=_plain, together=True, sessions=2),
+    "neuron_conductance": Facts(linear=_times, sums=True, from_baseline=True, together=True, sessions=2),
+    "neuron_gradient": Facts(linear=_plain),
 }
 
 #: Methods that explain one kind of models only: what to look for in the message elsewhere.

@@ -92,7 +92,7 @@ def make(name: str, field: str, value: Any) -> ox.Method:
 @pytest.mark.parametrize("what", NEVER)
 def test_what_no_option_may_be(what, name, field, monkeypatch) -> None:
     if (name, field, what) in MEANT or (field == "layer" and what == "text"):
-        pytest.skip("a number that this option may be")
+        pytest.skip("what this option may be")
     monkeypatch.setattr(Executable, "run", None)
     with pytest.raises(errors.MethodError) as caught:
         make(name, field, NEVER[what])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,12 +16,18 @@ from onnxplain.runtime.plans.moments import Moments
 from onnxplain.runtime.plans.plan import Answers, Found, Kind
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Differences", "Integral", "IntegralSums", "Mean", "Spread", "float_like"]
+__all__ = ["Differences", "Integral", "IntegralSums", "Mean", "Spread", "dtype_of", "float_like"]
 
 
 def float_like(x: Array) -> np.dtype[Any]:
     """Return the dtype of attributions for a feature: its own if it is of floats, else float32."""
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+
+
+def dtype_of(name: str, problem: Problem) -> np.dtype[Any]:
+    """Return the dtype of what is found of a feature, or of a value inside, which is as the features are."""
+    features = problem.features
+    return float_like(features[name] if name in features else next(iter(features.values())))
 
 
 @dataclass(frozen=True)
@@ -32,23 +40,25 @@ class Integral:
         S numbers.
     times_difference
         Whether to multiply; the values then sum to ``S(x) - S(b)``.
+    whole
+        Whether the answers are of the whole score; without it nothing is promised of the sum.
     """
 
     weights: tuple[float, ...]
     times_difference: bool = True
+    whole: bool = True
     keeps_sums: ClassVar[bool] = False
 
     def ends(self, *, checked: bool) -> bool:
         """Tell whether the sum is checked against the scores."""
-        return checked and self.times_difference
+        return checked and self.times_difference and self.whole
 
     def begin(self, problem: Problem, count: int, *, checked: bool) -> IntegralSums:
         """Begin with zeros; the scores at both ends tell what the sum must be."""
         reference = None
-        if checked and self.times_difference:
+        if self.ends(checked=checked):
             reference = problem.scores() - problem.scores(problem.baselines)
-        totals = {k: np.zeros(v.shape, np.float64) for k, v in problem.features.items()}
-        return IntegralSums(self, problem, totals, reference)
+        return IntegralSums(self, problem, {}, reference)
 
 
 @dataclass
@@ -64,14 +74,17 @@ class IntegralSums:
         """Add the answers at some of the points."""
         for name, values in answers.values.items():
             flat = values.reshape(-1, *values.shape[2:])
+            self.totals.setdefault(name, np.zeros(values.shape[1:], np.float64))
             kernels.accumulate(self.totals[name], flat, np.array(self.combination.weights[steps]))
 
     def found(self) -> Found:
         """Return the integral, by row."""
         values: Arrays = {}
-        for name, x in self.problem.features.items():
-            way = x - self.problem.baselines[name] if self.combination.times_difference else 1
-            values[name] = (self.totals[name] * way).astype(x.dtype)
+        for name, total in self.totals.items():
+            way: Any = 1
+            if self.combination.times_difference:
+                way = self.problem.features[name] - self.problem.baselines[name]
+            values[name] = (total * way).astype(dtype_of(name, self.problem))
         return Found(values, self.reference)
 
 
@@ -122,8 +135,9 @@ class _Mean:
                 self.kept.setdefault(name, []).append(np.moveaxis(values, 0, 1))
 
     def found(self) -> Found:
-        kinds = {k: float_like(x) for k, x in self.problem.features.items()}
-        values: Arrays = {k: (self.values[k] / self.count).astype(kind) for k, kind in kinds.items()}
+        values: Arrays = {
+            k: (total / self.count).astype(dtype_of(k, self.problem)) for k, total in self.values.items()
+        }
         errors = {k: v / self.count for k, v in self.errors.items()}
         sums = {k: v / self.count for k, v in self.sums.items()}
         kept = {k: np.concatenate(parts, axis=1) for k, parts in self.kept.items()}
@@ -155,7 +169,7 @@ class Spread:
     def begin(self, problem: Problem, count: int, *, checked: bool) -> _Spread:
         """Begin with no samples."""
         order = 4 if self.kind == "variance" else 2
-        return _Spread(self.kind, problem, {k: Moments(order) for k in problem.features})
+        return _Spread(self.kind, problem, defaultdict(partial(Moments, order)))
 
 
 @dataclass
@@ -174,10 +188,11 @@ class _Spread:
     def found(self) -> Found:
         values: Arrays = {}
         errors: Arrays = {}
-        for name, x in self.problem.features.items():
-            moments = self.moments[name]
+        for name, moments in self.moments.items():
             variance = self.kind == "variance"
-            values[name] = (moments.variance if variance else moments.mean).astype(float_like(x))
+            values[name] = (moments.variance if variance else moments.mean).astype(
+                dtype_of(name, self.problem)
+            )
             errors[name] = moments.error_of_variance if variance else moments.error_of_mean
         return Found(values, errors=errors, notes=self.notes)
 

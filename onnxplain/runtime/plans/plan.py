@@ -94,6 +94,8 @@ class Answers:
         (m, n): sums over players, where elements share a player's number.
     notes
         Of how they were found.
+    probed
+        Values inside, by name, (m, n, ...), where they were asked for.
     """
 
     values: Mapping[str, Array]
@@ -103,6 +105,7 @@ class Answers:
     errors: Mapping[str, Array] = field(default_factory=dict)
     total: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    probed: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Points(Protocol):
