@@ -3,9 +3,9 @@
 What differs by design: Captum's conductance adds the gradient at a point times the change to the next one,
 over its Gauss-Legendre points alone, so that the way before the first and behind the last is missing and its
 error falls like 1 / n_steps; ours counts the whole way, each gradient with the change around its point.  Both
-are compared where steps are many.  Its neuron conductance sums by its ``riemann_trapezoid`` unless told
-otherwise; ours by Gauss-Legendre, as its and our integrated gradients do.  Layers that PyTorch calls by module are found in the graph by what they
-compute.
+are compared where steps are many.  Captum's neuron conductance sums by its ``riemann_trapezoid`` unless told
+otherwise; ours by Gauss-Legendre, as integrated gradients do in both.  What PyTorch calls by module is
+found in the graph by what it computes.
 """
 
 from __future__ import annotations
