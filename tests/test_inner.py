@@ -26,7 +26,8 @@ def test_any_method_explains_a_neuron(name, models) -> None:
     """As if the layer were an output of the model."""
     x = models.random(3, 5)
     model = models.mlp(softmax=True)
-    found = ox.explain(model, x, method=made(name), neuron=("h", 4))
+    neuron = {"output": "h", "target": 4} if name == "neuron_conductance" else {"neuron": ("h", 4)}
+    found = ox.explain(model, x, method=made(name), **neuron)
     theirs = ox.explain(with_output(model, "h"), x, 4, method=made(name))
     np.testing.assert_array_equal(found.values, theirs.values)
     np.testing.assert_array_equal(found.predictions, theirs.predictions)

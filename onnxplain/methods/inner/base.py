@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import onnx_ir as ir
 
@@ -17,10 +17,14 @@ from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.plans.run import run
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["AtLayer", "Layer", "flows_through"]
+__all__ = ["AtLayer", "Layer", "Quadrature", "flows_through"]
 
 #: Name of a value inside a model, or several; None is the explained input itself.
 Layer: TypeAlias = str | tuple[str, ...] | None
+#: How an integral along a path is summed.
+Quadrature: TypeAlias = Literal[
+    "gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"
+]
 
 
 @dataclass(frozen=True)

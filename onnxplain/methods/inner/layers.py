@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from onnxplain.backward.asks import Probe, Scores
 from onnxplain.errors import MethodError
-from onnxplain.methods.inner.base import AtLayer, flows_through
+from onnxplain.methods.inner.base import AtLayer, Quadrature, flows_through
 from onnxplain.methods.quadrature import check_quadrature, quadrature
 from onnxplain.options import Count
 from onnxplain.runtime.plans.combinations import Integral
@@ -76,9 +76,6 @@ class LayerGradientXActivation(AtLayer):
         return Plan(Itself(), Probe(names), Product(values=self.multiply_by_inputs), self.name)
 
 
-_Quadrature = Literal["gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid"]
-
-
 @dataclass(frozen=True)
 class LayerConductance(AtLayer):
     """Layer conductance (Dhamdhere et al. 2018): what of integrated gradients flows through each neuron.
@@ -111,7 +108,7 @@ class LayerConductance(AtLayer):
     sums_to: ClassVar[str] = "score - score of the baseline, if the layer is all of the way"
     takes_baselines: ClassVar[bool] = True
     n_steps: Count = 50
-    method: _Quadrature = "gausslegendre"
+    method: Quadrature = "gausslegendre"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -159,7 +156,7 @@ class InternalInfluence(AtLayer):
     cost: ClassVar[str] = "n_steps forwards and backwards"
     takes_baselines: ClassVar[bool] = True
     n_steps: Count = 50
-    method: _Quadrature = "gausslegendre"
+    method: Quadrature = "gausslegendre"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -16,9 +16,10 @@ from onnxplain.backward.composites.presets import preset
 from onnxplain.backward.question import find_value
 from onnxplain.errors import TargetError
 from onnxplain.graph import facts
-from onnxplain.methods.base import OnePass
-from onnxplain.methods.path import IntegratedGradients
-from onnxplain.methods.quadrature import quadrature
+from onnxplain.methods.base import Method, OnePass
+from onnxplain.methods.inner.base import Quadrature
+from onnxplain.methods.quadrature import check_quadrature, quadrature
+from onnxplain.options import Count
 from onnxplain.runtime.plans.combinations import Integral
 from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.plans.points import Path
@@ -47,7 +48,7 @@ class NeuronGradient(OnePass):
 
 
 @dataclass(frozen=True)
-class NeuronConductance(IntegratedGradients):
+class NeuronConductance(Method):
     """Neuron conductance (Dhamdhere et al. 2018): what of integrated gradients flows through one neuron.
 
     ``A = (x - b) * integral over a in [0, 1] of dS/dn * dn/dx at b + a (x - b)``, where n is the neuron.  Its
@@ -71,8 +72,15 @@ class NeuronConductance(IntegratedGradients):
 
     name: ClassVar[str] = "neuron_conductance"
     cost: ClassVar[str] = "2 n_steps forwards and backwards"
-    sums_to: ClassVar[str] = ""
+    takes_baselines: ClassVar[bool] = True
+    n_steps: Count = 50
+    method: Quadrature = "gausslegendre"
+    multiply_by_inputs: bool = True
     neuron: _Neuron | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_quadrature(self.method, self.n_steps)
 
     def needs(self) -> Ask:
         """Ask for the neuron's layer, and the score's gradient there."""
@@ -80,12 +88,13 @@ class NeuronConductance(IntegratedGradients):
 
     def plan(self) -> Plan:
         """Sum along the path what comes back through the neuron."""
-        if self.neuron is None:
-            return super().plan()
         alphas, weights = quadrature(self.method, self.n_steps)
-        integral = Integral(tuple(weights), self.multiply_by_inputs, whole=False)
-        index = self.neuron[1] if isinstance(self.neuron[1], tuple) else (self.neuron[1],)
-        return Plan(Path(tuple(alphas)), ThroughNeuron(self.neuron[0], index), integral, "neuron conductance")
+        path, neuron = Path(tuple(alphas)), self.neuron
+        integral = Integral(tuple(weights), self.multiply_by_inputs, whole=neuron is None)
+        if neuron is None:
+            return Plan(path, Walk(), integral, "neuron conductance")
+        index = neuron[1] if isinstance(neuron[1], tuple) else (neuron[1],)
+        return Plan(path, ThroughNeuron(neuron[0], index), integral, "neuron conductance")
 
     def attribute(self, problem: Problem) -> Found:
         """Check that there is such a neuron between the inputs and the score, and sum."""

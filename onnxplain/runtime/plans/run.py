@@ -102,7 +102,7 @@ def _answers(question: Inner, problem: Problem, n: int, *, checked: bool) -> Ans
             _split(answer.score, n),
             None if answer.reference is None else _split(answer.reference, n),
             kind,
-            {k: _split(v, n) for k, v in answer.probed.items()},
+            probed={k: _split(v, n) for k, v in answer.probed.items()},
         )
     found = (
         run(question, problem, checked=checked) if isinstance(question, Plan) else question.attribute(problem)
