@@ -127,7 +127,7 @@ FACTS: dict[str, Facts] = {
     "occlusion": Facts(linear=_times),
     "rise": Facts({"n_masks": 256}, _times, together=True, drawn=True, sampled=True, soft=True),
     "sobol_indices": Facts(
-        {"n_samples": 16},
+        {"n_samples": 32, "grid_size": 6},
         lambda w, x: (w * x) ** 2 / ((w * x) ** 2).sum(1, keepdims=True),
         together=True,
         drawn=True,
