@@ -26,6 +26,8 @@ from onnxplain.methods.perturbation.ablation import FeatureAblation
 from onnxplain.methods.perturbation.indices import HSICIndices, SobolIndices
 from onnxplain.methods.perturbation.meaningful import MeaningfulPerturbation
 from onnxplain.methods.perturbation.occlusion import Occlusion
+from onnxplain.methods.perturbation.permutation import FeaturePermutation
+from onnxplain.methods.perturbation.prediction_difference import PredictionDifference
 from onnxplain.methods.perturbation.rise import RISE
 from onnxplain.methods.random_paths import ExpectedGradients, GradientShap
 from onnxplain.methods.registry import METHODS, method
@@ -50,6 +52,7 @@ __all__ = [
     "ExcitationBackprop",
     "ExpectedGradients",
     "FeatureAblation",
+    "FeaturePermutation",
     "GradCam",
     "GradCamPlusPlus",
     "GradientShap",
@@ -72,6 +75,7 @@ __all__ = [
     "NeuronGradient",
     "Occlusion",
     "OnePass",
+    "PredictionDifference",
     "Saliency",
     "SmoothGrad",
     "SobolIndices",
@@ -91,6 +95,15 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "activation maps": (GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam, VisualBackProp),
     "attention": (AttentionRollout,),
     "perturbation": (FeatureAblation, Occlusion, RISE, SobolIndices, HSICIndices, MeaningfulPerturbation),
+    "perturbation": (
+        FeatureAblation,
+        Occlusion,
+        FeaturePermutation,
+        PredictionDifference,
+        RISE,
+        SobolIndices,
+        HSICIndices,
+    ),
     "shapley values": (),
     "surrogates": (Lime,),
     "trees and linear models": (TreeShap, LinearShap),

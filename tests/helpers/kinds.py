@@ -47,6 +47,8 @@ class Facts:
         Whether its numbers are amounts of the score, not shares of its variance or the like.
     off
         How far its sum may be off, relatively, where the model is piecewise linear.
+    apart
+        Whether a sample is explained by itself; others are tested apart, with their exact cases.
     """
 
     quick: dict[str, Any] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Facts:
     soft: bool = False
     amounts: bool = True
     off: float = 1e-4
+    apart: bool = True
 
 
 def _plain(w: Any, x: Any) -> Any:
@@ -125,6 +128,8 @@ FACTS: dict[str, Facts] = {
     # perturbation
     "feature_ablation": Facts(linear=_times),
     "occlusion": Facts(linear=_times),
+    "feature_permutation": Facts(apart=False),
+    "prediction_difference": Facts({"n_samples": 2}, _times),
     "rise": Facts({"n_masks": 256}, _times, together=True, drawn=True, sampled=True, soft=True),
     "sobol_indices": Facts(
         {"n_samples": 32, "grid_size": 6},
@@ -159,7 +164,7 @@ FACTS: dict[str, Facts] = {
 #: Methods that explain one kind of models only: what to look for in the message elsewhere.
 PARTICULAR = {name: facts.only for name, facts in FACTS.items() if facts.only}
 #: For models of any kind, and for convolutional networks.
-GENERAL = tuple(n for n in ox.METHODS if n not in PARTICULAR)
+GENERAL = tuple(n for n in ox.METHODS if n not in PARTICULAR and FACTS.get(n, Facts()).apart)
 ON_IMAGES = (*GENERAL, *(n for n in ox.METHODS if n in PARTICULAR and FACTS[n].on_images))
 
 

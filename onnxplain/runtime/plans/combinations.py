@@ -199,8 +199,15 @@ class _Spread:
 
 @dataclass(frozen=True)
 class Differences:
-    """What the score loses at each point, ``S(x) - s_k``, for the player whose point it is."""
+    """What the score loses at each point, ``S(x) - s_k``, for the player whose point it is.
 
+    Attributes
+    ----------
+    each
+        How many points a player has, one after the other; their mean is taken, and its standard error.
+    """
+
+    each: int = 1
     keeps_sums: ClassVar[bool] = False
 
     def ends(self, *, checked: bool) -> bool:
@@ -209,11 +216,12 @@ class Differences:
 
     def begin(self, problem: Problem, count: int, *, checked: bool) -> _Differences:
         """Begin with the score of the row itself."""
-        return _Differences(problem, problem.scores(), np.zeros((problem.n, count), np.float64))
+        return _Differences(self.each, problem, problem.scores(), np.zeros((problem.n, count), np.float64))
 
 
 @dataclass
 class _Differences:
+    each: int
     problem: Problem
     score: FloatArray
     lost: FloatArray
@@ -223,5 +231,9 @@ class _Differences:
         self.lost[:, steps] = (self.score - answers.score.astype(np.float64)).T
 
     def found(self) -> Found:
-        spread = self.problem.players.spread(self.lost)
-        return Found({k: v.astype(float_like(self.problem.features[k])) for k, v in spread.items()})
+        players, features = self.problem.players, self.problem.features
+        lost = self.lost.reshape(len(self.lost), players.count, self.each)
+        values = {k: v.astype(float_like(features[k])) for k, v in players.spread(lost.mean(2)).items()}
+        if self.each == 1:
+            return Found(values)
+        return Found(values, errors=players.spread(lost.std(2, ddof=1) / np.sqrt(self.each)))

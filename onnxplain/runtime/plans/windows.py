@@ -16,7 +16,7 @@ from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.plan import Answers, Found
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Lengths", "Overlaps", "Slides", "Windows", "WithoutWindow"]
+__all__ = ["Lengths", "Losses", "Overlaps", "Slides", "Windows", "WithoutWindow", "covering"]
 
 #: Along each axis of a sample, for each feature; or the same for all.
 Lengths: TypeAlias = "int | tuple[int, ...] | tuple[tuple[int, ...], ...] | None"
@@ -99,11 +99,13 @@ class Windows:
             for k, (name, array) in enumerate(features.items())
         }
 
-    def places(self, features: Mapping[str, Array], steps: slice) -> Iterator[tuple[str, Slides, IntArray]]:
-        """Yield for each feature its windows, and which of them some windows of all are (or none)."""
+    def places(
+        self, features: Mapping[str, Array], which: IntArray
+    ) -> Iterator[tuple[str, Slides, IntArray]]:
+        """Yield for each feature its windows, and which of them some of all are (or none)."""
         first = 0
         for name, slides in self.over(features).items():
-            yield name, slides, np.arange(steps.start - first, steps.stop - first)
+            yield name, slides, which - first
             first += slides.count
 
     def _slides(self, name: str, shape: Shape, place: int, features: int) -> Slides:
@@ -177,7 +179,7 @@ class WithoutWindow:
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Take away what lies in some of the windows."""
         m, made = steps.stop - steps.start, {}
-        for name, slides, which in self.windows.places(problem.features, steps):
+        for name, slides, which in self.windows.places(problem.features, np.arange(steps.start, steps.stop)):
             if which[-1] >= 0 and which[0] < slides.count:
                 x = problem.features[name]
                 mixed = np.where(slides.covered(which)[:, None], problem.baselines[name], x)
@@ -202,37 +204,45 @@ class Overlaps:
         """Return True."""
         return True
 
-    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Overlaps:
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> Losses:
         """Begin with the score of the row itself."""
-        return _Overlaps(self.windows, problem, problem.scores().astype(np.float64))
+        return Losses(self.windows, problem, problem.scores().astype(np.float64))
 
 
 @dataclass
-class _Overlaps:
+class Losses:
+    """Sums over windows, by element."""
+
     windows: Windows
     problem: Problem
     score: FloatArray
     totals: Arrays = field(default_factory=dict)
 
     def add(self, steps: slice, answers: Answers) -> None:
+        """Add what is lost without some of the windows."""
         assert answers.score is not None
-        self.lose(steps, self.score - answers.score)
+        self.lose(np.arange(steps.start, steps.stop), self.score - answers.score)
 
-    def lose(self, steps: slice, lost: FloatArray) -> None:
+    def lose(self, which: IntArray, lost: FloatArray) -> None:
         """Add what is lost without some of the windows, (m, n)."""
-        for name, slides, which in self.windows.places(self.problem.features, steps):
-            own = (which >= 0) & (which < slides.count)
+        for name, slides, places in self.windows.places(self.problem.features, which):
+            own = (places >= 0) & (places < slides.count)
             if own.any():
-                covered = slides.covered(which[own]).astype(np.float64)
+                covered = slides.covered(places[own]).astype(np.float64)
                 total = np.tensordot(lost[own].T, covered, 1)
                 self.totals[name] = self.totals.get(name, 0) + total
 
     def found(self) -> Found:
+        """Return the means."""
         values: Arrays = {}
-        for name, slides in self.windows.over(self.problem.features).items():
-            times = covering(slides)
-            values[name] = (self.totals[name] / times).astype(float_like(self.problem.features[name]))
+        for name, mean in self.means().items():
+            values[name] = mean.astype(float_like(self.problem.features[name]))
         return Found(values)
+
+    def means(self) -> dict[str, FloatArray]:
+        """Return what is lost without each element, over the windows in which it lies."""
+        slides = self.windows.over(self.problem.features)
+        return {name: self.totals[name] / covering(own) for name, own in slides.items()}
 
 
 def covering(slides: Slides) -> FloatArray:
