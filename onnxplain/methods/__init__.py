@@ -94,7 +94,6 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "references": (DeepLift, DeepLiftShap),
     "activation maps": (GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam, VisualBackProp),
     "attention": (AttentionRollout,),
-    "perturbation": (FeatureAblation, Occlusion, RISE, SobolIndices, HSICIndices, MeaningfulPerturbation),
     "perturbation": (
         FeatureAblation,
         Occlusion,
@@ -103,6 +102,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
         RISE,
         SobolIndices,
         HSICIndices,
+        MeaningfulPerturbation,
     ),
     "shapley values": (),
     "surrogates": (Lime,),
