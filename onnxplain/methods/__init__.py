@@ -36,6 +36,7 @@ from onnxplain.methods.smooth import SmoothGrad
 from onnxplain.methods.surrogates.lime import Lime
 from onnxplain.methods.tree_shap import TreeShap
 from onnxplain.methods.visual import VisualBackProp
+from onnxplain.methods.xrai import XRAI
 
 __all__ = [
     "FAMILIES",
@@ -43,6 +44,7 @@ __all__ = [
     "LRP",
     "METHODS",
     "RISE",
+    "XRAI",
     "AttentionRollout",
     "BetaSmooth",
     "BlurIG",
@@ -89,7 +91,7 @@ __all__ = [
 #: All methods, by family.
 FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "gradients": (Saliency, InputXGradient, GuidedBackprop, Deconvolution, BetaSmooth, SmoothGrad),
-    "paths": (IntegratedGradients, IDGI, GuidedIG, BlurIG, ExpectedGradients, GradientShap),
+    "paths": (IntegratedGradients, IDGI, GuidedIG, BlurIG, ExpectedGradients, GradientShap, XRAI),
     "relevance": (LRP, ExcitationBackprop),
     "references": (DeepLift, DeepLiftShap),
     "activation maps": (GradCam, GradCamPlusPlus, HiResCam, LayerCam, XGradCam, VisualBackProp),

@@ -77,3 +77,38 @@ def test_blur_ig(torch_networks: Any, peer: Any, case: Any, sqrt: bool) -> None:
             last(x[k]).astype(np.float64), gradients(target), max_sigma=4, steps=10, sqrt=sqrt
         )
         assert torch_networks.relative(last(found.values[k]), wanted) < 1e-3
+
+
+@pytest.mark.parametrize("algorithm", ["full", "fast"])
+def test_regions_of_a_photograph(peer: Any, algorithm: str) -> None:
+    """The same attributions of a photograph, gathered by both: the same map."""
+    from skimage.data import chelsea
+    from skimage.transform import resize
+
+    from onnxplain.features.regions import dilated, ranked, segmented
+
+    image = resize(chelsea(), (160, 200))
+    base = np.random.default_rng(0).normal(size=image.shape) + image
+    options = peer.XRAIParameters(algorithm=algorithm, return_xrai_segments=True)
+    wanted = peer.XRAI().GetMaskWithDetails(image, None, base_attribution=base, extra_parameters=options)
+    ours = ox.XRAI()
+    segments = segmented(image, ours.scales, ours.sigma, ours.min_size, ours.segment_size)
+    masks = dilated(segments, ours.dilation)
+    found, ranks = ranked(masks, base.max(-1).ravel(), ours.min_pixel_diff, fast=algorithm == "fast")
+    np.testing.assert_allclose(found.reshape(image.shape[:2]), wanted.attribution_mask, rtol=1e-9)
+    np.testing.assert_array_equal(ranks.reshape(image.shape[:2]), wanted.segments)
+
+
+def test_xrai(torch_networks: Any, peer: Any, case: Any) -> None:
+    """Both from end to end; saliency sums both ends with full weight, ours is Gauss-Legendre."""
+    explainer, x, gradients = case
+    mask = np.arange(16).reshape(4, 4).repeat(x.shape[2] // 4, 0).repeat(x.shape[3] // 4, 1)
+    segments = [mask == k for k in range(16)]
+    found = explainer(x, TARGETS, ox.XRAI(n_steps=200, min_pixel_diff=1), feature_mask=mask)
+    options = peer.XRAIParameters(steps=400)
+    options.experimental_params["min_pixel_diff"] = 1
+    for k, target in enumerate(TARGETS):
+        wanted = peer.XRAI().GetMask(
+            last(x[k]), gradients(target), segments=segments, batch_size=40, extra_parameters=options
+        )
+        assert torch_networks.relative(found.values[k, 0], wanted) < 0.03

@@ -108,6 +108,19 @@ FACTS: dict[str, Facts] = {
         on_images=True,
         off=0.1,
     ),
+    "xrai": Facts(
+        {
+            "n_steps": 8,
+            "scales": (10.0, 40.0),
+            "min_size": 4,
+            "segment_size": None,
+            "dilation": 1,
+            "min_pixel_diff": 2,
+        },
+        only="images",
+        on_images=True,
+        amounts=False,
+    ),
     "expected_gradients": Facts({"n_samples": 6}, _times, together=True),
     "gradient_shap": Facts(linear=_times, together=True),
     # relevance

@@ -239,3 +239,62 @@ def test_sums_over_players_are_averaged_with_the_answers(models) -> None:
     assert found.relative_delta.max() < 1e-5
     assert found.notes.count("whole") == 1
     check(found.extras["standard_error"]["x"], found.values)
+
+
+@pytest.fixture
+def quarters(models) -> tuple[ox.Explainer, np.ndarray]:
+    """The sum of an image of 8 x 8, weighted; and its four quarters."""
+    w = np.zeros((2, 8, 8), np.float32)
+    w[0, :4, :4], w[0, :4, 4:], w[1, 4:, :4] = 1, 3, -2
+    body = "f = Mul(x, w) y = ReduceSum<keepdims = 0>(f, axes)"
+    text = f"m (float[N, 2, 8, 8] x) => (float[N] y) {{ {body} }}"
+    mask = np.arange(4).reshape(2, 2).repeat(4, 0).repeat(4, 1)
+    return ox.Explainer(models.make(text, w=w, axes=np.array([1, 2, 3]))), mask
+
+
+@pytest.mark.parametrize("algorithm", ["full", "fast"])
+def test_regions_get_the_mean_of_their_attribution(algorithm, quarters) -> None:
+    """The maximum over channels is gathered: 1, 3, 0 and 0 in the four quarters, of an image of ones."""
+    explainer, mask = quarters
+    x = np.ones((2, 2, 8, 8), np.float32)
+    method = ox.XRAI("input_x_gradient", algorithm=algorithm, min_pixel_diff=1)
+    found = explainer(x, method=method, feature_mask=mask)
+    expected = np.array([1.0, 3.0, 0.0, 0.0])[mask]
+    check(found.values, np.broadcast_to(expected, x.shape))
+    assert found.extras["ranks"]["x"][0][0, [0, 7]].tolist() == [2, 1]
+    half = ox.XRAI("input_x_gradient", area_threshold=0.2, min_pixel_diff=1)
+    left = explainer(x, method=half, feature_mask=mask).values[0, 0]
+    check(left[0, 7], 3.0)
+    check(left[mask != 1], np.full(48, 1 / 3))  # what is not covered gets one value
+
+
+def test_black_and_white_are_the_ends_of_each_image(models) -> None:
+    x = models.random(3, 2, 8, 8, seed=2)
+    explainer = ox.Explainer(models.conv())
+    quick = {"scales": (10.0,), "min_size": 4, "segment_size": None, "dilation": 1, "min_pixel_diff": 1}
+    found = explainer(x, 1, "xrai", n_steps=30, **quick)
+    ends = [f(x, (1, 2, 3), keepdims=True) + 0 * x for f in (np.min, np.max)]
+    both = np.mean([explainer(x, 1, "ig", n_steps=30, baselines=b).values for b in ends], 0)
+    each = [
+        np.array([both[k].max(0)[found.extras["ranks"]["x"][k] == r].mean() for r in (1, 2)])
+        for k in range(3)
+    ]
+    for k in range(3):
+        ranks = found.extras["ranks"]["x"][k]
+        check([found.values[k, 0][ranks == r][0] for r in (1, 2)], each[k], 1e-4)
+        np.testing.assert_array_equal(found.values[k, 0], found.values[k, 1])
+
+
+def test_xrai_hands_backgrounds_on(models) -> None:
+    x, rows = models.random(2, 2, 8, 8, seed=2), models.random(3, 2, 8, 8, seed=3)
+    explainer, mask = ox.Explainer(models.conv()), np.arange(4).reshape(2, 2).repeat(4, 0).repeat(4, 1)
+    method = ox.XRAI("integrated_gradients", min_pixel_diff=1)
+    found = explainer(x, 1, method, feature_mask=mask, baselines=ox.Background(rows))
+    maps = explainer(x, 1, "ig", baselines=ox.Background(rows)).values.max(1)
+    check(found.values[:, 0, 0, 0], maps[:, :4, :4].mean((1, 2)), 1e-4)
+    with pytest.raises(ox.errors.DataInputError, match=r"'xrai' has no baselines"):
+        explainer(x, 1, "xrai", baselines=0.0)
+    with pytest.raises(ox.errors.DataInputError, match=r"has other numbers in other channels"):
+        explainer(x, 1, method, feature_mask=np.arange(128).reshape(2, 8, 8))
+    with pytest.raises(ox.errors.MethodError, match=r"scales is \(\); give at least one"):
+        ox.XRAI(scales=())
