@@ -1,4 +1,4 @@
-"""The demo: six handwritten digits, one small network, seven methods, one report."""
+"""The demo: six handwritten digits, one small network, seven methods; a table, and trees; two pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnxplain import plots
+from onnxplain.commands.demo_table import write_table_report
 from onnxplain.data import digits_model_path, digits_samples
 from onnxplain.errors import OutputError
 from onnxplain.explainer import Explainer
@@ -51,22 +52,23 @@ METHODS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 EASY = (0, 3, 4, 8)
 CLOSE, WRONG = 10, 11
+_TABLE = "table.html"
 
 
 def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: bool = False) -> Path:
-    """Explain digits with several methods, and write a report and one picture per sample.
+    """Explain digits with several methods, and a table by its trees; write two pages and some pictures.
 
     Parameters
     ----------
     folder
-        Where to write ``report.html`` and ``digit-*.png``; made if missing.
+        Where to write ``report.html``, ``table.html`` and ``digit-*.png``; made if missing.
     progress
         Show a progress bar on standard error.
 
     Returns
     -------
     Path
-        The report.
+        The page of the digits, which leads to that of the table.
 
     Raises
     ------
@@ -81,6 +83,7 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
     except OSError as error:
         raise OutputError(f"cannot make the folder '{place}': {error.strerror}; choose another") from error
     check_destination(place / "report.html")
+    check_destination(place / _TABLE)
     images, truth = digits_samples()
     chosen = [*EASY, CLOSE, WRONG]
     batch = images[chosen]
@@ -122,6 +125,7 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
         ("accuracy", "99.49 % of the 10,000 MNIST test images"),
     ]
     notes = list(dict.fromkeys((*explainer.notes, *(note for one in done for note in one.notes))))
+    write_table_report(place / _TABLE, progress=progress)
     return write_report(
         place / "report.html",
         "Why does the network read these digits as it does?",
@@ -137,6 +141,7 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
             for one, (_, _, what) in zip(best, METHODS, strict=True)
         ],
         rules=rules_of(best),
+        links=[(_TABLE, "The same for a table: exact values of boosted trees")],
     )
 
 

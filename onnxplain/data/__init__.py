@@ -1,14 +1,23 @@
-"""The built-in demo: a small digit classifier and a few images for it."""
+"""The built-in demo: a small digit classifier, and a few images; a pipeline with trees, and its table."""
 
 from __future__ import annotations
 
+import csv
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["digits_model_path", "digits_samples", "imagenet_classes"]
+__all__ = [
+    "diabetes_background",
+    "diabetes_model_path",
+    "diabetes_rows",
+    "digits_model_path",
+    "digits_samples",
+    "imagenet_classes",
+]
 
 
 def digits_model_path() -> Path:
@@ -51,3 +60,45 @@ def imagenet_classes() -> list[str]:
     """Name the 1,000 classes of ImageNet's challenge, in their usual order."""
     text = resources.files(__name__).joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
     return text.splitlines()
+
+
+def diabetes_model_path() -> Path:
+    """Tell where the built-in pipeline over a table lies.
+
+    The model takes ten columns by name, each (N, 1), float32 but for ``sex``, which holds texts; it gives
+    ``progression``, float32 of shape (N, 1): how far a patient's diabetes goes in a year.
+
+    Returns
+    -------
+    Path
+        The ``.onnx`` file.
+    """
+    return Path(str(resources.files(__name__).joinpath("diabetes.onnx")))
+
+
+def diabetes_rows() -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
+    """Load patients that took no part in training.
+
+    Returns
+    -------
+    columns : dict
+        By name, as the model takes them: 40 of each.
+    progression : ndarray of float32, shape (40,)
+        How far their diabetes went.
+    """
+    columns = _columns("diabetes.csv")
+    return columns, columns.pop("progression")
+
+
+def diabetes_background() -> dict[str, NDArray[Any]]:
+    """Load columns of 100 patients that did take part."""
+    return _columns("diabetes_train.csv")
+
+
+def _columns(name: str) -> dict[str, NDArray[Any]]:
+    with resources.files(__name__).joinpath(name).open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    return {
+        name: np.array(cells, object if name == "sex" else np.float32)
+        for name, cells in zip(header, zip(*rows, strict=True), strict=True)
+    }

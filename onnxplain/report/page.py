@@ -115,6 +115,7 @@ def write_report(
     guide: Sequence[tuple[str, str]] = (),
     rules: Sequence[tuple[str, RuleTable]] = (),
     grid: Grid | None = None,
+    links: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write the page.
 
@@ -138,6 +139,8 @@ def write_report(
         (method, rule table) pairs, folded; see :func:`onnxplain.report.rules_of`.
     grid
         All methods and samples at a glance, before the samples; see :func:`onnxplain.report.grid_of`.
+    links
+        (file, what it shows) pairs: pages that lie beside this one.
 
     Returns
     -------
@@ -167,6 +170,7 @@ def write_report(
         rules=[(method, table) for method, table in rules if table],
         sections=sections,
         grid=grid,
+        links=links,
     )
     with replacing(path) as file:
         file.write(page.encode("utf-8", "backslashreplace"))

@@ -39,6 +39,7 @@ def table_sections(
     title: str,
     row_names: Sequence[str] | None = None,
     class_labels: Sequence[str] | None = None,
+    rows: Sequence[int] | None = None,
 ) -> list[Section]:
     """Put the attributions of a table together.
 
@@ -52,15 +53,18 @@ def table_sections(
         What rows are called; by default their number.
     class_labels
         Names of the model's classes.
+    rows
+        Those that are shown one by one; by default the first 20.
 
     Returns
     -------
     list of Section
-        All rows together, if there are several; then each of the first 20.
+        All rows together, if there are several; then each of some.
     """
     view = result.by_column()
-    sections = [_all_rows(view, title)] if len(view) > 1 else []
-    for row in range(min(len(view), MOST_ROWS)):
+    left = len(view) - MOST_ROWS if rows is None else 0
+    sections = [_all_rows(view, title, left)] if len(view) > 1 else []
+    for row in range(min(len(view), MOST_ROWS)) if rows is None else rows:
         target = target_text(result, row, class_labels)
         alt = f"{result.written_method} for {target}: {_strongest(view, row)}"
         picture = Picture(alt, png(draw_table(view, "waterfall", sample=row)))
@@ -78,7 +82,7 @@ def table_sections(
     return sections
 
 
-def _all_rows(view: TableView, title: str) -> Section:
+def _all_rows(view: TableView, title: str, left: int) -> Section:
     order = view.order()
     first = ", ".join(view.names[i] for i in order[:3])
     panels = [
@@ -103,7 +107,6 @@ def _all_rows(view: TableView, title: str) -> Section:
     ]
     groups = [Group("Which columns matter", tuple(panels))]
     groups += [Group("How they matter: value against attribution", tuple(shown))] if shown else []
-    left = len(view) - MOST_ROWS
     more = (
         f" The first {MOST_ROWS} are below; all numbers go to .csv, .npz or .json files." if left > 0 else ""
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from onnxplain.commands.demo import run_demo
+from onnxplain.commands.demo_table import write_table_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,3 +39,18 @@ def test_demo(tmp_path: Path) -> None:
         assert f'<b title="{method}(' in html
     assert "Which rule went to which node: LRP(" in html
     assert "before the closing Softmax" in html
+    assert 'href="table.html"' in html
+
+
+def test_the_table_next_to_it(tmp_path: Path) -> None:
+    page = write_table_report(tmp_path / "table.html")
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<section") == 1 + 3  # all rows, and three of them
+    assert html.count("<figure>") == 2 + 4 + 3
+    assert "40 patients: all 40 rows" in html
+    assert "40 patients, the highest" in html
+    assert '<b title="TreeShap(' in html
+    assert 'href="report.html"' in html
+    shares = re.findall(r"off by</dt><dd>\S+ \(([^)]*)\)", html)
+    assert len(shares) == 3
+    assert set(shares) == {"less than 0.01\xa0%"}
