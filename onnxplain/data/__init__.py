@@ -96,8 +96,8 @@ def diabetes_background() -> dict[str, NDArray[Any]]:
 
 
 def _columns(name: str) -> dict[str, NDArray[Any]]:
-    with resources.files(__name__).joinpath(name).open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
+    text = resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+    header, *rows = csv.reader(text.splitlines())
     return {
         name: np.array(cells, object if name == "sex" else np.float32)
         for name, cells in zip(header, zip(*rows, strict=True), strict=True)
