@@ -32,6 +32,15 @@ from onnxplain.methods.perturbation.rise import RISE
 from onnxplain.methods.random_paths import ExpectedGradients, GradientShap
 from onnxplain.methods.registry import METHODS, method
 from onnxplain.methods.relevance import LRP, ExcitationBackprop
+from onnxplain.methods.shapley import (
+    ExactShapley,
+    KernelShap,
+    PartitionShap,
+    PermutationShapley,
+    RegressionAdjustedShapley,
+    ShapleyInteractions,
+    ShapleyValueSampling,
+)
 from onnxplain.methods.smooth import SmoothGrad
 from onnxplain.methods.surrogates.lime import Lime
 from onnxplain.methods.tree_shap import TreeShap
@@ -51,6 +60,7 @@ __all__ = [
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
+    "ExactShapley",
     "ExcitationBackprop",
     "ExpectedGradients",
     "FeatureAblation",
@@ -65,6 +75,7 @@ __all__ = [
     "InputXGradient",
     "IntegratedGradients",
     "InternalInfluence",
+    "KernelShap",
     "LayerActivation",
     "LayerCam",
     "LayerConductance",
@@ -77,8 +88,13 @@ __all__ = [
     "NeuronGradient",
     "Occlusion",
     "OnePass",
+    "PartitionShap",
+    "PermutationShapley",
     "PredictionDifference",
+    "RegressionAdjustedShapley",
     "Saliency",
+    "ShapleyInteractions",
+    "ShapleyValueSampling",
     "SmoothGrad",
     "SobolIndices",
     "TreeShap",
@@ -106,7 +122,15 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
         HSICIndices,
         MeaningfulPerturbation,
     ),
-    "shapley values": (),
+    "shapley values": (
+        ExactShapley,
+        ShapleyValueSampling,
+        PermutationShapley,
+        KernelShap,
+        RegressionAdjustedShapley,
+        PartitionShap,
+        ShapleyInteractions,
+    ),
     "surrogates": (Lime,),
     "trees and linear models": (TreeShap, LinearShap),
     "inner units": (

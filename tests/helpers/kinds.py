@@ -49,6 +49,8 @@ class Facts:
         How far its sum may be off, relatively, where the model is piecewise linear.
     apart
         Whether a sample is explained by itself; others are tested apart, with their exact cases.
+    few
+        Whether it takes few players only: not each element of an image.
     """
 
     quick: dict[str, Any] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Facts:
     amounts: bool = True
     off: float = 1e-4
     apart: bool = True
+    few: bool = False
 
 
 def _plain(w: Any, x: Any) -> Any:
@@ -86,6 +89,11 @@ def _squares(w: Any, x: Any) -> Any:
 
 def _deleted(w: Any, x: Any) -> Any:
     return (w * x > 0).astype(np.float32)
+
+
+def _game(**quick: Any) -> Facts:
+    """Tell of Shapley values that are sampled."""
+    return Facts(quick, linear=_times, sums=True, from_baseline=True, together=True, drawn=True)
 
 
 #: A line for each method of which something is not as usual.
@@ -158,6 +166,13 @@ FACTS: dict[str, Facts] = {
         {"n_steps": 12, "bounded": False}, _deleted, together=True, amounts=False
     ),
     # shapley values
+    "exact_shapley": Facts(linear=_times, sums=True, from_baseline=True, together=True, few=True),
+    "shapley_value_sampling": _game(n_samples=2),
+    "permutation_shapley": _game(npermutations=1),
+    "kernel_shap": _game(n_samples=256),
+    "regression_adjusted_shapley": _game(n_samples=340),
+    "partition_shap": _game(n_samples=254),
+    "shapley_interactions": Facts(linear=_times, sums=True, from_baseline=True, together=True, few=True),
     # surrogates
     "lime": Facts({"n_samples": 400, "alpha": 0.0}, linear=_times, together=True, drawn=True, dummy=False),
     # trees and linear models
@@ -178,7 +193,10 @@ FACTS: dict[str, Facts] = {
 PARTICULAR = {name: facts.only for name, facts in FACTS.items() if facts.only}
 #: For models of any kind, and for convolutional networks.
 GENERAL = tuple(n for n in ox.METHODS if n not in PARTICULAR and FACTS.get(n, Facts()).apart)
-ON_IMAGES = (*GENERAL, *(n for n in ox.METHODS if n in PARTICULAR and FACTS[n].on_images))
+ON_IMAGES = (
+    *(n for n in GENERAL if not FACTS.get(n, Facts()).few),
+    *(n for n in ox.METHODS if n in PARTICULAR and FACTS[n].on_images),
+)
 
 
 def facts(name: str) -> Facts:

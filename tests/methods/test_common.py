@@ -135,11 +135,18 @@ def test_several_inputs_give_a_dict(name, models) -> None:
         close(alone.values, found.values["table"])
 
 
+#: Parameters by which nothing depends on the order of axes.
+_UNMOVED = {
+    "smooth_grad": {"method": ox.Saliency(abs=False), "stdevs": 0.0},
+    "partition_shap": {"hierarchy": tuple(range(128))},
+}
+
+
 @every_method
 def test_channels_last(name, models, images) -> None:
     """Moving the input's axes moves the explanation's."""
     last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-    options = {"method": ox.Saliency(abs=False), "stdevs": 0.0} if name == "smooth_grad" else {}
+    options = _UNMOVED.get(name, {})
     method, masks = made(name, **options), [None, None]
     if method.takes_players and facts(name).drawn:  # by number: they must have the same ones
         places = np.arange(128).reshape(1, 2, 8, 8)

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from onnxplain._types import Array, FloatArray
+from onnxplain.backward.asks import Scores
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
+from onnxplain.runtime.plans.plan import Answers, Found, Plan, SamePlayers
+from onnxplain.runtime.plans.run import run
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Coalitions", "Draw", "Played", "Solved", "Solver"]
+__all__ = ["Coalitions", "Draw", "Drawn", "Listed", "Played", "Solved", "Solver", "play"]
 
 
 class Draw(Protocol):
@@ -26,9 +28,24 @@ class Draw(Protocol):
         """Return some of them, bool (m, players): who stays."""
 
 
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Coalitions that are written down, bool (K, players)."""
+
+    sets: Array
+
+    def count(self, players: int) -> int:
+        """Return K."""
+        return len(self.sets)
+
+    def kept(self, players: int, which: slice) -> Array:
+        """Return some of the rows."""
+        return self.sets[which]
+
+
 @dataclass(frozen=True)
-class Coalitions(SamePlayers):
-    """The empty coalition, then those that are drawn, each against every row of the background.
+class Drawn:
+    """Coalitions that are drawn, each against every row of the background.
 
     Whoever is absent is replaced by the baseline, or by a row of the background: the points of a coalition
     lie next to each other, one for each of these rows.
@@ -42,8 +59,8 @@ class Coalitions(SamePlayers):
     draw: Draw
 
     def count(self, problem: Problem) -> int:
-        """Return the number of coalitions, the empty one too, times that of background rows."""
-        return (1 + self.draw.count(problem.players.count)) * backgrounds(problem)
+        """Return the number of coalitions times that of background rows."""
+        return self.draw.count(problem.players.count) * backgrounds(problem)
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Keep the players of some coalitions."""
@@ -59,9 +76,59 @@ class Coalitions(SamePlayers):
         return problem.at(problem.players.chosen(problem.features, instead, kept), len(places))
 
     def members(self, players: int, which: slice) -> Array:
+        """Return some of the coalitions, bool (m, players)."""
+        return self.draw.kept(players, which)
+
+
+@dataclass(frozen=True)
+class Coalitions(Drawn, SamePlayers):
+    """The empty coalition, then those that are drawn."""
+
+    def count(self, problem: Problem) -> int:
+        """Return the number of coalitions, the empty one too, times that of background rows."""
+        return super().count(problem) + backgrounds(problem)
+
+    def members(self, players: int, which: slice) -> Array:
         """Return some of the coalitions, bool (m, players), counted with the empty one."""
         drawn = self.draw.kept(players, slice(max(which.start - 1, 0), which.stop - 1))
         return drawn if which.start else np.concatenate([np.zeros((1, players), bool), drawn])
+
+
+@dataclass(frozen=True)
+class MeanScores:
+    """The scores of coalitions, means over the background: ``extras["scores"]``, float64 (n, K)."""
+
+    keeps_sums: ClassVar[bool] = False
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return False."""
+        return False
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Scores:
+        """Begin with zeros."""
+        rows = backgrounds(problem)
+        return _Scores(np.zeros((count // rows, problem.n)), rows)
+
+
+@dataclass
+class _Scores:
+    scores: FloatArray
+    rows: int
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        assert answers.score is not None
+        places = np.arange(steps.start, steps.stop) // self.rows
+        np.add.at(self.scores, places, answers.score.astype(np.float64) / self.rows)
+
+    def found(self) -> Found:
+        return Found({}, extras={"scores": self.scores.T})
+
+
+def play(draw: Draw, problem: Problem, what: str = "coalitions") -> FloatArray:
+    """Return the scores of coalitions, float64 (K, n): means over the background."""
+    if not draw.count(problem.players.count):
+        return np.zeros((0, problem.n))
+    return np.asarray(run(Plan(Drawn(draw), Scores(), MeanScores(), what), problem).extras["scores"].T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +190,14 @@ class Solver(abc.ABC):
     def begin(self, problem: Problem, count: int, *, checked: bool) -> _Scored:
         """Begin with no scores."""
         rows = backgrounds(problem)
-        return _Scored(self, problem, problem.scores(), np.zeros((count // rows, problem.n)), rows)
+        return _Scored(np.zeros((count // rows, problem.n)), rows, self, problem, problem.scores())
 
 
 @dataclass
-class _Scored:
+class _Scored(_Scores):
     solver: Solver
     problem: Problem
     full: FloatArray
-    scores: FloatArray
-    rows: int
-
-    def add(self, steps: slice, answers: Answers) -> None:
-        assert answers.score is not None
-        places = np.arange(steps.start, steps.stop) // self.rows
-        np.add.at(self.scores, places, answers.score.astype(np.float64) / self.rows)
 
     def found(self) -> Found:
         problem, full = self.problem, self.full.astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +10,13 @@ import numpy as np
 
 from onnxplain._types import Array, IntArray
 from onnxplain.backward.asks import Probe, Scores, Walk
-from onnxplain.features.players import Players
 from onnxplain.runtime.plans import on_gpu
 from onnxplain.runtime.plans.combinations import IntegralSums
 from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, SamePlayers, innermost
 from onnxplain.runtime.plans.points import Itself
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["joined", "run"]
+__all__ = ["apart", "joined", "run"]
 
 
 def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
@@ -33,11 +32,12 @@ def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
     checked
         Whether the result is to say what it must sum to.
     """
-    if isinstance(plan.points, SamePlayers) and problem.grouping is not None:
-        alike = problem.grouping.alike(problem.n)
-        if len(alike) > 1:
-            return _apart(plan, problem, alike, checked=checked)
-        problem = replace(problem, grouping=alike[0][1])
+    if isinstance(plan.points, SamePlayers):
+        return apart(problem, lambda part: _run(plan, part, checked=checked))
+    return _run(plan, problem, checked=checked)
+
+
+def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
     driver, ask = problem.driver, innermost(plan.question) or Walk()
     count = plan.points.count(problem)
     whole = isinstance(plan.points, Itself)  # the driver cuts it
@@ -65,13 +65,23 @@ def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
     return joined(found)
 
 
-def _apart(
-    plan: Plan, problem: Problem, alike: Sequence[tuple[IntArray, Players]], *, checked: bool
-) -> Found:
-    """Run rows apart that have other players than others."""
-    if plan.combination.ends(checked=checked):
-        problem.scores()  # of all rows, whose parts then know them
-    parts = [run(plan, replace(problem.take(rows), grouping=own), checked=checked) for rows, own in alike]
+def apart(problem: Problem, each: Callable[[Problem], Found]) -> Found:
+    """Find something for rows that have the same players, and join it.
+
+    Parameters
+    ----------
+    problem
+        The rows.
+    each
+        Finds it for rows with the same players, counted from 0.
+    """
+    if problem.grouping is None:
+        return each(problem)
+    alike = problem.grouping.alike(problem.n)
+    if len(alike) == 1:
+        return each(replace(problem, grouping=alike[0][1]))
+    problem.scores()  # of all rows, whose parts then know them
+    parts = [each(replace(problem.take(rows), grouping=own)) for rows, own in alike]
     order = np.argsort(np.concatenate([rows for rows, _ in alike]))
     found = joined(parts)
     return replace(

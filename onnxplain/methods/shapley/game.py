@@ -1,0 +1,66 @@
+"""What all methods that play games have in common."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxplain.backward.asks import Scores
+from onnxplain.errors import DataInputError
+from onnxplain.methods.base import Method
+from onnxplain.runtime.plans.games.settle import Design, Link, settle
+from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["Game", "few"]
+
+
+@dataclass(frozen=True)
+class Game(Method, abc.ABC):
+    """A method whose players are kept or taken away, and share out ``v(N) - v({})``.
+
+    The value v(S) of a coalition is ``link`` of the score, where those who are absent are replaced by the
+    baseline, or of the mean of such scores over the rows of a background (arrays given as baselines).
+    Coalitions are the same for all rows.  Only scores are asked for, so any model will do.
+    """
+
+    takes_baselines: ClassVar[bool] = True
+    takes_background: ClassVar[bool] = True
+    takes_players: ClassVar[bool] = True
+    sums_to: ClassVar[str] = "score - (mean) score of the baselines"
+    link: Link = "identity"
+
+    def needs(self) -> Scores:
+        """Ask for scores."""
+        return Scores()
+
+    @abc.abstractmethod
+    def design(self, players: int) -> Design:
+        """Return which coalitions of so many players are asked for, and what is made of them."""
+
+    @property
+    def stop(self) -> float | None:
+        """At which error to stop; None: when the design is at its end."""
+        return None
+
+    def attribute(self, problem: Problem) -> Found:
+        """Play the game for all rows."""
+        problem = problem.resolved()
+        return settle(problem, self.design(problem.players.count), self.link, self.stop, self.name)
+
+
+def few(players: int, most: int, name: str, why: str) -> None:
+    """Refuse more players than a method can take.
+
+    Raises
+    ------
+    DataInputError
+        If there are more.
+    """
+    if players > most:
+        raise DataInputError(
+            f"{name} {why}: at most {most:,} players, not {players:,}; put elements together (feature_mask="
+            "'segments', 'tokens', 'columns' or an array), or use "
+            f"{'kernel_shap or ' if name != 'kernel_shap' else ''}permutation_shapley"
+        )

@@ -1,0 +1,108 @@
+"""Owen values over a hierarchy of players."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from onnxplain._types import IntArray
+from onnxplain.features.hierarchy import Tree, correlated, given_tree, halves, nearby
+from onnxplain.methods.shapley.game import Game
+from onnxplain.methods.shapley.permutation import MORE
+from onnxplain.options import Count, Positive, Seed
+from onnxplain.runtime.plans.games.owen import Owen, contexts
+from onnxplain.runtime.plans.games.settle import Design, settle
+from onnxplain.runtime.plans.games.walks import Walks
+from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.problem import Problem
+
+__all__ = ["PartitionShap"]
+
+#: Coalitions that are written down at most, and how often each is met.
+_LISTED, _REPEATED = 1 << 16, 8
+
+
+@dataclass(frozen=True)
+class PartitionShap(Game):
+    """Owen values (Owen 1977) over a hierarchy, as of shap's PartitionExplainer.
+
+    ``A_i`` is the mean of what player i adds, over all orders in which the players of each node of the
+    hierarchy are not parted by others.  Exact where ``n_samples`` is enough for all such coalitions (about
+    ``4/3 P^2`` of P players that are halved again and again); else by random such orders, each walked forward
+    and backward, with standard errors.  (shap's asks the parts first that matter most, and shares out evenly
+    what is below where it stops.)
+
+    Parameters
+    ----------
+    link
+        ``"identity"`` or ``"logit"``, see :class:`ExactShapley`.
+    hierarchy
+        ``"adjacent"``: players are halved by where they lie, along the longest axis, as shap does with texts
+        and images, and segments of each image are by their centres.  ``"correlation"``: columns that go
+        together in the background, joined by average linkage of ``1 - |correlation|``.  Or one's own: nested
+        tuples of players as ``feature_mask`` numbers them, ``((0, 1), (2, 3, 4))``; or a linkage of SciPy's.
+    n_samples
+        Coalitions.  None: 500, or 20 for each player if that is more; with ``tol`` at most 100 times as many.
+    tol, seed
+        As of :class:`ShapleyValueSampling`; so are ``extras``.
+
+    Raises
+    ------
+    MethodError
+        If the hierarchy has other players.
+    DataInputError
+        If there is no background to correlate.
+    NotFiniteError
+        If a score has no log-odds.
+    """
+
+    name: ClassVar[str] = "partition_shap"
+    cost: ClassVar[str] = "n_samples forwards at most, times background rows"
+    hierarchy: Literal["adjacent", "correlation"] | tuple[Any, ...] = "adjacent"
+    n_samples: Count | None = None
+    tol: Positive | None = None
+    seed: Seed = 0
+
+    @property
+    def stop(self) -> float | None:
+        """The tolerance."""
+        return self.tol
+
+    def attribute(self, problem: Problem) -> Found:
+        """Play the game for all rows, players numbered by where they are."""
+        problem = problem.resolved()
+        players = problem.players
+        if self.hierarchy == "adjacent":
+            there = replace(problem, grouping=nearby(players, problem.features))
+            found = settle(there, self.design(players.count), self.link, self.tol, self.name)
+            return found if problem.grouping is not None else replace(found, total=None)
+        tree = (
+            correlated(players, problem.background)
+            if isinstance(self.hierarchy, str)
+            else given_tree(self.hierarchy, players.count)
+        )
+        return settle(problem, self._over(tree, players.count), self.link, self.tol, self.name)
+
+    def design(self, players: int) -> Design:
+        """Ask over the tree that halves players."""
+        return self._over(halves(players), players)
+
+    def _over(self, tree: Tree, players: int) -> Design:
+        samples = self.n_samples or max(500, 20 * players) * (1 if self.tol is None else MORE)
+        if contexts(tree) <= _REPEATED * min(samples, _LISTED):
+            owen = Owen(tree, players)
+            if sum(owen.sizes) <= samples:
+                return owen
+        orders = max(1, samples // max(2 * (players - 1), 1))
+        return Walks(players, _Orders(tree, self.seed), orders, True, self.tol is not None)
+
+
+@dataclass(frozen=True)
+class _Orders:
+    tree: Tree
+    seed: int
+
+    def __call__(self, number: int) -> IntArray:
+        return self.tree.order(np.random.default_rng([self.seed, number]))
