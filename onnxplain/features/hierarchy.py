@@ -12,7 +12,7 @@ from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.features.players import Players
 
-__all__ = ["Tree", "correlated", "given_tree", "halves", "nearby"]
+__all__ = ["Tree", "correlated", "given_tree", "halves", "is_hierarchy", "nearby"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,14 @@ def halves(players: int) -> Tree:
         return first if last - first == 1 else (cut(first, middle), cut(middle, last))
 
     return Tree(cut(0, players) if players else ())
+
+
+def is_hierarchy(given: Sequence[Any]) -> bool:
+    """Tell whether something may be one, of any number of players: see :func:`given_tree`."""
+    numbers = list(_flat(given))
+    if all(type(v) is int for v in numbers):
+        return len(set(numbers)) == len(numbers) and min(numbers, default=0) >= 0
+    return all(isinstance(v, float) and np.isfinite(v) for v in numbers) and not len(numbers) % 4
 
 
 def given_tree(given: Sequence[Any], players: int) -> Tree:

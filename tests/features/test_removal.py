@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kinds import GENERAL
+from kinds import GENERAL, facts, made
 from word_models import texts
 
 import onnxplain as ox
 from onnxplain.errors import DataInputError, OptionError
 
-TAKERS = [name for name in GENERAL if ox.METHODS[name].takes_baselines]
+TAKERS = [name for name in GENERAL if ox.METHODS[name].takes_baselines and not facts(name).few]
 every_taker = pytest.mark.parametrize("method", TAKERS)
 
 

@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 from onnxplain.methods.shapley.game import Game, few
 from onnxplain.runtime.plans.games.every import Every
+from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.problem import Problem
 
 __all__ = ["ExactShapley", "ShapleyInteractions"]
 
@@ -82,3 +84,7 @@ class ShapleyInteractions(Game):
         """Ask for all coalitions."""
         few(players, _MOST, self.name, _WHY)
         return Every(players, self.index)
+
+    def attribute(self, problem: Problem) -> Found:
+        """Play for all rows together: who has no elements in a row adds nothing there."""
+        return self.play(problem.resolved())

@@ -11,6 +11,7 @@ from onnxplain.errors import DataInputError
 from onnxplain.methods.base import Method
 from onnxplain.runtime.plans.games.settle import Design, Link, settle
 from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.plans.run import apart
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Game", "few"]
@@ -46,7 +47,10 @@ class Game(Method, abc.ABC):
 
     def attribute(self, problem: Problem) -> Found:
         """Play the game for all rows."""
-        problem = problem.resolved()
+        return apart(problem.resolved(), self.play)
+
+    def play(self, problem: Problem) -> Found:
+        """Play for rows that have the same players."""
         return settle(problem, self.design(problem.players.count), self.link, self.stop, self.name)
 
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from onnxplain._types import IntArray
-from onnxplain.features.hierarchy import Tree, correlated, given_tree, halves, nearby
+from onnxplain.errors import MethodError
+from onnxplain.features.hierarchy import Tree, correlated, given_tree, halves, is_hierarchy, nearby
 from onnxplain.methods.shapley.game import Game
 from onnxplain.methods.shapley.permutation import MORE
 from onnxplain.options import Count, Positive, Seed
@@ -65,14 +66,21 @@ class PartitionShap(Game):
     tol: Positive | None = None
     seed: Seed = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.hierarchy, str) and not is_hierarchy(self.hierarchy):
+            raise MethodError(
+                "PartitionShap: hierarchy holds other numbers than players; give 'adjacent', 'correlation', "
+                "nested tuples of whole numbers from 0, each once, or a linkage (rows of 4 floats)"
+            )
+
     @property
     def stop(self) -> float | None:
         """The tolerance."""
         return self.tol
 
-    def attribute(self, problem: Problem) -> Found:
-        """Play the game for all rows, players numbered by where they are."""
-        problem = problem.resolved()
+    def play(self, problem: Problem) -> Found:
+        """Play for rows that have the same players, numbered by where they are."""
         players = problem.players
         if self.hierarchy == "adjacent":
             there = replace(problem, grouping=nearby(players, problem.features))
