@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kinds import GENERAL, facts, made
+from kinds import GENERAL, facts
 from word_models import texts
 
 import onnxplain as ox
@@ -40,11 +40,11 @@ def test_what_is_made_of_each_sample_is_its_baseline(method, last, models) -> No
         (ox.Blur(1.5, **axes), blurred(blurred(x, 1.5, a), 1.5, b)),
         (ox.Mean(**axes), averaged(x, (a, b))),
     ):
-        found = explainer(x, [0, 1, 2], method, baselines=given)
+        found = explainer(x, [0, 1, 2], made(method), baselines=given)
         for k in range(3):
-            one = explainer(x[k : k + 1], k, method, baselines=alike[k : k + 1].astype(np.float32))
+            one = explainer(x[k : k + 1], k, made(method), baselines=alike[k : k + 1].astype(np.float32))
             np.testing.assert_allclose(found.values[k], one.values[0], rtol=1e-3, atol=1e-5)
-            alone = explainer(x[k : k + 1], k, method, baselines=given)
+            alone = explainer(x[k : k + 1], k, made(method), baselines=given)
             np.testing.assert_allclose(found.values[k], alone.values[0], rtol=1e-4, atol=1e-6)
             if found.reference is not None:
                 np.testing.assert_allclose(found.reference[k], one.reference[0], rtol=1e-4)
@@ -60,10 +60,10 @@ def test_names(method, models) -> None:
         ("uniform", ox.Uniform()),
         ("zero", 0.0),
     ):
-        by_name, by_value = (explainer(x, 1, method, baselines=b).values for b in (name, same))
+        by_name, by_value = (explainer(x, 1, made(method), baselines=b).values for b in (name, same))
         np.testing.assert_array_equal(by_name, by_value)
     with pytest.raises(DataInputError, match=r"baselines of 'x' are 'blurr'; give 'blur', .*mean 'blur'"):
-        explainer(x, 1, method, baselines="blurr")
+        explainer(x, 1, made(method), baselines="blurr")
 
 
 def test_axes_count_in_the_array_as_it_is_given(models) -> None:
