@@ -20,7 +20,7 @@ from onnxplain.features.removal import REMOVALS, Background
 from onnxplain.graph import facts
 from onnxplain.graph.classic.trees import is_ensemble
 from onnxplain.graph.interface import InputInfo
-from onnxplain.methods import LRP, DeepLiftShap, FeatureAblation, LinearShap, Method, TreeShap
+from onnxplain.methods import LRP, DeepLiftShap, FeatureAblation, KernelShap, LinearShap, Method, TreeShap
 
 __all__ = ["AUTO", "explain_best"]
 
@@ -96,6 +96,9 @@ def _candidates(
     if any(i.explained for i in inputs) and not grouped:
         walk = LRP() if baselines is None else DeepLiftShap()
         yield _Candidate(walk, baselines, "the score is shared out in one walk back")
+    yield _Candidate(
+        KernelShap(), baselines, "Shapley values by scores alone, exact where there are few players"
+    )
     plain = baselines is None or isinstance(baselines, (int, float, str, Background, *REMOVALS))
     rows = baselines if plain else Background(baselines)
     yield _Candidate(FeatureAblation(), rows, "it asks for scores alone, and explains any model")

@@ -214,7 +214,7 @@ class Exact(Method, abc.ABC):
         if not np.allclose(difference, surplus, rtol=1e-2, atol=1e-3 * size):
             raise NotExplainableError(
                 f"the score, taken for a sum of {', '.join(parts.summed)}, is none: a fault of onnxplain; "
-                "please report it with the model, and use feature_ablation meanwhile"
+                "please report it with the model, and use kernel_shap meanwhile"
             )
 
 

@@ -80,7 +80,7 @@ class TreeShap(Exact):
             raise MethodError(
                 "the model has no trees (TreeEnsembleRegressor, TreeEnsembleClassifier, TreeEnsemble), which "
                 "tree_shap explains; use linear_shap for linear models, integrated_gradients for networks, "
-                "or feature_ablation for any"
+                "or kernel_shap for any"
             )
         return super().attribute(problem)
 

@@ -157,7 +157,7 @@ def _found(
         if owners.ndim != 1:
             raise NotExplainableError(
                 f"{facts.node_label(node)} gets several rows for one sample of the call; say where samples "
-                "lie (batch_axes=), or use feature_ablation"
+                "lie (batch_axes=), or use kernel_shap"
             )
         trees.append(Trees(_plain_sum(node), str(x.name), str(scores_of(node).name), owners))
     return Parts(tuple(pieces), tuple(trees))
@@ -171,7 +171,7 @@ def _plain_sum(node: ir.Node) -> Ensemble:
     if step:
         raise NotExplainableError(
             f"{facts.node_label(node)} {step}, so its scores are no sum of what its trees say; use "
-            "feature_ablation, or a method that samples"
+            "kernel_shap, which asks for scores alone"
         )
     return ensemble
 

@@ -121,7 +121,7 @@ def test_what_an_ensemble_sees_of_a_pipeline() -> None:
     [
         (
             "matrix_pca",
-            "MatMul node 'MatMul' makes columns out of several inputs.*feature_mask.*feature_ablation",
+            "MatMul node 'MatMul' makes columns out of several inputs.*feature_mask.*kernel_shap",
         ),
         ("matrix_normalized", "ReduceSum node .*Normalizer.* makes columns out of several inputs"),
         ("matrix_products", "ReduceProd node .* is not linear in what several inputs make together"),

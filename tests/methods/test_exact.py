@@ -264,7 +264,7 @@ def test_the_loss_of_each_row_s_own_label() -> None:
     [
         ("linear_shap", "columns_forest", "is an ensemble of trees.*tree_shap"),
         ("tree_shap", "columns_line", "the model has no trees.*linear_shap"),
-        ("linear_shap", "matrix_products", "ReduceProd node .* is not linear.*feature_ablation"),
+        ("linear_shap", "matrix_products", "ReduceProd node .* is not linear.*kernel_shap"),
         ("tree_shap", "matrix_normalized", "ReduceSum node .* makes columns out of several inputs"),
     ],
 )

@@ -14,7 +14,7 @@ from onnxplain.graph.traits import Is, is_a, traits
 
 __all__ = ["Parts", "parts"]
 
-_WAY_OUT = "use feature_ablation, which asks for scores alone, or a method that samples"
+_WAY_OUT = "use kernel_shap (or exact_shapley, for few players), which asks for scores alone"
 
 
 @dataclass(frozen=True)
