@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kinds import GENERAL, facts
+from kinds import GENERAL, facts, made
 from word_models import texts
 
 import onnxplain as ox
