@@ -77,12 +77,15 @@ from onnxplain.methods import (
     XGradCam,
     method,
 )
+from onnxplain.methods.maximisation import ActivationMaximisation
 from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.problem import Problem
 from onnxplain.targets.detection import Detection
 from onnxplain.targets.region import Region
+from onnxplain.targets.unit import Unit
 from onnxplain.targets.weights import Weights
 from onnxplain.versions import VERSION as _VERSION
+from onnxplain.visualising import Visualisation, visualise
 
 __version__ = _VERSION
 
@@ -92,6 +95,7 @@ __all__ = [
     "METHODS",
     "RISE",
     "XRAI",
+    "ActivationMaximisation",
     "AttentionRollout",
     "Attribution",
     "Background",
@@ -151,7 +155,9 @@ __all__ = [
     "SobolIndices",
     "TreeShap",
     "Uniform",
+    "Unit",
     "VisualBackProp",
+    "Visualisation",
     "Walk",
     "Weights",
     "Words",
@@ -162,4 +168,5 @@ __all__ = [
     "inspect",
     "method",
     "rule",
+    "visualise",
 ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnxplain._types import Array
     from onnxplain.methods import Method
 
-__all__ = ["neuron", "scored", "target"]
+__all__ = ["index", "neuron", "scored", "target"]
 
 _BRIGHT = 127
 
@@ -113,11 +113,22 @@ def neuron(given: tuple[str, str] | None) -> tuple[str, int | tuple[int, ...]] |
     if given is None:
         return None
     name, text = given
+    return name, index(text, f"--neuron {name}", "a name and an index")
+
+
+def index(text: str, option: str, what: str = "an index") -> int | tuple[int, ...]:
+    """Read an index, with commas where there are more axes; ``option`` and ``what`` are for the error.
+
+    Raises
+    ------
+    TargetError
+        If it is none.
+    """
     try:
-        index = tuple(int(part) for part in text.split(","))
+        found = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise TargetError(f"--neuron {name} {text}: give a name and an index, such as 5 or 5,0,0") from None
-    return name, index[0] if len(index) == 1 else index
+        raise TargetError(f"{option} {text}: give {what}, such as 5 or 5,0,0") from None
+    return found[0] if len(found) == 1 else found
 
 
 def _mask(path: Path) -> Array:

@@ -16,6 +16,7 @@ from onnxplain.samples import Samples
 from onnxplain.targets.detection import Detection
 from onnxplain.targets.output import Output
 from onnxplain.targets.region import Region
+from onnxplain.targets.unit import Unit
 from onnxplain.targets.weights import Weights
 
 __all__ = ["Resolved", "outputs_read", "resolve_target"]
@@ -67,7 +68,8 @@ def resolve_target(
     ----------
     given
         :class:`~onnxplain.targets.weights.Weights`, :class:`~onnxplain.targets.region.Region`,
-        :class:`~onnxplain.targets.detection.Detection`, or what :func:`~onnxplain.inputs.check_target` takes.
+        :class:`~onnxplain.targets.detection.Detection`, :class:`~onnxplain.targets.unit.Unit`,
+        or what :func:`~onnxplain.inputs.check_target` takes.
     samples
         The arrays of the call.
     about
@@ -83,7 +85,7 @@ def resolve_target(
         If it does not fit the output.
     """
     n, each, mixed = samples.n, about.shape, samples.layout.mixed
-    if isinstance(given, (Weights, Region, Detection)):
+    if isinstance(given, (Weights, Region, Detection, Unit)):
         dtype = next(o.dtype for o in outputs if o.name == name)
         output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows)
         return Resolved("weights", given.weights(output))

@@ -237,3 +237,22 @@ def test_layers_and_neurons(folder: Path) -> None:
     assert f"--neuron {relu} two: give a name and an index" in said
     said = failure("explain", MODEL, "digits.npy", "-m", "saliency", "--layer", f"{relu}x", "-o", "a.npz")
     assert f"did you mean '{relu}'" in said
+
+
+def test_visualise(folder: Path) -> None:
+    result = run("visualise", MODEL, "--unit", "3", "-p", "n_steps=20", "-o", "three.png", "-o", "three.npz")
+    assert re.search(r"^activation +\S+ to \S+$", result.stdout, re.MULTILINE)
+    assert re.search(r"^wrote +three.png$", result.stdout, re.MULTILINE)
+    with Image.open("three.png") as picture:
+        assert picture.size[0] > 500
+    with np.load("three.npz") as held:
+        assert held["image"].shape == (1, 1, 28, 28)
+        assert held["activations"][-1] > held["activations"][0] + 1
+    run("visualise", MODEL, "--unit", "3", "-p", "n_steps=2", "--mean", "0.5", "--std", "0.5", "-q")
+    assert Path(f"{Path(MODEL).stem}-unit.png").exists()
+    options = ["visualise", MODEL, "--unit"]
+    assert "--unit three: give an index, such as 5 or 5,0,0" in failure(*options, "three")
+    assert "unit 12 is out of range" in failure(*options, "12")
+    assert "-o a.json: a visualisation is .png" in failure(*options, "1", "-o", "a.json")
+    assert "--size 9xx: give lengths, such as 224x224" in failure(*options, "1", "--size", "9xx")
+    assert "there is no preset 'cifar'; known: imagenet" in failure(*options, "1", "--preset", "cifar")
