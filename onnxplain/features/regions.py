@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -45,7 +46,9 @@ def segmented(
         )
     made = []
     for scale in scales:
-        ids = felzenszwalb(scaled, scale=scale, sigma=sigma, min_size=min_size)
+        with warnings.catch_warnings():  # of more than three channels: they are meant
+            warnings.simplefilter("ignore", RuntimeWarning)
+            ids = felzenszwalb(scaled, scale=scale, sigma=sigma, min_size=min_size)
         if side is not None:
             ids = resize(ids, shape, order=0, mode="constant", preserve_range=True, anti_aliasing=False)
         made.append(ids.astype(np.int64))

@@ -16,7 +16,7 @@ from onnxplain.features.regions import dilated, ranked, segmented
 from onnxplain.methods.base import Method, attributions
 from onnxplain.methods.path import IntegratedGradients
 from onnxplain.methods.registry import method as make_method
-from onnxplain.options import Count, Positive, Weight
+from onnxplain.options import Count, Positive
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import run
@@ -73,7 +73,7 @@ class XRAI(Method):
     algorithm: Literal["full", "fast"] = "full"
     area_threshold: Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")] = 1.0
     scales: tuple[Positive, ...] = (50.0, 100.0, 150.0, 250.0, 500.0, 1200.0)
-    sigma: Weight = 0.8
+    sigma: Annotated[float, Field(ge=0, le=100, description="a number from 0 to 100")] = 0.8
     min_size: Count = 150
     segment_size: Count | None = 224
     dilation: _Whole = 5

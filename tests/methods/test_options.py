@@ -66,6 +66,8 @@ MEANT = {
     ("attention_rollout", "discard_ratio", "tiny number"),
     ("guided_ig", "fraction", "tiny number"),
     ("guided_ig", "max_dist", "tiny number"),
+    ("xrai", "area_threshold", "tiny number"),
+    ("xrai", "sigma", "tiny number"),
     ("meaningful_perturbation", "mask_sigma", "tiny number"),
     ("lrp", "low", "negative number"),
     ("lrp", "low", "huge number"),
