@@ -52,9 +52,11 @@ class Halves:
         made = self._back.run(None, {self.x: x.astype(np.float64), self.layer: a})[0]
         return np.asarray(made)
 
-    def gradients(self, x: np.ndarray, target: int, step: float = 1e-5) -> np.ndarray:
-        """Return dS/dA of one sample, by central differences."""
-        a = self.activations(x)
+    def gradients(
+        self, x: np.ndarray, target: int, step: float = 1e-5, at: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return dS/dA of one sample, by central differences, maybe at another value than the model's own."""
+        a = self.activations(x) if at is None else at
         made = np.zeros_like(a)
         for place in np.ndindex(a.shape):
             bump = np.zeros_like(a)

@@ -138,10 +138,16 @@ FACTS: dict[str, Facts] = {
     "deep_lift": Facts(linear=_times, sums=True, from_baseline=True, together=True),
     "deep_lift_shap": Facts(linear=_times, sums=True, from_baseline=True, together=True),
     # activation maps
+    "ablation_cam": Facts(only="spatial", on_images=True, sessions=2),
+    "cam": Facts(only="global average pooling", on_images=True),
+    "eigen_cam": Facts(only="spatial", on_images=True),
     "grad_cam": Facts(only="spatial", on_images=True),
     "grad_cam_plus_plus": Facts(only="spatial", on_images=True),
+    "guided_grad_cam": Facts(only="spatial", on_images=True, sessions=2),
     "hi_res_cam": Facts(only="spatial", on_images=True),
     "layer_cam": Facts(only="spatial", on_images=True),
+    "score_cam": Facts(only="spatial", on_images=True, sessions=2),
+    "shapley_cam": Facts(only="spatial", on_images=True, sessions=2),
     "x_grad_cam": Facts(only="spatial", on_images=True),
     "visual_backprop": Facts(only="Conv", on_images=True),
     # attention

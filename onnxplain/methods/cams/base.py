@@ -13,6 +13,7 @@ from onnxplain.backward.asks import Ask, Probe
 from onnxplain.features.lifting import Interpolation
 from onnxplain.methods.base import Method
 from onnxplain.methods.cams.layers import Layer, Lifted, find_layers
+from onnxplain.runtime.driver import Answer
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.problem import Problem
@@ -67,6 +68,13 @@ class ActivationMap(Method, abc.ABC):
         maps = {one.input: made[one.layer] for one in found.values()}
         return Found(values, extras={"map": maps}, notes=tuple(self._notes(problem, found, made)))
 
+    def blocks(self, problem: Problem, ask: Probe) -> Iterator[tuple[Problem, Answer]]:
+        """Ask about the layer, one block of samples at a time: of all of them, activations might not fit."""
+        blocks = list(problem.driver.blocks(problem.n, ask))
+        for block in blocks:
+            part = problem if len(blocks) == 1 else problem.take(block)
+            yield part, part.ask(ask)
+
     def _notes(
         self, problem: Problem, found: dict[str, Lifted], made: dict[Layer, FloatArray]
     ) -> Iterator[str]:
@@ -111,11 +119,8 @@ class GradientMap(AtLayer):
 
     def maps(self, problem: Problem, layer: Layer, features: dict[str, Lifted]) -> FloatArray:
         """Ask for activations and gradients, one block of samples at a time."""
-        ask = Probe((layer.name,))
-        blocks = list(problem.driver.blocks(problem.n, ask))
         made = []
-        for block in blocks:  # of all samples, the activations might not fit
-            answer = (problem if len(blocks) == 1 else problem.take(block)).ask(ask)
+        for _, answer in self.blocks(problem, Probe((layer.name,))):
             a, g = (layer.maps(of[layer.name]) for of in (answer.probed, answer.values))
             made.append(self.drawn(a, g))
         return np.concatenate(made)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array, FloatArray, Shape
 from onnxplain.backward.question import explained_value
-from onnxplain.errors import DataInputError, NotExplainableError
+from onnxplain.errors import NotExplainableError
 from onnxplain.features.lifting import Interpolation, stretched, token_grid
 from onnxplain.graph import facts
 from onnxplain.graph.interface import inputs_of
@@ -161,7 +160,7 @@ def find_layers(problem: Problem, name: str | None) -> dict[str, Lifted]:
     problem
         What is explained.
     name
-        A value (or node) whose map is asked for; None finds each feature's last value with space.
+        A value whose map is asked for; None finds each feature's last value with space.
 
     Returns
     -------
@@ -169,8 +168,6 @@ def find_layers(problem: Problem, name: str | None) -> dict[str, Lifted]:
 
     Raises
     ------
-    DataInputError
-        If there is no value of that name.
     NotExplainableError
         If no feature has a map.
     """
@@ -182,7 +179,9 @@ def find_layers(problem: Problem, name: str | None) -> dict[str, Lifted]:
 
 
 def _found(problem: Problem, model: Opened, name: str | None) -> dict[str, Lifted]:
-    chosen = None if name is None else _named(model, problem, name)
+    chosen = None if name is None else model.values.get(name)
+    if name is not None and chosen is None:
+        raise NotExplainableError(f"'{name}' is the same whatever the inputs; name another layer (layer=...)")
     found: dict[str, Lifted] = {}
     reasons: list[str] = []
     for feature in problem.features:
@@ -207,20 +206,6 @@ def _found(problem: Problem, model: Opened, name: str | None) -> dict[str, Lifte
             "integrated_gradients or lrp"
         )
     return found
-
-
-def _named(model: Opened, problem: Problem, name: str) -> ir.Value:
-    """Return the value of this name, or what the node of this name makes."""
-    nodes = {str(n.name): n.outputs[0] for n in model.graph if n.name and n.outputs}
-    value = model.values.get(name, nodes.get(name))
-    if value is not None:
-        return value
-    near = difflib.get_close_matches(name, [*model.values, *nodes], 3, 0.3)
-    told = f"; the nearest are {', '.join(repr(n) for n in near)}" if near else ""
-    raise DataInputError(
-        f"the model has no value or node '{name}' for a layer{told} (what is folded while reading, such as a "
-        "convolution's output before its normalisation, is gone: name the value behind it)"
-    )
 
 
 def _fits(problem: Problem, model: Opened, feature: str, value: ir.Value) -> bool:

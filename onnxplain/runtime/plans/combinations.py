@@ -16,7 +16,7 @@ from onnxplain.runtime.plans.moments import Moments
 from onnxplain.runtime.plans.plan import Answers, Found, Kind
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Differences", "Integral", "IntegralSums", "Mean", "Spread", "dtype_of", "float_like"]
+__all__ = ["Differences", "Each", "Integral", "IntegralSums", "Mean", "Spread", "dtype_of", "float_like"]
 
 
 def float_like(x: Array) -> np.dtype[Any]:
@@ -195,6 +195,33 @@ class _Spread:
             )
             errors[name] = moments.error_of_variance if variance else moments.error_of_mean
         return Found(values, errors=errors, notes=self.notes)
+
+
+@dataclass(frozen=True)
+class Each:
+    """The scores at all points as they are: ``extras["scores"]``, (n, m)."""
+
+    keeps_sums: ClassVar[bool] = False
+
+    def ends(self, *, checked: bool) -> bool:
+        """Return False."""
+        return False
+
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Each:
+        """Begin with none."""
+        return _Each(np.zeros((problem.n, count), np.float64))
+
+
+@dataclass
+class _Each:
+    scores: FloatArray
+
+    def add(self, steps: slice, answers: Answers) -> None:
+        assert answers.score is not None
+        self.scores[:, steps] = answers.score.T
+
+    def found(self) -> Found:
+        return Found({}, extras={"scores": self.scores})
 
 
 @dataclass(frozen=True)
