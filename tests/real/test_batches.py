@@ -31,6 +31,7 @@ REFUSED = {
     "aecmos_16k_free": ("Squeeze", "written for one sample"),
     "aecmos_48k": ("Squeeze", "written for one sample"),
     "plcmos": ("Squeeze", "written for one sample"),
+    "yunet": ("Sigmoid", "its places were laid out for one sample"),
     "u2netp": ("Resize", "its sizes hold the batch size that it was exported with"),
     "silero_sequence": ("", "its frames are steps of one recording"),
 }

@@ -97,6 +97,20 @@ def _face_minus_corner(output: str, scale: float) -> Callable[[Outputs], float]:
     return read
 
 
+@real_input("yunet")
+def yunet(path: Path) -> RealModel:
+    """Make the astronaut in 640x640, blue green red, values 0 to 255; her face is one place of stride 32."""
+    picture = resized(photograph("astronaut"), 640, 640)
+    return RealModel(
+        {"input": np.ascontiguousarray(channels_first(picture)[:, ::-1])},
+        output="cls_32",
+        target=(0, 88, 0),
+        expected=0.9,
+        tolerance=0.1,
+        says="the portrait of an astronaut: a face, at the place where hers is",
+    )
+
+
 @real_input("u2netp")
 def u2netp(path: Path) -> RealModel:
     """Make the astronaut in 320x320, ImageNet mean and deviation."""
