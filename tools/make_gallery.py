@@ -22,7 +22,7 @@ from PIL import Image
 
 import onnxplain as ox
 from onnxplain import plots
-from onnxplain.plots.bars import draw_bars
+from onnxplain.data import diabetes_background, diabetes_model_path
 from onnxplain.plots.canvas import new_figure
 from onnxplain.plots.image import image_png
 
@@ -135,33 +135,23 @@ def text() -> None:
         "kernel_shap": words.players,
         "lime": {"perturbation": "uniform", **words.players},
     }
-    figure = new_figure(10, 3.4)
-    for ax, (name, options) in zip(figure.subplots(1, 4), methods.items(), strict=True):
+    figure = new_figure(8, 4.4)
+    for ax, (name, options) in zip(figure.subplots(4, 1), methods.items(), strict=True):
         found = explainer(words.inputs, method=name, **options)
         rows = words.named(found)[0]
-        draw_bars(
-            np.array([v for _, v in rows]),
-            np.zeros(len(rows)),
-            labels=[w for w, _ in rows],
-            ax=ax,
-            title=name,
-        )
+        heights, named = np.array([v for _, v in rows]), [w for w, _ in rows]
+        plots.draw(heights, np.arange(len(rows)), kind="tokens", labels=named, ax=ax, title=name)
     write(figure, "text")
 
 
 def table() -> None:
-    """Explain a forest that tells stress from heart beats, by its columns."""
-    real = load("hrv_60_5")
-    explainer = ox.Explainer(real.path)
-    rng = np.random.default_rng(0)
-    name = explainer.inputs[0].name
-    x = np.asarray(real.feeds[name])
-    rows = (x * rng.normal(1, 0.3, (200, x.shape[1]))).astype(x.dtype)
-    found = explainer(rows, "predicted", "tree_shap", baselines=rows[:50])
+    """Explain how a disease goes on, by trees of which every number is exact."""
+    rows, background = diabetes_background(), diabetes_background()
+    found = ox.explain(diabetes_model_path(), rows, method="tree_shap", baselines=background)
     figure = new_figure(11, 4.2)
     first, second = figure.subplots(1, 2)
-    plots.draw_table(found.by_column(name), "waterfall", sample=0, ax=first)
-    plots.draw_table(found.by_column(name), "beeswarm", ax=second)
+    found.plot(0, kind="waterfall", ax=first)
+    found.plot(kind="beeswarm", ax=second)
     write(figure, "table")
 
 
