@@ -157,7 +157,7 @@ def _named(given: Any, infos: Sequence[InputInfo], features: Arrays, name: str) 
 
 
 def finite(given: object, what: str, *, holes: bool = False) -> Array:
-    """Return an array of finite numbers; with ``holes`` also NaN, which says that a number is missing.
+    """Return an array of finite numbers; with ``holes`` of any, NaN says that one is missing.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def finite(given: object, what: str, *, holes: bool = False) -> Array:
         If it is none.
     """
     array = as_array(given, what)
-    if array.dtype.kind not in "fiub" or not (np.isfinite(array) | (holes & np.isnan(array))).all():
+    if array.dtype.kind not in "fiub" or not (holes or np.isfinite(array).all()):
         raise DataInputError(f"{what} must be finite numbers; give 0, a number or an array")
     return array
 
@@ -182,10 +182,11 @@ def fitting(array: Array, dtype: Any, what: str) -> Array:
         return array  # token ids, checked as inputs are
     with np.errstate(over="ignore"):
         made: Array = array.astype(dtype)
-    if np.isinf(made).any():
+    grown = np.isinf(made) & np.isfinite(array)
+    if grown.any():
         raise DataInputError(
-            f"{what} holds {float(np.nanmax(np.abs(array))):g}, which is too large for {np.dtype(dtype)} (up "
-            f"to {float(np.finfo(dtype).max):g}); give smaller numbers"
+            f"{what} holds {float(np.abs(array[grown]).max()):g}, which is too large for {np.dtype(dtype)} "
+            f"(up to {float(np.finfo(dtype).max):g}); give smaller numbers"
         )
     return made
 
@@ -249,6 +250,8 @@ def _references(given: object, name: str, feature: Array, axis: int | None, *, h
     if array.shape[0] == 0:
         raise DataInputError(f"the baselines of '{name}' are empty; give at least one reference")
     try:
+        if len(own) == 2 and array.shape[1:] != shape and feature.ndim == 2:  # a table of other columns
+            raise ValueError
         return np.array(np.broadcast_to(array, (len(array), *shape)), feature.dtype)
     except ValueError:
         raise DataInputError(

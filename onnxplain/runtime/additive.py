@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,9 @@ import onnx_ir as ir
 from onnxplain._types import Arrays, IntArray, Shape
 from onnxplain.backward.asks import Probe, Walk
 from onnxplain.backward.question import explained_value
-from onnxplain.errors import NotExplainableError
+from onnxplain.errors import InvalidModelError, NotExplainableError
 from onnxplain.graph import facts
-from onnxplain.graph.classic.trees import scores_of
+from onnxplain.graph.classic.trees import is_ensemble, scores_of
 from onnxplain.graph.columns import Columns, follow, parts
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.shapes import at_shapes
@@ -144,6 +145,10 @@ def _found(
     layout: Layout,
 ) -> Parts:
     model = at_shapes(source.model, shapes)
+    read: dict[ir.Node, Ensemble] = {}
+    for node in filter(is_ensemble, model.graph):  # broken ones are refused wherever they stand
+        with suppress(NotExplainableError):
+            read[node] = _read(node)
     columns = follow(model.graph, players, source.opset)
     values = {v.name: v for node in model.graph for v in node.outputs}
     values |= {v.name: v for v in model.graph.inputs}
@@ -159,13 +164,25 @@ def _found(
                 f"{facts.node_label(node)} gets several rows for one sample of the call; say where samples "
                 "lie (batch_axes=), or use kernel_shap"
             )
-        trees.append(Trees(_plain_sum(node), str(x.name), str(scores_of(node).name), owners))
+        ensemble = _plain_sum(node, read[node] if node in read else parse(node))
+        trees.append(Trees(ensemble, str(x.name), str(scores_of(node).name), owners))
     return Parts(tuple(pieces), tuple(trees))
 
 
-def _plain_sum(node: ir.Node) -> Ensemble:
-    """Return a node's trees, if their scores are sums."""
+def _read(node: ir.Node) -> Ensemble:
+    """Return a node's trees, which must not ask for more columns than there are."""
     ensemble = parse(node)
+    dims = facts.dims(node.inputs[0]) if node.inputs[0] is not None else None
+    if dims and isinstance(dims[-1], int) and ensemble.n_columns > dims[-1]:
+        raise InvalidModelError(
+            f"{ensemble.name} asks for column {ensemble.n_columns - 1}, but gets {dims[-1]} columns; give as "
+            "many, or export the model again"
+        )
+    return ensemble
+
+
+def _plain_sum(node: ir.Node, ensemble: Ensemble) -> Ensemble:
+    """Return a node's trees, if their scores are sums."""
     step = "" if ensemble.post_transform == "NONE" else f"ends in {ensemble.post_transform}"
     step = step if ensemble.additive else f"takes the {ensemble.aggregate} over its trees"
     if step:

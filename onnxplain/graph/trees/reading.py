@@ -56,13 +56,16 @@ def parse(node: ir.Node) -> Ensemble:
     ------
     InvalidModelError
         If attributes are missing or differ in length, a child, leaf or target does not exist, nodes run in
-        circles, a mode, aggregate or transform is unknown, or a threshold is NaN.
+        circles, a mode, aggregate or transform is unknown, a threshold is NaN, or a weight or base value
+        is not finite.
     """
     unified = node.op_type == "TreeEnsemble"
     targets, labels = _targets(node)
     table = unified_table(node, targets) if unified else classic_table(node, targets)
     flat = flatten(node, table)
     base = np.zeros(0) if unified else floats(node, "base_values")
+    if not np.isfinite(base).all():
+        raise broken(node, f"base_values has {base[~np.isfinite(base)][0]}")
     aggregate = _choice(node, "aggregate_function", _AGGREGATES, "SUM")
     transform, pair, scores = _choice(node, "post_transform", _TRANSFORMS, "NONE"), "", targets
     if node.op_type == "TreeEnsembleClassifier" and targets == 2:

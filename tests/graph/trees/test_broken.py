@@ -67,6 +67,7 @@ def test_both_ways_of_writing_are_read() -> None:
     ({"target_weights": [1.0]}, "target_weights has 1 entries"),
     ({"n_targets": 0}, "n_targets is 0"),
     ({"base_values": [1.0, 2.0]}, "base_values has 2 entries for 1 scores"),
+    ({"base_values": [float("nan")]}, "base_values has nan"),
     ({"aggregate_function": "MEDIAN"}, "aggregate_function is 'MEDIAN'; known are"),
     ({"post_transform": "TANH"}, "post_transform is 'TANH'; known are"),
     ({name: [] for name in stump() if name.startswith("nodes_")}, "it has no nodes"),
