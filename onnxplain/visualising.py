@@ -150,7 +150,8 @@ def visualise(
     method = make(ActivationMaximisation, parameters, "visualise")
     explainer = model if isinstance(model, Explainer) else Explainer(model, device=device)
     info = _chosen(explainer.inputs, input)
-    given: Arrays = {info.name: np.zeros(_shape(info, size), info.dtype or np.float32), **(inputs or {})}
+    noise = np.random.default_rng(method.seed).normal(0.1, 0.01, _shape(info, size))  # it only says how large
+    given: Arrays = {info.name: noise.astype(info.dtype or np.float32), **(inputs or {})}
     whole = isinstance(unit, (int, np.integer))
     target = Unit(check_option("unit", unit, int, TargetError)) if whole else unit
     found = explainer(

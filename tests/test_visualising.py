@@ -130,6 +130,13 @@ def test_regularisers(models) -> None:
         assert kept.sum() == 48
 
 
+def test_what_has_no_slope_at_zero(models) -> None:
+    body = "s = ReduceL2<keepdims = 1>(x, a) y = Sqrt(s)"
+    model = models.make(f"m (float[N, 8] x) => (float[N, 1] y) {{ {body} }}", a=np.array([1]))
+    found = ox.visualise(model, unit=0, space="pixel", n_steps=20)
+    np.testing.assert_allclose(found.activations[-1], 8**0.25, rtol=0.05)
+
+
 def test_files(models, tmp_path) -> None:
     found = ox.visualise(linear(models)[0], unit=1, n_steps=3)
     found.save(tmp_path / "unit.png")

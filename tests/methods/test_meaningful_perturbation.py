@@ -122,6 +122,19 @@ def test_random_numbers_do_not_depend_on_blocks(models) -> None:
     assert np.abs(free.values - other.values).max() > 1e-4
 
 
+@pytest.mark.parametrize("mask", ["tokens", None])
+def test_tokens_get_a_part_each(mask, models) -> None:
+    """From 0 to 1, whatever the length of their embedding."""
+    ids = np.array([[3, 5, 7, 1], [2, 2, 9, 0]])
+    explainer = ox.Explainer(models.tokens())
+    inputs = {"ids": ids, "mask": np.ones_like(ids)}
+    found = explainer(inputs, 1, "meaningful_perturbation", feature_mask=mask, n_steps=20)
+    assert found.values.min() >= 0
+    assert 0.5 < found.values.max() <= 1.0001
+    if mask:
+        np.testing.assert_allclose(found.values, 1 - found.extras["mask"]["players"], atol=1e-5)
+
+
 def test_axes_that_are_none(models) -> None:
     with pytest.raises(ox.errors.DataInputError, match="axis 5 of 'x' cannot be meant: it has 2 axes"):
         ox.explain(models.mlp(), models.random(2, 5), 1, "meaningful_perturbation", axes=5)

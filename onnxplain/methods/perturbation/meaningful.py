@@ -13,6 +13,7 @@ from onnxplain._types import Arrays, FloatArray, IntArray
 from onnxplain.backward.asks import Walk
 from onnxplain.features.places import behind_samples, spatial_axes
 from onnxplain.features.soft_masks import Canvas, OfPlayers, canvas, roughness
+from onnxplain.graph.interface import inputs_of
 from onnxplain.methods.base import Method
 from onnxplain.options import Count, Positive, Seed, Share, Weight
 from onnxplain.runtime.plans.adam import Adam
@@ -71,9 +72,10 @@ class MeaningfulPerturbation(Method):
 
     Notes
     -----
-    With ``feature_mask``, each player has one number, without smoothing.  ``extras["mask"]`` holds the cells
-    by input (or by ``"players"``), ``extras["history"]`` the ``"score"`` at each step and at the end, and the
-    ``"loss"``, (n, steps).  A mask may find what the network reacts to and nobody sees (Fong & Vedaldi,
+    With ``feature_mask``, each player has one number, without smoothing.  Tokens that are walked back to
+    their embedding get the mean of its numbers.  ``extras["mask"]`` holds the cells by input (or by
+    ``"players"``), ``extras["history"]`` the ``"score"`` at each step and at the end, and the ``"loss"``,
+    (n, steps).  A mask may find what the network reacts to and nobody sees (Fong & Vedaldi,
     3.2): trust it less the rougher it is, and see whether the score at the end reached that of the baseline.
     """
 
@@ -127,7 +129,8 @@ class MeaningfulPerturbation(Method):
         values: Arrays = {}
         for name, m in game.spread(mask, middle).items():
             x = problem.features[name]
-            values[name] = np.broadcast_to(1 - m if gone else m, x.shape).astype(x.dtype)
+            part = (1 - m if gone else m) / game.parts.get(name, 1)
+            values[name] = np.broadcast_to(part, x.shape).astype(x.dtype)
         history = {"score": np.stack(scores, 1), "loss": np.stack(losses, 1)}
         return Found(values, extras={"mask": mask, "history": history})
 
@@ -146,6 +149,7 @@ class _Game:
             within = None if axes is None else tuple(k - 1 for k in axes)
             sizes = method.mask_size, method.mask_sigma, method.jitter - 1
             self.canvases[name] = canvas(x.shape[1:], within, *sizes)
+        self.parts = _parts(problem)
         self.smooth = [k for k, axes in space.items() if axes is not None and self.players is None]
         here, there = (
             problem.at(f).walk().score.astype(np.float64) for f in (problem.features, problem.baselines)
@@ -197,3 +201,20 @@ class _Game:
                 loss = loss + self.method.tv * rough
                 slope[name] += self.method.tv * rougher
         return score, loss, slope
+
+
+def _parts(problem: Problem) -> dict[str, int]:
+    """Return how many numbers add up to each token's, for features that are embeddings."""
+    driver, axes = problem.driver, problem.driver.layout.axes
+    made: dict[str, int] = {}
+    for info in inputs_of(driver.programs.source.model.graph):
+        if info.role not in ("token", "number") or info.name not in driver.fixed:
+            continue
+        each = driver.fixed[info.name].size // (
+            1 if driver.layout.axes[info.name] is None else driver.layout.n
+        )
+        for entry in info.entries:
+            if entry in problem.features:
+                size = problem.features[entry].size // problem.n
+                made[entry] = len(info.entries) * max(size // max(each, 1), 1)
+    return made
