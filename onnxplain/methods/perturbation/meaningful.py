@@ -210,9 +210,7 @@ def _parts(problem: Problem) -> dict[str, int]:
     for info in inputs_of(driver.programs.source.model.graph):
         if info.role not in ("token", "number") or info.name not in driver.fixed:
             continue
-        each = driver.fixed[info.name].size // (
-            1 if driver.layout.axes[info.name] is None else driver.layout.n
-        )
+        each = driver.fixed[info.name].size // (1 if axes[info.name] is None else driver.layout.n)
         for entry in info.entries:
             if entry in problem.features:
                 size = problem.features[entry].size // problem.n
