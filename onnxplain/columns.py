@@ -335,7 +335,7 @@ def _assigned(
         _refuse_unlike(taken, table)
     else:
         if all(_width(i) == 1 for i in left) or not rest:
-            _refuse_unlike([*taken, *(i.name for i in left)], table)
+            _refuse_unlike([c for i in inputs for c in found.get(i.name, (i.name,))], table)
         raise DataInputError(
             f"which columns are those of input '{left[0].name}' {left[0].spelled} is not clear; say it with "
             f"feature_names={{'{left[0].name}': [...], ...}}"

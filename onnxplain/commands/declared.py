@@ -20,12 +20,13 @@ __all__ = [
 
 Model = Annotated[Path, typer.Argument(help="The .onnx file.", show_default=False)]
 MethodName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--method",
         "-m",
-        help="Such as integrated_gradients, smooth_grad, lrp, tree_shap, feature_ablation; auto takes the "
-        "most exact one that the model allows.",
+        help="Such as integrated_gradients (the default), smooth_grad, lrp, tree_shap, feature_ablation; auto "
+        "(the default of tables) takes the most exact one that the model allows.",
+        show_default=False,
     ),
 ]
 ExportedName = Annotated[

@@ -25,7 +25,7 @@ def explain(
             "table, .csv or .parquet, with the names of its columns.",
         ),
     ],
-    method: MethodName = "integrated_gradients",
+    method: MethodName = None,
     params: Params = None,
     composite: CompositeName = None,
     target: Annotated[
@@ -148,9 +148,11 @@ def explain(
     from onnxplain.commands.output import summary, write
 
     say = speaker(quiet)
-    chosen = given.method_or_auto(method, params or [], composite)
+    plain = not params and composite is None
+    named = method or ("auto" if plain and tables.holds_table(source) else "integrated_gradients")
+    chosen = given.method_or_auto(named, params or [], composite)
     part_names = read_labels(names) if names is not None else None
-    files = given.destinations(out, source, method, model)
+    files = given.destinations(out, source, named, model)
     explainer = ox.Explainer(model, device=device, **given.budget(memory))
     classes = class_names(labels, preset, explainer.outputs, output_name)
     image_options = {

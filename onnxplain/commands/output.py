@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from onnxplain.commands.tables import write_csv
 from onnxplain.methods import FAMILIES
 from onnxplain.report import is_table, rules_of, sample_section, table_sections, write_report
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from onnxplain.report import Section
 
 __all__ = ["inspection_lines", "method_lines", "summary", "write"]
+
+#: Columns that the terminal names.
+_NAMED = 4
 
 
 def write(
@@ -93,6 +98,8 @@ def summary(
         relative = result.relative_delta
         if relative is not None:
             yield "check", f"off by {percent(float(relative.max()))} at most"
+        if is_table(result):
+            yield "columns", _largest(result)
         return
     for sample in range(len(result)):
         number = f" {sample}" if len(result) > 1 else ""
@@ -100,6 +107,15 @@ def summary(
         explained = f"{target_text(result, sample, class_names)}, score {float(result.score[sample]):.4g}"
         yield f"explained{number}", explained
         yield f"check{number}", check_text(result, sample)
+
+
+def _largest(result: Attribution) -> str:
+    """Name the columns that matter most, with the mean size of what they do."""
+    view = result.by_column()
+    size = np.abs(view.values).mean(0)
+    shown = ", ".join(f"{view.names[i]} {size[i]:.3g}" for i in view.order()[:_NAMED])
+    more = len(view.names) - _NAMED
+    return f"{shown}{f' and {more} more' if more > 0 else ''} (mean size)"
 
 
 def _sections(

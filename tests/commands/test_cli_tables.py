@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from table_models import ArrowTable, by_column, make, matrix
 
 from onnxplain import Attribution
 from onnxplain.commands.tables import MISSING
+from onnxplain.data import diabetes_model_path
 
 HEAD = "id,age,city,income,children\n"
 TABLE = HEAD + 'p0,30,Rome,1,1\np1,40,"Oslo, or so",,2\n'
@@ -213,3 +215,23 @@ def test_parquet_itself(here: Path) -> None:
     assert rows_of("why.csv")[0]["income"] == "10.0"
     Path("t.parquet").write_bytes(b"PAR1 no")
     assert "cannot be read as Parquet" in failure("explain", "people.onnx", "t.parquet", *METHOD)
+
+
+def test_the_built_in_table_as_a_newcomer_types_it(here: Path) -> None:
+    """Without a method: trees are found, and explained exactly; what matters is said at once."""
+    model = diabetes_model_path()
+    table, train = (str(model.with_name(name)) for name in ("diabetes.csv", "diabetes_train.csv"))
+    command = ("explain", str(model), table, "--background", train, "--id", "progression")
+    said = run(*command, "-o", "why.csv").stdout
+    assert "method auto chose tree_shap" in said
+    assert re.search(r"columns +bmi [\d.]+, log_triglycerides [\d.]+, .* and 6 more \(mean size\)", said)
+    rows = rows_of("why.csv")
+    assert list(rows[0])[:4] == ["progression", "prediction", "score", "base"]
+    assert len(rows) == 40
+    for row in rows:
+        score, base, *values = map(float, list(row.values())[2:])
+        assert abs(base + sum(values) - score) < 1e-4  # the score is as short as float32 may be written
+    Path("less.csv").write_text("sex,bmi\nfirst,20\n")
+    told = failure("explain", str(model), "less.csv")
+    assert "lacks columns 'age', 'blood_pressure'" in told
+    assert "the model takes age, sex, bmi" in told

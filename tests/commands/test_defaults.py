@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 #: By command and option: the function and its argument that the option is for.
 MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
     "explain": {
-        "method": (ox.Explainer.__call__, "method"),
         "target": (ox.Explainer.__call__, "target"),
         "output_name": (ox.Explainer.__call__, "output"),
         "baseline": (ox.Explainer.__call__, "baselines"),
@@ -47,6 +46,7 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
 OWN = {
     *("params", "composite", "out", "labels", "names", "ids", "quiet", "debug"),
     *("box", "detection", "region", "memory"),
+    "method",  # of tables it is auto
 }
 
 
