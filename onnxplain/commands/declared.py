@@ -24,8 +24,8 @@ MethodName = Annotated[
     typer.Option(
         "--method",
         "-m",
-        help="Such as integrated_gradients (the default), smooth_grad, lrp, tree_shap, feature_ablation; auto "
-        "(the default of tables) takes the most exact one that the model allows.",
+        help="Such as integrated_gradients (the default), smooth_grad, lrp, tree_shap, feature_ablation; "
+        "auto (the default of tables) takes the most exact one that the model allows.",
         show_default=False,
     ),
 ]
