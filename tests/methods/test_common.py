@@ -289,3 +289,10 @@ def test_one_explainer_serves_many_threads(models, images) -> None:
         found = list(pool.map(lambda job: shared(images, target=job[1], method=made(job[0])).values, jobs))
     for mine, theirs in zip(found, serial, strict=True):
         close(mine, theirs, 1e-5)
+
+
+@every_method
+def test_smoothing_without_noise_changes_nothing(name, conv, images) -> None:
+    plain = conv(images[:2], [0, 1], made(name))
+    smooth = conv(images[:2], [0, 1], ox.SmoothGrad(made(name), n_samples=2, stdevs=0.0))
+    close(smooth.values, plain.values)
