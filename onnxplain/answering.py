@@ -99,8 +99,9 @@ class Answering:
         columns = request.columns
         names = columns.labels(infos, arrays, layout.axes)
         given = request.baselines
-        if given is None and chosen.usual_baseline is not None:
-            given = usual(chosen.usual_baseline, infos, features)
+        usually = chosen.default_baseline()
+        if given is None and usually is not None:
+            given = usual(usually, infos, features)
         instead = columns.instead(given, infos)
         starts, background = find_baselines(
             instead, infos, arrays, features, layout, samples.values, many=chosen.wants_background()

@@ -81,6 +81,10 @@ class Method(abc.ABC):
         """Return whether this method, with its parameters, keeps players or takes them away."""
         return self.takes_players
 
+    def default_baseline(self) -> str | None:
+        """Return the name of the baseline that this method, with its parameters, has where none is given."""
+        return self.usual_baseline
+
     def layers(self) -> tuple[str, ...]:
         """Return the values inside the model that are explained while the inputs are what is varied.
 

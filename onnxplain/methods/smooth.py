@@ -102,6 +102,10 @@ class SmoothGrad(Method):
         """Return whether the inner method does."""
         return self.inner.wants_players()
 
+    def default_baseline(self) -> str | None:
+        """Return the inner method's."""
+        return self.inner.default_baseline()
+
     def margins(self) -> bool:
         """Return whether the inner method explains what enters a closing Sigmoid."""
         return self.inner.margins()

@@ -84,6 +84,11 @@ class XRAI(Method):
         super().__post_init__()
         if self.method is not None:
             object.__setattr__(self, "method", make_method(self.method))
+        if self.inner.layers():
+            raise MethodError(
+                f"XRAI: method is '{self.inner.name}' at a layer, whose attributions lie in no image; give one "
+                "of the input"
+            )
         if not self.scales:
             raise MethodError("XRAI: scales is (); give at least one")
 
@@ -95,6 +100,10 @@ class XRAI(Method):
     def needs(self) -> Ask:
         """Return what the inner method asks."""
         return self.inner.needs()
+
+    def default_baseline(self) -> str | None:
+        """Return the inner method's."""
+        return self.inner.default_baseline()
 
     def margins(self) -> bool:
         """Return whether the inner method explains what enters a closing Sigmoid."""

@@ -292,6 +292,16 @@ def test_one_explainer_serves_many_threads(models, images) -> None:
 
 
 @every_method
+def test_regions_gather_what_any_method_finds(name, conv, images) -> None:
+    regions = {"scales": (10.0,), "min_size": 4, "segment_size": None, "dilation": 0, "min_pixel_diff": 1}
+    plain, found = (conv(images[:1], 1, m) for m in (made(name), ox.XRAI(made(name), **regions)))
+    ranks = found.extras["ranks"]["x"][0]
+    for rank in range(1, ranks.max() + 1):
+        mean = plain.values[0].max(0)[ranks == rank].mean()
+        close(found.values[0][:, ranks == rank], mean, 1e-3)
+
+
+@every_method
 def test_smoothing_without_noise_changes_nothing(name, conv, images) -> None:
     plain = conv(images[:2], [0, 1], made(name))
     smooth = conv(images[:2], [0, 1], ox.SmoothGrad(made(name), n_samples=2, stdevs=0.0))
