@@ -86,8 +86,8 @@ class XRAI(Method):
             object.__setattr__(self, "method", make_method(self.method))
         if self.inner.layers():
             raise MethodError(
-                f"XRAI: method is '{self.inner.name}' at a layer, whose attributions lie in no image; give one "
-                "of the input"
+                f"XRAI: method is '{self.inner.name}' at a layer, whose attributions lie in no image; give "
+                "one of the input"
             )
         if not self.scales:
             raise MethodError("XRAI: scales is (); give at least one")

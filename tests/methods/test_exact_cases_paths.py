@@ -298,3 +298,13 @@ def test_xrai_hands_backgrounds_on(models) -> None:
         explainer(x, 1, method, feature_mask=np.arange(128).reshape(2, 8, 8))
     with pytest.raises(ox.errors.MethodError, match=r"scales is \(\); give at least one"):
         ox.XRAI(scales=())
+
+
+def test_the_inner_methods_usual_baseline_is_taken(models) -> None:
+    assert ox.SmoothGrad("meaningful_perturbation").default_baseline() == "blur"
+    assert ox.XRAI("meaningful_perturbation").default_baseline() == "blur"
+    assert ox.SmoothGrad().default_baseline() is None
+    x, quick = models.random(2, 2, 8, 8, seed=3), ox.method("meaningful_perturbation", n_steps=3, mask_size=4)
+    still = ox.SmoothGrad(quick, n_samples=1, stdevs=0.0)
+    plain, smooth = (ox.explain(models.conv(), x, 1, m).values for m in (quick, still))
+    check(smooth, plain)
