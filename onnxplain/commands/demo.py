@@ -1,4 +1,4 @@
-"""The demo: six handwritten digits, one small network, seven methods; a table, and trees; two pages."""
+"""The demo: six handwritten digits, one small network, twenty methods; a table, and trees; two pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnxplain.errors import OutputError
 from onnxplain.explainer import Explainer
 from onnxplain.files import check_destination
 from onnxplain.methods import method
-from onnxplain.report import rules_of, sample_section, write_report
+from onnxplain.report import grid_of, rules_of, sample_section, write_report
 from onnxplain.report.wording import interface_text, prediction_text
 
 if TYPE_CHECKING:
@@ -50,9 +50,28 @@ METHODS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "Shares the score out layer by layer, each unit to what made it fire; adds up to the score.",
     ),
 )
+#: More of them, which only the grid shows.
+ALSO: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("deconvolution", {}),
+    ("excitation_backprop", {}),
+    ("guided_ig", {"n_steps": 30}),
+    ("blur_ig", {"n_steps": 30}),
+    ("gradient_shap", {"n_samples": 20}),
+    ("grad_cam", {}),
+    ("layer_cam", {}),
+    ("score_cam", {}),
+    ("guided_grad_cam", {}),
+    ("occlusion", {"sliding_window_shapes": (1, 5, 5), "strides": (1, 2, 2)}),
+    ("rise", {"n_masks": 1000}),
+    ("kernel_shap", {"n_samples": 400}),
+    ("lime", {"n_samples": 400}),
+)
 EASY = (0, 3, 4, 8)
 CLOSE, WRONG = 10, 11
 _TABLE = "table.html"
+#: Players of methods that ask about coalitions: squares of 4 by 4 pixels.
+SQUARES = np.kron(np.arange(49).reshape(7, 7), np.ones((4, 4), np.int64))[None, None]
+_BY_SQUARES = ("kernel_shap", "lime")
 
 
 def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: bool = False) -> Path:
@@ -96,12 +115,13 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
     # The right digit where the network is wrong, else the runner-up.
     rival = np.where(true == order[:, 0], order[:, 1], true).tolist()
 
-    jobs = [(one, targets) for targets in (top, rival) for one in methods]
+    more = [method(name, **options) for name, options in ALSO]
+    jobs = [(one, targets) for targets in (top, rival) for one in methods] + [(one, top) for one in more]
     done: list[Attribution] = [
-        explainer(batch, target=targets, method=one)
+        explainer(batch, targets, one, feature_mask=SQUARES if one.name in _BY_SQUARES else None)
         for one, targets in tqdm(jobs, desc="explaining", unit="method", disable=not progress)
     ]
-    best, other = done[: len(methods)], done[len(methods) :]
+    best, other = done[: len(methods)], done[len(methods) : 2 * len(methods)]
 
     sections = []
     for row, index in enumerate(chosen):
@@ -141,6 +161,13 @@ def run_demo(folder: str | os.PathLike[str] = "onnxplain-demo", *, progress: boo
             for one, (_, _, what) in zip(best, METHODS, strict=True)
         ],
         rules=rules_of(best),
+        grid=grid_of(
+            [*best, *done[2 * len(methods) :]],
+            titles=[
+                f"{label} as {said}" if label != said else str(label)
+                for label, said in zip(true, top, strict=True)
+            ],
+        ),
         links=[(_TABLE, "The same for a table: exact values of boosted trees")],
     )
 

@@ -24,7 +24,9 @@ def test_demo(tmp_path: Path) -> None:
         "digit-7-sample-10.png",
         "digit-8-sample-8.png",
     ]
-    assert html.count("<section") == 6
+    assert html.count("<section") == 7
+    assert html.count('<th scope="row"') == 1 + 20  # the grid: the digits, and all methods
+    assert ">5 as 6</th>" in html
     assert "A 7, almost taken for a 2" in html
     assert "A 5, taken for a 6" in html
     assert html.count("<figure>") == 6 * 7 + 2 * 7  # digits by methods, two of them twice
