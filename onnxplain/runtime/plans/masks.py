@@ -148,7 +148,9 @@ def _drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
 def faded(x: Array, baseline: Array, mask: Array) -> Array:
     """Return ``m x + (1 - m) b``, (m n, ...), for masks (m, 1, ...) or (m, n, ...), and rows (n, ...)."""
     weight = mask.astype(x.dtype)
-    mixed: Array = np.where(weight == 1, x, baseline + weight * (x - baseline))  # exact at both ends
+    mixed: Array = weight * (x - baseline)
+    mixed += baseline
+    np.copyto(mixed, x, where=weight == 1)  # exact at both ends
     return mixed.reshape(len(mask) * len(x), *x.shape[1:])
 
 
@@ -204,7 +206,7 @@ class _Expected:
     problem: Problem
     first: FloatArray | None = None
     scores: FloatArray | float = 0.0
-    sums: dict[tuple[str, int, int], FloatArray] = field(default_factory=dict)
+    sums: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
 
     def add(self, steps: slice, answers: Answers) -> None:
         assert answers.score is not None
@@ -218,11 +220,11 @@ class _Expected:
             own = scores[:, part.start - steps.start : part.stop - steps.start]
             for name, mask in self.masks.masks(self.problem, part).items():
                 wide = mask.astype(np.float64) - origin
+                powers = (np.ones((1, own.shape[1])), own, own**2)
                 for power in (1, 2):
-                    for of_score in range(power + 1):
-                        key = name, of_score, power
-                        total = np.tensordot(own**of_score, wide, 1)
-                        self.sums[key] = self.sums[key] + total if key in self.sums else total
+                    total = np.tensordot(np.concatenate(powers[: power + 1]), wide, 1)
+                    key = name, power
+                    self.sums[key] = self.sums[key] + total if key in self.sums else total
                     wide **= 2
 
     def _parts(self, steps: slice) -> Iterator[slice]:
@@ -238,12 +240,13 @@ class _Expected:
         values: Arrays = {}
         errors: Arrays = {}
         for name in {key[0]: None for key in self.sums}:
-            zero, one, squares, both, twice = (
-                self.sums[name, j, k] / n for j, k in ((0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
-            )
-            middle = np.zeros_like(zero)
+            linear, square = self.sums[name, 1] / n, self.sums[name, 2] / n
+            rows = len(linear) - 1
+            zero, one = linear[:1], linear[1:]
+            squares, both, twice = square[:1], square[1 : rows + 1], square[rows + 1 :]
+            middle = np.zeros((rows, *(1,) * (one.ndim - 1)))
             if self.contrast:
-                middle += (np.asarray(self.scores) / n).reshape(-1, *(1,) * (zero.ndim - 1))
+                middle += (np.asarray(self.scores) / n).reshape(middle.shape)
             mean = one - middle * zero
             spread = twice - 2 * middle * both + middle**2 * squares - mean**2
             values[name] = mean / scale
