@@ -56,6 +56,7 @@ from torch_networks.running import (
     relative,
     scores,
 )
+from torch_networks.stand_in import import_grad_cam
 
 __all__ = [
     "ACTIVATIONS",
@@ -90,6 +91,7 @@ __all__ = [
     "captum_deep_lift",
     "captum_deep_lift_shap",
     "export",
+    "import_grad_cam",
     "import_zennit",
     "max_pooled",
     "network",

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import copy
-import sys
-import types
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from torch_networks.stand_in import torchvision_or_stand_in
+
 
 def import_zennit() -> Any:
     """Import zennit, with a stand-in for torchvision (it needs its names alone) where that does not load."""
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, RuntimeError, AttributeError):
-        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        for name in ("torchvision", "torchvision.models", "torchvision.models.resnet"):
-            sys.modules[name] = types.ModuleType(name)
-        resnet: Any = sys.modules["torchvision.models.resnet"]
-        resnet.Bottleneck, resnet.BasicBlock = type("Bottleneck", (), {}), type("BasicBlock", (), {})
+    torchvision_or_stand_in()
     import zennit.canonizers
     import zennit.composites
     import zennit.core
