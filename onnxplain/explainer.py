@@ -40,7 +40,10 @@ from onnxplain.runtime.programs import Programs
 from onnxplain.specialised import leaves_ranks_open, specialised
 from onnxplain.text import visible_line
 
-__all__ = ["Explainer", "explain"]
+__all__ = ["EXPLAINERS_OWN", "Explainer", "explain"]
+
+#: Options that explainers take, and calls do not.
+EXPLAINERS_OWN = ("device", "memory_budget", "threads", "allow_tf32")
 
 #: Forms of a model for inputs of certain shapes that are kept, where only these tell what is needed.
 _MOST_SHAPES = 4
@@ -308,5 +311,5 @@ def explain(
     -------
     Attribution
     """
-    mine = {k: options.pop(k) for k in ("device", "memory_budget", "threads", "allow_tf32") if k in options}
+    mine = {k: options.pop(k) for k in EXPLAINERS_OWN if k in options}
     return Explainer(model, **mine)(inputs, target, method, **options)

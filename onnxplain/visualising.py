@@ -12,8 +12,8 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.archive import write_arrays
-from onnxplain.errors import DataInputError, TargetError
-from onnxplain.explainer import Explainer
+from onnxplain.errors import DataInputError, OptionError, TargetError
+from onnxplain.explainer import EXPLAINERS_OWN, Explainer
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.methods.maximisation import ActivationMaximisation
@@ -100,7 +100,6 @@ def visualise(
     inputs: Mapping[str, Any] | None = None,
     progress: bool = False,
     through_softmax: bool = False,
-    device: str = "auto",
     **parameters: Any,
 ) -> Visualisation:
     """Find an input that makes a unit of a layer, or an output's class, respond as much as can be.
@@ -125,10 +124,9 @@ def visualise(
         Show a bar.
     through_softmax
         Make the probability high, instead of the score before a closing Softmax.
-    device
-        As explainers take it.
     **parameters
-        Of :class:`~onnxplain.methods.maximisation.ActivationMaximisation`: ``space``, ``n_steps``, ``range``,
+        ``device``, ``memory_budget``, ``threads`` and ``allow_tf32`` go to the explainer; the others are those
+        of :class:`~onnxplain.methods.maximisation.ActivationMaximisation`: ``space``, ``n_steps``, ``range``,
         ``mean``, ``std``, ``jitter``, ``seed``...
 
     Returns
@@ -147,8 +145,13 @@ def visualise(
     >>> found = ox.visualise("mobilenetv2.onnx", unit=285, mean=mean, std=std)  # doctest: +SKIP
     >>> found.save("cat.png")  # doctest: +SKIP
     """
+    mine = {k: parameters.pop(k) for k in EXPLAINERS_OWN if k in parameters}
+    if mine and isinstance(model, Explainer):
+        raise OptionError(
+            f"{', '.join(mine)}: the explainer has that already; leave it out, or give the model"
+        )
     method = make(ActivationMaximisation, parameters, "visualise")
-    explainer = model if isinstance(model, Explainer) else Explainer(model, device=device)
+    explainer = model if isinstance(model, Explainer) else Explainer(model, **mine)
     info = _chosen(explainer.inputs, input)
     noise = np.random.default_rng(method.seed).normal(0.1, 0.01, _shape(info, size))  # it only says how large
     given: Arrays = {info.name: noise.astype(info.dtype or np.float32), **(inputs or {})}

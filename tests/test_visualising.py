@@ -11,7 +11,7 @@ from PIL import Image
 
 import onnxplain as ox
 from onnxplain.archive import read_arrays
-from onnxplain.errors import DataInputError, MethodError, OnnxplainError, TargetError
+from onnxplain.errors import DataInputError, MethodError, OnnxplainError, OptionError, TargetError
 
 LINEAR = "m (float[N, 3, 8, 8] x) => (float[N, 2] y) { f = Flatten(x) y = MatMul(f, w) }"
 
@@ -149,6 +149,13 @@ def test_files(models, tmp_path) -> None:
     assert json.loads(str(held["meta"]))["unit"] == "1"
     with pytest.raises(DataInputError, match=r"unit.txt': the ending says what to write; use one of .png"):
         found.save(tmp_path / "unit.txt")
+
+
+def test_options_of_explainers(models) -> None:
+    options: dict[str, Any] = {"unit": 1, "n_steps": 2, "memory_budget": 10**6, "threads": 1}
+    assert ox.visualise(models.conv(), **options, device="cpu").image.shape == (1, 2, 8, 8)
+    with pytest.raises(OptionError, match="memory_budget, threads: the explainer has that already"):
+        ox.visualise(ox.Explainer(models.conv()), **options)
 
 
 WRONG: dict[str, tuple[dict[str, Any], type[OnnxplainError], str]] = {
