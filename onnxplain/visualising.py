@@ -126,8 +126,8 @@ def visualise(
         Make the probability high, instead of the score before a closing Softmax.
     **parameters
         ``device``, ``memory_budget``, ``threads`` and ``allow_tf32`` go to the explainer; the others are
-        those of :class:`~onnxplain.methods.maximisation.ActivationMaximisation`: ``space``, ``n_steps``, ``range``,
-        ``mean``, ``std``, ``jitter``, ``seed``...
+        those of :class:`~onnxplain.methods.maximisation.ActivationMaximisation`: ``space``, ``n_steps``,
+        ``range``, ``mean``, ``std``, ``jitter``, ``seed``...
 
     Returns
     -------
