@@ -88,11 +88,12 @@ def test_baselines(baseline: str, level: float, folder: Path) -> None:
     assert held.relative_delta.max() < 0.05
 
 
-def test_baselines_made_of_the_sample(folder: Path) -> None:
+@pytest.mark.parametrize("made", ["blur", "uniform"])
+def test_baselines_made_of_the_sample(made: str, folder: Path) -> None:
     few = ("-p", "n_steps=4", "-t", "3")
-    run("explain", MODEL, "three.png", "--baseline", "blur", *few, "-o", "a.npz", "-q")
+    run("explain", MODEL, "three.png", "--baseline", made, *few, "-o", "a.npz", "-q")
     held = Attribution.load("a.npz")
-    wanted = explain(MODEL, held.inputs["image"], 3, method="ig", n_steps=4, baselines="blur")
+    wanted = explain(MODEL, held.inputs["image"], 3, method="ig", n_steps=4, baselines=made)
     np.testing.assert_array_equal(held.values, wanted.values)
 
 

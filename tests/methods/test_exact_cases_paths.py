@@ -308,3 +308,8 @@ def test_the_inner_methods_usual_baseline_is_taken(models) -> None:
     still = ox.SmoothGrad(quick, n_samples=1, stdevs=0.0)
     plain, smooth = (ox.explain(models.conv(), x, 1, m).values for m in (quick, still))
     check(smooth, plain)
+
+
+def test_regions_are_of_inputs() -> None:
+    with pytest.raises(ox.errors.MethodError, match=r"'layer_activation' at a layer.*give one of the input"):
+        ox.XRAI(ox.method("layer_activation", layer="r1"))
