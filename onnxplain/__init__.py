@@ -18,6 +18,7 @@ from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules.catalogue import make_rule as rule
+from onnxplain.concepts import ConceptScore, TCAVResult, tcav
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
 from onnxplain.features.removal import Background, Blur, Mean, Uniform
@@ -111,6 +112,7 @@ __all__ = [
     "BlurIG",
     "Cam",
     "Composite",
+    "ConceptScore",
     "Deconvolution",
     "DeepLift",
     "DeepLiftShap",
@@ -165,6 +167,7 @@ __all__ = [
     "ShapleyValueSampling",
     "SmoothGrad",
     "SobolIndices",
+    "TCAVResult",
     "TreeShap",
     "Uniform",
     "Unit",
@@ -180,5 +183,6 @@ __all__ = [
     "inspect",
     "method",
     "rule",
+    "tcav",
     "visualise",
 ]
