@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxplain._types import FloatArray
-from onnxplain.plots.canvas import AGAINST, FOR, axes_of, one_line, write_title
+from onnxplain.text import visible_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +107,7 @@ class TCAVResult:
         head = ("layer", "concept", "TCAV", "+-", "random", "magnitude", "accuracy", "p", "")
         lines = [head] + [
             (
-                one_line(r.layer), one_line(r.concept), f"{r.score:.2f}", f"{r.spread:.2f}",
+                visible_line(r.layer), visible_line(r.concept), f"{r.score:.2f}", f"{r.spread:.2f}",
                 f"{r.random:.2f}", f"{r.magnitude:.2f}", f"{r.accuracy:.2f}", f"{r.p_value:.2g}",
                 "*" if r.significant else "",
             )
@@ -130,6 +130,8 @@ class TCAVResult:
         ax
             Axes to draw on; a new figure otherwise.
         """
+        from onnxplain.plots.canvas import AGAINST, FOR, axes_of, one_line, write_title
+
         figure, axes = axes_of(ax, 2.0 + 0.7 * len(self.rows), 3.2)
         for k, r in enumerate(self.rows):
             colour = FOR if r.score > r.random else AGAINST
