@@ -11,7 +11,7 @@ from onnx_ir.passes import common
 
 from onnxplain.errors import InvalidModelError
 from onnxplain.graph import facts
-from onnxplain.graph.classic.trees import give_shapes, is_ensemble
+from onnxplain.graph.classic.trees import give_shapes, is_ensemble, without_lists
 from onnxplain.graph.gone import gone, ways
 from onnxplain.graph.load.wellformed import check_nodes
 from onnxplain.graph.passes import normal, prepare
@@ -171,11 +171,12 @@ def infer_shapes(model: ir.Model) -> None:
     names = [n.op_type for n in kept]
     for node in kept:
         node.op_type = _ALIKE
+    trees = [n for n in model.graph if is_ensemble(n)]
     try:
-        infer(model)
-        trees = [n for n in model.graph if is_ensemble(n)]
-        while sum(give_shapes(n) for n in trees):  # of all of them, then what stands behind
+        with without_lists(trees):
             infer(model)
+            while sum(give_shapes(n) for n in trees):  # of all of them, then what stands behind
+                infer(model)
     finally:
         for node, name in zip(kept, names, strict=True):
             node.op_type = name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import onnx_ir as ir
@@ -14,9 +15,11 @@ from onnxplain.graph.decomposition import CLASSIC, classic, whole
 from onnxplain.graph.trees import OPERATORS, Ensemble, parse
 from onnxplain.graph.writer import NotDecomposedError, Writer
 
-__all__ = ["give_shapes", "is_ensemble", "scores_of"]
+__all__ = ["give_shapes", "is_ensemble", "scores_of", "without_lists"]
 
 _CLASSIFIER = "TreeEnsembleClassifier"
+_LISTS = ("nodes_", "class_", "target_", "leaf_")
+_LIST_TYPES = (ir.AttributeType.INTS, ir.AttributeType.FLOATS, ir.AttributeType.STRINGS)
 _SINGLE = 2  # classes of which one score tells both
 
 
@@ -70,11 +73,12 @@ def regressor(op: Writer, node: ir.Node) -> Sequence[ir.Value | None]:
 
 def _with_last_step(node: ir.Node) -> Ensemble:
     """Return an ensemble that ends in a step that can be written out."""
+    plain = facts.attr(node, "post_transform", "NONE") in ("NONE", 0)
     try:
-        ensemble = parse(node)
+        ensemble = None if plain else parse(node)
     except OnnxplainError as error:  # what is wrong, explaining it will say
         raise NotDecomposedError(str(error)) from None
-    if ensemble.post_transform not in ("SOFTMAX", "LOGISTIC"):
+    if ensemble is None or ensemble.post_transform not in ("SOFTMAX", "LOGISTIC"):
         raise NotDecomposedError("trees are constant between their thresholds")
     return ensemble
 
@@ -110,6 +114,22 @@ def give_shapes(node: ir.Node) -> bool:
     if label is not scores and label.shape is None:
         label.shape, new = ir.Shape([first]), True
     return new
+
+
+@contextmanager
+def without_lists(nodes: Sequence[ir.Node]) -> Iterator[None]:
+    """Set the lists that describe trees aside: no shape depends on them, and they may be very long."""
+    kept = {node: dict(node.attributes) for node in nodes}
+    try:
+        for node, attributes in kept.items():
+            for name, attribute in attributes.items():
+                if name.startswith(_LISTS) and attribute.type in _LIST_TYPES:
+                    node.attributes.pop(name)
+        yield
+    finally:
+        for node, attributes in kept.items():
+            node.attributes.clear()
+            node.attributes.update(attributes)
 
 
 def _width(node: ir.Node) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -64,21 +62,25 @@ class _Names:
 
     def __init__(self, node: ir.Node, tree: NDArray[np.int64], number: NDArray[np.int64]) -> None:
         self.node, self.tree, self.number = node, tree, number
-        self.order = np.lexsort((number, tree))
-        low, high = self.order[:-1], self.order[1:]
-        twice = np.flatnonzero((tree[low] == tree[high]) & (number[low] == number[high]))
+        self.trees, self.numbers = np.unique(tree), np.unique(number)
+        keys = self._key(tree, number)
+        self.order = np.argsort(keys, kind="stable")
+        self.keys = keys[self.order]
+        twice = np.flatnonzero(self.keys[1:] == self.keys[:-1])
         if twice.size:
-            raise broken(node, f"{self.place(int(low[twice[0]]))} appears twice")
-        self.trees = np.unique(tree)
-        self.keys = self._key(tree[self.order], number[self.order])
+            raise broken(node, f"{self.place(int(self.order[twice[0]]))} appears twice")
 
     def place(self, k: int) -> str:
         return f"node {self.number[k]} of tree {self.tree[k]}"
 
-    def _key(self, tree: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[Any]:
-        key = np.empty(tree.size, [("tree", np.int64), ("number", np.int64)])
-        key["tree"], key["number"] = tree, number
-        return key
+    def _key(self, tree: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return one whole number for each node's two, -1 where one of them is no node's."""
+        first, second = np.searchsorted(self.trees, tree), np.searchsorted(self.numbers, number)
+        known = (first < self.trees.size) & (second < self.numbers.size)
+        known[known] &= (self.trees[first[known]] == tree[known]) & (
+            self.numbers[second[known]] == number[known]
+        )
+        return np.where(known, first * self.numbers.size + second, -1)
 
     def find(self, tree: NDArray[np.int64], number: NDArray[np.int64], what: str) -> NDArray[np.int64]:
         """Return the places of nodes, or raise InvalidModelError for one that does not exist."""

@@ -148,6 +148,20 @@ def test_shared_nodes_are_copied_as_long_as_they_can_be() -> None:
         shared(40)()
 
 
+def test_trees_and_nodes_may_have_any_numbers() -> None:
+    tree, number = 7 - 2**62, [2**40, -3, 5, 2**62, 11]
+    places = dict(zip(range(5), number, strict=True))
+    change = {
+        "nodes_treeids": [tree] * 5, "nodes_nodeids": number, "target_treeids": [tree] * 3,
+        "nodes_truenodeids": [places[k] for k in (1, 3, 0, 0, 0)],
+        "nodes_falsenodeids": [places[k] for k in (2, 4, 0, 0, 0)],
+        "target_nodeids": [places[k] for k in (2, 3, 4)],
+    }  # fmt: skip
+    X = np.array([[0.0, 1.0], [0.0, 2.0], [1.0, 1.0]], np.float32)
+    ensemble = parse(node_of(model_of(REGRESSOR, stump(**change), 2)))
+    np.testing.assert_array_equal(predict(ensemble, X)[:, 0], [2.0, 3.0, 1.0])
+
+
 @pytest.mark.parametrize(("rates", "kept"), [
     ([10.0, 6.0, 4.0, 1.0, 5.0], True), ([1.0] * 5, False), ([10.0, 6.0, 4.0, 0.0, 6.0], False),
 ])  # fmt: skip
