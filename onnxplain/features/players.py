@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,37 @@ class Players:
             own = {name: anew[v] for name, v in self.take(rows).ids.items()}
             made.append((rows, Players(own, int(present.sum()))))
         return made
+
+    def moving(self, x: Arrays, instead: Sequence[Mapping[str, Array]]) -> Players:
+        """Leave out, row by row, those who bring what would stand there without them anyway.
+
+        Parameters
+        ----------
+        x
+            (n, ...) by feature: what players bring.
+        instead
+            What stands there without them: arrays that broadcast to the features.
+        """
+        n = len(next(iter(x.values())))
+        moves = np.zeros((n, self.count + 1), bool)
+        full = {k: np.broadcast_to(self.ids[k], v.shape) for k, v in x.items()}
+        for name, values in x.items():
+            other = np.zeros(values.shape, bool)
+            for absent in instead:
+                stand = absent[name]
+                other |= (values != stand) & ((values == values) | (stand == stand))
+            rows = np.broadcast_to(np.arange(n).reshape(n, *(1,) * (values.ndim - 1)), values.shape)
+            moves[rows[other], full[name][other]] = True
+        moves[:, -1] = False
+        if moves[:, :-1].all():
+            return self
+        return Players(
+            {
+                k: np.where(moves[np.arange(n).reshape(n, *(1,) * (v.ndim - 1)), v], v, -1)
+                for k, v in full.items()
+            },
+            self.count,
+        )
 
     def repeated(self, repeats: int) -> Players:
         """Return the players of ``repeats`` copies of all samples, one after the other."""

@@ -25,3 +25,14 @@ def test_players_without_elements_are_left_out() -> None:
     assert rows.tolist() == [0, 1]
     assert own.count == 2
     assert own.ids["a"].tolist() == [[0, 1, -1]]
+
+
+def test_who_brings_nothing_else_is_left_out() -> None:
+    x = {"a": np.array([[1.0, 0.0, np.nan], [0.0, 0.0, 2.0]]), "b": np.array([["x"], [""]], object)}
+    players = Players({"a": np.array([[0, 1, 2]]), "b": np.array([[1]])}, 3)
+    found = players.moving(x, [{"a": np.array([0.0, 0.0, np.nan]), "b": np.array([""], object)}])
+    assert found.ids["a"].tolist() == [[0, 1, -1], [-1, -1, 2]]
+    assert found.ids["b"].tolist() == [[1], [-1]]
+    rows = [{"a": np.array([v, v, v]), "b": np.array(["x"], object)} for v in (0.0, 1.0)]
+    every = players.moving(x, rows)
+    assert every is players, "all move somewhere"

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from kinds import made
 
 import onnxplain as ox
 from onnxplain.runtime.plans.games.every import PAIRS, Every
@@ -256,3 +257,18 @@ def test_pairs_are_drawn_once_and_small_sizes_first() -> None:
     assert exhausted.counts[0].sum() == 200
     every = Strata(7, 63, "leverage", 3).drawn(0)[0]
     assert len(np.unique(every, axis=0)) == 63
+
+
+@pytest.mark.parametrize("name", ["shapley_value_sampling", "permutation_shapley", "kernel_shap"])
+def test_who_brings_the_baseline_gets_nothing(name, models) -> None:
+    """Exactly 0, however few coalitions are drawn; and nobody else's share is the noisier for it."""
+    x = models.random(3, 5)
+    x[0, [1, 3]] = 0
+    x[2] = 0
+    found = ox.explain(models.mlp(), x, 1, made(name))
+    assert not found.values[0, [1, 3]].any()
+    assert found.values[0, [0, 2, 4]].all()
+    assert not found.values[2].any()
+    assert np.abs(found.delta).max() < 1e-5
+    alone = ox.explain(models.mlp(), x[:1], 1, made(name))
+    np.testing.assert_array_equal(alone.values[0], found.values[0])

@@ -77,6 +77,7 @@ class ShapleyInteractions(Game):
     """
 
     name: ClassVar[str] = "shapley_interactions"
+    leaves_out: ClassVar[bool] = False
     cost: ClassVar[str] = "2^players forwards, times background rows; exact"
     index: Literal["stii", "fsii", "sii"] = "stii"
 

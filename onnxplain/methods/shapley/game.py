@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+import numpy as np
 
 from onnxplain.backward.asks import Scores
 from onnxplain.errors import DataInputError
 from onnxplain.methods.base import Method
+from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.games.settle import Design, Link, settle
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import apart
@@ -45,12 +48,24 @@ class Game(Method, abc.ABC):
         """At which error to stop; None: when the design is at its end."""
         return None
 
+    #: Whether who brings nothing else than the baseline, or the background, is left out: its value is 0.
+    leaves_out: ClassVar[bool] = True
+
     def attribute(self, problem: Problem) -> Found:
         """Play the game for all rows."""
-        return apart(problem.resolved(), self.play)
+        problem = problem.resolved()
+        if self.leaves_out:
+            background = problem.background
+            rows = len(next(iter(background.values()), ()))
+            instead = [{k: v[j] for k, v in background.items()} for j in range(rows)] or [problem.baselines]
+            problem = replace(problem, grouping=problem.players.moving(problem.features, instead))
+        return apart(problem, self.play)
 
     def play(self, problem: Problem) -> Found:
         """Play for rows that have the same players."""
+        if not problem.players.count:
+            nothing = {k: np.zeros(v.shape, float_like(v)) for k, v in problem.features.items()}
+            return Found(nothing, np.zeros(problem.n), errors=nothing, total=np.zeros(problem.n))
         return settle(problem, self.design(problem.players.count), self.link, self.stop, self.name)
 
 

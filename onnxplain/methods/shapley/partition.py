@@ -60,6 +60,7 @@ class PartitionShap(Game):
     """
 
     name: ClassVar[str] = "partition_shap"
+    leaves_out: ClassVar[bool] = False
     cost: ClassVar[str] = "n_samples forwards at most, times background rows"
     hierarchy: Literal["adjacent", "correlation"] | tuple[Any, ...] = "adjacent"
     n_samples: Count | None = None
