@@ -109,7 +109,7 @@ def _flat(node: Any) -> Any:
     while waiting:
         at = waiting.pop()
         if isinstance(at, (tuple, list)):
-            waiting.extend(at)
+            waiting.extend(reversed(at))
         else:
             yield at
 

@@ -153,6 +153,30 @@ def test_owen_values_of_a_coalition_structure(multilayer, models) -> None:
     assert np.abs(drawn.values.sum() - known.sum()) < 1e-5
 
 
+def test_hierarchies_that_are_found(models) -> None:
+    """By a background's correlations; by places, along the longest axis, in each sample's own segments."""
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(50, 3)).astype(np.float32)[:, [0, 1, 0, 2, 1]]
+    rows += 0.1 * rng.normal(size=rows.shape).astype(np.float32)
+    explainer, x = ox.Explainer(models.mlp()), models.random(2, 5, seed=2)
+    found = explainer(x, 1, "partition_shap", baselines=rows, hierarchy="correlation")
+    pairs = ((0, 2), (1, 4), 3)
+    trees = [((pairs[a], pairs[b]), pairs[3 - a - b]) for a, b in ((0, 1), (0, 2), (1, 2))]
+    alike = [explainer(x, 1, ox.PartitionShap(hierarchy=t), baselines=rows).values for t in trees]
+    assert min(float(np.abs(a - found.values).max()) for a in alike) < 1e-5
+    linkage = np.array([[0, 2, 0.1, 2], [1, 4, 0.2, 2], [5, 6, 0.8, 4], [3, 7, 0.9, 5]])
+    given = explainer(x, 1, ox.PartitionShap(hierarchy=linkage), baselines=rows)
+    np.testing.assert_allclose(given.values, alike[0], atol=1e-5)
+    with pytest.raises(ox.errors.DataInputError, match=r"correlation.*3 rows of a background"):
+        explainer(x, 1, "partition_shap", hierarchy="correlation")
+    for wrong in ((0, 1), ((0, 1), (2, 5), (3, 4)), linkage[:3], linkage[::-1]):
+        with pytest.raises(ox.errors.MethodError, match=r"hierarchy|linkage"):
+            explainer(x, 1, ox.PartitionShap(hierarchy=wrong))
+    own = np.array([[3, 0, 1, 2, 4], [4, 2, 1, 0, 3]])  # the same places by other numbers
+    plain = explainer(x, 1, "partition_shap").values
+    np.testing.assert_allclose(explainer(x, 1, "partition_shap", feature_mask=own).values, plain, atol=1e-6)
+
+
 @pytest.mark.parametrize("index", PAIRS)
 def test_interactions(index, models) -> None:
     """By their definitions: discrete derivatives, and the weighted fit of a game of pairs."""
