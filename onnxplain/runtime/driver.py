@@ -184,7 +184,7 @@ class Driver:
         size = self.room(ask)
         if isinstance(ask, Probe) and any(self.layout.inner.get(name) is None for name in ask.values):
             size = 1  # whose numbers are whose is only known of one sample
-        if self.layout.exact is None and any(self.layout.axes[k] is None for k in self.question.wrt):
+        if self.layout.exact is None and any(self.layout.axes.get(k, 0) is None for k in self.question.wrt):
             size = 1
         for start in range(0, n, size):
             yield slice(start, min(start + size, n))
