@@ -57,7 +57,7 @@ class ActivationMaximisation(Method):
     decay
         Pixel: ``x <- (1 - decay) x``.
     blur_sigma, blur_every
-        Pixel: blur x by so much (0 for none), at every so manieth step.
+        Pixel: blur x by so much (0 for none), once in so many steps.
     clip_norm, clip_contribution
         Pixel: what percentage of places is set to 0, those with the smallest norm over channels, or with the
         smallest ``|sum_c x_c g_c|``.
