@@ -48,6 +48,10 @@ def tcav(
     random examples, by Welch's two-sided t-test; p-values are corrected by Bonferroni for the number of
     concepts times layers.
 
+    This is the published test, and it is too easily passed: it takes the runs for independent, but all share
+    the concept's examples.  Give sets of random examples as further concepts, and believe a concept only
+    where these do not pass, and where its accuracy is far from 1/2.
+
     This explains a class of inputs by examples, and no single input by its parts, so it is a function and no
     method of :data:`~onnxplain.METHODS`.  All activations of examples are held at once.
 
