@@ -54,12 +54,14 @@ class Game(Method, abc.ABC):
     def attribute(self, problem: Problem) -> Found:
         """Play the game for all rows."""
         problem = problem.resolved()
+        alone = problem.grouping is None  # each element plays for itself
         if self.leaves_out:
             background = problem.background
             rows = len(next(iter(background.values()), ()))
             instead = [{k: v[j] for k, v in background.items()} for j in range(rows)] or [problem.baselines]
             problem = replace(problem, grouping=problem.players.moving(problem.features, instead))
-        return apart(problem, self.play)
+        found = apart(problem, self.play)
+        return replace(found, total=None) if alone else found
 
     def play(self, problem: Problem) -> Found:
         """Play for rows that have the same players."""
