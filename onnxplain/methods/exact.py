@@ -77,8 +77,9 @@ class Numbers:
         What the model says of the rows and of the background.
     weights
         How much each element of each part counts in each row's score.
-    target
-        Of the rows; the background is asked about that of the first.
+    alike
+        Rows of which the background is asked the same as of the first: about the same target, with the same
+        beside it.
     players
         How many there are.
     device
@@ -89,7 +90,7 @@ class Numbers:
     here: Answer
     absent: Answer
     weights: Arrays
-    target: Array
+    alike: Array
     players: int
     device: str
 
@@ -152,10 +153,8 @@ class Exact(Method, abc.ABC):
 
     def alike(self, problem: Problem) -> Iterator[Problem]:
         """Cut a problem into rows with the same players and the same background."""
-        driver, ids = problem.driver, problem.players.ids.values()
-        beside = any(driver.layout.axes[k] is not None for k in driver.fixed)
-        own = any(len(v) > 1 or (v < 0).any() for v in ids)
-        if problem.n == 1 or (problem.background and not beside and not own):
+        own = any(len(v) > 1 for v in problem.players.ids.values())
+        if problem.n == 1 or (problem.background and not own and (not _aside(problem) or _apart(problem))):
             yield problem
             return
         for row in range(problem.n):
@@ -167,28 +166,31 @@ class Exact(Method, abc.ABC):
 
     def numbers(self, problem: Problem) -> Numbers:
         """Compute all that is added up, once for all rows of the background."""
-        parts, there = find_parts(problem), against(problem)
+        aside = problem.n > 1 and _aside(problem)
+        parts, there = find_parts(problem, aside=aside), against(problem)
         here, absent = numbers_of(parts, problem), numbers_of(parts, there)
         weights = weights_of(parts, problem, here.probed)
         device = problem.driver.programs.device
-        return Numbers(parts, here, absent, weights, problem.target, problem.players.count, device)
+        alike = (problem.target == problem.target[:1]).reshape(problem.n, -1).all(1)
+        alike &= (np.arange(problem.n) == 0) | (not aside)
+        return Numbers(parts, here, absent, weights, alike, problem.players.count, device)
 
     def added(self, numbers: Numbers, some: slice = slice(None)) -> Sum:
         """Add up, against some rows of the background."""
         parts, here, weights, count = numbers.parts, numbers.here, numbers.weights, numbers.players
         absent = {k: v[some] for k, v in numbers.absent.probed.items()}
-        n = len(numbers.target)
+        n = len(numbers.alike)
         values, surplus = np.zeros((n, count)), np.zeros(n)
         pairs: FloatArray | None = None
         for piece in parts.pieces:
             x, b = _flat(here.probed[piece.name]), _flat(absent[piece.name])
-            gained = weights[piece.name] * (x - b.mean(0))
+            gained = weights[piece.name] * (x - b.mean(0)) * (piece.owners >= 0)
             surplus += gained.sum(1)
             values += _by_player(gained, piece.owners, count)
         alone = values.copy()
         for trees in parts.trees:
             w, x = weights[trees.scores], here.probed[trees.input]
-            made = self.of_trees(trees, x, absent[trees.input], count, numbers.device)
+            made = self.beside(trees, x, absent[trees.input], count, numbers.device)
             values += np.einsum("npk,nk->np", made.values, w)
             surplus += (made.surplus * w).sum(1)
             if made.pairs is not None:
@@ -196,11 +198,32 @@ class Exact(Method, abc.ABC):
                 pairs = own if pairs is None else pairs + own
         if pairs is not None:
             pairs[:, np.arange(count), np.arange(count)] += alone
-        target = numbers.target
-        same = (target == target[:1]).reshape(n, -1).all(1)  # as the background is asked about
         difference = here.score.astype(np.float64) - numbers.absent.score[some].astype(np.float64).mean()
-        self.confirm(parts, difference[same], surplus[same])
+        self.confirm(parts, difference[numbers.alike], surplus[numbers.alike])
         return Sum(values, surplus, pairs, notes=self.remarks(parts))
+
+    def beside(self, trees: Trees, x: Array, background: Array, count: int, device: str) -> OfTrees:
+        """Return what an ensemble contributes, where rows differ in columns that are nobody's.
+
+        These are the rows' own in the background, too: rows that have the same there go together.
+        """
+        nobody = trees.owners < 0
+        if not nobody.any():
+            return self.of_trees(trees, x, background, count, device)
+        given, which = np.unique(_bits(x[:, nobody]), axis=0, return_inverse=True)
+        made = []
+        for k in range(len(given)):
+            rows = np.flatnonzero(which.ravel() == k)
+            there = background.copy()
+            there[:, nobody] = x[rows[:1]][:, nobody]
+            made.append((rows, self.of_trees(trees, x[rows], there, count, device)))
+        order = np.argsort(np.concatenate([rows for rows, _ in made]))
+        pairs = [of.pairs for _, of in made if of.pairs is not None]
+        return OfTrees(
+            np.concatenate([of.values for _, of in made])[order],
+            np.concatenate([of.surplus for _, of in made])[order],
+            np.concatenate(pairs)[order] if pairs else None,
+        )
 
     def confirm(self, parts: Parts, difference: FloatArray, surplus: FloatArray) -> None:
         """Compare what the parts add up to with what the model itself says.
@@ -216,6 +239,27 @@ class Exact(Method, abc.ABC):
                 f"the score, taken for a sum of {', '.join(parts.summed)}, is none: a fault of onnxplain; "
                 "please report it with the model, and use kernel_shap meanwhile"
             )
+
+
+def _aside(problem: Problem) -> bool:
+    """Tell whether rows may differ in what is nobody's, or in inputs that are not explained."""
+    driver = problem.driver
+    beside = any(driver.layout.axes[k] is not None for k in driver.fixed)
+    return beside or any((v < 0).any() for v in problem.players.ids.values())
+
+
+def _apart(problem: Problem) -> bool:
+    """Tell whether what depends on these is made of nothing else."""
+    try:
+        find_parts(problem, aside=True)
+    except NotExplainableError:
+        return False
+    return True
+
+
+def _bits(array: Array) -> Array:
+    """Return the rows of a table as bytes, (n, ...) to uint8 (n, B): a missing number is like another."""
+    return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), array[0].nbytes)
 
 
 def against(problem: Problem) -> Problem:

@@ -76,13 +76,16 @@ class Parts:
         return (*(p.name for p in self.pieces), *(t.scores for t in self.trees))
 
 
-def find_parts(problem: Problem) -> Parts:
+def find_parts(problem: Problem, *, aside: bool = False) -> Parts:
     """Take the explained score apart; found once for the same players and shapes.
 
     Parameters
     ----------
     problem
         Rows that have the same players.
+    aside
+        Also keep apart what depends on nobody's elements and on inputs that are not explained, so that rows
+        may differ there: such an element is made of these alone, and has no owner.
 
     Raises
     ------
@@ -95,11 +98,19 @@ def find_parts(problem: Problem) -> Parts:
     players = {
         k: np.broadcast_to(laid_out(v[:1], layout.axes[k]), shapes[k]) for k, v in problem.players.ids.items()
     }
+    nobody = problem.players.count if aside else None
+    if nobody is not None:
+        players = {k: np.where(v < 0, nobody, v) for k, v in players.items()}
+        players |= {k: np.full(shapes[k], nobody) for k in driver.fixed}
     question = driver.question
     scored = explained_value(driver.programs.source, question)
     told = tuple((k, v.tobytes()) for k, v in sorted(players.items()))
-    key = "parts", scored, tuple(sorted(shapes.items())), told
-    return driver.programs.found(key, lambda: _found(driver.programs.source, scored, shapes, players, layout))
+    key = "parts", scored, tuple(sorted(shapes.items())), told, nobody
+
+    def find() -> Parts:
+        return _found(driver.programs.source, scored, shapes, players, layout, nobody)
+
+    return driver.programs.found(key, find)
 
 
 def numbers_of(parts: Parts, problem: Problem) -> Answer:
@@ -143,6 +154,7 @@ def _found(
     shapes: Mapping[str, Shape],
     players: Mapping[str, IntArray],
     layout: Layout,
+    nobody: int | None,
 ) -> Parts:
     model = at_shapes(source.model, shapes)
     read: dict[ir.Node, Ensemble] = {}
@@ -153,12 +165,12 @@ def _found(
     values = {v.name: v for node in model.graph for v in node.outputs}
     values |= {v.name: v for v in model.graph.inputs}
     found = parts(columns, values[scored])
-    pieces = [Piece(str(v.name), _owners(columns, v, layout).ravel()) for v in found.pieces]
+    pieces = [Piece(str(v.name), _owners(columns, v, layout, nobody).ravel()) for v in found.pieces]
     trees = []
     for node in found.ensembles:
         x = node.inputs[0]
         assert x is not None
-        owners = _owners(columns, x, layout)
+        owners = _owners(columns, x, layout, nobody)
         if owners.ndim != 1:
             raise NotExplainableError(
                 f"{facts.node_label(node)} gets several rows for one sample of the call; say where samples "
@@ -193,13 +205,14 @@ def _plain_sum(node: ir.Node, ensemble: Ensemble) -> Ensemble:
     return ensemble
 
 
-def _owners(columns: Columns, value: ir.Value, layout: Layout) -> IntArray:
+def _owners(columns: Columns, value: ir.Value, layout: Layout, nobody: int | None) -> IntArray:
     """Return the player of each element of one sample, -1 for none."""
     code = columns.code(value)
     assert code is not None  # the parts are known to be apart
     name = str(value.name)
     axis = layout.axes[name] if name in layout.axes else layout.inner.get(name, 0 if layout.n == 1 else None)
-    return np.asarray(first(code, axis)[0] - 1) if axis is not None else code - 1
+    owners = np.asarray(first(code, axis)[0] - 1) if axis is not None else code - 1
+    return owners if nobody is None else np.where(owners == nobody, -1, owners)
 
 
 def _shape(each: Shape, name: str, layout: Layout) -> Shape:

@@ -12,6 +12,7 @@ from onnx import helper
 
 import onnxplain as ox
 from onnxplain.errors import MethodError, NotExplainableError
+from onnxplain.methods import exact
 
 #: Models are float32, and so are the scores of the definition; the values themselves are float64.
 FLOAT32 = 1e-6
@@ -114,6 +115,28 @@ def test_inputs_that_are_not_explained_stay_as_they_are(name: str) -> None:
     owners = {k: np.array([{"job": 0, "age": 1}.get(k, -1)]) for k in rows}
     expected = pipelines.brute_force(scores(name), rows, background, owners)
     np.testing.assert_allclose(flat(found), expected, rtol=0, atol=FLOAT32)
+
+
+@pytest.mark.parametrize("interactions", [False, True])
+def test_rows_that_differ_beside_go_together(interactions: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where what is not explained stays apart; otherwise each runs alone, and it is the same."""
+    background = pipelines.table("columns_stacked", "background")
+    options = {"interactions": interactions, "wrt": ["job", "age", "rooms"]}
+    options["baselines"] = {k: background[k] for k in options["wrt"]}
+    calls = []
+    summed = ox.TreeShap.summed
+    monkeypatch.setattr(ox.TreeShap, "summed", lambda self, problem: calls.append(1) or summed(self, problem))
+    together = explained("columns_stacked", **options)
+    assert len(calls) == 1
+    monkeypatch.setattr(exact, "_apart", lambda problem: False)
+    alone = explained("columns_stacked", **options)
+    assert len(calls) == 1 + 6
+    np.testing.assert_allclose(flat(together), flat(alone), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(together.reference, alone.reference, rtol=0, atol=1e-6)
+    if interactions:
+        pairs = [found.extras["interactions"] for found in (together, alone)]
+        np.testing.assert_allclose(*pairs, rtol=0, atol=1e-6)
+    assert np.abs(together.delta).max() < EXACT
 
 
 @pytest.mark.parametrize("name", ["columns_line", "columns_stacked", "columns_boosting"])
