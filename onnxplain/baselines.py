@@ -241,7 +241,9 @@ def _references(given: object, name: str, feature: Array, axis: int | None, *, h
     """Return references, (M, ...), of what is one reference or several; nothing given means one of zeros."""
     shape = feature.shape[1:]
     what = f"the baselines of '{name}'"
-    array = _nothing(feature[:1]) if given is None else _numbers(given, feature, what, holes)
+    if given is None:
+        return _nothing(feature[:1])
+    array = _numbers(given, feature, what, holes)
     own = array.shape
     if array.ndim != feature.ndim:
         array = array[None]
