@@ -125,3 +125,72 @@ def test_the_definition(name: str) -> None:
     expected = pipelines.brute_force(score, table(rows), table(background))
     np.testing.assert_allclose(np.concatenate(list(found.arrays.values()), 1), expected, rtol=0, atol=2e-6)
     assert np.abs(expected).max() > 0.1
+
+
+def trees(kind: str, **options: Any) -> Any:
+    return sk(f"ensemble.{kind}", n_estimators=3, max_depth=3, random_state=0, **options)
+
+
+def tree() -> Any:
+    return sk("tree.DecisionTreeClassifier", max_depth=3, random_state=0)
+
+
+def logit(p: np.ndarray) -> np.ndarray:
+    return np.log(p / (1 - p))
+
+
+E = "ensemble"
+FORESTS = [("a", trees("RandomForestClassifier")), ("b", trees("ExtraTreesClassifier")), ("c", tree())]
+BOOSTED = [("a", trees("RandomForestClassifier")), ("b", trees("GradientBoostingClassifier"))]
+SOFT = {"voting": "soft", "flatten_transform": False}
+#: What "auto" chooses, the model, its goal, the target, and what makes the raw score of what it says.
+TOGETHER: dict[str, tuple[str, Callable[[], Any], str, Any, Callable[[np.ndarray], np.ndarray]]] = {
+    "votes of forests": ("tree_shap", lambda: sk(f"{E}.VotingClassifier", FORESTS, **SOFT), "two", 1,
+                         np.array),
+    "forests under a line": ("tree_shap", lambda: sk(f"{E}.StackingClassifier", FORESTS, cv=3), "two", 1,
+                             logit),
+    "bags of columns": ("tree_shap", lambda: sk(
+        f"{E}.BaggingClassifier", tree(), 4, max_features=0.5, random_state=0), "three", 2, np.array),
+    "two goals": ("tree_shap", lambda: trees("RandomForestClassifier"), "both", (0, 1), np.array),
+    "paths": ("tree_shap", lambda: sk(
+        f"{E}.IsolationForest", n_estimators=4, max_samples=16, random_state=0), "", None,
+        lambda s: -np.log2(0.5 - s)),
+    # probabilities of boosted trees under others, weighted medians, and counts that are made probabilities
+    "votes with boosted ones": ("kernel_shap", lambda: sk(f"{E}.VotingClassifier", BOOSTED, **SOFT), "two", 1,
+                                np.array),
+    "medians": ("kernel_shap", lambda: sk(f"{E}.AdaBoostRegressor", n_estimators=4, random_state=0), "number",
+                None, np.array),
+    "counts of classes": ("kernel_shap", lambda: sk(
+        f"{E}.AdaBoostClassifier", n_estimators=4, random_state=0), "three", 2, np.array),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_several_ensembles(name: str) -> None:
+    skl2onnx = pytest.importorskip("skl2onnx")
+    method, make, goal, target, raw = TOGETHER[name]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 5)).astype(np.float32)
+    y = x[:, 0] * x[:, 1] + x[:, 2]
+    goals = {"number": y, "two": y > 0, "three": np.digitize(y, [-0.5, 0.5])}
+    goals["both"] = np.stack([goals["two"], goals["three"]], 1).astype(int)
+    model = make()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(x, *([goals[goal]] if goal else []))
+        options = {id(model): {"zipmap": False}} if target is not None else None
+        exported = skl2onnx.to_onnx(model, x[:1], options=options, target_opset={"": 18, "ai.onnx.ml": 3})
+    session = ort.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def score(given: dict[str, np.ndarray]) -> np.ndarray:
+        said = session.run(None, given)[-1].astype(np.float64)
+        if said.ndim == 3:  # (goals, N, classes)
+            return said[target[0], :, target[1]]
+        return raw(said[:, target or 0])
+
+    rows, background = {"X": x[:4]}, {"X": x[-9:]}
+    found = ox.explain(exported, rows, target, method="auto", baselines=background)
+    assert found.method.name == method, found.notes
+    expected = pipelines.brute_force(score, rows, background)
+    np.testing.assert_allclose(found.values, expected, rtol=0, atol=3e-6)
+    assert np.abs(expected).max() > 0.01
