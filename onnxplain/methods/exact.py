@@ -14,11 +14,14 @@ from onnxplain.backward.asks import Scores
 from onnxplain.errors import NotExplainableError
 from onnxplain.methods.base import Method
 from onnxplain.runtime.additive import Parts, Trees, find_parts, numbers_of, weights_of
-from onnxplain.runtime.driver import Answer
+from onnxplain.runtime.driver import Answer, Driver
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Exact", "Numbers", "OfTrees", "Sum", "against"]
+
+#: Rows that are explained at a time where a bar shows how far it is.
+_BEHIND_A_BAR = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +85,8 @@ class Numbers:
         beside it.
     players
         How many there are.
-    device
-        Where the model runs.
+    driver
+        Of the model: where it runs, and whether a bar is shown.
     """
 
     parts: Parts
@@ -92,7 +95,7 @@ class Numbers:
     weights: Arrays
     alike: Array
     players: int
-    device: str
+    driver: Driver
 
 
 class Exact(Method, abc.ABC):
@@ -170,10 +173,9 @@ class Exact(Method, abc.ABC):
         parts, there = find_parts(problem, aside=aside), against(problem)
         here, absent = numbers_of(parts, problem), numbers_of(parts, there)
         weights = weights_of(parts, problem, here.probed)
-        device = problem.driver.programs.device
         alike = (problem.target == problem.target[:1]).reshape(problem.n, -1).all(1)
         alike &= (np.arange(problem.n) == 0) | (not aside)
-        return Numbers(parts, here, absent, weights, alike, problem.players.count, device)
+        return Numbers(parts, here, absent, weights, alike, problem.players.count, problem.driver)
 
     def added(self, numbers: Numbers, some: slice = slice(None)) -> Sum:
         """Add up, against some rows of the background."""
@@ -190,7 +192,7 @@ class Exact(Method, abc.ABC):
         alone = values.copy()
         for trees in parts.trees:
             w, x = weights[trees.scores], here.probed[trees.input]
-            made = self.beside(trees, x, absent[trees.input], count, numbers.device)
+            made = self.beside(trees, x, absent[trees.input], count, numbers.driver)
             values += np.einsum("npk,nk->np", made.values, w)
             surplus += (made.surplus * w).sum(1)
             if made.pairs is not None:
@@ -202,26 +204,28 @@ class Exact(Method, abc.ABC):
         self.confirm(parts, difference[numbers.alike], surplus[numbers.alike])
         return Sum(values, surplus, pairs, notes=self.remarks(parts))
 
-    def beside(self, trees: Trees, x: Array, background: Array, count: int, device: str) -> OfTrees:
+    def beside(self, trees: Trees, x: Array, background: Array, count: int, driver: Driver) -> OfTrees:
         """Return what an ensemble contributes, where rows differ in columns that are nobody's.
 
         These are the rows' own in the background, too: rows that have the same there go together.
         """
-        nobody = trees.owners < 0
-        if not nobody.any():
-            return self.of_trees(trees, x, background, count, device)
-        given, which = np.unique(_bits(x[:, nobody]), axis=0, return_inverse=True)
+        nobody, device = trees.owners < 0, driver.programs.device
+        size = _BEHIND_A_BAR if driver.progress else len(x)
+        blocks = [rows[k : k + size] for rows in _same(x[:, nobody]) for k in range(0, len(rows), size)]
         made = []
-        for k in range(len(given)):
-            rows = np.flatnonzero(which.ravel() == k)
-            there = background.copy()
-            there[:, nobody] = x[rows[:1]][:, nobody]
-            made.append((rows, self.of_trees(trees, x[rows], there, count, device)))
-        order = np.argsort(np.concatenate([rows for rows, _ in made]))
-        pairs = [of.pairs for _, of in made if of.pairs is not None]
+        with driver.bar(len(blocks), self.name) as bar:
+            for rows in blocks:
+                there = background.copy() if nobody.any() else background
+                there[:, nobody] = x[rows[:1]][:, nobody]
+                made.append(self.of_trees(trees, x[rows], there, count, device))
+                bar.update()
+        if len(made) == 1:
+            return made[0]
+        order = np.argsort(np.concatenate(blocks))
+        pairs = [of.pairs for of in made if of.pairs is not None]
         return OfTrees(
-            np.concatenate([of.values for _, of in made])[order],
-            np.concatenate([of.surplus for _, of in made])[order],
+            np.concatenate([of.values for of in made])[order],
+            np.concatenate([of.surplus for of in made])[order],
             np.concatenate(pairs)[order] if pairs else None,
         )
 
@@ -257,9 +261,14 @@ def _apart(problem: Problem) -> bool:
     return True
 
 
-def _bits(array: Array) -> Array:
-    """Return the rows of a table as bytes, (n, ...) to uint8 (n, B): a missing number is like another."""
-    return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), array[0].nbytes)
+def _same(table: Array) -> list[IntArray]:
+    """Sort rows, (n, ...), by what they hold, bit by bit (so that missing numbers are alike)."""
+    if not table.shape[1]:
+        return [np.arange(len(table))]
+    bits = np.ascontiguousarray(table).view(np.uint8).reshape(len(table), -1)
+    which = np.unique(bits, axis=0, return_inverse=True)[1].ravel()
+    ends = np.cumsum(np.bincount(which))[:-1]
+    return [np.asarray(rows) for rows in np.split(np.argsort(which, kind="stable"), ends)]
 
 
 def against(problem: Problem) -> Problem:

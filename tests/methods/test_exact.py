@@ -139,6 +139,17 @@ def test_rows_that_differ_beside_go_together(interactions: bool, monkeypatch: py
     assert np.abs(together.delta).max() < EXACT
 
 
+def test_behind_a_bar_rows_go_in_blocks(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(exact, "_BEHIND_A_BAR", 4)
+    shown = explained("columns_stacked", interactions=True, progress=True)
+    assert "tree_shap" in capsys.readouterr().err
+    plain = explained("columns_stacked", interactions=True)
+    assert not capsys.readouterr().err
+    np.testing.assert_allclose(flat(shown), flat(plain), rtol=0, atol=1e-12)
+    pairs = [found.extras["interactions"] for found in (shown, plain)]
+    np.testing.assert_allclose(*pairs, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["columns_line", "columns_stacked", "columns_boosting"])
 def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
     method, target = CASES[name]
