@@ -18,9 +18,14 @@ ONNXPLAIN_HOST_DEVICE inline Mask full_mask(int k) {
   return k == 64 ? ~Mask{0} : (Mask{1} << k) - 1;
 }
 
-// How many of k players a mask disagrees with.
+// How many of k players a mask disagrees with. For the device nvcc drops the builtin in
+// std::popcount without a word.
 ONNXPLAIN_HOST_DEVICE inline int lacking(int k, Mask mask) {
+#ifdef __CUDA_ARCH__
+  return k - __popcll(mask);
+#else
   return k - std::popcount(mask);
+#endif
 }
 
 // For the leaf to count, the explained row x must be with the a players that the background row

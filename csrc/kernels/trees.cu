@@ -52,8 +52,10 @@ struct Device {
  private:
   template <class T>
   static void copy(const T* from, T* to, std::int64_t size, cudaMemcpyKind kind) {
-    require_success(cudaMemcpy(to, from, sizeof(T) * static_cast<std::size_t>(size), kind),
-                    "cudaMemcpy");
+    if (size > 0) {
+      require_success(cudaMemcpy(to, from, sizeof(T) * static_cast<std::size_t>(size), kind),
+                      "cudaMemcpy");
+    }
   }
 };
 

@@ -4,7 +4,6 @@
 // widening changes no comparison.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -31,6 +30,21 @@ struct Trees {
     return static_cast<TreeMode>(mode[node]);
   }
 
+  // Whether a value is in the set of a node, which is sorted. Written out: nvcc leaves builtins
+  // out, and std::binary_search needs them.
+  ONNXPLAIN_HOST_DEVICE bool among(std::int64_t node, double x) const {
+    std::int64_t low = member_start[node], high = member_start[node + 1];
+    while (low < high) {
+      const std::int64_t middle = (low + high) / 2;
+      if (members[middle] < x) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low < member_start[node + 1] && members[low] == x;
+  }
+
   // Whether a value goes the true way.
   ONNXPLAIN_HOST_DEVICE bool answer(std::int64_t node, double x) const {
     const double value = threshold[node];
@@ -55,8 +69,7 @@ struct Trees {
         found = x != value;
         break;
       default:
-        found = x == x && std::binary_search(members.data + member_start[node],
-                                             members.data + member_start[node + 1], x);
+        found = x == x && among(node, x);
     }
     return found || (missing_true[node] != 0 && x != x);
   }
