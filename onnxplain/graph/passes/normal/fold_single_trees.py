@@ -9,6 +9,7 @@ and a sum over many trees is again a sum of trees.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,17 @@ class FoldSingleTrees(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
-        for node in list(model.graph):
-            if node.domain == CLASSIC and node.op_type in (_REGRESSOR, _CLASSIFIER) and _one_tree(node):
-                modified |= _fold(model.graph, node)
+        for tree, made in _made_of(model.graph).items():
+            modified |= _fold(model.graph, tree, made)
         return ir.passes.PassResult(model, modified)
+
+
+@dataclass
+class _Made:
+    """What is computed of one tree alone: the nodes, and whether all behind each value is linear."""
+
+    nodes: dict[ir.Node, None]
+    linear: dict[ir.Value, bool]
 
 
 def _one_tree(node: ir.Node) -> bool:
@@ -54,42 +62,46 @@ def _one_tree(node: ir.Node) -> bool:
     return named and len(set(_numbers(node, "nodes_treeids"))) == 1
 
 
-def _fold(graph: ir.Graph, tree: ir.Node) -> bool:
-    """Replace what can be; tell whether anything was."""
-    made, wanted = _made_of(graph, tree)
-    if not wanted:
-        return False
-    leaves = _leaves(tree)
+def _made_of(graph: ir.Graph) -> dict[ir.Node, _Made]:
+    """Return what is made of each single tree alone."""
+    found: dict[ir.Node, _Made] = {}
+    source: dict[ir.Value, ir.Node] = {}
+    for node in graph:
+        if node.domain == CLASSIC and node.op_type in (_REGRESSOR, _CLASSIFIER) and _one_tree(node):
+            found[node] = _Made({}, dict.fromkeys(node.outputs, True))
+            source |= dict.fromkeys(node.outputs, node)
+            continue
+        inputs = [v for v in node.inputs if v is not None and not facts.is_constant(v)]
+        trees = {source.get(v) for v in inputs}
+        tree = trees.pop() if len(trees) == 1 else None
+        if tree is not None and _pure(node) and not is_a(node, Is.SHAPE_ONLY):
+            made = found[tree]
+            made.nodes[node] = None
+            linear = _linear(node) and all(made.linear[v] for v in inputs)
+            made.linear |= dict.fromkeys(node.outputs, linear)
+            source |= dict.fromkeys(node.outputs, tree)
+    return found
+
+
+def _fold(graph: ir.Graph, tree: ir.Node, made: _Made) -> bool:
+    """Replace what others take of what is made of a tree alone; tell whether anything was."""
+    wanted = [
+        value
+        for value, linear in made.linear.items()
+        if not linear
+        and value.dtype == ir.DataType.FLOAT
+        and any(node not in made.nodes for node, _ in value.uses())
+    ]
+    leaves = _leaves(tree) if wanted else None
     if leaves is None:
         return False
-    found, own = _by_leaf(graph, tree, made, wanted, leaves), set(made)
+    found = _by_leaf(graph, tree, list(made.nodes), wanted, leaves)
     for value, (by_leaf, axis) in found.items():
         new = _replace(graph, tree, value, by_leaf, axis, leaves)
         for node, position in tuple(value.uses()):
-            if node not in own:
+            if node not in made.nodes:
                 node.replace_input_with(position, new)
     return bool(found)
-
-
-def _made_of(graph: ir.Graph, tree: ir.Node) -> tuple[list[ir.Node], list[ir.Value]]:
-    """Return the nodes that compute something of a tree alone, and what others take of them."""
-    plain = dict.fromkeys(tree.outputs, True)  # whether all behind it is linear
-    made: list[ir.Node] = []
-    for node in graph:
-        inputs = [v for v in node.inputs if v is not None and not facts.is_constant(v)]
-        if inputs and all(v in plain for v in inputs) and _pure(node) and not is_a(node, Is.SHAPE_ONLY):
-            made.append(node)
-            linear = _linear(node) and all(plain[v] for v in inputs)
-            plain |= dict.fromkeys(node.outputs, linear)
-    own = set(made)
-    wanted = [
-        value
-        for value, linear in plain.items()
-        if not linear
-        and value.dtype == ir.DataType.FLOAT
-        and any(node not in own for node, _ in value.uses())
-    ]
-    return made, wanted
 
 
 def _pure(node: ir.Node) -> bool:
