@@ -26,6 +26,7 @@ from onnxplain.features.segments import Segments
 from onnxplain.features.words import Words
 from onnxplain.inspection import inspect
 from onnxplain.methods import (
+    DRISE,
     IDGI,
     LRP,
     METHODS,
@@ -97,6 +98,7 @@ from onnxplain.visualising import Visualisation, visualise
 __version__ = _VERSION
 
 __all__ = [
+    "DRISE",
     "IDGI",
     "LRP",
     "METHODS",

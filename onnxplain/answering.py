@@ -110,7 +110,10 @@ class Answering:
         room = partial(self._room, request.internal_batch_size, samples, features)
         driver = Driver(self.programs, question, layout, fixed, room, needs, progress=request.progress)
         players = find_players(columns.mask(request.feature_mask, infos), infos, features, layout)
-        problem = Problem(driver, features, np.arange(samples.n), target.values, starts, background, players)
+        problem = Problem(
+            driver, features, np.arange(samples.n), target.values, starts, background, players,
+            reader=target.reader,
+        )  # fmt: skip
         found = attributions(chosen, problem)
         refuse_not_finite(inside, found.values)
         seen = problem.here()

@@ -178,7 +178,7 @@ def units() -> None:
         axes, {"Egyptian cat": 285, "espresso": 967, "volcano": 980}.items(), strict=True
     ):
         found = ox.visualise(real.path, unit=unit, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-        ax.imshow(np.clip(found.picture, 0, 1))
+        ax.imshow(np.moveaxis(np.clip(found.pixels, 0, 1), 0, -1))
         ax.set_title(title)
         ax.set_axis_off()
     write(figure, "units")

@@ -29,6 +29,7 @@ from onnxplain.methods.inner.neurons import NeuronConductance, NeuronGradient
 from onnxplain.methods.linear_shap import LinearShap
 from onnxplain.methods.path import IDGI, BlurIG, GuidedIG, IntegratedGradients
 from onnxplain.methods.perturbation.ablation import FeatureAblation
+from onnxplain.methods.perturbation.d_rise import DRISE
 from onnxplain.methods.perturbation.indices import HSICIndices, SobolIndices
 from onnxplain.methods.perturbation.meaningful import MeaningfulPerturbation
 from onnxplain.methods.perturbation.occlusion import Occlusion
@@ -54,6 +55,7 @@ from onnxplain.methods.visual import VisualBackProp
 from onnxplain.methods.xrai import XRAI
 
 __all__ = [
+    "DRISE",
     "FAMILIES",
     "IDGI",
     "LRP",
@@ -143,6 +145,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
         FeaturePermutation,
         PredictionDifference,
         RISE,
+        DRISE,
         SobolIndices,
         HSICIndices,
         MeaningfulPerturbation,

@@ -13,6 +13,7 @@ from onnxplain.backward.asks import Ask, Combine, Probe, Scores, Walk
 from onnxplain.backward.composites.composite import Composite
 from onnxplain.backward.composites.presets import preset
 from onnxplain.errors import DataInputError, NotFiniteError
+from onnxplain.features.boxes import Reader
 from onnxplain.features.players import Players, elements
 from onnxplain.runtime.driver import Answer, Driver, Rows, not_finite
 
@@ -44,6 +45,8 @@ class Problem:
         (n,): the scores of the rows, once they are known.
     given
         Whether these are the samples of the call themselves.
+    reader
+        How to read a detector's boxes, where a detection is explained.
     """
 
     driver: Driver
@@ -55,6 +58,7 @@ class Problem:
     grouping: Players | None = None
     known: FloatArray | None = None
     given: bool = True
+    reader: Reader | None = None
 
     @property
     def points(self) -> Rows:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from onnxplain._types import Array, FloatArray
 from onnxplain.errors import TargetError
+from onnxplain.features.boxes import Reader, corners, shares
 from onnxplain.graph.interface import OutputInfo
 from onnxplain.options import check_option
 from onnxplain.targets.output import Output, numbers, which_class
@@ -110,6 +111,30 @@ class Detection:
         weights = self._overlapping(held, wanted, f"output '{name}'")
         return _placed(weights, which_class(self.class_, count, output), classes, boxes, output)
 
+    def reader(self, output: Output) -> Reader:
+        """Return how to read the detector, for methods that look at its boxes again at every point.
+
+        Raises
+        ------
+        TargetError
+            As :meth:`weights` does.
+        """
+        wanted = self._wanted(output.n).astype(np.float64)
+        found = self._elsewhere(output)
+        if found is None:
+            classes, boxes = self._columns(output)
+            name, first = output.name, 5 if self.objectness else 4
+            count = output.each[classes] - first
+        else:
+            name, held = found
+            own, boxes = self._axes(output, held.shape[1], name)
+            count = 1 if own is None else output.each[own]
+        along = classes if found is None else own
+        chosen = which_class(self.class_, count, output)
+        return Reader(
+            output.name, name, along, boxes, self.coordinates, self.objectness, wanted, chosen, self.iou
+        )
+
     def _wanted(self, n: int) -> FloatArray:
         box = numbers(self.box, "the box of a Detection").astype(np.float64)
         if box.shape not in ((4,), (n, 4)):
@@ -204,38 +229,19 @@ class Detection:
 
     def _overlapping(self, held: Array, wanted: FloatArray, what: str) -> FloatArray:
         """Return 1 for boxes that overlap, else 0, (N, B)."""
-        shares = _shares(_corners(held.astype(np.float64), self.coordinates), wanted[:, None])
-        found = shares >= self.iou
+        common = shares(corners(held.astype(np.float64), self.coordinates), wanted[:, None])
+        found = common >= self.iou
         alone = ~found.any(1)
         if alone.any():
             k = int(np.argmax(alone))
-            best = int(np.argmax(shares[k]))
+            best = int(np.argmax(common[k]))
             nearest = ", ".join(f"{number:.4g}" for number in held[k, best])
             raise TargetError(
                 f"no box of sample {k} overlaps {wanted[k].tolist()} with an IoU of {self.iou:g}: the best "
-                f"IoU is {shares[k, best]:.3g}, of ({nearest}) ({self.coordinates}) in {what}; give another "
+                f"IoU is {common[k, best]:.3g}, of ({nearest}) ({self.coordinates}) in {what}; give another "
                 "box in its units, a smaller iou=, or other coordinates="
             )
         return found.astype(np.float64)
-
-
-def _corners(boxes: FloatArray, form: str) -> FloatArray:
-    """Return boxes, (..., 4), as (x1, y1, x2, y2)."""
-    if form == "yxyx":
-        return boxes[..., [1, 0, 3, 2]]
-    if form == "cxcywh":
-        centre, half = boxes[..., :2], boxes[..., 2:] / 2
-        return np.concatenate([centre - half, centre + half], -1)
-    return boxes
-
-
-def _shares(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Return intersection over union of boxes, (..., 4); 0 for what is no box."""
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    common = sides.clip(0).prod(-1)
-    total = sum((box[..., 2:] - box[..., :2]).clip(0).prod(-1) for box in (a, b)) - common
-    good = np.isfinite(a).all(-1) & (total > 0)
-    return np.where(good, common, 0) / np.where(good, total, 1)
 
 
 def _placed(weights: FloatArray, index: Array, along: int | None, boxes: int | None, output: Output) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from onnxplain._types import Array
 from onnxplain.backward.picking import Target
 from onnxplain.batching import SampleOutput
+from onnxplain.features.boxes import Reader
 from onnxplain.graph.interface import OutputInfo
 from onnxplain.inputs import check_target, is_predicted
 from onnxplain.samples import Samples
@@ -32,10 +33,13 @@ class Resolved:
         How it names a score.
     values
         Indices, int64 (N, k), -1 for the predicted one; or weights, (N, ...).
+    reader
+        How to read the boxes of a detector, where a detection is explained.
     """
 
     kind: Target
     values: Array
+    reader: Reader | None = None
 
     @property
     def axes(self) -> int:
@@ -88,7 +92,8 @@ def resolve_target(
     if isinstance(given, (Weights, Region, Detection, Unit)):
         dtype = next(o.dtype for o in outputs if o.name == name)
         output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows)
-        return Resolved("weights", given.weights(output))
+        reader = given.reader(output) if isinstance(given, Detection) else None
+        return Resolved("weights", given.weights(output), reader)
     if is_predicted(given) and np.prod(each, dtype=np.int64) != 1:
         return Resolved("predicted", np.full((n, len(each)), -1, np.int64))
     found = check_target(None if is_predicted(given) else given, n, each, name, mixed)

@@ -157,6 +157,7 @@ FACTS: dict[str, Facts] = {
     "occlusion": Facts(linear=_times),
     "feature_permutation": Facts(apart=False),
     "prediction_difference": Facts({"n_samples": 2}, _times),
+    "d_rise": Facts({"n_masks": 64}, only="detection"),
     "rise": Facts({"n_masks": 256}, _times, together=True, drawn=True, sampled=True, soft=True),
     "sobol_indices": Facts(
         {"n_samples": 32, "grid_size": 6},

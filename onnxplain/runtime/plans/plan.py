@@ -157,7 +157,10 @@ class Combination(Protocol):
 
 @runtime_checkable
 class Attributes(Protocol):
-    """Finds attributions in a way of its own: a method."""
+    """Finds attributions in a way of its own: a method.
+
+    What is found in ``extras["score"]``, (n,), stands for the scores where a plan adds these up.
+    """
 
     def attribute(self, problem: Problem) -> Found:
         """Explain all rows of a problem."""

@@ -119,7 +119,8 @@ def _answers(question: Inner, problem: Problem, n: int, *, checked: bool) -> Ans
     )
     reference, total = (None if v is None else _split(v, n) for v in (found.reference, found.total))
     values, errors = ({k: _split(v, n) for k, v in (of or {}).items()} for of in (found.values, found.errors))
-    return Answers(values, None, reference, found.kind, errors, total, found.notes)
+    score = None if "score" not in found.extras else _split(np.asarray(found.extras["score"]), n)
+    return Answers(values, score, reference, found.kind, errors, total, found.notes)
 
 
 def _split(array: Array, n: int) -> Array:
