@@ -46,6 +46,7 @@ def explain_best(
     baselines: Any,
     *,
     grouped: bool,
+    named: bool,
     parameters: Any,
 ) -> Attribution:
     """Explain by the first method that the model allows: exact, one walk back, or player by player.
@@ -60,6 +61,8 @@ def explain_best(
         As the user gives them; arrays are rows of a background.
     grouped
         Whether elements are put together.
+    named
+        Whether the user says what is explained; else no column of a table may be left out.
     parameters
         What else the user gives: there must be nothing.
 
@@ -76,7 +79,7 @@ def explain_best(
     if parameters:
         raise MethodError(f"method 'auto' takes no parameters, not {', '.join(parameters)}; name the method")
     against: list[str] = []
-    *first, last = _candidates(graph, inputs, baselines, grouped=grouped)
+    *first, last = _candidates(graph, inputs, baselines, grouped=grouped, named=named)
     for candidate in first:
         found = _tried(explain, candidate)
         if isinstance(found, Attribution):
@@ -86,14 +89,16 @@ def explain_best(
 
 
 def _candidates(
-    graph: ir.Graph, inputs: Sequence[InputInfo], baselines: Any, *, grouped: bool
+    graph: ir.Graph, inputs: Sequence[InputInfo], baselines: Any, *, grouped: bool, named: bool
 ) -> Iterator[_Candidate]:
     """Yield what may do, the best first; the last one is for any model."""
+    table = all(facts.rank(v) is not None and (facts.rank(v) or 0) <= _TABLE for v in graph.inputs)
     if any(is_ensemble(node) for node in graph):
         yield _Candidate(TreeShap(), baselines, "exact Shapley values of its trees")
-    elif all(facts.rank(v) is not None and (facts.rank(v) or 0) <= _TABLE for v in graph.inputs):
+    elif table:
         yield _Candidate(LinearShap(), baselines, "exact Shapley values of a score that is linear")
-    if any(i.explained for i in inputs) and not grouped:
+    left_out = table and not named and any(i.data and not i.explained for i in inputs)
+    if any(i.explained for i in inputs) and not grouped and not left_out:
         walk = LRP() if baselines is None else DeepLiftShap()
         yield _Candidate(walk, baselines, "the score is shared out in one walk back")
     yield _Candidate(

@@ -255,8 +255,11 @@ class Explainer:
                 wrt=wrt, layer=layer, neuron=neuron, through_softmax=through_softmax, batch_axes=batch_axes,
                 internal_batch_size=internal_batch_size, progress=progress,
             )  # fmt: skip
-            graph, grouped = self._normal.model.graph, feature_mask is not None
-            return explain_best(again, graph, self.inputs, baselines, grouped=grouped, parameters=parameters)
+            named = wrt is not None or layer is not None
+            return explain_best(
+                again, self._normal.model.graph, self.inputs, baselines,
+                grouped=feature_mask is not None, named=named, parameters=parameters,
+            )  # fmt: skip
         placed = place(Placed(make_method(method, **parameters), target, output, wrt), layer, neuron)
         request = Request(
             inputs, placed.target, placed.method, baselines, feature_mask, placed.output, placed.wrt,

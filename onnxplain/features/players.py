@@ -54,6 +54,14 @@ class Players:
             made.append((rows, Players(own, int(present.sum()))))
         return made
 
+    def placed(self, n: int) -> list[IntArray]:
+        """Sort n rows by where players are: the numbers of rows in which all have the same elements."""
+        several = [v.reshape(len(v), -1) for v in self.ids.values() if len(v) > 1]
+        if not several:
+            return [np.arange(n)]
+        _, which = np.unique(np.concatenate(several, 1), axis=0, return_inverse=True)
+        return [np.flatnonzero(which.ravel() == k) for k in range(int(which.max(initial=0)) + 1)]
+
     def moving(self, x: Arrays, instead: Sequence[Mapping[str, Array]]) -> Players:
         """Leave out, row by row, those who bring what would stand there without them anyway.
 

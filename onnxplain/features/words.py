@@ -142,26 +142,43 @@ class Words:
         Parameters
         ----------
         result
-            An :class:`~onnxplain.Attribution` of these inputs: of players, or one whose tokens add up to
-            their word.
+            An :class:`~onnxplain.Attribution` of these inputs, or of their embeddings: of words as players,
+            or one whose tokens (and these' own numbers) add up to their word.
+
+        Raises
+        ------
+        DataInputError
+            If it explains something else.
         """
-        name, owner = next(iter(self.feature_mask.items()))
-        values = np.asarray(result.arrays[name], np.float64)
-        whole = bool(result.method.takes_players)
+        owner = next(iter(self.feature_mask.values()))
+        values = self._numbers(result, owner.shape)
+        found = [
+            [values[row][owner[row] == k] for k in range(len(words))] for row, words in enumerate(self.words)
+        ]
+        together = (  # a player's number is that of each of its elements
+            bool(getattr(result.method, "takes_players", False))
+            and not values[owner < 0].any()
+            and all((v == v.ravel()[:1]).all() for row in found for v in row)
+        )
         return [
             [
-                (
-                    word,
-                    float(
-                        values[row][owner[row] == k][:1].sum()
-                        if whole
-                        else values[row][owner[row] == k].sum()
-                    ),
-                )
-                for k, word in enumerate(words)
+                (word, float(v.ravel()[:1].sum() if together else v.sum()))
+                for word, v in zip(words, own, strict=True)
             ]
-            for row, words in enumerate(self.words)
+            for words, own in zip(self.words, found, strict=True)
         ]
+
+    def _numbers(self, result: Any, shape: tuple[int, ...]) -> Array:
+        """Return the numbers of tokens, (n, L, ...)."""
+        arrays = dict(result.arrays)
+        name = next(iter(self.feature_mask))
+        array = arrays.get(name, next(iter(arrays.values())) if len(arrays) == 1 else np.zeros(0))
+        if array.shape[:2] != shape:
+            raise DataInputError(
+                f"the result explains {', '.join(arrays)}, not '{name}' of shape {shape} or its embedding"
+                ", and has no numbers of words; explain words.inputs (wrt= the ids, or their embedding alone)"
+            )
+        return np.asarray(array, np.float64)
 
 
 def _tokens(words: Sequence[str], tokenizer: Callable[[str], Sequence[int]]) -> tuple[list[int], list[int]]:

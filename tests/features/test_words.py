@@ -64,3 +64,24 @@ def test_what_makes_no_words() -> None:
         words(length=3)
     with pytest.raises(ox.errors.DataInputError, match=r"texts are a str"):
         ox.Words.of([], lambda w: [1])
+
+
+@pytest.mark.parametrize("method", ["feature_ablation", "kernel_shap"])
+def test_tokens_that_play_by_themselves_add_up(method, models) -> None:
+    explainer, made = ox.Explainer(models.tokens()), words()
+    found = explainer(made.inputs, 1, method)
+    tokens = found.values[0, 1:3].astype(float)
+    assert tokens[0] != tokens[1]
+    np.testing.assert_allclose(made.named(found)[0][1][1], tokens.sum(), rtol=1e-6)
+
+
+def test_numbers_of_embeddings(models) -> None:
+    explainer, made = ox.Explainer(models.tokens()), words()
+    owner = made.feature_mask["ids"]
+    options = {"wrt": "e", "baselines": 0}
+    found = explainer(made.inputs, 1, "feature_ablation", feature_mask=owner[..., None], **options)
+    np.testing.assert_allclose(made.named(found)[0][1][1], found.values[0, 1, 0], rtol=1e-6)
+    apart = explainer(made.inputs, 1, "integrated_gradients", **options)
+    np.testing.assert_allclose(made.named(apart)[0][1][1], apart.values[0, 1:3].sum(), rtol=1e-6)
+    with pytest.raises(ox.errors.DataInputError, match=r"explains h, not 'ids'.*words\.inputs"):
+        made.named(explainer(made.inputs, 1, "integrated_gradients", wrt="h"))

@@ -73,3 +73,20 @@ def test_it_takes_no_parameters(models) -> None:
 def test_what_is_wrong_with_the_call_is_said(models) -> None:
     with pytest.raises(ox.errors.TargetError, match="3 scores"):
         ox.explain(models.mlp(), models.random(2, 5), method="auto")
+
+
+def test_no_column_is_left_out(models) -> None:
+    """A walk would explain floats alone."""
+    model = models.make(
+        """m (string[N, 1] s, float[N, 2] z) => (float[N, 1] y) {
+          e = ai.onnx.ml.LabelEncoder<keys_strings = ["a"], values_floats = [3.0], default_float = 1.0>(s)
+          p = Mul(e, z) m = MatMul(p, w) y = Tanh(m)
+        }""",
+        domain="ai.onnx.ml", w=[[1.0], [0.5]],
+    )  # fmt: skip
+    model.opset_import[1].version = 3
+    x = {"s": np.array([["a"]], object), "z": np.array([[0.5, 0.1]], np.float32)}
+    found = ox.explain(model, x, method="auto")
+    assert found.method == ox.KernelShap()
+    assert (found.arrays["s"] != 0).all()
+    assert ox.explain(model, x, method="auto", wrt="z").method == ox.LRP()

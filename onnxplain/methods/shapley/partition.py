@@ -17,6 +17,7 @@ from onnxplain.runtime.plans.games.owen import Owen, contexts
 from onnxplain.runtime.plans.games.settle import Design, settle
 from onnxplain.runtime.plans.games.walks import Walks
 from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.plans.run import gathered
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["PartitionShap"]
@@ -80,6 +81,13 @@ class PartitionShap(Game):
         """The tolerance."""
         return self.tol
 
+    def attribute(self, problem: Problem) -> Found:
+        """Play for all rows; in a hierarchy of one's own, players without elements bring nothing."""
+        if isinstance(self.hierarchy, str):
+            return super().attribute(problem)
+        found = self.play(problem.resolved())
+        return found if problem.grouping is not None else replace(found, total=None)
+
     def play(self, problem: Problem) -> Found:
         """Play for rows that have the same players, numbered by where they are."""
         players = problem.players
@@ -87,12 +95,18 @@ class PartitionShap(Game):
             there = replace(problem, grouping=nearby(players, problem.features))
             found = settle(there, self.design(players.count), self.link, self.tol, self.name)
             return found if problem.grouping is not None else replace(found, total=None)
-        tree = (
-            correlated(players, problem.background)
-            if isinstance(self.hierarchy, str)
-            else given_tree(self.hierarchy, players.count)
-        )
-        return settle(problem, self._over(tree, players.count), self.link, self.tol, self.name)
+        if not isinstance(self.hierarchy, str):
+            return self._settled(problem, given_tree(self.hierarchy, players.count))
+        places = players.placed(problem.n)
+        if len(places) == 1:
+            return self._settled(problem, correlated(players, problem.background))
+        problem.scores()  # of all rows, whose parts then know them
+        parts = [problem.take(rows) for rows in places]
+        return gathered(places, [self._settled(p, correlated(p.players, p.background)) for p in parts])
+
+    def _settled(self, problem: Problem, tree: Tree) -> Found:
+        design = self._over(tree, problem.players.count)
+        return settle(problem, design, self.link, self.tol, self.name)
 
     def design(self, players: int) -> Design:
         """Ask over the tree that halves players."""

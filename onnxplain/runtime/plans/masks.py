@@ -146,11 +146,17 @@ def _drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
 
 
 def faded(x: Array, baseline: Array, mask: Array) -> Array:
-    """Return ``m x + (1 - m) b``, (m n, ...), for masks (m, 1, ...) or (m, n, ...), and rows (n, ...)."""
+    """Return ``m x + (1 - m) b``, (m n, ...), for masks (m, 1, ...) or (m, n, ...), and rows (n, ...).
+
+    Nothing lies between a number and a missing one (NaN): the nearer of both stands there.
+    """
     weight = mask.astype(x.dtype)
     mixed: Array = weight * (x - baseline)
     mixed += baseline
     np.copyto(mixed, x, where=weight == 1)  # exact at both ends
+    missing = np.isnan(x) | np.isnan(baseline)
+    if missing.any():
+        np.copyto(mixed, np.where(weight >= 0.5, x, baseline), where=missing)
     return mixed.reshape(len(mask) * len(x), *x.shape[1:])
 
 

@@ -16,7 +16,7 @@ from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, Same
 from onnxplain.runtime.plans.points import Itself
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["apart", "joined", "run"]
+__all__ = ["apart", "gathered", "joined", "run"]
 
 
 def run(plan: Plan, problem: Problem, *, checked: bool = True) -> Found:
@@ -82,7 +82,12 @@ def apart(problem: Problem, each: Callable[[Problem], Found]) -> Found:
         return each(replace(problem, grouping=alike[0][1]))
     problem.scores()  # of all rows, whose parts then know them
     parts = [each(replace(problem.take(rows), grouping=own)) for rows, own in alike]
-    order = np.argsort(np.concatenate([rows for rows, _ in alike]))
+    return gathered([rows for rows, _ in alike], parts)
+
+
+def gathered(rows: Sequence[IntArray], parts: Sequence[Found]) -> Found:
+    """Join what was found of some rows each, and put it in the order of these."""
+    order = np.argsort(np.concatenate(rows))
     found = joined(parts)
     return replace(
         found,
