@@ -46,7 +46,7 @@ GRID = {
     "background": (1_000, 10, 100, 10_000, 100_000),
 }  # fmt: skip
 #: Seconds that woodelf may take for a row of the table.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def data(rows: int, seed: int) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pipelines
 import pytest
-from tree_models import deep, forest, rows
+from tree_models import deep, forest, rows, with_sets
 
 import onnxplain as ox
 from onnxplain.errors import MethodError
@@ -69,6 +69,13 @@ def test_interactions(shape: str, with_background: bool) -> None:
     ensemble, X, background = drawn(shape, targets=1)
     given = {"background": background} if with_background else {}
     cpu, gpu = (trees.interactions(ensemble, X[:50], device=device, **given) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(gpu, cpu, **CLOSE)
+
+
+def test_sets_of_members() -> None:
+    rng = np.random.default_rng(7)
+    ensemble, X, background = with_sets(rng), rows(rng, 90, 6), rows(rng, 80, 6)
+    cpu, gpu = (trees.interventional(ensemble, X, background, device=device) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(gpu, cpu, **CLOSE)
 
 

@@ -226,6 +226,12 @@ def unified(
     return found | more
 
 
+def with_sets(rng: np.random.Generator) -> Ensemble:
+    """Draw a TreeEnsemble of version 5 for 6 columns, with two targets."""
+    attrs = unified(rng, trees=5, depth=7, columns=6, targets=2)
+    return parse(node_of(model_of("TreeEnsemble", attrs, 6, opset=5)))
+
+
 def brute_force(game: Any, n: int, index: str = "shapley", order: int = 1) -> Any:
     """Shapley or Banzhaf values, or indices of interaction, of ``game(frozenset) -> array``."""
     worth = {

@@ -11,7 +11,7 @@ import pytest
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.graph.trees import parse
 from onnxplain.kernels import has_core, tree_dispatch, tree_numpy, trees
-from onnxplain.kernels.ensemble import paths
+from onnxplain.kernels.ensemble import Mode, paths
 from tests.helpers.tree_models import (
     brute_force,
     classic,
@@ -23,6 +23,7 @@ from tests.helpers.tree_models import (
     path_game,
     rows,
     unified,
+    with_sets,
 )
 
 INDICES = ("shapley", "banzhaf")
@@ -237,13 +238,12 @@ def test_compiled_is_its_definition(rng: np.random.Generator, order: int) -> Non
 GAMES = [(game, order) for game in ("background", "covers") for order in (1, 2)]
 
 
-def compare_by_paths(rng: np.random.Generator, monkeypatch: Any, game: str, order: int, **shape: Any) -> None:
+def compare_by_paths(rng: np.random.Generator, monkeypatch: Any, game: str, order: int, drawn: Any) -> None:
     """Hold the stages of the GPU, run on the CPU in the place of the GPU, to the kernel of the CPU."""
     core = tree_dispatch.core
     if core is None:
         pytest.skip("needs the compiled module")
-    columns = shape["columns"]
-    ensemble = forest(rng, targets=2, **shape).as_sum()
+    ensemble, columns = drawn[0].as_sum(), drawn[1]
     X, background = ensemble.columns(rows(rng, 70, columns)), ensemble.columns(rows(rng, 50, columns))
     absent = background if game == "background" else trees.count_covers(ensemble, background)
     owners = np.maximum(np.arange(columns, dtype=np.int32) - 1, 0)
@@ -270,14 +270,25 @@ def compare_by_paths(rng: np.random.Generator, monkeypatch: Any, game: str, orde
 def test_path_by_path_with_an_entry_for_each_mask(
     rng: np.random.Generator, monkeypatch: Any, game: str, order: int
 ) -> None:
-    compare_by_paths(rng, monkeypatch, game, order, columns=8, depth=9, trees=4)
+    drawn = forest(rng, targets=2, columns=8, depth=9, trees=4), 8
+    compare_by_paths(rng, monkeypatch, game, order, drawn)
 
 
 @pytest.mark.parametrize(("game", "order"), GAMES)
 def test_path_by_path_with_an_entry_for_each_row(
     rng: np.random.Generator, monkeypatch: Any, game: str, order: int
 ) -> None:
-    compare_by_paths(rng, monkeypatch, game, order, columns=40, depth=13, trees=1)
+    drawn = forest(rng, targets=2, columns=40, depth=13, trees=1), 40
+    compare_by_paths(rng, monkeypatch, game, order, drawn)
+
+
+@pytest.mark.parametrize(("game", "order"), GAMES)
+def test_path_by_path_with_sets_of_members(
+    rng: np.random.Generator, monkeypatch: Any, game: str, order: int
+) -> None:
+    ensemble = with_sets(rng)
+    assert (ensemble.mode == Mode.MEMBER).any()
+    compare_by_paths(rng, monkeypatch, game, order, (ensemble, 6))
 
 
 def test_rows_do_not_depend_on_each_other(rng: np.random.Generator) -> None:
