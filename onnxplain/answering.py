@@ -15,7 +15,7 @@ from onnxplain.backward.asks import Ask, Scores
 from onnxplain.backward.question import explained_value
 from onnxplain.baselines import find_baselines, usual
 from onnxplain.batching import Batching, one_sample
-from onnxplain.graph import interface
+from onnxplain.graph import facts, interface
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import find_players
@@ -29,6 +29,7 @@ from onnxplain.request import Request
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.driver import Driver
 from onnxplain.runtime.memory import MemoryModel
+from onnxplain.runtime.opened import known_channel, opened_at
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
 from onnxplain.samples import Samples, find_samples
@@ -89,8 +90,10 @@ class Answering:
             samples.values((name,))
             about = samples.output(name)
             assert about is not None
-        asked = "predicted" if request.target is None and not chosen.takes_target else request.target
-        target = resolve_target(asked, samples, about, outputs, name, others)
+        asked = "predicted" if request.target is None and not chosen.wants_target() else request.target
+        target = resolve_target(
+            asked, samples, about, outputs, name, others, lambda: self._channel(samples, name)
+        )
         question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
         features, samples = samples.features()
         layers = [self.inner.explained(layer) for layer in chosen.layers()]
@@ -104,8 +107,9 @@ class Answering:
             given = usual(usually, infos, features)
         instead = columns.instead(given, infos)
         starts, background = find_baselines(
-            instead, infos, arrays, features, layout, samples.values, many=chosen.wants_background()
-        )
+            instead, infos, arrays, features, layout, samples.values,
+            many=chosen.reads_rows(), channel=partial(self._channel, samples),
+        )  # fmt: skip
         fixed = {k: v for k, v in arrays.items() if k not in features}
         room = partial(self._room, request.internal_batch_size, samples, features)
         driver = Driver(self.programs, question, layout, fixed, room, needs, progress=request.progress)
@@ -172,6 +176,14 @@ class Answering:
         if key not in self._dependent:
             self._dependent[key] = depends(self.normal, output, info)
         return self._dependent[key]
+
+    def _channel(self, samples: Samples, name: str) -> int | None:
+        """Return a value's axis of channels, samples first; None where the graph does not tell it."""
+        layout = samples.layout
+        model = opened_at(self.programs, layout, samples.arrays)
+        shape = facts.dims(model.values[name]) if name in model.values else None
+        axis = layout.axes[name] if name in layout.axes else layout.axis_of(name, shape)
+        return known_channel(model, name, axis)
 
     def _room(self, wanted: int | None, samples: Samples, features: Arrays, ask: Ask) -> int:
         """Return how many rows fit at once for an ask."""

@@ -57,6 +57,7 @@ def find_baselines(
     values: Callable[[tuple[str, ...], Arrays], Arrays],
     *,
     many: bool,
+    channel: Callable[[str], int | None] = lambda _: None,
 ) -> tuple[Arrays, Arrays]:
     """Return the baselines of all explained values, and the background, if there is one.
 
@@ -79,6 +80,8 @@ def find_baselines(
     many
         Whether the batch axis of arrays counts rows of a background in any case.  What is made of the samples
         is a baseline for each of them all the same.
+    channel
+        Tells the axis of channels of an explained value, samples first, where that is known.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def find_baselines(
         for entry in info.entries:
             axis = layout.axes.get(entry, 0)
             if isinstance(start, REMOVALS):
-                out[entry] = start.instead(features[entry], axis, f"'{info.name}'")
+                out[entry] = start.instead(features[entry], axis, f"'{info.name}'", channel(entry))
                 continue
             check = _references if many else _baseline
             out[entry] = check(start, info.name, features[entry], axis, holes=info.role == "raw")
@@ -256,9 +259,11 @@ def _references(given: object, name: str, feature: Array, axis: int | None, *, h
             raise ValueError
         return np.array(np.broadcast_to(array, (len(array), *shape)), feature.dtype)
     except ValueError:
+        wanted = list(map(str, shape))
+        wanted.insert(axis or 0, "M")
         raise DataInputError(
             f"the baselines of '{name}' have shape {own}, but the references of this method are an array of "
-            f"shape ({', '.join(map(str, ('M', *shape)))}), for any number M"
+            f"shape ({', '.join(wanted)}), for any number M"
         ) from None
 
 

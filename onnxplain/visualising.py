@@ -12,12 +12,14 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.archive import write_arrays
+from onnxplain.attribution import Attribution
 from onnxplain.errors import DataInputError, OptionError, TargetError
 from onnxplain.explainer import EXPLAINERS_OWN, Explainer
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.load import ModelSource
 from onnxplain.methods.maximisation import ActivationMaximisation
 from onnxplain.options import Count, check_option, make, nearest
+from onnxplain.runtime.layout import BATCH_NAME
 from onnxplain.targets.unit import Unit
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Visualisation:
     Attributes
     ----------
     image
-        What was found, as the model takes it, (1, ...).
+        What was found, as the model takes it: one sample.
     pixels
         The same in the units of ``range``, ``image * std + mean``, without the axis of samples.
     activations
@@ -153,13 +155,27 @@ def visualise(
     method = make(ActivationMaximisation, parameters, "visualise")
     explainer = model if isinstance(model, Explainer) else Explainer(model, **mine)
     info = _chosen(explainer.inputs, input)
-    noise = np.random.default_rng(method.seed).normal(0.1, 0.01, _shape(info, size))  # it only says how large
-    given: Arrays = {info.name: noise.astype(info.dtype or np.float32), **(inputs or {})}
     whole = isinstance(unit, (int, np.integer))
     target = Unit(check_option("unit", unit, int, TargetError)) if whole else unit
-    found = explainer(
-        given, target, method, output=layer, wrt=info.name, through_softmax=through_softmax, progress=progress
-    )
+
+    def climb(shape: tuple[int, ...]) -> Attribution:
+        noise = np.random.default_rng(method.seed).normal(0.1, 0.01, shape)  # it only says how large
+        given: Arrays = {info.name: noise.astype(info.dtype or np.float32), **(inputs or {})}
+        return explainer(
+            given, target, method, output=layer, wrt=info.name, through_softmax=through_softmax,
+            progress=progress,
+        )  # fmt: skip
+
+    shapes = _shapes(info, size)
+    try:
+        found = climb(shapes[0])
+    except DataInputError as error:
+        if len(shapes) == 1:
+            raise
+        try:
+            found = climb(shapes[1])
+        except DataInputError:
+            raise error from None
     image = found.arrays[info.name]
     pixels = found.extras["pixels"][info.name][0]
     history = found.extras["history"]["activation"][0]
@@ -188,8 +204,11 @@ def _chosen(infos: tuple[InputInfo, ...], name: str | None) -> InputInfo:
     return floats[0] if name is None else floats[names.index(name)]
 
 
-def _shape(info: InputInfo, size: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the shape of one sample, the first axis being that of samples.
+def _shapes(info: InputInfo, size: int | tuple[int, ...] | None) -> list[tuple[int, ...]]:
+    """Return the shapes that one sample may have, the likeliest first.
+
+    Samples lie along the axis named after the batch, or the first one; where that has a fixed length, this
+    may be the sample's own.
 
     Raises
     ------
@@ -202,11 +221,15 @@ def _shape(info: InputInfo, size: int | tuple[int, ...] | None) -> tuple[int, ..
         raise DataInputError(
             f"the model does not say how many axes '{info.name}' has; export it with its shape"
         )
-    free = [k for k, d in enumerate(info.shape) if not isinstance(d, int) and k]
+    open_axes = [k for k, d in enumerate(info.shape) if not isinstance(d, int)]
+    named = [k for k in open_axes if BATCH_NAME.fullmatch(str(info.shape[k] or ""))]
+    axis = next(iter([*named, *(k for k in open_axes if k == 0)]), None)
+    free = [k for k in open_axes if k != axis]
     if len(told or ()) != len(free):
         raise DataInputError(
             f"'{info.name}' is {info.spelled}; give size= with {len(free)} numbers, for "
             + (f"axes {', '.join(map(str, free))}" if free else "none of its axes is open: leave it out")
         )
-    open_ = iter(told or ())
-    return (1, *(d if isinstance(d, int) else next(open_) for d in info.shape[1:]))
+    lengths = dict(zip(free, told or (), strict=True)) | ({} if axis is None else {axis: 1})
+    whole = tuple(d if isinstance(d, int) else lengths[k] for k, d in enumerate(info.shape))
+    return [whole] if axis is not None else list(dict.fromkeys([(1, *whole[1:]), whole]))

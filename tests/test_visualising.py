@@ -169,6 +169,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[OnnxplainError], str]] = {
     "other space": ({"unit": 0, "decay": 0.1}, MethodError, "decay is for space='pixel'"),
     "range": ({"unit": 0, "range": (1.0, 0.0)}, MethodError, r"range is \(1.0, 0.0\); give two numbers"),
     "std": ({"unit": 0, "std": 0.0}, MethodError, "std is 0.0; give numbers above 0"),
+    "no mean": (
+        {"unit": 0, "mean": ()},
+        MethodError,
+        r"mean is \(\); give a number, or one for each channel",
+    ),
     "mean": ({"unit": 0, "mean": (0.5, 0.5, 0.5)}, DataInputError, "mean has 3 numbers, and 'x' samples"),
     "axes": ({"unit": 0, "axes": 7}, DataInputError, "axis 7 of 'x' cannot be meant"),
 }
@@ -197,3 +202,21 @@ def test_a_unit_is_a_target_of_every_method(models) -> None:
     np.testing.assert_array_equal(found.values, explainer(x, ox.Weights(weights), "saliency").values)
     with pytest.raises(TargetError, match=r"Unit: index is 0\.5; give a whole number"):
         ox.Unit(0.5)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_samples_may_lie_last_or_nowhere(last, models) -> None:
+    """The same network with its samples first, and elsewhere."""
+    body = "c = Conv(t, w) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) z = MatMul(f, v)"
+    weights = {"w": models.random(4, 3, 3, 3, seed=1), "v": models.random(4, 2, seed=2)}
+    plain = models.make(f"m (float[N, 3, 8, 8] t) => (float[N, 2] z) {{ {body} }}", **weights)
+    if last:
+        ends = "(float[3, 8, 8, N] x) => (float[2, N] y)", "Transpose<perm = [3, 0, 1, 2]>(x)", "Transpose(z)"
+    else:
+        ends = "(float[3, 8, 8] x) => (float[2] y)", "Unsqueeze(x, zero)", "Squeeze(z, zero)"
+        weights["zero"] = np.array([0])
+    moved = models.make(f"m {ends[0]} {{ t = {ends[1]} {body} y = {ends[2]} }}", **weights)
+    one, other = (ox.visualise(model, unit=1, n_steps=6) for model in (plain, moved))
+    np.testing.assert_allclose(other.pixels, one.pixels, rtol=1e-3)
+    np.testing.assert_allclose(other.activations, one.activations, rtol=1e-3)
+    assert other.image.shape == ((3, 8, 8, 1) if last else (3, 8, 8))

@@ -32,8 +32,10 @@ def space(shape: Shape) -> tuple[int, ...]:
     return tuple(k for k in range(len(shape)) if k != channels)
 
 
-def spatial_axes(shape: Shape, what: str) -> tuple[int, ...]:
+def spatial_axes(shape: Shape, what: str, channel: int | None = None) -> tuple[int, ...]:
     """Return the axes of images or volumes, (n, ...), that are space: all but samples and channels.
+
+    ``channel`` is the axis of channels where the graph tells it; :func:`channel_axis` guesses otherwise.
 
     Raises
     ------
@@ -45,14 +47,21 @@ def spatial_axes(shape: Shape, what: str) -> tuple[int, ...]:
             f"{what} has samples of shape {shape[1:]}, which are no images with channels; say with axes= "
             "which axes are space"
         )
-    channels = channel_axis(shape[1:])
-    return tuple(k + 1 for k in range(len(shape) - 1) if k != channels)
+    guess = channel_axis(shape[1:])
+    channels = channel if channel is not None else None if guess is None else guess + 1
+    return tuple(k for k in range(1, len(shape)) if k != channels)
 
 
 def image_axes(
-    axes: int | Sequence[int] | None, shape: Shape, samples: int | None, what: str
+    axes: int | Sequence[int] | None,
+    shape: Shape,
+    samples: int | None,
+    what: str,
+    channel: int | None = None,
 ) -> tuple[int, ...]:
     """Return the axes of images, (n, ...), that are space, as named by a user or as found.
+
+    ``channel`` is the axis of channels where the graph tells it.
 
     Raises
     ------
@@ -66,7 +75,7 @@ def image_axes(
             f"{what} has samples of shape {shape[1:]}, which are no images with channels; say with axes= "
             "which axes are space, explain other inputs (wrt=...), or use integrated_gradients"
         )
-    return spatial_axes(shape, what)
+    return spatial_axes(shape, what, channel)
 
 
 def behind_samples(axes: int | Sequence[int], samples: int | None, rank: int, what: str) -> tuple[int, ...]:

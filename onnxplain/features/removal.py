@@ -40,7 +40,8 @@ class Blur:
         Standard deviation, in elements (10, as in Fong & Vedaldi 2017).
     axes
         Along which axes of the input; None: those of images and volumes that are neither samples nor
-        channels (of a length of 3, 1 or 4, first or last; else the one beside a square; else the first).
+        channels: as the graph tells, or else those of a length of 3, 1 or 4, first or last; else the axis
+        behind a square; else the first.
     """
 
     sigma: Positive = 10.0
@@ -49,11 +50,23 @@ class Blur:
     def __post_init__(self) -> None:
         check_fields(self, OptionError)
 
-    def instead(self, x: Array, samples: int | None, what: str) -> Array:
-        """Return what stands instead of samples, (n, ...); ``samples`` is their axis in what users give."""
+    def instead(self, x: Array, samples: int | None, what: str, channel: int | None = None) -> Array:
+        """Return what stands instead of samples, (n, ...).
+
+        Parameters
+        ----------
+        x
+            The samples.
+        samples
+            Their axis in what users give.
+        what
+            Name of the input, for errors.
+        channel
+            The axis of channels, where the graph tells it.
+        """
         from skimage.filters import gaussian
 
-        axes = _axes(self.axes, x, samples, what)
+        axes = _axes(self.axes, x, samples, what, channel)
         sigma = [self.sigma if k in axes else 0 for k in range(x.ndim)]
         made: Array = gaussian(x, sigma, mode="nearest", preserve_range=True).astype(x.dtype)
         return made
@@ -76,9 +89,21 @@ class Mean:
     def __post_init__(self) -> None:
         check_fields(self, OptionError)
 
-    def instead(self, x: Array, samples: int | None, what: str) -> Array:
-        """Return what stands instead of samples, (n, ...); ``samples`` is their axis in what users give."""
-        mean = x.mean(_axes(self.axes, x, samples, what), dtype=np.float64, keepdims=True)
+    def instead(self, x: Array, samples: int | None, what: str, channel: int | None = None) -> Array:
+        """Return what stands instead of samples, (n, ...).
+
+        Parameters
+        ----------
+        x
+            The samples.
+        samples
+            Their axis in what users give.
+        what
+            Name of the input, for errors.
+        channel
+            The axis of channels, where the graph tells it.
+        """
+        mean = x.mean(_axes(self.axes, x, samples, what, channel), dtype=np.float64, keepdims=True)
         return np.array(np.broadcast_to(mean, x.shape), x.dtype)
 
 
@@ -105,8 +130,20 @@ class Uniform:
         if self.low is not None and self.high is not None and self.low > self.high:
             raise OptionError(f"Uniform: low is {self.low:g} and high {self.high:g}; give low below high")
 
-    def instead(self, x: Array, samples: int | None, what: str) -> Array:
-        """Return what stands instead of samples, (n, ...); ``samples`` is their axis in what users give."""
+    def instead(self, x: Array, samples: int | None, what: str, channel: int | None = None) -> Array:
+        """Return what stands instead of samples, (n, ...).
+
+        Parameters
+        ----------
+        x
+            The samples.
+        samples
+            Their axis in what users give.
+        what
+            Name of the input, for errors.
+        channel
+            The axis of channels, where the graph tells it.
+        """
         _floats(x, what)
         rows = x.reshape(len(x), -1).astype(np.float64)
         low = rows.min(1, initial=np.inf) if self.low is None else np.full(len(x), self.low)
@@ -141,9 +178,11 @@ def removal(given: Any, what: str) -> Any:
     return _NAMED[given]
 
 
-def _axes(axes: int | tuple[int, ...] | None, x: Array, samples: int | None, what: str) -> tuple[int, ...]:
+def _axes(
+    axes: int | tuple[int, ...] | None, x: Array, samples: int | None, what: str, channel: int | None
+) -> tuple[int, ...]:
     _floats(x, what)
-    return image_axes(axes, x.shape, samples, what)
+    return image_axes(axes, x.shape, samples, what, channel)
 
 
 def _floats(x: Array, what: str) -> None:

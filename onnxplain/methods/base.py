@@ -42,7 +42,7 @@ class Method(abc.ABC):
     #: Whether the method starts from baselines, or compares with them.
     takes_baselines: ClassVar[bool] = False
 
-    #: Whether baselines given as arrays are rows of a background, each a baseline for all samples.
+    #: Whether the method looks at all rows of a background itself; baselines given as arrays are such rows.
     takes_background: ClassVar[bool] = False
 
     #: What stands for what is taken away from images and volumes of floats if no baselines are given: a name.
@@ -76,6 +76,14 @@ class Method(abc.ABC):
     def wants_background(self) -> bool:
         """Return whether this method, with its parameters, looks at all rows of a background itself."""
         return self.takes_background
+
+    def reads_rows(self) -> bool:
+        """Return whether baselines given as arrays are rows of a background, each one for all samples."""
+        return self.wants_background()
+
+    def wants_target(self) -> bool:
+        """Return whether it must be said which score is explained."""
+        return self.takes_target
 
     def wants_players(self) -> bool:
         """Return whether this method, with its parameters, keeps players or takes them away."""

@@ -15,6 +15,7 @@ from onnxplain.features.painting import Colours, Frequencies
 from onnxplain.features.places import behind_samples, channel_axis
 from onnxplain.methods.base import Method
 from onnxplain.options import Count, Positive, Seed, Share, Weight
+from onnxplain.runtime.opened import channel_of
 from onnxplain.runtime.plans.adam import Adam
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import joined
@@ -62,8 +63,8 @@ class ActivationMaximisation(Method):
         Pixel: what percentage of places is set to 0, those with the smallest norm over channels, or with the
         smallest ``|sum_c x_c g_c|``.
     axes
-        Which axes of the input are space.  None: of images and volumes those that are neither samples nor
-        channels; of series, (N, C, L), the longest.
+        Which axes of the input are space.  None: those that are neither samples nor channels, where the graph
+        tells channels; else so of images and volumes, and of series, (N, C, L), the longest.
     seed
         Same seed, same bits.
 
@@ -104,6 +105,9 @@ class ActivationMaximisation(Method):
                     raise MethodError(f"{name} is for space='pixel'; the fourier space needs none of it")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise MethodError(f"range is {self.range}; give two numbers, the lower one first")
+        for name in ("mean", "std"):
+            if not np.size(getattr(self, name)):
+                raise MethodError(f"{name} is (); give a number, or one for each channel")
         if np.min(self.std) <= 0:
             raise MethodError(f"std is {self.std}; give numbers above 0")
 
@@ -114,7 +118,7 @@ class ActivationMaximisation(Method):
             raise DataInputError(f"one input is made at a time, not {names}; name it (wrt=)")
         ((name, x),) = problem.features.items()
         axis = problem.driver.layout.axes[name]
-        canvas = _Painting(self, x, f"'{name}'", axis)
+        canvas = _Painting(self, x, f"'{name}'", axis, channel_of(problem, name))
         parts = list(problem.driver.blocks(problem.n, Walk()))
         with problem.driver.bar(len(parts) * self.n_steps, self.name) as bar:
             found = [self._climb(problem.take(part), name, canvas, bar) for part in parts]
@@ -143,14 +147,23 @@ class ActivationMaximisation(Method):
 class _Painting:
     """What an input looks like: its space, its channels, its units."""
 
-    def __init__(self, method: ActivationMaximisation, x: Array, what: str, samples: int | None) -> None:
+    def __init__(
+        self,
+        method: ActivationMaximisation,
+        x: Array,
+        what: str,
+        samples: int | None,
+        channel: int | None,
+    ) -> None:
         self.dtype = x.dtype
         each = x.shape[1:]
-        self.channels: int | None = None
+        self.channels: int | None = channel
         if method.axes is not None:
             self.axes = behind_samples(method.axes, samples, x.ndim, what)
             others = [k for k in range(1, x.ndim) if k not in self.axes]
             self.channels = others[0] if len(others) == 1 else None
+        elif channel is not None:
+            self.axes = tuple(k for k in range(1, x.ndim) if k != channel)
         elif x.ndim in (4, 5):
             self.channels = (channel_axis(each) or 0) + 1
             self.axes = tuple(k for k in range(1, x.ndim) if k != self.channels)

@@ -98,6 +98,14 @@ class SmoothGrad(Method):
         """Return whether the inner method does."""
         return self.inner.wants_background()
 
+    def reads_rows(self) -> bool:
+        """Return whether the inner method does."""
+        return self.inner.reads_rows()
+
+    def wants_target(self) -> bool:
+        """Return whether the inner method does."""
+        return self.inner.wants_target()
+
     def wants_players(self) -> bool:
         """Return whether the inner method does."""
         return self.inner.wants_players()

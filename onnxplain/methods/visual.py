@@ -26,6 +26,7 @@ class VisualBackProp(OnePass):
     """
 
     name: ClassVar[str] = "visual_backprop"
+    takes_target: ClassVar[bool] = False
 
     def rules(self) -> Composite:
         """Return the rules that carry the mask down."""

@@ -17,6 +17,7 @@ from onnxplain.methods.base import Method, attributions
 from onnxplain.methods.path import IntegratedGradients
 from onnxplain.methods.registry import method as make_method
 from onnxplain.options import Count, Positive
+from onnxplain.runtime.opened import channel_of
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import run
@@ -109,6 +110,14 @@ class XRAI(Method):
         """Return whether the inner method explains what enters a closing Sigmoid."""
         return self.inner.margins()
 
+    def wants_target(self) -> bool:
+        """Return whether the inner method does."""
+        return self.inner.wants_target()
+
+    def reads_rows(self) -> bool:
+        """Return whether the inner method does; all rows of a background are looked at for one map."""
+        return self.inner.reads_rows()
+
     def wants_baselines(self) -> bool:
         """Return whether the inner method does; without one, they are black and white."""
         return self.method is not None and self.inner.wants_baselines()
@@ -159,7 +168,7 @@ class XRAI(Method):
 
     def _space(self, problem: Problem, name: str) -> tuple[int, ...]:
         shape, samples = problem.features[name].shape, problem.driver.layout.axes[name]
-        space = image_axes(self.axes, shape, samples, f"'{name}'")
+        space = image_axes(self.axes, shape, samples, f"'{name}'", channel_of(problem, name))
         if len(space) != 2:
             raise DataInputError(
                 f"'{name}' has samples of shape {shape[1:]}, and regions are made of images: name their two "

@@ -36,6 +36,8 @@ class Output:
         :meth:`onnxplain.targets.detection.Detection.reads`.
     rows
         Computes an output at the inputs of the call, (N, ...).
+    channel
+        Tells the axis of channels of the output, samples first; None where the graph does not.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Output:
     mixed: str | None
     others: tuple[str, ...]
     rows: Callable[[str], Array]
+    channel: Callable[[], int | None]
 
     @property
     def told(self) -> str:

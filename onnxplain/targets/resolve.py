@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ def resolve_target(
     outputs: Sequence[OutputInfo],
     name: str,
     others: tuple[str, ...],
+    channel: Callable[[], int | None] = lambda: None,
 ) -> Resolved:
     """Bring a target, as a user gives it, into the form that programs take.
 
@@ -82,6 +83,8 @@ def resolve_target(
         What the model gives, and which of it is explained.
     others
         What :func:`outputs_read` says.
+    channel
+        Tells the axis of channels of the output, samples first, where that is known.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def resolve_target(
     n, each, mixed = samples.n, about.shape, samples.layout.mixed
     if isinstance(given, (Weights, Region, Detection, Unit)):
         dtype = next(o.dtype for o in outputs if o.name == name)
-        output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows)
+        output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows, channel)
         reader = given.reader(output) if isinstance(given, Detection) else None
         return Resolved("weights", given.weights(output), reader)
     if is_predicted(given) and np.prod(each, dtype=np.int64) != 1:

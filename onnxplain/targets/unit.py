@@ -26,8 +26,8 @@ class Unit:
     index
         Number of the unit, k.
     axis
-        Axis of the layer's value along which units lie.  None: of images and volumes that of channels, else
-        the first behind the samples.
+        Axis of the layer's value along which units lie.  None: that of channels, as the graph tells it, or
+        as images and volumes usually have it; else the first behind the samples.
     """
 
     index: int
@@ -48,7 +48,7 @@ class Unit:
             If there is no such unit.
         """
         each = output.each
-        axis = (channel_axis(each) or 0) if self.axis is None else output.behind(self.axis)
+        axis = self._axis(output)
         count = each[axis] if each else 1
         if not -count <= self.index < count:
             along = f" along axis {axis} of these" if len(each) > 1 else ""
@@ -61,3 +61,10 @@ class Unit:
             return made + 1
         np.moveaxis(made, axis + 1, 1)[:, self.index] = count / np.prod(each, dtype=np.float64)
         return made
+
+    def _axis(self, output: Output) -> int:
+        """Return along which axis of one sample's output units lie."""
+        if self.axis is not None:
+            return output.behind(self.axis)
+        told = output.channel()
+        return (channel_axis(output.each) or 0) if told is None else told - 1

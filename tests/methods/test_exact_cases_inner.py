@@ -194,6 +194,7 @@ def test_any_model_shows_what_a_layer_computes(models) -> None:
             r"\(1, 2\) is no entry of 'r2', which has shape \(6, 4, 4\)",
         ),
         ({"method": "neuron_conductance", "neuron": ("r2", (6, 0, 0))}, ox.errors.TargetError, "no entry"),
+        ({"method": "neuron_conductance", "neuron": ("x", (0, 0, 0))}, ox.errors.TargetError, "is an input"),
         ({"method": "neuron_conductance", "neuron": ("r2", 0.5)}, ox.errors.MethodError, "neuron is"),
         (
             {"method": "neuron_conductance", "neuron": ("p1", (1, 2, 3)), "wrt": "r2"},

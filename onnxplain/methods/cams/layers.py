@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,11 +16,10 @@ from onnxplain.features.lifting import Interpolation, stretched, token_grid
 from onnxplain.graph import facts
 from onnxplain.graph.interface import inputs_of
 from onnxplain.graph.last_space import last_space, way
-from onnxplain.graph.shapes import with_all_shapes
-from onnxplain.graph.space import Space, spaces
+from onnxplain.runtime.opened import Opened, behind, opened
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Layer", "Lifted", "find_layers", "opened"]
+__all__ = ["Layer", "Lifted", "find_layers", "scored_value"]
 
 
 @dataclass(frozen=True)
@@ -106,50 +104,9 @@ class Lifted:
         return np.broadcast_to(wide / self.parts, (len(maps), *shape[1:]))
 
 
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """The model at the shapes of a call.
-
-    Attributes
-    ----------
-    graph, values
-        With static shapes; its values by name.
-    spaces
-        Channels and space of values.
-    scored
-        The explained value.
-    """
-
-    graph: ir.Graph
-    values: Mapping[str, ir.Value]
-    spaces: Mapping[ir.Value, Space]
-    scored: ir.Value
-    found: dict[object, dict[str, Lifted]] = field(default_factory=dict)
-
-
-def opened(problem: Problem) -> Opened:
-    """Return the model at the shapes of a problem; found once for the same ones."""
-    driver, layout = problem.driver, problem.driver.layout
-    once = layout.exact or 1
-    shapes: dict[str, Shape] = {}
-    for name, array in problem.features.items():
-        axis = layout.axes[name]
-        shapes[name] = array.shape[1:]
-        if axis is not None:
-            shapes[name] = (*array.shape[1 : axis + 1], once, *array.shape[axis + 1 :])
-    for name, array in driver.fixed.items():
-        axis = layout.axes[name]
-        shapes[name] = tuple(once if k == axis else d for k, d in enumerate(array.shape))
-    scored = explained_value(driver.programs.source, driver.question)
-    samples = dict(layout.inner) | {k: v for k, v in layout.axes.items() if k in problem.features}
-    key = "opened", scored, tuple(sorted(shapes.items())), tuple(sorted(samples.items(), key=str))
-
-    def find() -> Opened:
-        graph = with_all_shapes(driver.programs.source.model, shapes).graph
-        values = {str(v.name): v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
-        return Opened(graph, values, spaces(graph, samples), values[scored])
-
-    return driver.programs.found(key, find)
+def scored_value(problem: Problem, model: Opened) -> ir.Value:
+    """Return the explained value."""
+    return model.values[explained_value(problem.driver.programs.source, problem.driver.question)]
 
 
 def find_layers(problem: Problem, name: str | None) -> dict[str, Lifted]:
@@ -172,10 +129,11 @@ def find_layers(problem: Problem, name: str | None) -> dict[str, Lifted]:
         If no feature has a map.
     """
     model = opened(problem)
-    key = name, tuple(problem.features)
+    key = name, tuple(problem.features), scored_value(problem, model)
     if key not in model.found:
         model.found[key] = _found(problem, model, name)
-    return model.found[key]
+    found: dict[str, Lifted] = model.found[key]
+    return found
 
 
 def _found(problem: Problem, model: Opened, name: str | None) -> dict[str, Lifted]:
@@ -184,8 +142,9 @@ def _found(problem: Problem, model: Opened, name: str | None) -> dict[str, Lifte
         raise NotExplainableError(f"'{name}' is the same whatever the inputs; name another layer (layer=...)")
     found: dict[str, Lifted] = {}
     reasons: list[str] = []
+    scored = scored_value(problem, model)
     for feature in problem.features:
-        between = way(model.graph, model.values[feature], model.scored)
+        between = way(model.graph, model.values[feature], scored)
         value = chosen or last_space(between, model.spaces, partial(_fits, problem, model, feature))
         if value is None:
             reasons.append(
@@ -230,7 +189,7 @@ def _lifted(problem: Problem, model: Opened, value: ir.Value, feature: str) -> L
     lengths = tuple(shape[a] for a in space.axes)
     own = model.spaces.get(model.values[feature])
     x = problem.features[feature].shape
-    over = () if own is None else tuple(_behind(a, layout.axes[feature]) for a in own.axes)
+    over = () if own is None else tuple(behind(a, layout.axes[feature]) for a in own.axes)
     sides = tuple(x[a] for a in over)
     grid: tuple[int, Shape] | None = (0, lengths)
     if len(lengths) == 1:
@@ -242,16 +201,11 @@ def _lifted(problem: Problem, model: Opened, value: ir.Value, feature: str) -> L
             f"the map of '{value.name}' has places {lengths} and '{feature}' has shape {x}, samples first, "
             f"of which {sides or 'nothing'} is space: the one does not lie over the other"
         )
-    channel = _behind(space.channel, axis)
-    layer = Layer(name, axis, channel, tuple(_behind(a, axis) for a in space.axes), *grid)
+    channel = behind(space.channel, axis)
+    layer = Layer(name, axis, channel, tuple(behind(a, axis) for a in space.axes), *grid)
     entry, summed = _origin(model.graph, feature)
     kept = math.prod(d for a, d in enumerate(x) if a and a not in over) * summed
     return Lifted(layer, over, max(kept, 1), entry)
-
-
-def _behind(axis: int, samples: int | None) -> int:
-    """Return where an axis of a value is once its samples lie first."""
-    return axis + 1 if samples is None or axis < samples else axis
 
 
 def _origin(graph: ir.Graph, feature: str) -> tuple[str, int]:

@@ -37,6 +37,7 @@ class EigenCam(AtLayer):
 
     name: ClassVar[str] = "eigen_cam"
     cost: ClassVar[str] = "1 forward"
+    takes_target: ClassVar[bool] = False
     center: bool = False
 
     def needs(self) -> Scores:

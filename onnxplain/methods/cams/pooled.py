@@ -14,7 +14,8 @@ from onnxplain.features.lifting import Interpolation
 from onnxplain.graph.patterns.average_pooling import pooled_value
 from onnxplain.methods.cams.base import ActivationMap
 from onnxplain.methods.cams.gradients import by_channel, over_space
-from onnxplain.methods.cams.layers import Layer, Lifted, find_layers, opened
+from onnxplain.methods.cams.layers import Layer, Lifted, find_layers, scored_value
+from onnxplain.runtime.opened import opened
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Cam"]
@@ -58,12 +59,13 @@ class Cam(ActivationMap):
     def lifted(self, problem: Problem) -> dict[str, Lifted]:
         """Find what is averaged."""
         model = opened(problem)
-        found = pooled_value(model.scored, model.spaces)
+        scored = scored_value(problem, model)
+        found = pooled_value(scored, model.spaces)
         if isinstance(found, str):
             raise NotExplainableError(
                 "cam looks for global average pooling (GlobalAveragePool, or ReduceMean or AveragePool over "
                 "all of space) with linear layers alone (Gemm, MatMul, Conv, constants added) between it and "
-                f"the scores '{model.scored.name}', and met {found}; use grad_cam, which asks for neither, "
+                f"the scores '{scored.name}', and met {found}; use grad_cam, which asks for neither, "
                 "or integrated_gradients"
             )
         return find_layers(problem, str(found.name))

@@ -129,6 +129,11 @@ class ThroughNeuron:
         """
         driver = problem.driver
         value = find_value(driver.programs.source.model.graph, self.layer)
+        if value.is_graph_input():
+            raise TargetError(
+                f"'{self.layer}' is an input of the model, and what flows through its entries is what "
+                "integrated_gradients finds of them; name an inner value as the neuron's"
+            )
         samples = self._samples(problem)
         dims = facts.dims(value)
         if dims is not None:

@@ -16,6 +16,7 @@ from onnxplain.features.soft_masks import Canvas, OfPlayers, canvas, roughness
 from onnxplain.graph.interface import inputs_of
 from onnxplain.methods.base import Method
 from onnxplain.options import Count, Positive, Seed, Share, Weight
+from onnxplain.runtime.opened import channel_of
 from onnxplain.runtime.plans.adam import Adam
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import joined
@@ -101,6 +102,7 @@ class MeaningfulPerturbation(Method):
     def attribute(self, problem: Problem) -> Found:
         """Find a mask for each row, as many at a time as fit."""
         space = {k: self._space(problem, k) for k in problem.features}
+        problem.walk()  # of all rows, whose parts then know their scores
         blocks = list(problem.driver.blocks(problem.n, Walk()))
         with problem.driver.bar(len(blocks) * self.n_steps, self.name) as bar:
             parts = [problem if len(blocks) == 1 else problem.take(block) for block in blocks]
@@ -110,7 +112,7 @@ class MeaningfulPerturbation(Method):
         x, what = problem.features[name], f"'{name}'"
         if self.axes is not None:
             return behind_samples(self.axes, problem.driver.layout.axes[name], x.ndim, what)
-        return spatial_axes(x.shape, what) if x.ndim in (4, 5) else None
+        return spatial_axes(x.shape, what, channel_of(problem, name)) if x.ndim in (4, 5) else None
 
     def _found(self, problem: Problem, space: Mapping[str, tuple[int, ...] | None], bar: Any) -> Found:
         game = _Game(self, problem, space)
@@ -151,9 +153,8 @@ class _Game:
             self.canvases[name] = canvas(x.shape[1:], within, *sizes)
         self.parts = _parts(problem)
         self.smooth = [k for k, axes in space.items() if axes is not None and self.players is None]
-        here, there = (
-            problem.at(f).walk().score.astype(np.float64) for f in (problem.features, problem.baselines)
-        )
+        here = problem.scores().astype(np.float64)
+        there = problem.at(problem.baselines).walk().score.astype(np.float64)
         far = np.abs(here - there) > 1e-6 * np.abs(here)
         self.scale = np.where(far, np.abs(here - there), 1.0)
         self.zero, self.bounded = there, method.bounded & far & (here > there)

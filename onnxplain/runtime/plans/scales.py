@@ -11,6 +11,7 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.features.places import image_axes
+from onnxplain.runtime.opened import channel_of
 from onnxplain.runtime.plans.plan import Answers, Found
 from onnxplain.runtime.problem import Problem
 
@@ -58,9 +59,8 @@ class Scales:
         return (_blurred(x, sigma + by, axes) - _blurred(x, sigma, axes)) / by
 
     def _axes(self, problem: Problem, name: str) -> tuple[int, ...]:
-        return image_axes(
-            self.axes, problem.features[name].shape, problem.driver.layout.axes[name], f"'{name}'"
-        )
+        shape, samples = problem.features[name].shape, problem.driver.layout.axes[name]
+        return image_axes(self.axes, shape, samples, f"'{name}'", channel_of(problem, name))
 
 
 @dataclass(frozen=True)
