@@ -12,7 +12,7 @@ from kinds import made
 import onnxplain as ox
 from onnxplain.runtime.plans.games.every import PAIRS, Every
 from onnxplain.runtime.plans.games.regression import Regression
-from onnxplain.runtime.plans.games.strata import Strata
+from onnxplain.runtime.plans.games.strata import Strata, _distinct
 from onnxplain.runtime.plans.games.walks import Walks, shuffled
 
 SAMPLED = ("shapley_value_sampling", "permutation_shapley", "kernel_shap", "regression_adjusted_shapley")
@@ -296,3 +296,34 @@ def test_who_brings_the_baseline_gets_nothing(name, models) -> None:
     assert np.abs(found.delta).max() < 1e-5
     alone = ox.explain(models.mlp(), x[:1], 1, made(name))
     np.testing.assert_array_equal(alone.values[0], found.values[0])
+
+
+@pytest.mark.parametrize("population", [0, 1, 2, 7, 100])
+def test_numbers_come_in_one_order_however_many_are_drawn(population) -> None:
+    order = _distinct((0, 3), population, population)
+    assert sorted(order) == list(range(population))
+    for count in range(population):
+        np.testing.assert_array_equal(_distinct((0, 3), population, count), order[:count])
+
+
+def test_every_order_of_numbers_is_as_likely() -> None:
+    found = np.stack([_distinct((seed,), 5, 5) for seed in range(4000)])
+    for place in found.T:
+        np.testing.assert_allclose(np.bincount(place) / 4000, 1 / 5, atol=0.03)
+
+
+@pytest.mark.parametrize("samples", [16, 20, 24, 32])
+@pytest.mark.parametrize("name", ["kernel_shap", "regression_adjusted_shapley"])
+def test_small_budgets_leave_no_fit_undone(name, samples, models) -> None:
+    """As few coalitions as are taken: some draws do not tell all players apart."""
+    explainer, x = ox.Explainer(models.linear(models.random(1, 8))), models.random(1, 8, seed=1)
+    for seed in range(100):
+        found = explainer(x, 0, name, n_samples=samples, seed=seed)
+        np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+
+
+def test_an_order_is_the_least_that_is_asked(models) -> None:
+    explainer, x = ox.Explainer(models.linear(models.random(1, 8))), models.random(1, 8, seed=1)
+    with pytest.raises(ox.errors.MethodError, match=r"14 coalitions.*not n_samples=13; give at least 14"):
+        explainer(x, 0, "partition_shap", n_samples=13)
+    explainer(x, 0, "partition_shap", n_samples=14)

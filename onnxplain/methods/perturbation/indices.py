@@ -67,7 +67,7 @@ class SobolIndices(Method):
 
     def attribute(self, problem: Problem) -> Found:
         """Ask at all points of the design."""
-        refuse_mixing(problem.features)
+        refuse_mixing(problem.features, "use hsic_indices, where they stay or leave as a whole")
         return _over_players(Replicas(self.n_samples, self.seed), self.grid_size, problem, "Sobol indices")
 
 

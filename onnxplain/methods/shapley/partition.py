@@ -53,7 +53,8 @@ class PartitionShap(Game):
     Raises
     ------
     MethodError
-        If the hierarchy has other players.
+        If the hierarchy has other players, or ``n_samples`` is less than one order needs, twice the number of
+        players.
     DataInputError
         If there is no background to correlate.
     NotFiniteError
@@ -118,8 +119,13 @@ class PartitionShap(Game):
             owen = Owen(tree, players)
             if sum(owen.sizes) <= samples:
                 return owen
-        orders = max(1, samples // max(2 * (players - 1), 1))
-        return Walks(players, _Orders(tree, self.seed), orders, True, self.tol is not None)
+        least = 2 * (players - 1)
+        if samples < least:
+            raise MethodError(
+                f"partition_shap asks for {least} coalitions along an order of {players} players and back, "
+                f"not n_samples={samples}; give at least {least}, or put elements together (feature_mask=)"
+            )
+        return Walks(players, _Orders(tree, self.seed), samples // least, True, self.tol is not None)
 
 
 @dataclass(frozen=True)

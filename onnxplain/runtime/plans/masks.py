@@ -62,7 +62,10 @@ class Masks(SamePlayers):
             If a feature cannot be mixed with its baseline, or has no such axes.
         """
         if problem.grouping is None:
-            refuse_mixing(problem.features)
+            refuse_mixing(
+                problem.features,
+                "say which elements stay or leave as a whole (feature_mask='elements', 'tokens', ...)",
+            )
             for name, x in problem.features.items():
                 self._space(name, x.shape[1:])
         return self.samples
@@ -160,8 +163,8 @@ def faded(x: Array, baseline: Array, mask: Array) -> Array:
     return mixed.reshape(len(mask) * len(x), *x.shape[1:])
 
 
-def refuse_mixing(features: Arrays) -> None:
-    """Refuse what has nothing between a value and its baseline.
+def refuse_mixing(features: Arrays, instead: str) -> None:
+    """Refuse what has nothing between a value and its baseline; errors say what to do instead.
 
     Raises
     ------
@@ -172,9 +175,8 @@ def refuse_mixing(features: Arrays) -> None:
         if x.dtype.kind != "f":
             held = "texts" if x.dtype.kind in "OU" else x.dtype
             raise DataInputError(
-                f"soft masks mix values with baselines, floats only, and '{name}' holds {held}; say which "
-                "elements stay or leave as a whole (feature_mask='elements', 'tokens', ...) where the method "
-                "takes that, explain a value of floats (wrt=...), or use feature_ablation or occlusion"
+                f"soft masks mix values with baselines, floats only, and '{name}' holds {held}; {instead}, "
+                "explain a value of floats (wrt=...), or use feature_ablation or occlusion"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,11 +63,10 @@ class Regression:
         made, start = [], 0
         for k, s in enumerate(strata.lengths.tolist()):
             own = np.flatnonzero(places == k)
-            x = sets[own] - s / P
             d = halves[own] - (s / P - 0.5) * surplus
             fold = (start + np.arange(len(own))) % self.folds
             start += len(own)
-            made.append(_Stratum(x, d, float(strata.population[k]), float(strata.mass[k]), fold, P))
+            made.append(_Stratum(sets[own], s, d, float(strata.population[k]), float(strata.mass[k]), fold))
         return made
 
     def _fitted(self, strata: list[_Stratum]) -> tuple[FloatArray, FloatArray]:
@@ -77,10 +77,11 @@ class Regression:
         inverse, fit = _least_squares(strata)
         errors = np.zeros_like(fit)
         for s in strata:
-            weight = s.mass / len(s.x)
-            pull = weight * np.einsum("kp,pq,kq->k", s.x, inverse, s.x)
-            residual = (s.d - s.x @ fit) / np.maximum(1 - pull, 1e-3)[:, None]
-            errors += s.spread(weight * s.x @ inverse, residual)
+            weight, x = s.mass / len(s), s.x
+            shares = weight * x @ inverse
+            pull = (shares * x).sum(1)
+            residual = (s.d - x @ fit) / np.maximum(1 - pull, 1e-3)[:, None]
+            errors += s.spread(shares, residual)
         return fit, errors
 
     def _adjusted(self, strata: list[_Stratum]) -> tuple[FloatArray, FloatArray]:
@@ -92,31 +93,43 @@ class Regression:
             residual = np.empty_like(s.d)
             for f, fit in enumerate(fits):
                 here, others = s.only(s.fold == f), s.only(s.fold != f)
-                if not len(here.x):
+                if not len(here):
                     continue
                 residual[s.fold == f] = here.d - here.x @ fit
-                left = (s.population - len(others.x)) / len(here.x)
+                left = (s.population - len(others)) / len(here)
                 known = others.influence.T @ others.d + s.gram(fit) - others.influence.T @ (others.x @ fit)
                 drawn = left * here.influence.T @ residual[s.fold == f]
-                made += len(here.x) / len(s.x) * (known + drawn)
-            errors += s.spread(s.influence * (s.population / len(s.x)), residual)
+                made += len(here) / len(s) * (known + drawn)
+            errors += s.spread(s.influence * (s.population / len(s)), residual)
         return made, errors
 
 
 @dataclass(frozen=True, eq=False)
 class _Stratum:
-    """Pairs of one size: x (m, P), d (m, n), how many there are, their kernel's sum, the fold of each."""
+    """Pairs of one size s: sets (m, P), d (m, n), how many there are, their kernel's sum, each one's fold."""
 
-    x: FloatArray
+    sets: Array
+    size: int
     d: FloatArray
     population: float
     mass: float
     fold: IntArray
-    players: int
+
+    def __len__(self) -> int:
+        return len(self.sets)
+
+    @property
+    def players(self) -> int:
+        return int(self.sets.shape[1])
+
+    @property
+    def x(self) -> FloatArray:
+        """(m, P), ``1_S - s / P``: made when it is asked for, eight times as large as the sets."""
+        return np.asarray(self.sets - self.size / self.players)
 
     def only(self, which: Array) -> _Stratum:
         return _Stratum(
-            self.x[which], self.d[which], self.population, self.mass, self.fold[which], self.players
+            self.sets[which], self.size, self.d[which], self.population, self.mass, self.fold[which]
         )
 
     @property
@@ -127,8 +140,7 @@ class _Stratum:
 
     def gram(self, fit: FloatArray) -> FloatArray:
         """Sum ``influence x fit`` over all pairs that there are; entries of a fit sum to 0."""
-        s = round(-float(self.x[0].min()) * self.players)
-        P = self.players
+        s, P = self.size, self.players
         return np.asarray(2 * P / (P - 1) * self.mass * s * (P - s) / (P * (P - 1)) * fit)
 
     def spread(self, shares: FloatArray, residual: FloatArray) -> FloatArray:
@@ -146,10 +158,10 @@ def _least_squares(strata: list[_Stratum]) -> tuple[FloatArray, FloatArray]:
     gram = np.zeros((players, players))
     right = np.zeros((players, strata[0].d.shape[1]))
     for s in _drawn(strata):
-        weight = s.mass / len(s.x)
-        gram += weight * s.x.T @ s.x
-        right += weight * s.x.T @ s.d
-    inverse = _inverse(gram, sum(len(s.x) for s in strata))
+        weight, x = s.mass / len(s), s.x
+        gram += weight * x.T @ x
+        right += weight * x.T @ s.d
+    inverse = _inverse(gram, sum(map(len, strata)))
     return inverse, inverse @ right
 
 
@@ -157,12 +169,13 @@ def _inverse(gram: FloatArray, pairs: int) -> FloatArray:
     """Return the pseudo-inverse of a matrix whose rows sum to 0; of lower rank where there are few pairs."""
     players = len(gram)
     level = np.trace(gram) / players**2
-    if pairs >= players:
-        made = np.linalg.inv(gram + level)
-        if np.linalg.norm(made) * np.linalg.norm(gram) < 1e10:
-            return np.asarray(made - 1 / (level * players**2))
+    if pairs >= players and level > 0:
+        with contextlib.suppress(np.linalg.LinAlgError):  # pairs that leave players indistinct
+            made = np.linalg.inv(gram + level)
+            if np.linalg.norm(made) * np.linalg.norm(gram) < 1e10:
+                return np.asarray(made - 1 / (level * players**2))
     return np.linalg.pinv(gram, rcond=1e-10, hermitian=True)
 
 
 def _drawn(strata: list[_Stratum]) -> Iterator[_Stratum]:
-    return (s for s in strata if len(s.x))
+    return (s for s in strata if len(s))

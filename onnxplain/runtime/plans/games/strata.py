@@ -19,7 +19,7 @@ __all__ = ["Sampling", "Strata"]
 Sampling: TypeAlias = Literal["leverage", "kernel"]
 
 #: Coalitions of one size that are numbered and drawn by number; of more, sets are drawn, and repeats dropped.
-_NUMBERED = 1 << 22
+_NUMBERED = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ class Strata:
     def sets(self, stratum: int, first: int, last: int) -> Array:
         """Return some of a stratum's smaller coalitions, bool (last - first, P), in the order of drawing."""
         P, s = self.players, int(self.lengths[stratum])
-        random = np.random.default_rng([self.seed, s])
         halves = 2 * s == P  # of a pair of halves, the one with player 0
         if self.population[stratum] <= _NUMBERED:
-            ranks = random.permutation(int(self.population[stratum]))[first:last]
+            ranks = _distinct((self.seed, s), int(self.population[stratum]), last)[first:]
             if halves:
                 inner = _unranked(ranks, P - 1, s - 1)
                 return np.concatenate([np.ones((len(ranks), 1), bool), inner], 1)
             return _unranked(ranks, P, s)
+        random = np.random.default_rng([self.seed, s])
         seen: set[bytes] = set()
         made: list[Array] = []
         while len(made) < last:
@@ -121,15 +121,41 @@ class Strata:
 
     def drawn(self, number: int) -> tuple[Array, IntArray]:
         """Return the smaller coalitions of a round, bool (m, P), and the stratum of each."""
-        before = self.counts[number - 1] if number else np.zeros(len(self.lengths), np.int64)
-        spans = list(zip(before.tolist(), self.counts[number].tolist(), strict=True))
-        sets = np.concatenate([self.sets(k, *span) for k, span in enumerate(spans)])
-        return sets, np.repeat(np.arange(len(spans)), [last - first for first, last in spans])
+        if number not in self._rounds:
+            before = self.counts[number - 1] if number else np.zeros(len(self.lengths), np.int64)
+            spans = list(zip(before.tolist(), self.counts[number].tolist(), strict=True))
+            sets = np.concatenate([self.sets(k, *span) for k, span in enumerate(spans)])
+            strata = np.repeat(np.arange(len(spans)), [last - first for first, last in spans])
+            self._rounds[number] = sets, strata
+        return self._rounds[number]
+
+    @cached_property
+    def _rounds(self) -> dict[int, tuple[Array, IntArray]]:
+        """What was drawn already, by round."""
+        return {}
 
     def draw(self, number: int) -> Listed:
         """Return the coalitions of a round, each followed by its complement."""
         sets = self.drawn(number)[0]
         return Listed(np.stack([sets, ~sets], 1).reshape(-1, self.players))
+
+
+def _distinct(seed: tuple[int, ...], population: int, count: int) -> IntArray:
+    """Return the first of the numbers below a population in a random order, however many are asked for.
+
+    Half of them are drawn, and repeats dropped; the others are what is left, shuffled.
+    """
+    wanted = min(count, population // 2)
+    draws, made = 2 * wanted + 1, np.zeros(0, np.int64)
+    while len(made) < wanted:
+        drawn = np.random.default_rng(seed).integers(population, size=draws)
+        made = drawn[np.sort(np.unique(drawn, return_index=True)[1])[:wanted]]
+        draws *= 2
+    if count == wanted:
+        return made
+    left = np.setdiff1d(np.arange(population), made, assume_unique=True)
+    rest = np.random.default_rng((*seed, 1)).permutation(left)
+    return np.concatenate([made, rest[: count - wanted]])
 
 
 def _unranked(ranks: IntArray, players: int, size: int) -> Array:
