@@ -61,6 +61,8 @@ ON_PHOTOGRAPHS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("lime", {"n_samples": 500}),
 )
 
+BY_SEGMENTS = ("feature_ablation", "kernel_shap", "lime")
+
 
 def classifier() -> None:
     """Explain MobileNetV2's cat, by every method for photographs."""
@@ -204,7 +206,7 @@ def panels(
     drawn = [("input", image_png(None, given[0]))]
     for kind, options in methods:
         method = ox.method(kind, **options)
-        players = {"feature_mask": mask} if method.takes_players and mask and kind != "occlusion" else {}
+        players = {"feature_mask": mask} if mask and kind in BY_SEGMENTS else {}
         began = time.perf_counter()
         found = explainer(real.feeds, asked, method, output=real.output, **players)
         print(f"{name}: {kind} {time.perf_counter() - began:.1f} s", flush=True)
