@@ -87,7 +87,7 @@ def detector() -> None:
         ("occlusion", {"sliding_window_shapes": (3, 80, 80), "strides": (3, 40, 40)}),
         ("rise", {"n_masks": 300}),
     )
-    panels(ox.Explainer(real.path), real, methods, "detector", "why is there a face? (YuNet)")
+    panels(ox.Explainer(real.path), real, methods, "detector", "why is there a face? (YuNet)", bgr=True)
 
 
 def segmentation() -> None:
@@ -197,20 +197,22 @@ def panels(
     target: Any = None,
     across: int = 6,
     wide: bool = False,
+    bgr: bool = False,
 ) -> None:
     """Draw what methods find in one image, a small picture each."""
     feature = next(iter(real.feeds))
     given = np.asarray(real.feeds[feature])
     asked = tuple(real.target[1:]) if target is None else target
     asked = asked[0] if isinstance(asked, tuple) and len(asked) == 1 else asked
-    drawn = [("input", image_png(None, given[0]))]
+    shown = given[0][::-1] if bgr else given[0]
+    drawn = [("input", image_png(None, shown))]
     for kind, options in methods:
         method = ox.method(kind, **options)
         players = {"feature_mask": mask} if mask and kind in BY_SEGMENTS else {}
         began = time.perf_counter()
         found = explainer(real.feeds, asked, method, output=real.output, **players)
         print(f"{name}: {kind} {time.perf_counter() - began:.1f} s", flush=True)
-        drawn.append((kind, image_png(found.arrays[feature][0], given[0], over=True)))
+        drawn.append((kind, image_png(found.arrays[feature][0], shown, over=True)))
     down = -(-len(drawn) // across)
     size = (9.0, 0.9 * down) if wide else (1.6 * across, 1.8 * down)
     figure = new_figure(size[0], size[1] + 0.4)

@@ -129,3 +129,19 @@ def test_tables_want_rows(models) -> None:
     )
     with pytest.raises(ox.errors.MethodError, match=r"300000 players.*feature_mask"):
         ox.explain(wide, np.ones((1, 300_000), np.float32), method="lime")
+
+
+@pytest.mark.parametrize("perturbation", ["half", "gaussian"])
+def test_log_odds(perturbation, models) -> None:
+    """A logistic model is linear in them."""
+    w, x = models.random(4, 1), models.random(2, 4, seed=1)
+    model = models.make("m (float[N, 4] x) => (float[N, 1] y) { a = MatMul(x, w) y = Sigmoid(a) }", w=w)
+    rows = models.random(30, 4, seed=2)
+    found = ox.explain(
+        model, x, method=ox.Lime(60, perturbation, alpha=0.0, link="logit"),
+        baselines=rows if perturbation == "gaussian" else None,
+    )  # fmt: skip
+    expected = np.tile(w[:, 0] * rows.std(0), (2, 1)) if perturbation == "gaussian" else w[:, 0] * x
+    np.testing.assert_allclose(found.values, expected, rtol=1e-2, atol=1e-4)
+    with pytest.raises(ox.errors.OnnxplainError, match="logit"):
+        ox.explain(models.linear(w.T), 9 * x, 0, ox.Lime(60, alpha=0.0, link="logit"))

@@ -12,7 +12,8 @@ from onnxplain.backward.asks import Scores
 from onnxplain.errors import DataInputError
 from onnxplain.methods.base import Method
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.games.settle import Design, Link, settle
+from onnxplain.runtime.plans.games.settle import Design, settle
+from onnxplain.runtime.plans.links import Link
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import apart
 from onnxplain.runtime.problem import Problem

@@ -11,6 +11,7 @@ from onnxplain.methods.base import Method
 from onnxplain.options import Count, Positive, Seed, Weight
 from onnxplain.runtime.plans.coalitions import Coalitions, Draw
 from onnxplain.runtime.plans.drawn_rows import DrawnRows, columns_of
+from onnxplain.runtime.plans.links import Link
 from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.plans.run import run
 from onnxplain.runtime.plans.surrogate import Cosine, Halves, Regression, Surrogate, Uniform, refuse_many
@@ -52,6 +53,8 @@ class Lime(Method):
         Its penalty; 0 makes least squares.
     num_features
         Only so many players get a number: those of the largest slopes, fitted anew.  None: all.
+    link
+        S is the score (``"identity"``), or its log-odds (``"logit"``, for probabilities).
     seed
         Same seed, same bits.
 
@@ -85,6 +88,7 @@ class Lime(Method):
     regression: Regression = "ridge"
     alpha: Weight = 1.0
     num_features: Count | None = None
+    link: Link = "identity"
     seed: Seed = 0
 
     def needs(self) -> Scores:
@@ -98,7 +102,7 @@ class Lime(Method):
         kind = Halves if self.perturbation == "half" else Uniform
         draw: Draw = kind(self.n_samples, self.seed)
         weigh = Cosine(self.kernel_width or _WIDTH)
-        fit = Surrogate(draw, weigh, self.regression, self.alpha, self.num_features)
+        fit = Surrogate(draw, weigh, self.regression, self.alpha, self.num_features, self.link)
         return Plan(Coalitions(draw), Scores(), fit, "lime")
 
     def attribute(self, problem: Problem) -> Found:
@@ -129,6 +133,6 @@ class Lime(Method):
         points, drawn = DrawnRows.drawn(list(columns), problem.features, self.n_samples, self.seed, noisy)
         fit = TableFit(
             columns, tuple(drawn), cut, self.kernel_width, self.regression, self.alpha,
-            self.num_features,
+            self.num_features, self.link,
         )  # fmt: skip
         return run(Plan(points, Scores(), fit, "lime"), problem)

@@ -12,6 +12,7 @@ from onnxplain._types import Array, FloatArray
 from onnxplain.errors import MethodError
 from onnxplain.kernels.numpy_kernels import philox4x32
 from onnxplain.runtime.plans.coalitions import Draw, Played, Solved, Solver
+from onnxplain.runtime.plans.links import LINKS, Link
 
 __all__ = ["Cosine", "Fit", "Halves", "Regression", "Surrogate", "Uniform", "fit", "refuse_many"]
 
@@ -138,6 +139,8 @@ class Surrogate(Solver):
         From the number of those who stay, (K,), and of all players, to weights, (K,).
     regression, alpha, num_features
         See :func:`fit`.
+    link
+        What is made of the scores before.
     """
 
     draw: Draw
@@ -145,6 +148,7 @@ class Surrogate(Solver):
     regression: Regression = "ridge"
     alpha: float = 1.0
     num_features: int | None = None
+    link: Link = "identity"
 
     def solve(self, played: Played) -> Solved:
         """Fit; the row itself counts as a coalition of all."""
@@ -152,7 +156,7 @@ class Surrogate(Solver):
         refuse_many(len(played.scores), count)
         drawn = self.draw.kept(count, slice(0, len(played.scores)))
         kept = np.concatenate([np.ones((1, count), bool), drawn]).astype(np.float64)
-        scores = np.concatenate([played.full[None], played.scores])
+        scores = LINKS[self.link](np.concatenate([played.full[None], played.scores]))
         made = fit(
             kept, scores, self.weigh(kept.sum(1), count), self.regression, self.alpha, self.num_features
         )

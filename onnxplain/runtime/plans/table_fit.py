@@ -10,6 +10,7 @@ import numpy as np
 from onnxplain._types import Array, FloatArray
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.drawn_rows import Column
+from onnxplain.runtime.plans.links import LINKS, Link
 from onnxplain.runtime.plans.plan import Answers, Found
 from onnxplain.runtime.plans.surrogate import Fit, Regression, fit
 from onnxplain.runtime.problem import Problem
@@ -37,6 +38,8 @@ class TableFit:
         ``0.75 sqrt(P)``.
     regression, alpha, num_features
         See :func:`~onnxplain.runtime.plans.surrogate.fit`.
+    link
+        What is made of the scores before.
     """
 
     columns: tuple[Column, ...]
@@ -46,6 +49,7 @@ class TableFit:
     regression: Regression
     alpha: float
     num_features: int | None
+    link: Link = "identity"
     keeps_sums: ClassVar[bool] = False
 
     def ends(self, *, checked: bool) -> bool:
@@ -96,10 +100,11 @@ class _Fitting:
 
     def found(self) -> Found:
         features, way = self.problem.features, self.way
-        own = self.problem.scores().astype(np.float64)
+        of = LINKS[way.link]
+        own, scores = of(self.problem.scores().astype(np.float64)), of(self.scores)
         flat = {k: v.reshape(len(v), -1) for k, v in features.items()}
         made = [
-            way.fitted([flat[c.name][row, c.place] for c in way.columns], own[row], self.scores[:, row])
+            way.fitted([flat[c.name][row, c.place] for c in way.columns], own[row], scores[:, row])
             for row in range(self.problem.n)
         ]
 

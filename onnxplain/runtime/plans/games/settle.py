@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 
 from onnxplain._types import Array, FloatArray
-from onnxplain.errors import NotFiniteError
 from onnxplain.runtime.plans.coalitions import Draw, Listed, play
 from onnxplain.runtime.plans.combinations import float_like
+from onnxplain.runtime.plans.links import LINKS, Link
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import joined
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Design", "Link", "Solved", "doubling", "settle"]
-
-#: What is made of scores before they are a game's: themselves, or log-odds of probabilities.
-Link: TypeAlias = Literal["identity", "logit"]
+__all__ = ["Design", "Solved", "doubling", "settle"]
 
 #: Scores of coalitions that are held at once.
 _HELD = 1 << 22
@@ -115,7 +111,7 @@ def settle(
 
 def _settled(problem: Problem, design: Design, link: Link, tol: float | None, what: str) -> Found:
     n, count = problem.n, problem.players.count
-    of = _LINKS[link]
+    of = LINKS[link]
     full = of(problem.scores().astype(np.float64))
     empty = of(play(Listed(np.zeros((1, count), bool)), problem, what)[0])
     rows = np.arange(n)
@@ -173,21 +169,3 @@ def _found(problem: Problem, made: dict[str, Array], surplus: FloatArray, notes:
         total=None if problem.grouping is None else made["values"].sum(1),
         notes=notes,
     )
-
-
-def _identity(scores: FloatArray) -> FloatArray:
-    return scores
-
-
-def _logit(scores: FloatArray) -> FloatArray:
-    bad = ~((scores > 0) & (scores < 1))
-    if bad.any():
-        raise NotFiniteError(
-            f"link='logit' is of probabilities, and a coalition's score is {scores[bad].ravel()[0]:g}, which "
-            "has no finite log-odds; explain a probability between 0 and 1 (through_softmax=True), or what "
-            "enters the Softmax or Sigmoid with link='identity'"
-        )
-    return np.asarray(np.log(scores) - np.log1p(-scores))
-
-
-_LINKS: dict[str, Callable[[FloatArray], Any]] = {"identity": _identity, "logit": _logit}
