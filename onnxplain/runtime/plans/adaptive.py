@@ -56,23 +56,23 @@ def integrate(problem: Problem, tol: float, budget: int, *, times_difference: bo
     used, done = (np.concatenate([getattr(p, of) for p in parts]) for of in ("used", "done"))
     reference = np.concatenate([p.scores[:, -1] - p.scores[:, 0] for p in parts])
     extras = {"gradients": used, "converged": done}
-    return Found(
-        values, reference if times_difference else None, extras=extras, notes=_notes(used, done, tol, budget)
-    )
+    what = "samples" if problem.given else "paths"
+    notes = _notes(used, done, tol, budget, what)
+    return Found(values, reference if times_difference else None, extras=extras, notes=notes)
 
 
-def _notes(used: IntArray, done: Array, tol: float, budget: int) -> tuple[str, ...]:
-    """Say what ended the search."""
+def _notes(used: IntArray, done: Array, tol: float, budget: int, what: str) -> tuple[str, ...]:
+    """Say what ended the search of ``what``."""
     told = []
     if done.any():
         least, most = used[done].min(), used[done].max()
         many = f"{least}" if least == most else f"{least} to {most}"
         told.append(
-            f"tol={tol:g} was reached by {done.sum()} of {len(done)} samples, with {many} gradients each"
+            f"tol={tol:g} was reached by {done.sum()} of {len(done)} {what}, with {many} gradients each"
         )
     if not done.all():
         told.append(
-            f"tol={tol:g} was not reached by {(~done).sum()} of {len(done)} samples with n_steps={budget} "
+            f"tol={tol:g} was not reached by {(~done).sum()} of {len(done)} {what} with n_steps={budget} "
             "gradients each; raise n_steps"
         )
     return tuple(told)
