@@ -212,3 +212,17 @@ def test_detections_have_maps(models) -> None:
     assert shown[0, 1] > 0
     assert not shown[[0, 1, 1], [0, 0, 1]].any()
     assert found.values[0, 0, :8, 8:].mean() > found.values[0, 0, 8:, :8].mean()
+
+
+def test_images_that_a_body_reads_first_have_maps(models) -> None:
+    body = "k = Conv(i, w) q = Relu(k) g = GlobalAveragePool(q) f = Flatten(g) y = MatMul(f, v)"
+    weights = {"w": models.random(4, 2, 3, 3, seed=1), "v": models.random(4, 3, seed=2)}
+    first = """If(c) <then_branch = t () => (float[N, 2, 6, 6] a) { a = Sin(x) },
+                     else_branch = e () => (float[N, 2, 6, 6] b) { b = Cos(x) }>"""
+    hidden, plain = (
+        models.make(f"m (float[N, 2, 6, 6] x{more}) => (float[N, 3] y) {{ i = {made} {body} }}", **weights)
+        for more, made in ((", bool c", first), ("", "Sin(x)"))
+    )
+    x, method = models.random(2, 2, 6, 6, seed=3), ox.GradCam(relu_attributions=False)
+    found = ox.explain(hidden, {"x": x, "c": np.array(True)}, 1, method)
+    np.testing.assert_allclose(found.values, ox.explain(plain, x, 1, method).values, rtol=1e-4, atol=1e-6)

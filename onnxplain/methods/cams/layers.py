@@ -13,6 +13,7 @@ from onnxplain._types import Array, FloatArray, Shape
 from onnxplain.backward.question import explained_value
 from onnxplain.errors import NotExplainableError
 from onnxplain.features.lifting import Interpolation, stretched, token_grid
+from onnxplain.features.places import spatial_axes
 from onnxplain.graph import facts
 from onnxplain.graph.interface import inputs_of
 from onnxplain.graph.last_space import last_space, way
@@ -189,7 +190,10 @@ def _lifted(problem: Problem, model: Opened, value: ir.Value, feature: str) -> L
     lengths = tuple(shape[a] for a in space.axes)
     own = model.spaces.get(model.values[feature])
     x = problem.features[feature].shape
-    over = () if own is None else tuple(behind(a, layout.axes[feature]) for a in own.axes)
+    if own is not None:
+        over = tuple(behind(a, layout.axes[feature]) for a in own.axes)
+    else:  # the graph does not tell (a body hides it, say), but images are images
+        over = spatial_axes(x, feature) if len(x) in (4, 5) else ()
     sides = tuple(x[a] for a in over)
     grid: tuple[int, Shape] | None = (0, lengths)
     if len(lengths) == 1:

@@ -62,10 +62,12 @@ class Cam(ActivationMap):
         scored = scored_value(problem, model)
         found = pooled_value(scored, model.spaces)
         if isinstance(found, str):
+            through = problem.driver.question.through_softmax
+            way_out = "leave through_softmax out, or use grad_cam" if through else "use grad_cam"
             raise NotExplainableError(
                 "cam looks for global average pooling (GlobalAveragePool, or ReduceMean or AveragePool over "
                 "all of space) with linear layers alone (Gemm, MatMul, Conv, constants added) between it and "
-                f"the scores '{scored.name}', and met {found}; use grad_cam, which asks for neither, "
+                f"the scores '{scored.name}', and met {found}; {way_out}, which asks for neither, "
                 "or integrated_gradients"
             )
         return find_layers(problem, str(found.name))
