@@ -20,6 +20,9 @@ DEFAULT_BUDGET = 1 << 30
 #: Beyond this, larger batches gain nothing: walks back, and forward passes.
 LARGEST_BATCH, LARGEST_FORWARD = 64, 1024
 
+#: Bytes for each number of a point that is asked about: itself, what it is mixed of, a copy in a batch.
+_POINT = 12
+
 #: Kinds of calls whose estimates are remembered.
 _MOST_KNOWN = 256
 
@@ -27,8 +30,8 @@ _MOST_KNOWN = 256
 class MemoryModel:
     """Estimates the activations that one sample keeps alive.
 
-    Every float value of the forward graph counts, at the shapes that the given inputs imply; what is asked
-    says how many times.
+    Every float value of the forward graph counts, and the point itself, at the shapes that the given inputs
+    imply; what is asked says how many times.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -52,5 +55,5 @@ class MemoryModel:
                 shape = facts.static_shape(value) or facts.static_shape(declared)
                 if shape is not None and facts.is_float(value):
                     total += math.prod(shape) * (value.dtype.itemsize if value.dtype is not None else 4)
-        inputs = sum(2 * math.prod(s) for s in shapes.values())
-        return max(int(total), inputs, 1)
+        inputs = sum(_POINT * math.prod(s) for s in shapes.values())
+        return max(int(total) + inputs, 1)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Lasso, Ridge
 
 import onnxplain as ox
-from onnxplain.runtime.plans.surrogate import Halves, Uniform
+from onnxplain.runtime.plans.surrogate import Halves, Uniform, fit
 
 #: y = 2 a b + a - 3 c + max(d, 0): not additive.
 MIXED = """m (float[N, 4] x) => (float[N, 1] y) {
@@ -145,3 +145,24 @@ def test_log_odds(perturbation, models) -> None:
     np.testing.assert_allclose(found.values, expected, rtol=1e-2, atol=1e-4)
     with pytest.raises(ox.errors.OnnxplainError, match="logit"):
         ox.explain(models.linear(w.T), 9 * x, 0, ox.Lime(60, alpha=0.0, link="logit"))
+
+
+@pytest.mark.parametrize(("samples", "players"), [(60, 6), (12, 30)])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+def test_standard_errors_of_ridges_by_their_definition(samples, players, alpha) -> None:
+    """More players than samples, too, and players that always leave together."""
+    random = np.random.default_rng(0)
+    variables = (random.random((samples, players)) > 0.5).astype(float)
+    variables[:, -1] = variables[:, -2]
+    scores, weights = random.normal(size=(samples, 2)), random.random(samples)
+    made = fit(variables, scores, weights, alpha=alpha)
+    centred = variables - np.average(variables, axis=0, weights=weights)
+    gram = centred.T @ (weights[:, None] * centred)
+    hat = np.linalg.pinv(gram + alpha * np.eye(players), rcond=1e-10) @ centred.T * weights
+    free = samples - 1 - np.trace(hat @ centred)
+    left = scores - variables @ made.slopes.T - made.intercept
+    if free < 1e-6:
+        assert not np.nan_to_num(made.errors, nan=0.0).max() > 1e3
+        return
+    expected = np.sqrt(hat**2 @ left**2 * samples / free).T
+    np.testing.assert_allclose(made.errors, expected, rtol=1e-5, atol=1e-9)

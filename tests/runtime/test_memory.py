@@ -32,14 +32,14 @@ def memory(proto) -> MemoryModel:
 
 
 def test_estimate_counts_every_float(models) -> None:
-    """One sample of (1, 5): a and h of 8, y of 3, four bytes each."""
-    assert memory(models.mlp()).bytes_per_sample({"x": (1, 5)}) == 4 * (8 + 8 + 3)
+    """One sample of (1, 5): a and h of 8, y of 3, four bytes each; the point itself, three times."""
+    assert memory(models.mlp()).bytes_per_sample({"x": (1, 5)}) == 4 * (8 + 8 + 3) + 3 * 4 * 5
 
 
 def test_estimate_follows_symbolic_sizes(models) -> None:
     model = memory(models.make("m (float[N, C, H, W] x) => (float[N, C, H, W] y) { h = Exp(x) y = Tanh(h) }"))
-    assert model.bytes_per_sample({"x": (1, 2, 4, 4)}) == 2 * 4 * 32
-    assert model.bytes_per_sample({"x": (1, 2, 8, 8)}) == 2 * 4 * 128
+    assert model.bytes_per_sample({"x": (1, 2, 4, 4)}) == (2 + 3) * 4 * 32
+    assert model.bytes_per_sample({"x": (1, 2, 8, 8)}) == (2 + 3) * 4 * 128
 
 
 def test_batch_size_fits_the_budget(models) -> None:

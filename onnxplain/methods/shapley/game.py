@@ -18,7 +18,10 @@ from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import apart
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Game", "few"]
+__all__ = ["SOLVED", "Game", "few"]
+
+#: Players that a regression takes.
+SOLVED = 4096
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def few(players: int, most: int, name: str, why: str) -> None:
         If there are more.
     """
     if players > most:
+        solved = "kernel_shap or " if players <= SOLVED else ""
         raise DataInputError(
             f"{name} {why}: at most {most:,} players, not {players:,}; put elements together (feature_mask="
-            "'segments', 'tokens', 'columns' or an array), or use "
-            f"{'kernel_shap or ' if name != 'kernel_shap' else ''}permutation_shapley"
+            f"'segments', 'tokens', 'columns' or an array), or use {solved}permutation_shapley"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from onnxplain.errors import MethodError
-from onnxplain.methods.shapley.game import Game, few
+from onnxplain.methods.shapley.game import SOLVED, Game, few
 from onnxplain.methods.shapley.permutation import MORE
 from onnxplain.options import Count, Positive, Seed
 from onnxplain.runtime.plans.games.every import Every
@@ -15,8 +15,6 @@ from onnxplain.runtime.plans.games.settle import Design
 from onnxplain.runtime.plans.games.strata import Sampling, Strata
 
 __all__ = ["KernelShap", "RegressionAdjustedShapley"]
-
-_MOST = 4096
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class _Sampled(Game):
         MethodError
             If there are fewer pairs than players.
         """
-        few(players, _MOST, self.name, "solves for all players at once")
+        few(players, SOLVED, self.name, "solves for all players at once")
         samples = self.n_samples or (2 * players + 2048) * (1 if self.tol is None else MORE)
         every = Every(players) if players <= 20 else None
         if every is not None and (every.count(players) <= samples if self.tol is None else players < 3):

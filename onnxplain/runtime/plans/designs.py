@@ -18,7 +18,7 @@ from onnxplain.runtime.problem import Problem
 __all__ = ["Binary", "Design", "Designed", "Measured", "Replicas"]
 
 _LONGEST = 21201  # dimensions of scipy's Sobol sequence
-_STRIP = 1 << 22  # numbers of a kernel matrix that are held at once
+_STRIP = 1 << 20  # numbers of a kernel matrix that are held at once
 
 
 class Design(Protocol):

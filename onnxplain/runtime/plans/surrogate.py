@@ -251,11 +251,13 @@ def _errors(
     samples = len(variables)
     root = np.sqrt(weights)[:, None]
     centred = (variables - np.average(variables, axis=0, weights=weights)) * root
-    left, sizes, right = np.linalg.svd(centred, full_matrices=False)
-    small = sizes <= 1e-10 * sizes.max(initial=0.0)
-    shrunk = np.where(small, 0.0, sizes / np.where(small, 1.0, sizes**2 + alpha))
-    hat = (right.T * shrunk) @ (left.T * root.T)
-    free = samples - 1 - float(np.where(small, 0.0, sizes**2 / np.where(small, 1.0, sizes**2 + alpha)).sum())
+    wide = centred.shape[1] > samples
+    sizes, vectors = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    small = sizes <= 1e-12 * sizes.max(initial=0.0)
+    shrunk = np.where(small, 0.0, 1 / np.where(small, 1.0, sizes + alpha))
+    inverse = (vectors * shrunk) @ vectors.T
+    hat = (centred.T @ inverse if wide else inverse @ centred.T) * root.T
+    free = samples - 1 - float((np.where(small, 0.0, sizes) * shrunk).sum())
     residual = scores - variables @ slopes.T - intercept
     if free <= 0:
         return np.full(slopes.shape, np.nan)

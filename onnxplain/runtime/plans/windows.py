@@ -226,11 +226,13 @@ class Losses:
     def lose(self, which: IntArray, lost: FloatArray) -> None:
         """Add what is lost without some of the windows, (m, n)."""
         for name, slides, places in self.windows.places(self.problem.features, which):
-            own = (places >= 0) & (places < slides.count)
-            if own.any():
-                covered = slides.covered(places[own]).astype(np.float64)
-                total = np.tensordot(lost[own].T, covered, 1)
-                self.totals[name] = self.totals.get(name, 0) + total
+            own = np.flatnonzero((places >= 0) & (places < slides.count))
+            if own.size and name not in self.totals:
+                self.totals[name] = np.zeros((lost.shape[1], *slides.shape))
+            for k, start in zip(own, slides.starts(places[own]).tolist(), strict=True):
+                ends = (a + w for a, w in zip(start, slides.window, strict=True))
+                window = tuple(slice(a, b) for a, b in zip(start, ends, strict=True))
+                self.totals[name][(slice(None), *window)] += lost[k].reshape(-1, *(1,) * len(window))
 
     def found(self) -> Found:
         """Return the means."""
