@@ -231,8 +231,8 @@ class Losses:
                 self.totals[name] = np.zeros((lost.shape[1], *slides.shape))
             for k, start in zip(own, slides.starts(places[own]).tolist(), strict=True):
                 ends = (a + w for a, w in zip(start, slides.window, strict=True))
-                window = tuple(slice(a, b) for a, b in zip(start, ends, strict=True))
-                self.totals[name][(slice(None), *window)] += lost[k].reshape(-1, *(1,) * len(window))
+                where = (slice(None), *(slice(a, b) for a, b in zip(start, ends, strict=True)))
+                self.totals[name][where] += lost[k].reshape(-1, *(1,) * len(start))
 
     def found(self) -> Found:
         """Return the means."""
