@@ -101,6 +101,10 @@ def test_a_batch_is_its_samples_one_by_one(dtype, data, n, size, explainers) -> 
 def test_what_has_one_number_leaves_together(dtype, data, mask, explainers) -> None:
     x, start = rows(data, dtype, 3), rows(data, dtype, 1)[0]
     mask = np.array(mask)
+    if (mask < 0).all():
+        with pytest.raises(ox.errors.DataInputError, match="nobody plays"):
+            explainers[dtype](x, None, "feature_ablation", baselines=start, feature_mask=mask)
+        return
     found = explainers[dtype](x, None, "feature_ablation", baselines=start, feature_mask=mask)
     for k in range(2):
         gone = (mask == mask[k]) & (mask >= 0)

@@ -69,6 +69,7 @@ MEANT = {
     ("xrai", "area_threshold", "tiny number"),
     ("xrai", "sigma", "tiny number"),
     ("meaningful_perturbation", "mask_sigma", "tiny number"),
+    ("prediction_difference", "shrinkage", "tiny number"),
     ("lrp", "low", "negative number"),
     ("lrp", "low", "huge number"),
     ("lrp", "low", "tiny number"),
