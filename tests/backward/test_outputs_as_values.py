@@ -100,12 +100,12 @@ def test_exported_files_explain_features_that_are_an_output(name, models, tmp_pa
     model, x = models.make(BOTH, **weights(models)), models.random(2, 5)
     ox.export(model, tmp_path / "m.onnx", method=name, output="y", wrt="h")
     session = ort.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
-    made = dict(zip([o.name for o in session.get_outputs()],
+    answers = dict(zip([o.name for o in session.get_outputs()],
                     session.run(None, {"x": x, "target": np.array([2, 0])}), strict=True))  # fmt: skip
     explainer = ox.Explainer(model)
-    np.testing.assert_allclose(made["h"], explainer.predict(x)["h"], rtol=1e-5)
+    np.testing.assert_allclose(answers["h"], explainer.predict(x)["h"], rtol=1e-5)
     expected = explainer(x, [2, 0], output="y", wrt="h", method=made(name)).values
-    np.testing.assert_allclose(made["attribution/h"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers["attribution/h"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_names_that_a_cut_might_take(models) -> None:

@@ -181,7 +181,7 @@ FACTS: dict[str, Facts] = {
     "partition_shap": _game(n_samples=254),
     "shapley_interactions": Facts(linear=_times, sums=True, from_baseline=True, together=True, few=True),
     # surrogates
-    "lime": Facts({"n_samples": 400, "alpha": 0.0}, linear=_times, together=True, drawn=True, dummy=False),
+    "lime": Facts({"n_samples": 200, "alpha": 0.0}, linear=_times, together=True, drawn=True, dummy=False),
     # trees and linear models
     "tree_shap": Facts(only="trees"),
     "linear_shap": Facts(only="linear"),
