@@ -10,13 +10,12 @@ import numpy as np
 
 from onnxplain._types import Array, FloatArray
 from onnxplain.errors import MethodError
-from onnxplain.kernels.numpy_kernels import philox4x32
 from onnxplain.runtime.plans.coalitions import Draw, Played, Solved, Solver
+from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.links import LINKS, Link
 
 __all__ = ["Cosine", "Fit", "Halves", "Regression", "Surrogate", "Uniform", "fit", "refuse_many"]
 
-_STREAM = np.uint64(1 << 20)
 #: Numbers that a fit may hold at once.
 _LARGEST = 1 << 27
 
@@ -25,8 +24,8 @@ Regression = Literal["ridge", "lasso"]
 
 
 @dataclass(frozen=True)
-class Halves:
-    """Coalitions in which each player stays with probability 1/2, by itself.
+class Seeded:
+    """Coalitions that a seed decides.
 
     Attributes
     ----------
@@ -43,45 +42,23 @@ class Halves:
         """Return how many there are."""
         return self.samples
 
-    def kept(self, players: int, which: slice) -> Array:
-        """Return some of them, bool (m, players)."""
-        return np.asarray(_words(players, which, self.seed) >> np.uint64(31) == 0)
 
-
-@dataclass(frozen=True)
-class Uniform:
-    """Coalitions of which first the size is drawn, each from 0 to P - 1 alike, and then who stays.
-
-    Attributes
-    ----------
-    samples
-        How many.
-    seed
-        Same seed, same bits.
-    """
-
-    samples: int
-    seed: int
-
-    def count(self, players: int) -> int:
-        """Return how many there are."""
-        return self.samples
+class Halves(Seeded):
+    """Coalitions in which each player stays with probability 1/2, by itself."""
 
     def kept(self, players: int, which: slice) -> Array:
         """Return some of them, bool (m, players)."""
-        words = _words(players + 1, which, self.seed)
-        sizes = (words[:, :1] * np.uint64(players)) >> np.uint64(32)
-        ranks = words[:, 1:].argsort(1, kind="stable").argsort(1, kind="stable")
-        return np.asarray(ranks < sizes)
+        return np.asarray(uniforms(self.seed, 0, which.start, which.stop - which.start, players) < 0.5)
 
 
-def _words(columns: int, which: slice, seed: int) -> Array:
-    """Return random words below 2**32, uint64 (m, columns); each row by its own number alone."""
-    rows = np.arange(which.start, which.stop, dtype=np.uint64)[:, None]
-    blocks = np.arange(-(-columns // 4), dtype=np.uint64)[None]
-    zero = np.zeros_like(rows * blocks)
-    made = philox4x32((blocks + zero, zero + _STREAM, zero, rows + zero), seed)
-    return np.stack(made, -1).reshape(len(rows), 4 * blocks.size)[:, :columns]
+class Uniform(Seeded):
+    """Coalitions of which first the size is drawn, each from 0 to P - 1 alike, and then who stays."""
+
+    def kept(self, players: int, which: slice) -> Array:
+        """Return some of them, bool (m, players)."""
+        drawn = uniforms(self.seed, 0, which.start, which.stop - which.start, players + 1)
+        ranks = drawn[:, 1:].argsort(1, kind="stable").argsort(1, kind="stable")
+        return np.asarray(ranks < np.floor(drawn[:, :1] * players))
 
 
 @dataclass(frozen=True)
