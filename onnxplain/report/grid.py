@@ -11,6 +11,7 @@ from onnxplain.report.page import Grid, GridRow, Picture
 from onnxplain.report.wording import target_text
 
 if TYPE_CHECKING:
+    from onnxplain._types import Array
     from onnxplain.attribution import Attribution
 
 __all__ = ["grid_of"]
@@ -70,16 +71,16 @@ def grid_of(
     return Grid(tuple(heads), (*inputs, *rows))
 
 
-def _small(values: object, sample: object, alt: str) -> Picture:
+def _small(values: Array | None, sample: Array, alt: str) -> Picture:
     """Draw a small picture."""
     from PIL import Image
 
     from onnxplain.plots.image import image_png
 
-    pixels = max(getattr(sample, "shape", (0,))) < SIDE
+    pixels = max(sample.shape) < SIDE
 
     def made(over: bool) -> bytes:
-        png = image_png(values, sample, over=over)  # type: ignore[arg-type]
+        png = image_png(values, sample, over=over)
         with Image.open(io.BytesIO(png)) as whole, io.BytesIO() as buffer:
             whole.thumbnail((SIDE, SIDE), Image.Resampling.NEAREST if pixels else Image.Resampling.LANCZOS)
             whole.save(buffer, format="PNG", optimize=True)

@@ -139,14 +139,13 @@ class Played:
     ----------
     scores
         float64 (K, n): those that were drawn.
-    empty, full
-        float64 (n,): without all players, and with all.
+    full
+        float64 (n,): with all players.
     players
         P.
     """
 
     scores: FloatArray
-    empty: FloatArray
     full: FloatArray
     players: int
 
@@ -161,15 +160,12 @@ class Solved:
         float64 (n, P).
     errors
         Standard errors, (n, P); None if none are known.
-    sums
-        Whether the values must sum to the difference between all players and none.
     extras
         Arrays (n, ...) by name, or dicts of such.
     """
 
     values: FloatArray
     errors: FloatArray | None = None
-    sums: bool = False
     extras: dict[str, Any] = field(default_factory=dict)
 
 
@@ -200,18 +196,13 @@ class _Scored(_Scores):
     full: FloatArray
 
     def found(self) -> Found:
-        problem, full = self.problem, self.full.astype(np.float64)
-        empty = self.scores[0]
-        solved = self.solver.solve(Played(self.scores[1:], empty, full, problem.players.count))
+        problem = self.problem
+        played = Played(self.scores[1:], self.full.astype(np.float64), problem.players.count)
+        solved = self.solver.solve(played)
         values = problem.players.spread(solved.values)
         errors = None if solved.errors is None else problem.players.spread(solved.errors)
-        return Found(
-            {k: v.astype(float_like(problem.features[k])) for k, v in values.items()},
-            full - empty if solved.sums else None,
-            errors=errors,
-            extras=solved.extras,
-            total=solved.values.sum(1) if solved.sums else None,
-        )
+        made = {k: v.astype(float_like(problem.features[k])) for k, v in values.items()}
+        return Found(made, errors=errors, extras=solved.extras)
 
 
 def backgrounds(problem: Problem) -> int:
