@@ -13,7 +13,7 @@ if _find_spec("onnxruntime") is None:  # both packages, for CPU and for GPU, ins
         "with an NVIDIA GPU,  pip install 'onnxplain[gpu]'"
     )
 
-from onnxplain import errors
+from onnxplain import errors, metrics
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.backward.composites.composite import Composite, Match
@@ -184,6 +184,7 @@ __all__ = [
     "export",
     "inspect",
     "method",
+    "metrics",
     "rule",
     "tcav",
     "visualise",

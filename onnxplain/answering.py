@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +13,16 @@ from onnxplain._types import Arrays
 from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Ask, Scores
-from onnxplain.backward.question import explained_value
+from onnxplain.backward.question import Question, explained_value
 from onnxplain.baselines import find_baselines, usual
-from onnxplain.batching import Batching, one_sample
+from onnxplain.batching import Batching, SampleOutput, one_sample
 from onnxplain.graph import facts, interface
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import find_players
 from onnxplain.inner import Inner
 from onnxplain.inputs import check_inputs
-from onnxplain.methods import attributions
+from onnxplain.methods import Method, attributions
 from onnxplain.outcome import confirm, note_on_score, notes_on, refuse_not_finite
 from onnxplain.placing import renamed
 from onnxplain.reading import depends
@@ -36,7 +37,41 @@ from onnxplain.samples import Samples, find_samples
 from onnxplain.targets.resolve import outputs_read, resolve_target
 from onnxplain.versions import versions
 
-__all__ = ["Answering"]
+__all__ = ["Answering", "Posed"]
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A request as a problem, and what is known of it besides.
+
+    Attributes
+    ----------
+    problem
+        What a method works on.
+    method
+        The method, with values inside named as the graph names them.
+    question
+        What is explained.
+    about
+        What one sample's output looks like.
+    infos
+        The inputs that are varied.
+    samples
+        Where samples lie in what is shown.
+    inside
+        What is shown, batch axis first: the features, or the layers that a method looks at.
+    names
+        Names of columns by input.
+    """
+
+    problem: Problem
+    method: Method
+    question: Question
+    about: SampleOutput
+    infos: Sequence[InputInfo]
+    samples: Samples
+    inside: Arrays
+    names: Mapping[str, Any]
 
 
 class Answering:
@@ -63,8 +98,8 @@ class Answering:
         self._batching = Batching(normal.model, self.inputs)
         self.programs = Programs(normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32)
 
-    def explain(self, request: Request) -> Attribution:
-        """Explain a batch by the graph as it was read; :class:`~onnxplain.Explainer` says what is raised."""
+    def pose(self, request: Request) -> Posed:
+        """Make a problem of a request; :class:`~onnxplain.Explainer` says what is raised."""
         chosen = renamed(request.method, self.inner.value)
         needs = chosen.needs()
         walked = not isinstance(needs, Scores)
@@ -118,24 +153,46 @@ class Answering:
             driver, features, np.arange(samples.n), target.values, starts, background, players,
             reader=target.reader,
         )  # fmt: skip
+        return Posed(problem, chosen, question, about, infos, shown, inside, names)
+
+    def settle(self, request: Request) -> Posed:
+        """Make a problem of a request, and ask for the scores of its samples.
+
+        The problem then knows them, and what is predicted; and the output is known to have the shape that was
+        taken for it.
+        """
+        posed = self.pose(request)
+        predictions = np.asarray(posed.problem.here().predictions)
+        if posed.about.rows(predictions).shape != (posed.samples.n, *posed.about.shape):
+            posed.samples.values((posed.question.output,))
+            return self.settle(request)
+        return replace(posed, problem=posed.problem.resolved())
+
+    def explain(self, request: Request) -> Attribution:
+        """Explain a batch by the graph as it was read; :class:`~onnxplain.Explainer` says what is raised."""
+        posed = self.pose(request)
+        problem, chosen, about = posed.problem, posed.method, posed.about
+        question, shown, inside = posed.question, posed.samples, posed.inside
+        layout, driver, columns, name = shown.layout, problem.driver, request.columns, question.output
         found = attributions(chosen, problem)
         refuse_not_finite(inside, found.values)
         seen = problem.here()
         predictions = np.asarray(seen.predictions)
-        if about.rows(predictions).shape != (samples.n, *about.shape):  # shape inference was wrong
-            samples.values((name,))
+        if about.rows(predictions).shape != (shown.n, *about.shape):  # shape inference was wrong
+            shown.values((name,))
             return self.explain(request)
-        index = target.values if seen.index is None else seen.index
+        index = problem.target if seen.index is None else seen.index
         explained = explained_value(self.normal, question)
         if explained == name:
             confirm(seen.score, about.rows(predictions), index, name)
         table = tuple(row for rows in driver.rule_tables for row in rows)
         extras = dict(found.extras) | ({} if found.errors is None else {"standard_error": found.errors})
-        groups = columns.grouped(request.feature_mask, infos)
+        groups = columns.grouped(request.feature_mask, posed.infos)
         return Attribution(
             arrays={i.name: shown.back(i, found.values) for i in shown.infos},
             inputs={
-                i.name: arrays[i.name] if i.name in arrays else shown.back(i, inside) for i in shown.infos
+                i.name: shown.arrays[i.name] if i.name in shown.arrays else shown.back(i, inside)
+                for i in shown.infos
             },
             target=index,
             score=seen.score if found.score is None else found.score,
@@ -147,7 +204,7 @@ class Answering:
             notes=(
                 *self.normal.notes,
                 *note_on_score(self.normal.model.graph, name, explained),
-                *notes_on(layout, infos),
+                *notes_on(driver.layout, posed.infos),
                 *found.notes,
                 *question.walk.composite.remarks(table),
             ),
@@ -155,7 +212,7 @@ class Answering:
             model_hash=self.normal.content,
             seed=getattr(chosen, "seed", None),
             versions=versions(),
-            feature_names={k: v for k, v in names.items() if k in inside} or None,
+            feature_names={k: v for k, v in posed.names.items() if k in inside} or None,
             sample_axes={i.name: layout.axes[i.name] for i in shown.infos},
         )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from onnxplain._types import ArrayLike, Arrays
-from onnxplain.answering import Answering
+from onnxplain.answering import Answering, Posed
 from onnxplain.attribution import Attribution
 from onnxplain.automatic import AUTO, explain_best
 from onnxplain.baselines import Baselines
@@ -44,6 +44,20 @@ __all__ = ["EXPLAINERS_OWN", "Explainer", "explain"]
 
 #: Options that explainers take, and calls do not.
 EXPLAINERS_OWN = ("device", "memory_budget", "threads", "allow_tf32")
+
+#: What else a request says.
+_ASKED = (
+    "baselines",
+    "feature_mask",
+    "output",
+    "wrt",
+    "through_softmax",
+    "batch_axes",
+    "internal_batch_size",
+    "progress",
+)
+
+_Answer = TypeVar("_Answer", Attribution, Posed)
 
 #: Forms of a model for inputs of certain shapes that are kept, where only these tell what is needed.
 _MOST_SHAPES = 4
@@ -264,20 +278,60 @@ class Explainer:
         request = Request(
             inputs, placed.target, placed.method, baselines, feature_mask, placed.output, placed.wrt,
             through_softmax, batch_axes, internal_batch_size, progress,
-        ).checked()  # fmt: skip
-        columns, inputs = find_columns(inputs, feature_names, self.inputs, self.metadata)
+        )  # fmt: skip
+        found, anew = self._answered(request, feature_names, Answering.explain)
+        if not anew:
+            return found
+        note = "the graph was written anew for inputs of these shapes"
+        return replace(found, notes=(*found.notes, note))
+
+    def pose(
+        self,
+        inputs: ArrayLike,
+        target: Any,
+        method: Method,
+        *,
+        feature_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        settled: bool = True,
+        **options: Any,
+    ) -> Posed:
+        """Return the problem that a method would work on.
+
+        For what asks a model about points of its own, as metrics do.
+
+        Parameters
+        ----------
+        inputs, target, method, feature_names, **options
+            As :meth:`__call__` takes them; ``layer`` and ``neuron`` apart.
+        settled
+            Whether to ask for the scores of the samples, which the problem then knows, with what is
+            predicted.
+        """
+        asked: dict[str, Any] = dict.fromkeys(_ASKED) | {"through_softmax": False, "progress": False}
+        request = Request(inputs, target, method, **(asked | options))
+        by = Answering.settle if settled else Answering.pose
+        return self._answered(request, feature_names, by)[0]
+
+    def _answered(
+        self,
+        request: Request,
+        feature_names: Sequence[str] | Mapping[str, Sequence[str]] | None,
+        by: Callable[[Answering, Request], _Answer],
+    ) -> tuple[_Answer, bool]:
+        """Answer by the graph as it was read; if that fails, by one for inputs of just these shapes."""
+        request = request.checked()
+        columns, inputs = find_columns(request.inputs, feature_names, self.inputs, self.metadata)
         request = replace(request, inputs=inputs, columns=columns)
         try:
-            return self._answering.explain(request)
+            return by(self._answering, request), False
         except (UnsupportedOperatorError, UnsupportedRuleError, NotExplainableError) as error:
             inner = self._at_shapes(inputs)
             if inner is None:
                 raise
             try:
-                found = inner.explain(request)
+                return by(inner, request), True
             except OnnxplainError:
                 raise error from None
-        return replace(found, notes=(*found.notes, "the graph was written anew for inputs of these shapes"))
 
     def _at_shapes(self, inputs: ArrayLike) -> Answering | None:
         """Return a model for inputs of just these shapes; None if that tells nothing more."""

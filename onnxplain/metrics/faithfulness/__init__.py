@@ -1,0 +1,1 @@
+"""Whether what an explanation calls important matters to the model."""

@@ -1,0 +1,122 @@
+"""What a metric finds: a value for each sample, how sure their mean is, and the curves behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from onnxplain._types import Array, FloatArray
+from onnxplain.errors import DataInputError, MethodError
+from onnxplain.options import Count, Seed, check_option
+from onnxplain.text import visible_line
+
+__all__ = ["Curve", "Measured"]
+
+_Level = Annotated[float, Field(gt=0, lt=1, description="a number between 0 and 1")]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A quantity along a way, for each sample.
+
+    Attributes
+    ----------
+    at
+        (K,) or (N, K): where on the way, such as the share of the features that is gone.
+    values
+        (N, K): the quantity.
+    along, what
+        What the two are, in words.
+    """
+
+    at: FloatArray
+    values: FloatArray
+    along: str = "share of the features"
+    what: str = "score"
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Values of a metric, for N samples.
+
+    Attributes
+    ----------
+    values
+        float64 (N,); NaN where the metric says nothing of a sample (``notes`` say why).
+    metric
+        The metric, as it was set.
+    method
+        What was measured: the method as written in Python; empty for ready attributions.
+    curves
+        By name.
+    extras
+        What else the metric knows: arrays by name, samples first.
+    notes
+        What a person may want to know.
+    """
+
+    values: FloatArray
+    metric: Any
+    method: str = ""
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    extras: Mapping[str, Array] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """Whether higher values speak for the explanation; None where neither does."""
+        return self.metric.higher_is_better  # type: ignore[no-any-return]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the samples of which the metric says something; NaN if there are none."""
+        held = self.values[~np.isnan(self.values)]
+        return float(held.mean()) if held.size else float("nan")
+
+    def interval(self, level: float = 0.95, *, n_resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
+        """Return a confidence interval of the mean: the percentile bootstrap over samples.
+
+        Parameters
+        ----------
+        level
+            Confidence.
+        n_resamples
+            How often samples are drawn anew, with replacement.
+        seed
+            Same seed, same interval.
+
+        Raises
+        ------
+        DataInputError
+            If the metric says something of fewer than two samples.
+        """
+        level = check_option("level", level, _Level, MethodError)
+        n_resamples = check_option("n_resamples", n_resamples, Count, MethodError)
+        seed = check_option("seed", seed, Seed, MethodError)
+        held = self.values[~np.isnan(self.values)]
+        if held.size < 2:
+            of = f"there are {len(self.values)} samples, of which {self.metric.name} says something of"
+            raise DataInputError(f"{of} {held.size}; an interval takes two or more")
+        generator = np.random.default_rng(seed)
+        means = np.array(
+            [held[generator.integers(held.size, size=held.size)].mean() for _ in range(n_resamples)]
+        )
+        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        """Summarise: metric, method, mean and interval."""
+        of = f" of {visible_line(self.method)}" if self.method else ""
+        try:
+            low, high = self.interval()
+        except DataInputError:
+            return f"Measured({self.metric!r}{of}: {self.mean:.4g})"
+        return f"Measured({self.metric!r}{of}: {self.mean:.4g}, 95 % of [{low:.4g}, {high:.4g}])"

@@ -1,0 +1,60 @@
+"""What is true of which metric: the tests of all metrics read it here, one line for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnxplain.metrics import METRICS, Metric, metric
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is true of a metric, where it is not what is true of most.
+
+    Attributes
+    ----------
+    quick
+        Parameters that make tests over all metrics quick.
+    drawn
+        Whether random numbers are drawn, so that another seed gives another value.
+    images
+        Whether it measures explanations of images only.
+    words
+        Whether it takes inputs that are no floats, such as tokens.
+    apart
+        Whether a sample's value is its own, whatever its company.
+    classes
+        Whether it needs a target among several.
+    """
+
+    quick: dict[str, Any] = field(default_factory=dict)
+    drawn: bool = False
+    images: bool = False
+    words: bool = True
+    apart: bool = True
+    classes: bool = False
+
+
+#: A line for each metric of which something is not as usual.
+MEASURES: dict[str, Measure] = {}
+
+
+def measure(name: str) -> Measure:
+    """Return what is true of a metric."""
+    return MEASURES.get(name, Measure())
+
+
+def made(name: str, **parameters: Any) -> Metric:
+    """Make a metric that is quick."""
+    return metric(name, **{**measure(name).quick, **parameters})
+
+
+#: Names of all metrics, and of those that measure any explanation.
+ALL = tuple(METRICS)
+GENERAL = tuple(name for name in METRICS if not measure(name).images)
+
+
+def needs(name: str, masks: Any) -> dict[str, Any]:
+    """Return what a metric must be given besides a method."""
+    return {"masks": masks} if "masks" in METRICS[name].needs else {}
