@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 
@@ -24,6 +26,16 @@ def zennit(torch_networks: Any) -> Any:
     if importlib.util.find_spec("zennit") is None:
         pytest.skip("needs zennit: pip install 'onnxplain[conformance]'")
     return torch_networks.import_zennit()
+
+
+@pytest.fixture
+def quantus(torch_networks: Any) -> Iterator[Any]:
+    """The module quantus, whose remarks are no concern here."""
+    if importlib.util.find_spec("quantus") is None:
+        pytest.skip("needs Quantus: pip install 'onnxplain[conformance]'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield torch_networks.import_quantus()
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ from torch_networks.running import (
     relative,
     scores,
 )
-from torch_networks.stand_in import import_grad_cam
+from torch_networks.stand_in import import_grad_cam, import_quantus
 
 __all__ = [
     "ACTIVATIONS",
@@ -92,6 +92,7 @@ __all__ = [
     "captum_deep_lift_shap",
     "export",
     "import_grad_cam",
+    "import_quantus",
     "import_zennit",
     "max_pooled",
     "network",

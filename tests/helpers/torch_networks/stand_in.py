@@ -39,3 +39,9 @@ def import_grad_cam() -> Any:
     """Import pytorch-grad-cam."""
     torchvision_or_stand_in()
     return importlib.import_module("pytorch_grad_cam")
+
+
+def import_quantus() -> Any:
+    """Import Quantus, which imports zennit where that is installed."""
+    torchvision_or_stand_in()
+    return importlib.import_module("quantus")
