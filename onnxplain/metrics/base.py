@@ -24,7 +24,7 @@ from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial, by_feature
 from onnxplain.options import check_fields
 
-__all__ = ["Metric", "trial"]
+__all__ = ["Asking", "Metric", "trial"]
 
 #: What a metric may need besides samples.
 Need = Literal["masks", "method"]
@@ -59,6 +59,9 @@ class Metric(abc.ABC):
 
     #: What stands, in images, where features are taken away if no baselines are given; None: 0.
     usual_baseline: ClassVar[str | None] = None
+
+    #: Whether a sample's value is its own, whatever its company; if not, all samples are measured at once.
+    apart: ClassVar[bool] = True
 
     #: From which value to which the metric goes.
     range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
@@ -133,8 +136,12 @@ class Metric(abc.ABC):
             wrt=wrt, through_softmax=through_softmax, batch_axes=batch_axes,
             internal_batch_size=internal_batch_size, progress=progress,
         )  # fmt: skip
-        found = self.measure(self.prepared(at))
-        method_text = at.attribution.written_method if at.attribution is not None else ""
+        return self.measured(at)
+
+    def measured(self, trial: Trial) -> Measured:
+        """Measure all samples of a trial, as it was made; what is found names the method."""
+        found = self.measure(self.prepared(trial))
+        method_text = trial.attribution.written_method if trial.attribution is not None else ""
         return replace(found, method=method_text)
 
     def prepared(self, trial: Trial) -> Trial:
@@ -168,9 +175,13 @@ def trial(
     feature_mask: Grouping | None = None,
     explain_options: Mapping[str, Any] | None = None,
     wrt: str | Sequence[str] | None = None,
+    found: Attribution | None = None,
     **asked: Any,
 ) -> Trial:
-    """Make what a metric looks at; :meth:`Metric.__call__` says what from, and what is raised."""
+    """Make what a metric looks at; :meth:`Metric.__call__` says what from, and what is raised.
+
+    ``found`` is what the method found at these samples before, told the same; it is not asked again then.
+    """
     _check(metric, method, attributions, masks, baselines, feature_mask)
     explainer = model if isinstance(model, Explainer) else Explainer(model)
     chosen = None if method is None else make_method(method)
@@ -189,22 +200,22 @@ def trial(
         names = tuple(i.name for i in shown)
     elif isinstance(attributions, Mapping):
         names = tuple(attributions) if wrt is None else wrt
-    asking = _Asking(metric.usual_baseline, chosen is not None and chosen.margins())
+    asking = Asking(metric.usual_baseline, chosen is not None and chosen.margins())
     asked["feature_mask"] = feature_mask
     posed = explainer.pose(inputs, target, asking, wrt=names, baselines=baselines, **asked)
     true = None if masks is None else laid_out_masks(masks, posed)
-    found = None
     if chosen is None:
         values = laid_out_values(attributions, posed)
     else:
-        found = explainer(inputs, target, chosen, wrt=wrt, **{**shared, **options})
+        if found is None:
+            found = explainer(inputs, target, chosen, wrt=wrt, **{**shared, **options})
         values = by_feature(found)
     kept = {k: v for k, v in shared.items() if k != "progress"}
     return Trial(explainer, posed, values, true, chosen, target, {**kept, **options}, pooled, found)
 
 
 @dataclass(frozen=True)
-class _Asking(Method):
+class Asking(Method):
     """Stands for a metric where an explainer wants to know what a method would ask: scores alone."""
 
     name: ClassVar[str] = "metric"
