@@ -15,6 +15,7 @@ from onnxplain.backward.asks import Scores
 from onnxplain.baselines import Baselines
 from onnxplain.errors import MethodError
 from onnxplain.explainer import Explainer
+from onnxplain.features.removal import Background
 from onnxplain.graph.load import ModelSource
 from onnxplain.grouping import Grouping
 from onnxplain.methods import Method
@@ -202,6 +203,11 @@ def trial(
         names = tuple(attributions) if wrt is None else wrt
     asking = Asking(metric.usual_baseline, chosen is not None and chosen.margins())
     asked["feature_mask"] = feature_mask
+    if isinstance(baselines, Background):
+        raise MethodError(
+            "a Background holds many rows, and a metric puts one thing in the place of what it takes away; "
+            "give one row as baselines=, and the Background in explain_options"
+        )
     posed = explainer.pose(inputs, target, asking, wrt=names, baselines=baselines, **asked)
     true = None if masks is None else laid_out_masks(masks, posed)
     if chosen is None:

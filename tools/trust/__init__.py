@@ -1,0 +1,1 @@
+"""What the trust table is made from: trained models and their data."""
