@@ -60,8 +60,8 @@ def digits(n: int = 32) -> World:
     images = images.reshape(-1, 1, 28, 28)[:n]
     return World(
         "Digits",
-        f"The built-in classifier (a small CNN, 99.5 % right) and the first {n} images of the MNIST test set; "
-        "the predicted class is explained. What is taken away becomes black, as the background is.",
+        f"The built-in classifier (a small CNN, 99.5 % right) and the first {n} images of the MNIST test "
+        "set; the predicted class is explained. What is taken away becomes black, as the background is.",
         ox.Explainer(digits_model_path()),
         images.astype(np.float32) / 255,
         "predicted",
@@ -170,8 +170,8 @@ def reviews() -> World:
     return World(
         "Reviews",
         f"A convolutional network over words (DIANNA's, trained on film reviews) and {len(rows)} reviews of "
-        "ten words written for this test, half of them in praise; the one score is explained. What is taken away "
-        "becomes the unknown word.",
+        "ten words written for this test, half of them in praise; the one score is explained. What is taken "
+        "away becomes the unknown word.",
         ox.Explainer(cache / "movie_review.onnx"),
         np.array(rows, np.int64),
         0,
