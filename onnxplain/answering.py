@@ -148,7 +148,8 @@ class Answering:
         fixed = {k: v for k, v in arrays.items() if k not in features}
         room = partial(self._room, request.internal_batch_size, samples, features)
         driver = Driver(self.programs, question, layout, fixed, room, needs, progress=request.progress)
-        players = find_players(columns.mask(request.feature_mask, infos), infos, features, layout)
+        mask = columns.mask(request.feature_mask, infos)
+        players = find_players(mask, infos, features, layout, partial(self._channel, samples))
         problem = Problem(
             driver, features, np.arange(samples.n), target.values, starts, background, players,
             reader=target.reader,

@@ -212,11 +212,11 @@ class Explainer:
             reads arrays so, too.  Methods that have no baselines refuse them.
         feature_mask
             Which elements are kept or taken away together, for methods that do so: integers that broadcast to
-            the input, one number for each group, -1 for what always stays; ``"tokens"`` (places along the
-            axis behind the samples), ``"columns"`` (along the last axis), ``"inputs"`` (each as a whole),
-            ``"segments"`` (superpixels), or ``"slic"``, ``"quickshift"``, ``"felzenszwalb"``, ``"grid"``,
-            ``"changes"`` or ``ox.Segments(...)``, or a function from one image (H, W, C) to integers (H, W);
-            or a dict of such by input name.  Default:
+            the input, one number for each group, -1 for what always stays; ``"pixels"`` (places of an image,
+            channels together), ``"tokens"`` (places along the axis behind the samples), ``"columns"`` (along
+            the last axis), ``"inputs"`` (each as a whole), ``"segments"`` (superpixels), or ``"slic"``,
+            ``"quickshift"``, ``"felzenszwalb"``, ``"grid"``, ``"changes"`` or ``ox.Segments(...)``, or a
+            function from one image (H, W, C) to integers (H, W); or a dict of such by input name.  Default:
             ``"elements"``, each is a group of its own.  Or columns by the group's name,
             ``{"address": ["street", "city"]}``; others are groups of their own.
         feature_names

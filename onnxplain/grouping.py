@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnxplain._types import Array, ArrayLike, Arrays
 from onnxplain.baselines import by_input
 from onnxplain.errors import DataInputError
 from onnxplain.features.places import channel_axis
-from onnxplain.features.players import Players, along, elements, grouped
+from onnxplain.features.players import Players, along, elements, grouped, pixels
 from onnxplain.features.segments import SEGMENTERS, Segmenter, Segments
 from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array
@@ -33,6 +34,7 @@ _NAMED: dict[str, Callable[[Arrays], Players]] = {
     "columns": lambda features: along(-1, features),
     "inputs": lambda features: grouped({}, features),
 }
+_NAMES = (*_NAMED, "pixels", "segments", *SEGMENTERS)
 
 
 def refuse_mask(given: object, method: Method) -> None:
@@ -52,15 +54,19 @@ def refuse_mask(given: object, method: Method) -> None:
 
 
 def find_players(
-    given: Grouping | None, infos: Sequence[InputInfo], features: Arrays, layout: Layout
+    given: Grouping | None,
+    infos: Sequence[InputInfo],
+    features: Arrays,
+    layout: Layout,
+    channel: Callable[[str], int | None] = lambda _: None,
 ) -> Players | None:
     """Return who plays; None where every element does.
 
     Parameters
     ----------
     given
-        Integers that broadcast to the input, or to an image's space; ``"elements"``, ``"tokens"``,
-        ``"columns"``, ``"inputs"``, ``"segments"`` or the name of a segmenter;
+        Integers that broadcast to the input, or to an image's space; ``"elements"``, ``"pixels"``,
+        ``"tokens"``, ``"columns"``, ``"inputs"``, ``"segments"`` or the name of a segmenter;
         :class:`~onnxplain.features.segments.Segments`, or a function that makes them; or a dict of such by
         input name.  Equal integers are one player, in all inputs; what has a name plays in its own input
         alone.
@@ -70,6 +76,8 @@ def find_players(
         What is varied, batch axis first.
     layout
         Where the batch axes are in what users give.
+    channel
+        Tells the axis of channels of an explained value, samples first, where that is known.
 
     Raises
     ------
@@ -87,7 +95,7 @@ def find_players(
         for entry in entries:
             feature, axis = features[entry], layout.axes[entry]
             if isinstance(mask, (str, Segments)) or callable(mask):
-                own[entry] = _own(mask, feature, f"'{name}'", axis)
+                own[entry] = _own(mask, feature, f"'{name}'", axis, partial(channel, entry))
             else:
                 masks[entry] = _integers(mask, f"the feature_mask of '{name}'", feature, axis)
     count = max((int(m.max(initial=-1)) + 1 for m in masks.values()), default=0)
@@ -103,7 +111,13 @@ def find_players(
     return players
 
 
-def _own(given: str | Segments | Segmenter, feature: Array, what: str, axis: int | None) -> Array:
+def _own(
+    given: str | Segments | Segmenter,
+    feature: Array,
+    what: str,
+    axis: int | None,
+    channel: Callable[[], int | None],
+) -> Array:
     """Return the players of one input, numbered from 0.
 
     Raises
@@ -117,11 +131,12 @@ def _own(given: str | Segments | Segmenter, feature: Array, what: str, axis: int
         return Segments(method=given).ids(feature, what, axis)
     if given == "segments" or given in SEGMENTERS:
         return Segments(method="slic" if given == "segments" else given).ids(feature, what, axis)  # type: ignore[arg-type]
+    if given == "pixels":
+        return pixels({what: feature}, {what: channel()}).ids[what]
     if given not in _NAMED:
-        names = [*_NAMED, "segments", *SEGMENTERS]
         raise DataInputError(
-            f"the feature_mask '{given}' is unknown; give {', '.join(map(repr, names))}, ox.Segments(...) or "
-            f"integers{nearest(given, names)}"
+            f"the feature_mask '{given}' is unknown; give {', '.join(map(repr, _NAMES))}, ox.Segments(...) "
+            f"or integers{nearest(given, _NAMES)}"
         )
     return _NAMED[given]({what: feature}).ids[what]
 

@@ -82,8 +82,9 @@ def explain(
     feature_mask: Annotated[
         str | None,
         typer.Option(
-            help="What is taken away together: segments (superpixels), quickshift, felzenszwalb, grid, "
-            "changes (of a series), tokens, columns, inputs, elements; or an .npy or .npz file of integers."
+            help="What is taken away together: pixels (channels together), segments (superpixels), "
+            "quickshift, felzenszwalb, grid, changes (of a series), tokens, columns, inputs, elements; or an "
+            ".npy or .npz file of integers."
         ),
     ] = None,
     ids: Annotated[

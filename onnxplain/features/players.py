@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
 
-__all__ = ["Players", "along", "elements", "grouped", "tiled"]
+__all__ = ["Players", "along", "elements", "grouped", "patches", "pixels", "tiled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +204,39 @@ def along(axis: int, features: Arrays) -> Players:
     return Players(ids, count)
 
 
+def pixels(features: Arrays, channels: Mapping[str, int | None] | None = None) -> Players:
+    """Make a player of each place along all axes but that of channels, counted through all features.
+
+    Parameters
+    ----------
+    features
+        What is varied, (n, ...) by name.
+    channels
+        The axis of channels by feature, samples first, where it is known; else it is guessed
+        (:func:`~onnxplain.features.places.channel_axis`).
+    """
+    axes = {name: _space(name, array, channels) for name, array in features.items()}
+    return _crossed(features, axes, lambda length: np.arange(length))
+
+
+def patches(size: int, features: Arrays, axes: Mapping[str, Sequence[int]]) -> Players:
+    """Make players of patches of one size along some axes, what lies along others together.
+
+    Where a length is no multiple of the size, the outer patches are cut, on both sides alike (the latter by
+    one more).
+
+    Parameters
+    ----------
+    size
+        Places along each of the axes.
+    features
+        What is varied, (n, ...) by name.
+    axes
+        By feature, samples first.
+    """
+    return _crossed(features, axes, lambda length: (np.arange(length) + (-length % size) // 2) // size)
+
+
 def tiled(cells: int, features: Arrays) -> Players:
     """Make players of the cells of a grid over each feature's space, channels together, counted through all.
 
@@ -214,17 +247,40 @@ def tiled(cells: int, features: Arrays) -> Players:
     features
         What is varied, (n, ...) by name.
     """
+    axes = {name: _space(name, array, None) for name, array in features.items()}
+    return _crossed(features, axes, lambda length: np.arange(length) * min(cells, length) // max(length, 1))
+
+
+def _space(name: str, array: Array, channels: Mapping[str, int | None] | None) -> list[int]:
+    """Return the axes of a feature, samples first, that are neither samples nor channels."""
+    known = None if channels is None else channels.get(name)
+    if known is None:
+        return [axis + 1 for axis in space(array.shape[1:])]
+    return [axis for axis in range(1, array.ndim) if axis != known]
+
+
+def _crossed(features: Arrays, axes: Mapping[str, Sequence[int]], cell: Callable[[int], IntArray]) -> Players:
+    """Make players of the cells into which axes of features are cut, counted through all features.
+
+    Parameters
+    ----------
+    features
+        What is varied, (n, ...) by name.
+    axes
+        Which axes are cut, by feature, samples first.
+    cell
+        From an axis's length to the cell of each place along it, from 0.
+    """
     ids: dict[str, IntArray] = {}
     count = 0
     for name, array in features.items():
-        shape = array.shape[1:]
         mine = np.zeros((1,) * array.ndim, np.int64)
         size = 1
-        for axis in space(shape):
-            along = min(cells, shape[axis])
-            places = np.arange(shape[axis]) * along // max(shape[axis], 1)
-            mine = mine * along + places.reshape([-1 if k == axis + 1 else 1 for k in range(array.ndim)])
+        for axis in axes[name]:
+            cells = cell(array.shape[axis])
+            along = int(cells.max(initial=-1)) + 1
+            mine = mine * along + cells.reshape([-1 if k == axis else 1 for k in range(array.ndim)])
             size *= along
-        ids[name] = np.broadcast_to(mine + count, (1, *shape))
+        ids[name] = np.broadcast_to(mine + count, (1, *array.shape[1:]))
         count += size
     return Players(ids, count)

@@ -36,6 +36,30 @@ def test_names() -> None:
     assert ids("columns", a=np.zeros(3)) == {"a": [0]}, "a sample is one number"
 
 
+def test_pixels_are_places_whose_channels_leave_together() -> None:
+    found = ids("pixels", first=np.zeros((2, 3, 2, 2)), last=np.zeros((2, 2, 2, 3)), table=np.zeros((2, 2)))
+    assert found["first"] == [[[[0, 1], [2, 3]]] * 3]
+    assert found["last"] == [[[[4] * 3, [5] * 3], [[6] * 3, [7] * 3]]]
+    assert found["table"] == [[8, 9]], "no channels: each is a place"
+    volume = np.array(ids("pixels", x=np.zeros((2, 1, 2, 3, 2)))["x"])
+    np.testing.assert_array_equal(volume, np.arange(12).reshape(1, 1, 2, 3, 2))
+
+
+def test_pixels_of_channels_that_the_graph_tells(models) -> None:
+    """8 channels of 4 by 4 places, where the lengths alone would say otherwise."""
+    proto = models.make(
+        "m (float[N, 8, 4, 4] x) => (float[N, 2] y) "
+        "{ c = Conv(x, w) r = Relu(c) g = GlobalAveragePool(r) y = Flatten(g) }",
+        w=models.random(2, 8, 3, 3, seed=1),
+    )
+    x = models.random(2, 8, 4, 4, seed=2)
+    explainer = ox.Explainer(proto)
+    named = explainer(x, 1, "feature_ablation", feature_mask="pixels").values
+    numbered = explainer(x, 1, "feature_ablation", feature_mask=np.arange(16).reshape(1, 4, 4)).values
+    np.testing.assert_array_equal(named, numbered)
+    assert (np.ptp(named, axis=1) == 0).all()
+
+
 def test_names_and_numbers_together() -> None:
     """Equal numbers are one player in all inputs, and a name's players are none of them."""
     mixed = {"a": "tokens", "b": np.array([5, 9]), "c": np.array([9, -1])}

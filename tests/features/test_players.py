@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxplain.features.players import Players
+from onnxplain.features.players import Players, patches, tiled
 
 
 def test_rows_are_sorted_by_their_players() -> None:
@@ -36,3 +36,21 @@ def test_who_brings_nothing_else_is_left_out() -> None:
     rows = [{"a": np.array([v, v, v]), "b": np.array(["x"], object)} for v in (0.0, 1.0)]
     every = players.moving(x, rows)
     assert every is players, "all move somewhere"
+
+
+def test_patches_are_cut_at_both_ends() -> None:
+    features = {"x": np.zeros((2, 3, 4, 6)), "y": np.zeros((2, 5)), "z": np.zeros((2, 3))}
+    found = patches(4, features, {"x": (2, 3), "y": (1,), "z": (1,)})
+    assert found.ids["x"].shape == (1, 3, 4, 6)
+    assert (found.ids["x"] == [0, 0, 0, 1, 1, 1]).all()
+    assert found.ids["y"].tolist() == [[2, 2, 2, 3, 3]]
+    assert found.ids["z"].tolist() == [[4, 4, 4]]
+    assert found.count == 5
+    two = patches(2, {"x": np.zeros((1, 4, 3))}, {"x": (1, 2)})
+    assert two.ids["x"].tolist() == [[[0, 0, 1], [0, 0, 1], [2, 2, 3], [2, 2, 3]]]
+
+
+def test_tiles_share_a_space_alike() -> None:
+    found = tiled(2, {"x": np.zeros((1, 3, 4, 5)), "y": np.zeros((1, 3))})
+    assert found.ids["x"][0, 2].tolist() == [[0, 0, 0, 1, 1]] * 2 + [[2, 2, 2, 3, 3]] * 2
+    assert found.ids["y"].tolist() == [[4, 4, 5]]
