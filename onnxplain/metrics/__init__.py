@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from onnxplain.metrics.axioms.completeness import Completeness
+from onnxplain.metrics.axioms.non_sensitivity import NonSensitivity
 from onnxplain.metrics.base import Metric
 from onnxplain.metrics.faithfulness.pixel_flipping import PixelFlipping
 from onnxplain.metrics.registry import METRICS, metric
@@ -10,9 +12,11 @@ from onnxplain.metrics.result import Curve, Measured
 __all__ = [
     "FAMILIES",
     "METRICS",
+    "Completeness",
     "Curve",
     "Measured",
     "Metric",
+    "NonSensitivity",
     "PixelFlipping",
     "metric",
 ]
@@ -24,7 +28,7 @@ FAMILIES: dict[str, tuple[type[Metric], ...]] = {
     "localisation": (),
     "complexity": (),
     "randomisation": (),
-    "axioms": (),
+    "axioms": (Completeness, NonSensitivity),
 }
 
 METRICS.update((m.name, m) for family in FAMILIES.values() for m in family)

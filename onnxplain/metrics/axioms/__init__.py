@@ -1,0 +1,1 @@
+"""Whether explanations keep what axioms ask of them."""
