@@ -37,7 +37,16 @@ class Measure:
 
 
 #: A line for each metric of which something is not as usual.
-MEASURES: dict[str, Measure] = {}
+MEASURES: dict[str, Measure] = {
+    "avg_sensitivity": Measure(quick={"n_samples": 3}, drawn=True, words=False),
+    "consistency": Measure(apart=False),
+    "continuity": Measure(quick={"n_steps": 5}, images=True),
+    "local_lipschitz_estimate": Measure(quick={"n_samples": 3}, drawn=True, words=False),
+    "max_sensitivity": Measure(quick={"n_samples": 3}, drawn=True, words=False),
+    "relative_input_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
+    "relative_output_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
+    "relative_representation_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
+}
 
 
 def measure(name: str) -> Measure:
