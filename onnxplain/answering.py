@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxplain._types import Arrays
+from onnxplain._types import ArrayLike, Arrays
 from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Ask, Scores
@@ -227,6 +227,30 @@ class Answering:
         """Find the samples in arrays; see :func:`~onnxplain.samples.find_samples`."""
         run, positions = self.programs.values, self.programs.positions
         return find_samples(arrays, infos, self.inputs, outputs, self._batching, run, positions, batch_axes)
+
+    def inside(self, inputs: ArrayLike, names: Sequence[str]) -> Arrays:
+        """Run the model, and return outputs or values inside it, samples first.
+
+        Parameters
+        ----------
+        inputs
+            An array, or arrays by input name.
+        names
+            Of values, or of the nodes that make them.
+
+        Returns
+        -------
+        dict of arrays, (N, ...) by name.
+
+        Raises
+        ------
+        DataInputError
+            If there is none of a name, or the inputs do not fit.
+        """
+        arrays = check_inputs(inputs, self.inputs, walked=False)
+        values = {name: self.inner.value(name) for name in names}
+        samples = self.samples(arrays, (), tuple(values.values()), None)
+        return {name: samples.rows(value) for name, value in values.items()}
 
     def _depends(self, output: str, info: InputInfo) -> bool:
         """Tell whether an output depends differentiably on an input; found out once."""

@@ -12,7 +12,7 @@ from typing import Any
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.errors import OptionalDependencyError
 
-__all__ = ["AxisNames", "dataset", "free_name", "shap_explanation"]
+__all__ = ["AxisNames", "dataset", "free_name", "optional_package", "shap_explanation"]
 
 #: Names of the entries of each axis behind the samples', or None.
 AxisNames = Sequence[Sequence[str] | None]
@@ -36,7 +36,7 @@ def shap_explanation(values: Array, data: Array, base_values: Any, names: AxisNa
         If shap is not installed.
     """
     listed = None if names is None or len(names) != 1 or names[0] is None else list(names[0])
-    kind = _module("shap", "to_shap()").Explanation
+    kind = optional_package("shap", "to_shap()").Explanation
     return kind(values=values, base_values=base_values, data=data, feature_names=listed)
 
 
@@ -71,7 +71,7 @@ def dataset(
     OptionalDependencyError
         If xarray is not installed.
     """
-    xarray = _module("xarray", "to_xarray()")
+    xarray = optional_package("xarray", "to_xarray()")
     taken = set(arrays)
     sample = free_name("sample", taken)
     coordinates: dict[str, Any] = {}
@@ -97,8 +97,15 @@ def free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _module(name: str, use: str) -> Any:
-    """Import a package that only this needs.
+def optional_package(name: str, use: str) -> Any:
+    """Import a package that is needed for one thing alone.
+
+    Parameters
+    ----------
+    name
+        Of the package.
+    use
+        What needs it, for the error.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onnxplain.metrics import quantus
 from onnxplain.metrics.axioms.completeness import Completeness
 from onnxplain.metrics.axioms.non_sensitivity import NonSensitivity
 from onnxplain.metrics.base import Metric
@@ -33,6 +34,7 @@ __all__ = [
     "RelativeOutputStability",
     "RelativeRepresentationStability",
     "metric",
+    "quantus",
 ]
 
 #: All metrics, by family.
