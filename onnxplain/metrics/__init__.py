@@ -6,7 +6,20 @@ from onnxplain.metrics import quantus
 from onnxplain.metrics.axioms.completeness import Completeness
 from onnxplain.metrics.axioms.non_sensitivity import NonSensitivity
 from onnxplain.metrics.base import Metric
+from onnxplain.metrics.complexity.complexity import Complexity
+from onnxplain.metrics.complexity.effective_complexity import EffectiveComplexity
+from onnxplain.metrics.complexity.sparseness import Sparseness
 from onnxplain.metrics.faithfulness.pixel_flipping import PixelFlipping
+from onnxplain.metrics.localisation.attribution_localisation import AttributionLocalisation
+from onnxplain.metrics.localisation.auc import AUC
+from onnxplain.metrics.localisation.boxes import boxes_to_masks
+from onnxplain.metrics.localisation.energy_pointing_game import EnergyPointingGame
+from onnxplain.metrics.localisation.focus import Focus
+from onnxplain.metrics.localisation.iou import IoU
+from onnxplain.metrics.localisation.mosaics import Mosaics, mosaics, quadrants
+from onnxplain.metrics.localisation.pointing_game import PointingGame
+from onnxplain.metrics.localisation.relevance_accuracy import RelevanceMassAccuracy, RelevanceRankAccuracy
+from onnxplain.metrics.localisation.top_k_intersection import TopKIntersection
 from onnxplain.metrics.registry import METRICS, metric
 from onnxplain.metrics.result import Curve, Measured
 from onnxplain.metrics.robustness.consistency import Consistency
@@ -17,23 +30,39 @@ from onnxplain.metrics.robustness.relative_stability import RelativeInputStabili
 from onnxplain.metrics.robustness.sensitivity import AvgSensitivity, MaxSensitivity
 
 __all__ = [
+    "AUC",
     "FAMILIES",
     "METRICS",
+    "AttributionLocalisation",
     "AvgSensitivity",
     "Completeness",
+    "Complexity",
     "Consistency",
     "Continuity",
     "Curve",
+    "EffectiveComplexity",
+    "EnergyPointingGame",
+    "Focus",
+    "IoU",
     "LocalLipschitzEstimate",
     "MaxSensitivity",
     "Measured",
     "Metric",
+    "Mosaics",
     "NonSensitivity",
     "PixelFlipping",
+    "PointingGame",
     "RelativeInputStability",
     "RelativeOutputStability",
     "RelativeRepresentationStability",
+    "RelevanceMassAccuracy",
+    "RelevanceRankAccuracy",
+    "Sparseness",
+    "TopKIntersection",
+    "boxes_to_masks",
     "metric",
+    "mosaics",
+    "quadrants",
     "quantus",
 ]
 
@@ -50,8 +79,18 @@ FAMILIES: dict[str, tuple[type[Metric], ...]] = {
         RelativeOutputStability,
         RelativeRepresentationStability,
     ),
-    "localisation": (),
-    "complexity": (),
+    "localisation": (
+        PointingGame,
+        EnergyPointingGame,
+        TopKIntersection,
+        RelevanceMassAccuracy,
+        RelevanceRankAccuracy,
+        AttributionLocalisation,
+        AUC,
+        IoU,
+        Focus,
+    ),
+    "complexity": (Sparseness, Complexity, EffectiveComplexity),
     "randomisation": (),
     "axioms": (Completeness, NonSensitivity),
 }

@@ -11,8 +11,8 @@ from onnxplain._types import Array, FloatArray
 from onnxplain.answering import Posed
 from onnxplain.baselines import by_input
 from onnxplain.errors import DataInputError
-from onnxplain.features.places import channel_axis
 from onnxplain.inputs import as_array
+from onnxplain.metrics.channels import channel
 from onnxplain.runtime.axes import first
 
 __all__ = ["laid_out_masks", "laid_out_values"]
@@ -64,21 +64,19 @@ def _by_feature(given: Any, posed: Posed, what: str) -> dict[str, Array]:
             f"{what} are given of {', '.join(map(repr, named))}, and not of '{missing[0]}'; give those of "
             "all explained inputs by name, or name the explained ones with wrt="
         )
-    return {
-        name: _fitted(
-            as_array(named[name], f"the {what} of '{name}'"), feature, axes[name], f"the {what} of '{name}'"
-        )
-        for name, feature in features.items()
-    }
+    made: dict[str, Array] = {}
+    for name, feature in features.items():
+        of = f"the {what} of '{name}'"
+        made[name] = _fitted(as_array(named[name], of), feature, axes[name], channel(posed.problem, name), of)
+    return made
 
 
-def _fitted(array: Array, feature: Array, axis: int | None, what: str) -> Array:
+def _fitted(array: Array, feature: Array, axis: int | None, channels: int | None, what: str) -> Array:
     n, shape = len(feature), feature.shape
     if array.ndim == feature.ndim - (axis is None):
         array = first(array, axis)
-    elif array.ndim == feature.ndim - 1 and len(array) == n:  # maps, or one channel left out
-        channel = channel_axis(shape[1:])
-        array = array if channel is None else np.expand_dims(array, 1 + channel)
+    elif array.ndim == feature.ndim - 1 and len(array) == n and channels is not None:  # maps of places
+        array = np.expand_dims(array, channels)
     fits = array.ndim == feature.ndim and len(array) == n
     try:
         full = np.broadcast_to(array, shape) if fits else None

@@ -46,6 +46,7 @@ MEASURES: dict[str, Measure] = {
     "relative_input_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
     "relative_output_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
     "relative_representation_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
+    "top_k_intersection": Measure(quick={"k": 3}),
 }
 
 

@@ -1,0 +1,1 @@
+"""Whether an explanation is simple enough to be understood."""
