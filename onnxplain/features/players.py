@@ -216,10 +216,10 @@ def pixels(features: Arrays, channels: Mapping[str, int | None] | None = None) -
         (:func:`~onnxplain.features.places.channel_axis`).
     """
     axes = {name: _space(name, array, channels) for name, array in features.items()}
-    return _crossed(features, axes, lambda length: np.arange(length))
+    return _crossed(features, axes, lambda _, length: np.arange(length))
 
 
-def patches(size: int, features: Arrays, axes: Mapping[str, Sequence[int]]) -> Players:
+def patches(sizes: Mapping[str, int], features: Arrays, axes: Mapping[str, Sequence[int]]) -> Players:
     """Make players of patches of one size along some axes, what lies along others together.
 
     Where a length is no multiple of the size, the outer patches are cut, on both sides alike (the latter by
@@ -227,14 +227,19 @@ def patches(size: int, features: Arrays, axes: Mapping[str, Sequence[int]]) -> P
 
     Parameters
     ----------
-    size
-        Places along each of the axes.
+    sizes
+        Places along each of the axes, by feature.
     features
         What is varied, (n, ...) by name.
     axes
         By feature, samples first.
     """
-    return _crossed(features, axes, lambda length: (np.arange(length) + (-length % size) // 2) // size)
+
+    def cell(name: str, length: int) -> IntArray:
+        size = sizes[name]
+        return (np.arange(length) + (-length % size) // 2) // size
+
+    return _crossed(features, axes, cell)
 
 
 def tiled(cells: int, features: Arrays) -> Players:
@@ -248,7 +253,9 @@ def tiled(cells: int, features: Arrays) -> Players:
         What is varied, (n, ...) by name.
     """
     axes = {name: _space(name, array, None) for name, array in features.items()}
-    return _crossed(features, axes, lambda length: np.arange(length) * min(cells, length) // max(length, 1))
+    return _crossed(
+        features, axes, lambda _, length: np.arange(length) * min(cells, length) // max(length, 1)
+    )
 
 
 def _space(name: str, array: Array, channels: Mapping[str, int | None] | None) -> list[int]:
@@ -259,7 +266,9 @@ def _space(name: str, array: Array, channels: Mapping[str, int | None] | None) -
     return [axis for axis in range(1, array.ndim) if axis != known]
 
 
-def _crossed(features: Arrays, axes: Mapping[str, Sequence[int]], cell: Callable[[int], IntArray]) -> Players:
+def _crossed(
+    features: Arrays, axes: Mapping[str, Sequence[int]], cell: Callable[[str, int], IntArray]
+) -> Players:
     """Make players of the cells into which axes of features are cut, counted through all features.
 
     Parameters
@@ -269,7 +278,7 @@ def _crossed(features: Arrays, axes: Mapping[str, Sequence[int]], cell: Callable
     axes
         Which axes are cut, by feature, samples first.
     cell
-        From an axis's length to the cell of each place along it, from 0.
+        From a feature and an axis's length to the cell of each place along it, from 0.
     """
     ids: dict[str, IntArray] = {}
     count = 0
@@ -277,7 +286,7 @@ def _crossed(features: Arrays, axes: Mapping[str, Sequence[int]], cell: Callable
         mine = np.zeros((1,) * array.ndim, np.int64)
         size = 1
         for axis in axes[name]:
-            cells = cell(array.shape[axis])
+            cells = cell(name, array.shape[axis])
             along = int(cells.max(initial=-1)) + 1
             mine = mine * along + cells.reshape([-1 if k == axis else 1 for k in range(array.ndim)])
             size *= along

@@ -9,7 +9,12 @@ from onnxplain.metrics.base import Metric
 from onnxplain.metrics.complexity.complexity import Complexity
 from onnxplain.metrics.complexity.effective_complexity import EffectiveComplexity
 from onnxplain.metrics.complexity.sparseness import Sparseness
+from onnxplain.metrics.faithfulness.deletion import SRG, Deletion, Insertion
+from onnxplain.metrics.faithfulness.irof import IROF
+from onnxplain.metrics.faithfulness.monotonicity import Monotonicity
 from onnxplain.metrics.faithfulness.pixel_flipping import PixelFlipping
+from onnxplain.metrics.faithfulness.region_perturbation import RegionPerturbation, Selectivity
+from onnxplain.metrics.faithfulness.road import ROAD
 from onnxplain.metrics.localisation.attribution_localisation import AttributionLocalisation
 from onnxplain.metrics.localisation.auc import AUC
 from onnxplain.metrics.localisation.boxes import boxes_to_masks
@@ -32,7 +37,10 @@ from onnxplain.metrics.robustness.sensitivity import AvgSensitivity, MaxSensitiv
 __all__ = [
     "AUC",
     "FAMILIES",
+    "IROF",
     "METRICS",
+    "ROAD",
+    "SRG",
     "AttributionLocalisation",
     "AvgSensitivity",
     "Completeness",
@@ -40,23 +48,28 @@ __all__ = [
     "Consistency",
     "Continuity",
     "Curve",
+    "Deletion",
     "EffectiveComplexity",
     "EnergyPointingGame",
     "Focus",
+    "Insertion",
     "IoU",
     "LocalLipschitzEstimate",
     "MaxSensitivity",
     "Measured",
     "Metric",
+    "Monotonicity",
     "Mosaics",
     "NonSensitivity",
     "PixelFlipping",
     "PointingGame",
+    "RegionPerturbation",
     "RelativeInputStability",
     "RelativeOutputStability",
     "RelativeRepresentationStability",
     "RelevanceMassAccuracy",
     "RelevanceRankAccuracy",
+    "Selectivity",
     "Sparseness",
     "TopKIntersection",
     "boxes_to_masks",
@@ -68,7 +81,17 @@ __all__ = [
 
 #: All metrics, by family.
 FAMILIES: dict[str, tuple[type[Metric], ...]] = {
-    "faithfulness": (PixelFlipping,),
+    "faithfulness": (
+        PixelFlipping,
+        RegionPerturbation,
+        Selectivity,
+        IROF,
+        ROAD,
+        Monotonicity,
+        Deletion,
+        Insertion,
+        SRG,
+    ),
     "robustness": (
         Continuity,
         LocalLipschitzEstimate,

@@ -10,20 +10,24 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from onnxplain._types import ArrayLike
+from onnxplain.answering import Posed
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Scores
 from onnxplain.baselines import Baselines
 from onnxplain.errors import MethodError
 from onnxplain.explainer import Explainer
+from onnxplain.features.players import Players
 from onnxplain.features.removal import Background
 from onnxplain.graph.load import ModelSource
 from onnxplain.grouping import Grouping
 from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
 from onnxplain.metrics.given import laid_out_masks, laid_out_values
+from onnxplain.metrics.playing import in_pixels
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial, by_feature
 from onnxplain.options import check_fields
+from onnxplain.runtime.problem import Problem
 
 __all__ = ["Asking", "Metric", "trial"]
 
@@ -60,6 +64,9 @@ class Metric(abc.ABC):
 
     #: What stands, in images, where features are taken away if no baselines are given; None: 0.
     usual_baseline: ClassVar[str | None] = None
+
+    #: What is taken away together, in images, if no feature mask is given; None: each element by itself.
+    usual_mask: ClassVar[str | None] = None
 
     #: Whether a sample's value is its own, whatever its company; if not, all samples are measured at once.
     apart: ClassVar[bool] = True
@@ -117,6 +124,7 @@ class Metric(abc.ABC):
         feature_mask
             What the metric takes away together, as :meth:`Explainer.__call__` takes it; a group's attribution
             is the sum over its elements.  Methods that take features away themselves are given it, too.
+            Default: what is usual for the metric (its ``usual_mask``), or else each element by itself.
         explain_options
             What the explainer is told besides when it explains (``baselines``...), by name.
 
@@ -144,6 +152,22 @@ class Metric(abc.ABC):
         found = self.measure(self.prepared(trial))
         method_text = trial.attribution.written_method if trial.attribution is not None else ""
         return replace(found, method=method_text)
+
+    def check(self, posed: Posed) -> None:  # noqa: B027 - most refuse nothing
+        """Refuse samples and questions of which the metric says nothing; nothing is explained yet.
+
+        Raises
+        ------
+        DataInputError
+            If there is such.
+        """
+
+    def players(self, problem: Problem) -> Players | None:
+        """Return what is taken away together if no ``feature_mask`` is given; None: each element by itself.
+
+        Metrics whose usual mask has parameters say so here.
+        """
+        return in_pixels(problem) if self.usual_mask == "pixels" else None
 
     def prepared(self, trial: Trial) -> Trial:
         """Return the trial with attributions as the metric looks at them."""
@@ -209,6 +233,9 @@ def trial(
             "give one row as baselines=, and the Background in explain_options"
         )
     posed = explainer.pose(inputs, target, asking, wrt=names, baselines=baselines, **asked)
+    metric.check(posed)
+    if feature_mask is None:
+        posed = replace(posed, problem=replace(posed.problem, grouping=metric.players(posed.problem)))
     true = None if masks is None else laid_out_masks(masks, posed)
     if chosen is None:
         values = laid_out_values(attributions, posed)

@@ -40,13 +40,13 @@ def test_who_brings_nothing_else_is_left_out() -> None:
 
 def test_patches_are_cut_at_both_ends() -> None:
     features = {"x": np.zeros((2, 3, 4, 6)), "y": np.zeros((2, 5)), "z": np.zeros((2, 3))}
-    found = patches(4, features, {"x": (2, 3), "y": (1,), "z": (1,)})
+    found = patches(dict.fromkeys(features, 4), features, {"x": (2, 3), "y": (1,), "z": (1,)})
     assert found.ids["x"].shape == (1, 3, 4, 6)
     assert (found.ids["x"] == [0, 0, 0, 1, 1, 1]).all()
     assert found.ids["y"].tolist() == [[2, 2, 2, 3, 3]]
     assert found.ids["z"].tolist() == [[4, 4, 4]]
     assert found.count == 5
-    two = patches(2, {"x": np.zeros((1, 4, 3))}, {"x": (1, 2)})
+    two = patches({"x": 2}, {"x": np.zeros((1, 4, 3))}, {"x": (1, 2)})
     assert two.ids["x"].tolist() == [[[0, 0, 1], [0, 0, 1], [2, 2, 3], [2, 2, 3]]]
 
 

@@ -47,6 +47,10 @@ MEASURES: dict[str, Measure] = {
     "relative_output_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
     "relative_representation_stability": Measure(quick={"n_samples": 3}, drawn=True, words=False),
     "top_k_intersection": Measure(quick={"k": 3}),
+    "region_perturbation": Measure({"order": "random", "patch_size": 2}, drawn=True),
+    "selectivity": Measure({"patch_size": 2}),
+    "irof": Measure({"n_segments": 6}),
+    "road": Measure({"percentages": (10.0, 50.0), "quantity": "score"}, drawn=True, images=True),
 }
 
 

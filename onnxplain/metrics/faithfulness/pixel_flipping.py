@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from onnxplain.metrics.base import Metric
-from onnxplain.metrics.orders import area, gone_after, ranks
+from onnxplain.metrics.orders import area, gone_after, nobody, ranks, way
 from onnxplain.metrics.result import Curve, Measured
 from onnxplain.metrics.trial import Trial
 from onnxplain.options import Count
@@ -22,6 +20,9 @@ class PixelFlipping(Metric):
 
     With ``x_k`` the sample without its first k features, the curve is ``S(x_k)``, and the value its mean over
     the way, by the trapezoidal rule.  A faithful explanation makes it fall early.
+
+    Features are elements, channels apart, as Quantus has it; ``feature_mask="pixels"`` takes channels
+    together.  Quantus's curve begins behind the first step, and its area is the sum over steps of width 1.
 
     Parameters
     ----------
@@ -39,9 +40,6 @@ class PixelFlipping(Metric):
 
     def measure(self, trial: Trial) -> Measured:
         """Take features away in order."""
-        sizes = trial.present.sum(1)
-        steps = -(-int(sizes.max(initial=0)) // self.features_in_step)
-        counts = np.minimum(np.arange(steps + 1) * self.features_in_step, sizes[:, None])
+        counts, at = way(trial, in_step=self.features_in_step)
         scores = gone_after(trial, ranks(trial), counts)
-        at = counts / np.maximum(sizes, 1)[:, None]
-        return self.result(area(at, scores), curves={"flipping": Curve(at, scores)})
+        return self.result(area(at, scores), curves={"flipping": Curve(at, scores)}, notes=nobody(trial))
