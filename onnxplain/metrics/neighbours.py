@@ -17,7 +17,7 @@ from onnxplain.runtime.plans.draws import uniforms
 
 __all__ = ["GaussianNoise", "Near", "Nearby", "UniformNoise", "explained_near", "in_rows", "look_inside"]
 
-#: Numbers of what is explained that are made, and explained, at once.
+#: Numbers that all points explained at once may take: what goes in, and what comes out.
 _AT_ONCE = 2**22
 
 #: Tells apart what is drawn here from what a method draws with the same seed: one stream for each feature.
@@ -142,7 +142,7 @@ def explained_near(
     trial: Trial,
     nearby: Nearby,
     prepare: Callable[[Mapping[str, Any]], dict[str, Any]],
-    what: str = "explaining neighbours",
+    besides: int = 0,
 ) -> Iterator[Near]:
     """Explain points near all samples, some at a time.
 
@@ -154,16 +154,16 @@ def explained_near(
         Where.
     prepare
         What a metric makes of attributions before it looks at them.
-    what
-        What the bar is called.
+    besides
+        How many numbers the caller keeps of each point besides.
     """
     count = nearby.count(trial)
-    size = sum(int(np.prod(v.shape[1:])) for v in trial.features.values())
-    with trial.problem.driver.bar(count * trial.n, what) as bar:
-        for steps, rows in _blocks(trial.n, count, max(1, _AT_ONCE // max(size, 1))):
+    with trial.problem.driver.bar(count * trial.n, "explaining neighbours") as bar:
+        for steps, rows in _blocks(trial.n, count, max(1, _AT_ONCE // (_size(trial) + besides))):
             points = nearby.at(trial, steps, rows)
             of = np.tile(rows, steps.stop - steps.start)
-            yield Near(steps, rows, points, in_rows(prepare(trial.explain(points, of))))
+            found = prepare(trial.explain(points, of))
+            yield Near(steps, rows, points, in_rows({name: found[name] for name in trial.features}))
             bar.update(len(of))
 
 
@@ -201,6 +201,16 @@ def look_inside(
     inside = in_rows({name: answer.probed[name] for name in names}) if names else np.zeros((len(rows), 0))
     output = trial.posed.about.rows(np.asarray(answer.predictions)).reshape(len(rows), -1)
     return inside, output.argmax(1)
+
+
+def _size(trial: Trial) -> int:
+    """Return how many numbers a point takes, with its answer."""
+    samples = trial.posed.samples
+    given = sum(
+        v.size // (1 if samples.layout.axes[k] is None else max(trial.n, 1))
+        for k, v in samples.arrays.items()
+    )
+    return 1 + given + int(np.prod(trial.posed.about.shape, dtype=np.int64))
 
 
 def _blocks(n: int, count: int, at_once: int) -> Iterator[tuple[slice, IntArray]]:

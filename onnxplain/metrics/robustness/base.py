@@ -91,7 +91,7 @@ class Neighbourhood(Metric):
         changes = np.full((trial.n, points.count(trial)), np.nan)
         other = np.zeros(changes.shape, bool)
         samples = self._seen(trial, names, trial.features, np.arange(trial.n), trial.flat)
-        for near in explained_near(trial, points, self.prepare):
+        for near in explained_near(trial, points, self.prepare, samples.inside.shape[1]):
             here = samples.take(near.of)
             there = self._seen(trial, names, near.points, near.of, near.values)
             at = near.rows[:, None], np.arange(near.steps.start, near.steps.stop)[None]

@@ -126,7 +126,7 @@ class _Moved:
         """Return by how much an image of some width is moved."""
         pixels = max(1, (2 * width + 1) // self.steps)
         places = -width + pixels * np.arange(1, self.steps + 1)
-        return np.asarray(places[places <= width])
+        return np.unique(np.minimum(places, width))
 
     def at(self, trial: Trial, steps: slice, rows: IntArray) -> Arrays:
         """Move some samples to some places."""

@@ -66,7 +66,7 @@ class RelativeRepresentationStability(RelativeStability):
         given = (self.layer,) if isinstance(self.layer, str) else self.layer
         if not given:
             raise MethodError("layer names no value inside the model; give a name, or leave it out")
-        names = tuple(inner.value(name, MethodError) for name in given)
+        names = tuple(dict.fromkeys(inner.value(name, MethodError) for name in given))
         for name in names:
             value = find_value(graph, name)
             if not facts.is_float(value):
