@@ -10,11 +10,17 @@ from onnxplain.metrics.complexity.complexity import Complexity
 from onnxplain.metrics.complexity.effective_complexity import EffectiveComplexity
 from onnxplain.metrics.complexity.sparseness import Sparseness
 from onnxplain.metrics.faithfulness.deletion import SRG, Deletion, Insertion
+from onnxplain.metrics.faithfulness.faithfulness_correlation import FaithfulnessCorrelation
+from onnxplain.metrics.faithfulness.faithfulness_estimate import FaithfulnessEstimate
+from onnxplain.metrics.faithfulness.infidelity import Infidelity
 from onnxplain.metrics.faithfulness.irof import IROF
 from onnxplain.metrics.faithfulness.monotonicity import Monotonicity
+from onnxplain.metrics.faithfulness.monotonicity_correlation import MonotonicityCorrelation
 from onnxplain.metrics.faithfulness.pixel_flipping import PixelFlipping
 from onnxplain.metrics.faithfulness.region_perturbation import RegionPerturbation, Selectivity
 from onnxplain.metrics.faithfulness.road import ROAD
+from onnxplain.metrics.faithfulness.sensitivity_n import SensitivityN
+from onnxplain.metrics.faithfulness.sufficiency import Sufficiency
 from onnxplain.metrics.localisation.attribution_localisation import AttributionLocalisation
 from onnxplain.metrics.localisation.auc import AUC
 from onnxplain.metrics.localisation.boxes import boxes_to_masks
@@ -51,7 +57,10 @@ __all__ = [
     "Deletion",
     "EffectiveComplexity",
     "EnergyPointingGame",
+    "FaithfulnessCorrelation",
+    "FaithfulnessEstimate",
     "Focus",
+    "Infidelity",
     "Insertion",
     "IoU",
     "LocalLipschitzEstimate",
@@ -59,6 +68,7 @@ __all__ = [
     "Measured",
     "Metric",
     "Monotonicity",
+    "MonotonicityCorrelation",
     "Mosaics",
     "NonSensitivity",
     "PixelFlipping",
@@ -70,7 +80,9 @@ __all__ = [
     "RelevanceMassAccuracy",
     "RelevanceRankAccuracy",
     "Selectivity",
+    "SensitivityN",
     "Sparseness",
+    "Sufficiency",
     "TopKIntersection",
     "boxes_to_masks",
     "metric",
@@ -91,6 +103,12 @@ FAMILIES: dict[str, tuple[type[Metric], ...]] = {
         Deletion,
         Insertion,
         SRG,
+        FaithfulnessCorrelation,
+        FaithfulnessEstimate,
+        MonotonicityCorrelation,
+        SensitivityN,
+        Infidelity,
+        Sufficiency,
     ),
     "robustness": (
         Continuity,

@@ -62,6 +62,9 @@ class Metric(abc.ABC):
     #: Whether it takes features away, so that ``baselines`` and ``feature_mask`` change what it finds.
     removes: ClassVar[bool] = False
 
+    #: What of these two it has no use for even so.
+    unused: ClassVar[tuple[str, ...]] = ()
+
     #: What stands, in images, where features are taken away if no baselines are given; None: 0.
     usual_baseline: ClassVar[str | None] = None
 
@@ -299,8 +302,8 @@ def _check(
         )
     for what, unused, used in (
         ("masks", masks, "masks" in metric.needs),
-        ("baselines", baselines, metric.removes),
-        ("feature_mask", mask, metric.removes),
+        ("baselines", baselines, metric.removes and "baselines" not in metric.unused),
+        ("feature_mask", mask, metric.removes and "feature_mask" not in metric.unused),
     ):
         if unused is not None and not used:
             raise MethodError(f"the metric '{metric.name}' has no use for {what}; leave them out")

@@ -10,7 +10,9 @@ import numpy as np
 from onnxplain._types import Array, FloatArray
 
 __all__ = [
+    "CONSTANT",
     "CORRELATIONS",
+    "Between",
     "Correlation",
     "between_rows",
     "chebyshev",
@@ -28,6 +30,12 @@ __all__ = [
 
 #: Names of the correlations.
 Correlation: TypeAlias = Literal["pearson", "spearman", "kendall_tau"]
+
+#: Names of the distances between all pairs of rows.
+Between: TypeAlias = Literal["seuclidean", "euclidean", "cityblock", "chebyshev"]
+
+#: Why a correlation of attributions with scores says nothing of a sample.
+CONSTANT = "its attributions or the changes of its score are all the same, or there are fewer than two"
 
 
 def pearson(a: Array, b: Array) -> FloatArray:

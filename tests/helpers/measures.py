@@ -51,6 +51,12 @@ MEASURES: dict[str, Measure] = {
     "selectivity": Measure({"patch_size": 2}),
     "irof": Measure({"n_segments": 6}),
     "road": Measure({"percentages": (10.0, 50.0), "quantity": "score"}, drawn=True, images=True),
+    "faithfulness_correlation": Measure({"n_runs": 20}, drawn=True),
+    "faithfulness_estimate": Measure({"features_in_step": 4}),
+    "infidelity": Measure({"n_samples": 20}, drawn=True, words=False),
+    "monotonicity_correlation": Measure({"n_samples": 2, "features_in_step": 16}, drawn=True, words=False),
+    "sensitivity_n": Measure({"n_sizes": 3, "n_subsets": 10}, drawn=True),
+    "sufficiency": Measure(apart=False),
 }
 
 
