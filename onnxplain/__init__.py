@@ -19,6 +19,7 @@ from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules.catalogue import make_rule as rule
 from onnxplain.concepts import ConceptScore, TCAVResult, tcav
+from onnxplain.evaluation import Evaluation, evaluate
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
 from onnxplain.features.removal import Background, Blur, Mean, Uniform
@@ -120,6 +121,7 @@ __all__ = [
     "DeepLiftShap",
     "Detection",
     "EigenCam",
+    "Evaluation",
     "ExactShapley",
     "ExcitationBackprop",
     "ExpectedGradients",
@@ -180,6 +182,7 @@ __all__ = [
     "Words",
     "XGradCam",
     "errors",
+    "evaluate",
     "explain",
     "export",
     "inspect",

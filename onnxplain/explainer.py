@@ -152,6 +152,11 @@ class Explainer:
         return self._programs.device
 
     @property
+    def model_hash(self) -> str:
+        """SHA-256 of the model's content as it was read, wherever its weights lie."""
+        return self._normal.content
+
+    @property
     def _programs(self) -> Programs:
         return self._answering.programs
 

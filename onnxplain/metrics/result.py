@@ -14,9 +14,10 @@ from onnxplain.errors import DataInputError, MethodError
 from onnxplain.options import Count, Seed, check_option
 from onnxplain.text import visible_line
 
-__all__ = ["Curve", "Measured"]
+__all__ = ["Curve", "Level", "Measured"]
 
-_Level = Annotated[float, Field(gt=0, lt=1, description="a number between 0 and 1")]
+#: Confidence of an interval.
+Level = Annotated[float, Field(gt=0, lt=1, description="a number between 0 and 1")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ class Measured:
         DataInputError
             If the metric says something of fewer than two samples.
         """
-        level = check_option("level", level, _Level, MethodError)
+        level = check_option("level", level, Level, MethodError)
         n_resamples = check_option("n_resamples", n_resamples, Count, MethodError)
         seed = check_option("seed", seed, Seed, MethodError)
         held = self.values[~np.isnan(self.values)]
