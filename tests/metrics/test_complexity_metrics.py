@@ -69,19 +69,24 @@ def test_extremes(scale, conv) -> None:
     one = np.zeros((1, 2, 8, 8))
     one[0, 1, 2, 3] = scale
     same = np.full((1, 2, 8, 8), scale)
-    for kind, of_one, of_same in zip(KINDS, (1 - 1 / 128, 0, 1), (0, math.log(128), 128), strict=True):
-        np.testing.assert_allclose(measured(kind(), conv, one).values, of_one, atol=1e-12)
-        np.testing.assert_allclose(measured(kind(), conv, same).values, of_same, atol=1e-12)
+    for count, channels in ((64, "sum"), (128, "each")):
+        wanted = zip(KINDS, (1 - 1 / count, 0, 1), (0, math.log(count), count), strict=True)
+        for kind, of_one, of_same in wanted:
+            metric = kind(channels=channels)
+            np.testing.assert_allclose(measured(metric, conv, one).values, of_one, atol=1e-12)
+            np.testing.assert_allclose(measured(metric, conv, same).values, of_same, atol=1e-12)
+    maps = scale * np.array([0.0] * 32 + [1.0] * 32).reshape(1, 8, 8)  # without channels, as CAM makes them
+    np.testing.assert_allclose(measured(M.Complexity(), conv, maps).values, math.log(32))
 
 
 def test_random_explanations(conv) -> None:
     """Exponential numbers have a Gini index of 1/2; their entropy is ln D - 1 + Euler's constant, nearly."""
-    values = np.random.default_rng(2).exponential(size=(500, 2, 8, 8))
+    values = np.random.default_rng(2).exponential(size=(500, 1, 8, 8))
     assert measured(M.Sparseness(), conv, values).mean == pytest.approx(0.5, abs=0.01)
     assert measured(M.Complexity(), conv, values).mean == pytest.approx(
-        math.log(128) - 1 + np.euler_gamma, abs=0.02
+        math.log(64) - 1 + np.euler_gamma, abs=0.02
     )
-    assert measured(M.EffectiveComplexity(1e-9), conv, values).mean == 128
+    assert measured(M.EffectiveComplexity(1e-9), conv, values).mean == 64
 
 
 def test_nothing_is_neither_sparse_nor_complex(conv) -> None:
@@ -91,7 +96,7 @@ def test_nothing_is_neither_sparse_nor_complex(conv) -> None:
         found = measured(kind(), conv, values)
         assert np.isnan(found.values).tolist() == [False, True, False, False]
         assert found.notes == ("nothing is said of 1 of 4 samples (number 1): all attributions are 0",)
-    assert measured(M.EffectiveComplexity(), conv, values).values.tolist() == [128, 0, 128, 128]
+    assert measured(M.EffectiveComplexity(), conv, values).values.tolist() == [64, 0, 64, 64]
 
 
 def test_signs_make_no_sense() -> None:

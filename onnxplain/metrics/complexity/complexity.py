@@ -8,7 +8,6 @@ from typing import ClassVar
 from scipy.special import entr
 
 from onnxplain.metrics.complexity.shares import Shares
-from onnxplain.metrics.pooling import Channels
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial
 
@@ -25,8 +24,7 @@ class Complexity(Shares):
     Parameters
     ----------
     channels
-        What the attributions of a place's channels become, see :class:`~onnxplain.metrics.pooling.Pooled`;
-        each counts by itself unless told otherwise.
+        See :class:`~onnxplain.metrics.pooling.Pooled`.
     absolute
         Cannot be False: shares are of magnitudes.
     normalise
@@ -37,7 +35,6 @@ class Complexity(Shares):
     higher_is_better: ClassVar[bool | None] = False
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
 
-    channels: Channels = field(default="each", kw_only=True)
     absolute: bool = field(default=True, kw_only=True)
 
     def measure(self, trial: Trial) -> Measured:

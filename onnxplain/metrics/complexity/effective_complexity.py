@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from onnxplain.metrics.pooling import Channels, Pooled
+from onnxplain.metrics.pooling import Pooled
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial
 from onnxplain.options import Weight
@@ -24,8 +24,7 @@ class EffectiveComplexity(Pooled):
     eps
         The threshold; as a part of the sample's largest magnitude, unless ``normalise=False``.
     channels
-        What the attributions of a place's channels become, see :class:`~onnxplain.metrics.pooling.Pooled`;
-        each counts by itself unless told otherwise.
+        See :class:`~onnxplain.metrics.pooling.Pooled`.
     absolute
         Whether magnitudes count, as they do unless told otherwise; negative attributions never count without.
     normalise
@@ -37,7 +36,6 @@ class EffectiveComplexity(Pooled):
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
 
     eps: Weight = 1e-5
-    channels: Channels = field(default="each", kw_only=True)
     absolute: bool = field(default=True, kw_only=True)
     normalise: bool = field(default=True, kw_only=True)
 

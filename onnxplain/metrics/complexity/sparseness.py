@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from onnxplain.metrics.complexity.shares import Shares
-from onnxplain.metrics.pooling import Channels
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial
 
@@ -25,8 +24,7 @@ class Sparseness(Shares):
     Parameters
     ----------
     channels
-        What the attributions of a place's channels become, see :class:`~onnxplain.metrics.pooling.Pooled`;
-        each counts by itself unless told otherwise.
+        See :class:`~onnxplain.metrics.pooling.Pooled`.
     absolute
         Cannot be False: the index is one of magnitudes.
     normalise
@@ -37,7 +35,6 @@ class Sparseness(Shares):
     higher_is_better: ClassVar[bool | None] = True
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    channels: Channels = field(default="each", kw_only=True)
     absolute: bool = field(default=True, kw_only=True)
 
     def measure(self, trial: Trial) -> Measured:

@@ -29,8 +29,8 @@ class PointingGame(Localisation):
         allow 15, in photographs.
     ties
         What several equal largest attributions are: ``"share"``, the share of them that lies in the mask, so
-        that a constant explanation is worth what a random one is; or ``"any"``, a hit if any of them does, so
-        that a constant one always hits, as in Quantus.
+        that a constant explanation is worth what a random one is; or ``"any"``, a hit if any of them does, as
+        in Quantus, so that the more an explanation marks alike, the better.
     weighted
         Whether a hit is worth less where the mask is large: 1 less the mask's share of all elements.
     channels, absolute, normalise
