@@ -33,6 +33,8 @@ from onnxplain.metrics.localisation.relevance_accuracy import RelevanceMassAccur
 from onnxplain.metrics.localisation.top_k_intersection import TopKIntersection
 from onnxplain.metrics.registry import METRICS, metric
 from onnxplain.metrics.result import Curve, Measured
+from onnxplain.metrics.retrained import Retrained
+from onnxplain.metrics.roar import ROAR, perturbed
 from onnxplain.metrics.robustness.consistency import Consistency
 from onnxplain.metrics.robustness.continuity import Continuity
 from onnxplain.metrics.robustness.local_lipschitz_estimate import LocalLipschitzEstimate
@@ -46,6 +48,7 @@ __all__ = [
     "IROF",
     "METRICS",
     "ROAD",
+    "ROAR",
     "SRG",
     "AttributionLocalisation",
     "AvgSensitivity",
@@ -79,6 +82,7 @@ __all__ = [
     "RelativeRepresentationStability",
     "RelevanceMassAccuracy",
     "RelevanceRankAccuracy",
+    "Retrained",
     "Selectivity",
     "SensitivityN",
     "Sparseness",
@@ -87,6 +91,7 @@ __all__ = [
     "boxes_to_masks",
     "metric",
     "mosaics",
+    "perturbed",
     "quadrants",
     "quantus",
 ]
