@@ -25,9 +25,9 @@ class Monotonicity(Metric):
 
         S(b_k) <= S(b_k+1)    for all k from 1 to K - 1,
 
-    and 0 elsewhere; the share of these steps at which the score does not fall is in ``extras["share"]``.
-    What counts against a target lowers its score whenever it comes, so 1 is within reach only where nothing
-    does.
+    and 0 elsewhere; what the first of them does is not looked at, as in AI Explainability 360.  The share of
+    these steps at which the score does not fall is in ``extras["share"]``.  What counts against a target
+    lowers its score whenever it comes, so 1 is hardly within reach where something does.
 
     In Quantus (0.6.0) the features that are put back are the baseline's own, so that nothing changes and the
     value is always 1; and attributions are magnitudes by default (here with ``absolute=True``).
