@@ -146,6 +146,19 @@ class Explainer:
         takes, gives = (", ".join(visible_line(v.name) for v in of) for of in (self.inputs, self.outputs))
         return f"Explainer({takes} -> {gives}, on {self.device})"
 
+    def with_model(self, change: Callable[[Normalized], Normalized]) -> Explainer:
+        """Return an explainer of the model with a change, on the same device and with the same options.
+
+        Parameters
+        ----------
+        change
+            From the model in normal form, which it does not touch, to another one.
+        """
+        made = object.__new__(Explainer)
+        with quiet:
+            made._open(change(self._normal), self._options)
+        return made
+
     @property
     def device(self) -> str:
         """Where programs run: ``"cpu"`` or ``"cuda"``."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from onnxplain.metrics import quantus
 from onnxplain.metrics.axioms.completeness import Completeness
+from onnxplain.metrics.axioms.dummy import Dummy
+from onnxplain.metrics.axioms.implementation_invariance import ImplementationInvariance
+from onnxplain.metrics.axioms.input_invariance import InputInvariance
+from onnxplain.metrics.axioms.linearity import Linearity
 from onnxplain.metrics.axioms.non_sensitivity import NonSensitivity
+from onnxplain.metrics.axioms.sensitivity import SensitivityAxiom
+from onnxplain.metrics.axioms.symmetry import Symmetry
 from onnxplain.metrics.base import Metric
 from onnxplain.metrics.complexity.complexity import Complexity
 from onnxplain.metrics.complexity.effective_complexity import EffectiveComplexity
@@ -58,14 +64,18 @@ __all__ = [
     "Continuity",
     "Curve",
     "Deletion",
+    "Dummy",
     "EffectiveComplexity",
     "EnergyPointingGame",
     "FaithfulnessCorrelation",
     "FaithfulnessEstimate",
     "Focus",
+    "ImplementationInvariance",
     "Infidelity",
+    "InputInvariance",
     "Insertion",
     "IoU",
+    "Linearity",
     "LocalLipschitzEstimate",
     "MaxSensitivity",
     "Measured",
@@ -84,9 +94,11 @@ __all__ = [
     "RelevanceRankAccuracy",
     "Retrained",
     "Selectivity",
+    "SensitivityAxiom",
     "SensitivityN",
     "Sparseness",
     "Sufficiency",
+    "Symmetry",
     "TopKIntersection",
     "boxes_to_masks",
     "metric",
@@ -138,7 +150,16 @@ FAMILIES: dict[str, tuple[type[Metric], ...]] = {
     ),
     "complexity": (Sparseness, Complexity, EffectiveComplexity),
     "randomisation": (),
-    "axioms": (Completeness, NonSensitivity),
+    "axioms": (
+        Completeness,
+        Dummy,
+        ImplementationInvariance,
+        InputInvariance,
+        Linearity,
+        NonSensitivity,
+        SensitivityAxiom,
+        Symmetry,
+    ),
 }
 
 METRICS.update((m.name, m) for family in FAMILIES.values() for m in family)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.metrics import Completeness, NonSensitivity
+from onnxplain.metrics import Completeness, InputInvariance, NonSensitivity
 
 pytestmark = pytest.mark.torch
 
@@ -68,3 +68,44 @@ def test_non_sensitivity(eps, models, torch, quantus) -> None:
     found = NonSensitivity(eps=eps)(explainer, x, y.tolist(), attributions=a)
     assert found.values.tolist() == [float(t) for t in theirs]
     assert found.values.min() > 0
+
+
+@pytest.mark.parametrize("method", ["saliency", "input_x_gradient", "integrated_gradients"])
+@pytest.mark.parametrize("shift", [-1.0, 0.5])
+def test_input_invariance(method, shift, models, torch, quantus) -> None:
+    """Quantus shifts the bias of the first convolution, which must have no padding.
+
+    It shifts all elements but the first; no kernel looks at that one here.
+    """
+    w, v = models.random(5, 2, 3, 3, seed=1), models.random(5, 3, seed=2)
+    b, w[:, 0, 0, 0] = models.random(5, seed=3), 0
+    model = models.make(
+        """m (float[N, 2, 6, 6] x) => (float[N, 3] y) {
+          c = Conv(x, w, b) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) y = MatMul(f, v)
+        }""",
+        w=w, v=v, b=b,
+    )  # fmt: skip
+    conv, last = torch.nn.Conv2d(2, 5, 3), torch.nn.Linear(5, 3, bias=False)
+    conv.weight.data, conv.bias.data, last.weight.data = map(torch.tensor, (w, b, v.T.copy()))
+    pool = torch.nn.AdaptiveAvgPool2d(1)
+    net = torch.nn.Sequential(conv, torch.nn.ReLU(), pool, torch.nn.Flatten(), last).eval()
+    explainer, x = ox.Explainer(model), models.random(4, 2, 6, 6, seed=4)
+    y = np.array([0, 1, 2, 0])
+
+    def explain(model, inputs, targets, **_: Any) -> np.ndarray:
+        first = model[0]
+        other = models.make(
+            """m (float[N, 2, 6, 6] x) => (float[N, 3] y) {
+              c = Conv(x, w, b) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) y = MatMul(f, v)
+            }""",
+            w=first.weight.detach().numpy(), b=first.bias.detach().numpy(), v=v,
+        )  # fmt: skip
+        return ox.explain(other, np.asarray(inputs, np.float32), targets.tolist(), method=method).values
+
+    metric = quantus.InputInvariance(input_shift=shift, disable_warnings=True)
+    theirs = metric(
+        model=net, x_batch=x, y_batch=y, a_batch=None, explain_func=explain, device="cpu", softmax=False
+    )
+    found = InputInvariance(shift=shift)(explainer, x, y.tolist(), method)
+    assert found.extras["invariant"].tolist() == [bool(t) for t in np.ravel(theirs)]
+    assert found.extras["invariant"].all() == (method == "saliency")
