@@ -11,6 +11,7 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.metrics.base import Metric, Need
 from onnxplain.metrics.neighbours import Nearby, explained_near, in_rows, look_inside
+from onnxplain.metrics.notes import unsaid
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial
 
@@ -18,8 +19,6 @@ __all__ = ["Neighbourhood", "Seen", "WhenChanged"]
 
 #: What becomes of points where the model predicts something else.
 WhenChanged: TypeAlias = Literal["keep", "leave_out", "nan"]
-
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,19 +119,11 @@ class Neighbourhood(Metric):
             values[row] = self.combined(changes[row, held[row]])
         gone = ~left & ~spoilt & said.any(1)
         notes = [
-            _no_value(spoilt, "the prediction is another at some of the points near it"),
-            _no_value(gone, "the prediction is another at all of the points near it"),
-            _no_value(~left & ~spoilt & ~gone, self.says_nothing),
+            *unsaid(spoilt, "the prediction is another at some of the points near them"),
+            *unsaid(gone, "the prediction is another at all of the points near them"),
+            *unsaid(~left & ~spoilt & ~gone, self.says_nothing),
         ]
         left_out = int((said & ~held).sum())
         if left_out:
             notes.append(f"{left_out} of {changes.size} points are left out: the prediction is another there")
-        return self.result(values, extras={"changes": changes}, notes=tuple(filter(None, notes)))
-
-
-def _no_value(which: Array, why: str) -> str:
-    """Say of which samples there is no value; nothing where of all there is one."""
-    rows = np.flatnonzero(which).tolist()
-    named = ", ".join(map(str, rows[:_MOST_NAMED]))
-    more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
-    return f"no value of sample{'s' if len(rows) > 1 else ''} {named}{more}: {why}" if rows else ""
+        return self.result(values, extras={"changes": changes}, notes=tuple(notes))

@@ -11,6 +11,7 @@ from onnxplain._types import Array, FloatArray, IntArray
 from onnxplain.errors import MethodError
 from onnxplain.metrics.base import Metric
 from onnxplain.metrics.neighbours import look_inside
+from onnxplain.metrics.notes import unsaid
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial
 from onnxplain.options import Count
@@ -65,10 +66,9 @@ class Consistency(Metric):
         agreeing = (alike & (predicted == predicted[:, None])).sum(1)
         others = alike.sum(1)
         values = np.where(others > 0, agreeing / np.maximum(others, 1), np.nan)
-        alone = int((others == 0).sum())
-        said = f"no value of {alone} of {trial.n} samples, whose explanation no other sample shares"
+        notes = unsaid(others == 0, "no other sample has the same explanation")
         extras: dict[str, Array] = {"explanation": label, "predicted": predicted}
-        return self.result(values, extras=extras, notes=(said,) if alone else ())
+        return self.result(values, extras=extras, notes=notes)
 
     def labels(self, values: FloatArray) -> IntArray:
         """Return a number for each explanation, (n, D), the same for equal ones, int64 (n,)."""

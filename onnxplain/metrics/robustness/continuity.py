@@ -62,7 +62,7 @@ class Continuity(Neighbourhood):
     """
 
     name: ClassVar[str] = "continuity"
-    says_nothing: ClassVar[str] = "it looks the same wherever it is moved"
+    says_nothing: ClassVar[str] = "they look the same wherever they are moved"
 
     n_steps: Count = 28
     axis: int | None = None

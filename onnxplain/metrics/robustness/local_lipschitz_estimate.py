@@ -48,7 +48,7 @@ class LocalLipschitzEstimate(Neighbourhood):
     """
 
     name: ClassVar[str] = "local_lipschitz_estimate"
-    says_nothing: ClassVar[str] = "all points near it are the sample itself; take a larger perturb_std"
+    says_nothing: ClassVar[str] = "all points near them are the samples themselves; take a larger perturb_std"
 
     n_samples: Count = 200
     perturb_mean: float = 0.0

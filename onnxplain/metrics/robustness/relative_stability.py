@@ -34,7 +34,7 @@ class RelativeStability(Neighbourhood):
         If ``lower_bound`` is not below ``upper_bound``.
     """
 
-    says_nothing: ClassVar[str] = "no point near it says anything"
+    says_nothing: ClassVar[str] = "no point near them says anything"
 
     n_samples: Count = 200
     lower_bound: float = 0.02

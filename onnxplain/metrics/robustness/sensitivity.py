@@ -20,7 +20,7 @@ __all__ = ["AvgSensitivity", "MaxSensitivity"]
 class _Sensitivity(Neighbourhood):
     """What both have in common."""
 
-    says_nothing: ClassVar[str] = "its attributions are all 0, so there is nothing to compare a change with"
+    says_nothing: ClassVar[str] = "their attributions are all 0, so there is nothing to compare a change with"
 
     n_samples: Count = 200
     radius: Positive = 0.2
