@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from onnxplain._types import FloatArray
 from onnxplain.errors import MethodError
-from onnxplain.metrics import Curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["curves_of", "draw_agreement", "draw_curves_of", "draw_ranks"]
-
-#: Points of a mean over curves whose points lie elsewhere for each sample.
-_POINTS = 101
 
 
 def draw_ranks(found: Any, title: str | None = None) -> Figure:
@@ -79,29 +73,10 @@ def curves_of(
     for method in found.methods:
         measured = found.cells[method, metric].measured
         for name, curve in () if measured is None else measured.curves.items():
-            mean = _mean(curve)
-            if mean is not None:
-                made.setdefault(name, (curve.along, curve.what, {}))[2][method] = mean
+            at, values = curve.aligned()
+            if values.size:
+                made.setdefault(name, (curve.along, curve.what, {}))[2][method] = at, values.mean(0)
     return made
-
-
-def _mean(curve: Curve) -> tuple[FloatArray, FloatArray] | None:
-    """Return the mean over samples; None if there is none."""
-    at = np.asarray(curve.at, np.float64)
-    values = np.asarray(curve.values, np.float64)
-    good = np.isfinite(values).all(1) & np.isfinite(np.broadcast_to(at, values.shape)).all(1)
-    if not good.any() or not values.shape[1]:
-        return None
-    values = values[good]
-    if at.ndim == 2:
-        at = at[good]
-        if not (at == at[0]).all():
-            grid = np.linspace(at.min(), at.max(), _POINTS)
-            rising = at[:, -1:] >= at[:, :1]
-            ways = np.where(rising, at, at[:, ::-1]), np.where(rising, values, values[:, ::-1])
-            return grid, np.mean([np.interp(grid, a, v) for a, v in zip(*ways, strict=True)], axis=0)
-        at = at[0]
-    return at, values.mean(0)
 
 
 def _numbered(found: Any) -> list[tuple[int, str]]:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from onnxplain._types import Array, FloatArray
 from onnxplain.errors import DataInputError, MethodError
+from onnxplain.metrics.bootstrap import bootstrap
+from onnxplain.metrics.picture import Kind, draw_measured
 from onnxplain.options import Count, Seed, check_option
 from onnxplain.text import visible_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Curve", "Level", "Measured"]
 
 #: Confidence of an interval.
 Level = Annotated[float, Field(gt=0, lt=1, description="a number between 0 and 1")]
+
+#: Places of a curve that are kept as they are.
+_MOST = 501
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +47,23 @@ class Curve:
     values: FloatArray
     along: str = "share of the features"
     what: str = "score"
+
+    def aligned(self) -> tuple[FloatArray, FloatArray]:
+        """Return the curves of samples at the same places, (K,) and (M, K).
+
+        Samples whose curve is not finite are left out.  Where samples have other places (or there are more
+        than 501), curves are straight lines between these, over the way that all of them have.
+        """
+        values = np.asarray(self.values, np.float64)
+        at = np.broadcast_to(np.asarray(self.at, np.float64), values.shape)
+        good = np.isfinite(values).all(1) & np.isfinite(at).all(1)
+        at, values = at[good], values[good]
+        if not values.size or (values.shape[1] <= _MOST and (at == at[0]).all()):
+            return at[0] if len(at) else np.zeros(values.shape[1]), values
+        falls = at[:, -1:] < at[:, :1]
+        at, values = np.where(falls, at[:, ::-1], at), np.where(falls, values[:, ::-1], values)
+        grid = np.linspace(at[:, 0].max(), at[:, -1].min(), 101)
+        return grid, np.array([np.interp(grid, a, v) for a, v in zip(at, values, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +128,46 @@ class Measured:
         if held.size < 2:
             of = f"there are {len(self.values)} samples, of which {self.metric.name} says something of"
             raise DataInputError(f"{of} {held.size}; an interval takes two or more")
-        generator = np.random.default_rng(seed)
-        means = np.array(
-            [held[generator.integers(held.size, size=held.size)].mean() for _ in range(n_resamples)]
-        )
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        low, high = bootstrap(held, level, n_resamples=n_resamples, seed=seed)
         return float(low), float(high)
+
+    def plot(
+        self,
+        kind: Kind = "auto",
+        *,
+        curve: str | None = None,
+        level: float = 0.95,
+        title: str | None = None,
+        ax: Axes | None = None,
+    ) -> Figure:
+        """Draw the curves (their mean over samples, and where it lies), or the samples' values.
+
+        Parameters
+        ----------
+        kind
+            ``"curves"``; ``"values"``, a dot for each sample; or ``"auto"``: curves where there are any.
+        curve
+            Which of the curves; all by default.
+        level
+            Confidence of bands, which are drawn where there are two samples or more.
+        title
+            Above the picture; by default the metric, the mean and its interval.
+        ax
+            Axes to draw on; a new figure otherwise.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        MethodError
+            If there is no such curve.
+        DataInputError
+            If the metric says nothing of any sample.
+        """
+        level = check_option("level", level, Level, MethodError)
+        return draw_measured(self, kind, curve, level, title, ax)
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -24,6 +24,8 @@ def draw_curves(
     *,
     along: str,
     what: str,
+    bands: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
+    legend: bool = True,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -35,6 +37,10 @@ def draw_curves(
         By name: where on the way, and the quantity there, (K,) both.
     along, what
         What the two are.
+    bands
+        By name: the ends of what lies around a curve, (K,) both.
+    legend
+        Whether to say the names.
     title
         Above the picture.
     ax
@@ -48,17 +54,20 @@ def draw_curves(
     for k, (name, (at, values)) in enumerate(curves.items()):
         style = styles[k // count % len(styles)]
         ax.plot(at, values, style, color=colours(k % count), linewidth=1.4, label=one_line(name))
+        if bands and name in bands:
+            ax.fill_between(at, *bands[name], color=colours(k % count), alpha=0.2, linewidth=0)
     ax.set_xlabel(one_line(along), fontsize=8, parse_math=False)
     ax.set_ylabel(one_line(what), fontsize=8, parse_math=False)
     ax.tick_params(labelsize=8)
     ax.margins(x=0.01)
     ax.spines[["top", "right"]].set_visible(False)
-    if alone:
-        legend = figure.legend(fontsize=7, frameon=False, loc="outside right center")
-    else:
-        legend = ax.legend(fontsize=7, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    if legend:
+        if alone:
+            made = figure.legend(fontsize=7, frameon=False, loc="outside right center")
+        else:
+            made = ax.legend(fontsize=7, frameon=False)
+        for text in made.get_texts():
+            text.set_parse_math(False)
     if _crosses(curves):
         ax.axhline(0, color="#cccccc", linewidth=0.8, zorder=0)
     write_title(ax, title)
