@@ -49,7 +49,6 @@ class Sufficiency(Metric):
     distance: Between = "seuclidean"
     boundary: float = 0.5
     absolute: bool = field(default=True, kw_only=True)
-    normalise: bool = field(default=True, kw_only=True)
 
     def measure(self, trial: Trial) -> Measured:
         """Compare all pairs of samples.
