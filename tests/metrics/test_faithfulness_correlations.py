@@ -169,6 +169,16 @@ def test_nothing_is_said_of_constant_attributions_or_scores(made, linear, models
     assert "changes of its score are all the same" in found.notes[0]
 
 
+@pytest.mark.parametrize("made", [*REMOVING, MonotonicityCorrelation(2)], ids=repr)
+def test_changes_within_rounding_are_none(made, models, rows) -> None:
+    tiny = ox.Explainer(models.linear(W[:1] * 3e-7, [10.0]))
+    scores = tiny.predict(np.concatenate([rows, 0 * rows]))["y"]
+    assert len(np.unique(scores)) > 1
+    found = made(tiny, rows, 0, attributions=rows)
+    assert np.isnan(found.values).all()
+    assert found.notes
+
+
 def test_sizes_of_which_nothing_is_said_are_left_out(models) -> None:
     model = ox.Explainer(models.linear(np.ones((1, 3))))
     found = SensitivityN(2, 5, 1.0)(model, np.array([[1.0, 2.0, 4.0]], np.float32), 0, "input_x_gradient")

@@ -10,6 +10,7 @@ import numpy as np
 from onnxplain._types import Array, IntArray
 from onnxplain.errors import MethodError
 from onnxplain.metrics.base import Metric
+from onnxplain.metrics.changes import changes
 from onnxplain.metrics.notes import unsaid
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.similarity import CONSTANT, Correlation, correlation
@@ -68,8 +69,8 @@ class FaithfulnessCorrelation(Metric):
         def kept(steps: slice, rows: IntArray) -> Array:
             return ~subsets.chosen(steps, rows)
 
-        changes = trial.score[:, None] - trial.without(self.n_runs, kept)
-        values = correlation(self.similarity, subsets.sums(trial.weights), changes)
+        lost = changes(trial, trial.without(self.n_runs, kept))
+        values = correlation(self.similarity, subsets.sums(trial.weights), lost)
         return self.result(values, notes=unsaid(np.isnan(values), CONSTANT))
 
     def _sizes(self, players: IntArray) -> IntArray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxplain._types import Array, IntArray
 from onnxplain.metrics.base import Metric
+from onnxplain.metrics.changes import changes
 from onnxplain.metrics.notes import unsaid
 from onnxplain.metrics.orders import ranks
 from onnxplain.metrics.result import Measured
@@ -53,6 +54,6 @@ class FaithfulnessEstimate(Metric):
         def kept(steps: slice, rows: IntArray) -> Array:
             return ~groups.chosen(np.arange(steps.start, steps.stop), rows)
 
-        changes = trial.score[:, None] - trial.without(groups.count, kept)
-        values = correlation(self.similarity, groups.sums(trial.weights), changes, groups.counts)
+        lost = changes(trial, trial.without(groups.count, kept))
+        values = correlation(self.similarity, groups.sums(trial.weights), lost, groups.counts)
         return self.result(values, notes=unsaid(np.isnan(values), CONSTANT))

@@ -10,6 +10,7 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.errors import MethodError
 from onnxplain.metrics.base import Metric
+from onnxplain.metrics.changes import changes
 from onnxplain.metrics.notes import unsaid
 from onnxplain.metrics.orders import ranks
 from onnxplain.metrics.perturbed import refuse_all_but_floats
@@ -99,9 +100,8 @@ class MonotonicityCorrelation(Metric):
             ]
             return {name: np.concatenate([p[name] for p in parts]) for name in problem.features}
 
-        scores = trial.at(self.n_samples * groups.count, make)
-        changes = (scores - trial.score[:, None]).reshape(trial.n, self.n_samples, groups.count)
-        spreads: FloatArray = np.square(changes).mean(1)
+        lost = changes(trial, trial.at(self.n_samples * groups.count, make))
+        spreads: FloatArray = np.square(lost.reshape(trial.n, self.n_samples, groups.count)).mean(1)
         values = correlation(self.similarity, groups.sums(trial.weights), spreads, groups.counts)
         return self.result(values, notes=unsaid(np.isnan(values), CONSTANT))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxplain._types import Array, IntArray
 from onnxplain.metrics.base import Metric
+from onnxplain.metrics.changes import changes
 from onnxplain.metrics.notes import unsaid
 from onnxplain.metrics.result import Curve, Measured
 from onnxplain.metrics.similarity import CONSTANT, Correlation, correlation
@@ -65,10 +66,10 @@ class SensitivityN(Metric):
         def kept(steps: slice, rows: IntArray) -> Array:
             return ~subsets.chosen(steps, rows)
 
-        changes = trial.score[:, None] - trial.without(subsets.count, kept)
+        lost = changes(trial, trial.without(subsets.count, kept))
         shape = trial.n * self.n_sizes, self.n_subsets
         sums = subsets.sums(trial.weights).reshape(shape)
-        found = correlation(self.similarity, sums, changes.reshape(shape)).reshape(trial.n, self.n_sizes)
+        found = correlation(self.similarity, sums, lost.reshape(shape)).reshape(trial.n, self.n_sizes)
         said = ~np.isnan(found)
         total, count = np.where(said, found, 0).sum(1), said.sum(1)
         values = np.divide(total, count, out=np.full(trial.n, np.nan), where=count > 0)
