@@ -99,6 +99,31 @@ def test_irof(grey, models, quantus) -> None:
     np.testing.assert_allclose(curve.shape[1] - 1 - area(curve), expected, rtol=1e-4)
 
 
+def test_irof_in_a_batch_is_another_in_quantus(grey, models, quantus, monkeypatch) -> None:
+    """Of an image with fewer segments than another: the area ends in a fall to 0, half a step wide."""
+    import quantus.helpers.utils as helpers
+
+    x, a = models.random(4, 1, 8, 8, seed=5), models.random(4, 1, 8, 8, seed=6)
+    x[0] = 0
+    few, many = np.arange(64).reshape(8, 8) // 16, np.arange(64).reshape(8, 8) // 8
+    monkeypatch.setattr(helpers, "get_superpixel_segments", lambda img, **_: many if img.any() else few)
+    metric = quantus.IROF(**QUIET, perturb_baseline=0.1, return_aggregate=False)
+    together = theirs(metric, grey, x, a, softmax=True)
+    ids = np.stack([few, many, many, many])[:, None]
+    given: dict[str, Any] = {"baselines": 0.1, "through_softmax": True}
+    found = IROF()(grey, x, Y.tolist(), attributions=a, feature_mask=ids, **given)
+    curve = found.curves["removal"].values
+    np.testing.assert_allclose(together[1:], 8 - area(curve[1:]), rtol=1e-4)
+    np.testing.assert_allclose(together[0], 4 - area(curve[:1, :5])[0] - curve[0, 4] / 2, rtol=1e-4)
+    alone = IROF()(grey, x[:1], 1, attributions=a[:1], feature_mask=ids[:1], **given)
+    np.testing.assert_allclose(alone.values[0], found.values[0], rtol=1e-6)
+
+
+def test_irof_of_several_channels_fails_in_quantus(vgg, images, a, quantus) -> None:
+    with pytest.raises(AssertionError, match="must be the same as the mask shape"):
+        theirs(quantus.IROF(**QUIET), vgg, images, a)
+
+
 @pytest.mark.parametrize("absolute", [False, True])
 def test_monotonicity_in_quantus_is_always_true(absolute, vgg, images, a, quantus) -> None:
     options = {**QUIET, "abs": absolute, "features_in_step": 16, "perturb_baseline": 0.0}

@@ -33,10 +33,12 @@ class IROF(Metric):
     images, the mean of each channel stands where they were, if no baselines are given.
 
     A share of the score says something of scores above 0 only, such as probabilities
-    (``through_softmax=True``): of other samples the value is NaN.
+    (``through_softmax=True``): of other samples the value is NaN.  Where the score is nearly 0, shares of it
+    are large numbers, so explain classes that the model sees (``target="predicted"``).
 
     Quantus's curve begins behind the first segment, and its area is over steps of width 1, so it grows with
-    their number; of images with fewer segments than others in the batch it counts half a step too much.
+    their number; it takes half a step too much off images with fewer segments than others in the batch, and
+    fails on several channels (0.6.0).
 
     Parameters
     ----------

@@ -45,8 +45,8 @@ class ROAD(Metric):
     Nothing is retrained.  Each sample and share costs one sparse system (of 224 by 224 pixels up to about a
     second) and one forward pass.
 
-    In Quantus (0.6.0) images of several channels fail or lose the wrong pixels: it orders elements, and takes
-    their numbers for those of pixels.
+    In Quantus (0.6.0) images of several channels fail: it orders elements, and takes their numbers for those
+    of pixels.
 
     Parameters
     ----------
