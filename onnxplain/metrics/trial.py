@@ -17,6 +17,7 @@ from onnxplain.errors import MethodError
 from onnxplain.explainer import Explainer
 from onnxplain.features.players import Players
 from onnxplain.methods import Method
+from onnxplain.metrics.each import of_rows
 from onnxplain.metrics.points import Gathered, Made, Without
 from onnxplain.runtime import axes as moved
 from onnxplain.runtime.plans.plan import Plan, Points
@@ -218,6 +219,8 @@ class Trial:
             else:
                 fed[name] = array if axis is None else np.take(array, rows, axis=axis)
         options: dict[str, Any] = {**self.options, "method": self.method, "wrt": tuple(self.features)}
+        for name in ("feature_mask", *(("baselines",) if not self.method.reads_rows() else ())):
+            options[name] = of_rows(options.get(name), self.posed.samples, rows)
         if layout.whole:  # the arrays are one sample, which cannot lie beside others
             parts = []
             for m in range(len(rows)):

@@ -340,6 +340,23 @@ def test_models_of_fixed_batches_or_without_one_are_asked(models) -> None:
         assert made(whole, x[0], 1, "input_x_gradient").values.shape == (1,)
 
 
+def test_what_is_given_for_each_sample_stays_with_it(mlp, x, models) -> None:
+    starts = models.random(3, 5, seed=9)
+    mask = np.array([[0, 0, 1, 1, 2], [0, 1, 1, 2, 2], [0, 1, 0, 1, 0]])
+    for method, options in (
+        ("integrated_gradients", {"baselines": starts}),
+        ("feature_ablation", {"baselines": {"x": starts}, "feature_mask": mask}),
+        ("gradient_shap", {"baselines": starts}),  # rows of a background, the same for all samples
+    ):
+        made = MaxSensitivity(4)
+        together = made(mlp, x, 1, method, explain_options=options).values
+        for row in range(3):
+            own = {k: {"x": starts[[row]]} if isinstance(v, dict) else v[[row]] for k, v in options.items()}
+            own = options if method == "gradient_shap" else own
+            alone = made(mlp, x[[row]], 1, method, explain_options=own).values
+            np.testing.assert_allclose(alone[0], together[row], rtol=1e-3)
+
+
 def test_models_without_gradients_are_asked_by_scores(mlp, x) -> None:
     for name in NOISY:
         found = metric(name, n_samples=2)(mlp, x, "predicted", "feature_ablation")
