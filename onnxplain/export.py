@@ -40,8 +40,11 @@ from onnxplain.graph.positions import write_positions
 from onnxplain.inner import Inner
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
-from onnxplain.options import check_option
+from onnxplain.options import Count, check_option
+from onnxplain.planned import write_plan
 from onnxplain.reading import depends, understood
+from onnxplain.loops import Result
+from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.programs import Programs, as_form, lower
 
 __all__ = ["Exported", "export"]
@@ -80,6 +83,7 @@ def export(
     through_softmax: bool = False,
     baselines: ArrayLike | float | None = None,
     form: str = "portable",
+    steps_at_once: int = 1,
     **parameters: Any,
 ) -> Exported:
     """Write a model together with one of its explanations, in standard ONNX operators.
@@ -130,11 +134,13 @@ def export(
     check_destination(path)
     chosen = make_method(method, **parameters)
     written = as_form(form)
-    if not isinstance(chosen, OnePass):
-        others = ", ".join(name for name, kind in METHODS.items() if issubclass(kind, OnePass))
+    plan = None if isinstance(chosen, OnePass) else chosen.plan()
+    if plan is None and not isinstance(chosen, OnePass):
         raise MethodError(
-            f"method '{chosen.name}' needs many passes and cannot be one graph; export one of {others}"
+            f"method '{chosen.name}' looks at answers before it chooses its next points, and cannot be one "
+            "graph; run it with the Explainer"
         )
+    at_once = check_option("steps_at_once", steps_at_once, Count, MethodError)
     refuse_unused(baselines, chosen)
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
@@ -149,7 +155,8 @@ def export(
         inputs, outputs, needs, output, wrt, through, partial(depends, normal), inner.explained
     )
     name = asked.output
-    axis, mixed = _output_axis(normal, inputs, infos, name)
+    layout = _layout(normal, inputs, infos, name)
+    axis = layout.axis_of(name, facts.dims(find_output(graph, name)))
     question = replace(
         asked,
         target_axes=_target_axes(next(o for o in outputs if o.name == name), axis),
@@ -157,12 +164,21 @@ def export(
         cut=False,
     )
     originals = [o.name for o in outputs]
-    references = _references(baselines, infos, needs.composite.reference)
-    program = build(normal, question, keep=originals, references=references)
-    made = program.model
-    attributions = dict(zip(question.wrt, program.attributions, strict=True))
-    _finish_outputs(made, originals, infos, attributions, normal.opset)
-    lower(made, written)
+    references = _references(baselines, infos, chosen.wants_baselines())
+    if plan is None:
+        program = build(normal, question, keep=originals, references=references)
+        made = program.model
+        by_name = _values(made)
+        attributions = {k: by_name[v] for k, v in zip(question.wrt, program.attributions, strict=True)}
+        _finish_outputs(made, originals, infos, attributions, normal.opset)
+        lower(made, written)
+    else:
+        planned = write_plan(
+            normal, question, plan, layout, originals, references or {}, at_once=at_once, form=written
+        )
+        made = planned.model
+        checks = _checks(made, name, infos, planned.result)
+        _finish_outputs(made, originals, infos, planned.result.values, normal.opset, checks)
     made.producer_name = "onnxplain"
     made.metadata_props["onnxplain.method"] = repr(chosen)
     proto = ir.to_proto(made)
@@ -181,7 +197,7 @@ def export(
         destination,
         tuple(i.name for i in proto.graph.input),
         tuple(o.name for o in proto.graph.output),
-        mixed,
+        layout.mixed,
     )
 
 
@@ -223,13 +239,13 @@ def _references(
     return found
 
 
-def _output_axis(
+def _layout(
     normal: Normalized,
     inputs: Sequence[interface.InputInfo],
     infos: Sequence[interface.InputInfo],
     output: str,
-) -> tuple[int | None, str | None]:
-    """Return the axis of an output along which samples lie, None for nowhere, and why nowhere."""
+) -> Layout:
+    """Return how samples lie in the model's inputs and outputs."""
     programs = Programs(normal, "cpu")
 
     def runs(shapes: Mapping[str, Shape]) -> bool:
@@ -240,9 +256,7 @@ def _output_axis(
             return False
         return True
 
-    layout = layout_of_any_length(normal.model, inputs, infos, output, runs)
-    value = find_output(normal.model.graph, output)
-    return layout.axis_of(output, facts.dims(value)), layout.mixed
+    return layout_of_any_length(normal.model, inputs, infos, output, runs)
 
 
 def _target_axes(output: interface.OutputInfo, axis: int | None) -> int:
@@ -277,20 +291,22 @@ def _finish_outputs(
     model: ir.Model,
     originals: Sequence[str],
     infos: Sequence[interface.InputInfo],
-    attributions: Mapping[str, str],
+    attributions: Mapping[str, ir.Value],
     opset: int,
+    checks: Sequence[ir.Value] = (),
 ) -> None:
-    """Give back all outputs of the model, and one attribution per input."""
+    """Give back all outputs of the model, one attribution per input, and what can be checked of them."""
     graph = model.graph
-    by_name = {str(v.name): v for node in graph for v in node.outputs} | {
-        str(v.name): v for v in graph.inputs
-    }
+    by_name = _values(model)
     names = Names(graph)
     op = Emitter(graph, opset, scope=names.scope("onnxplain/outputs"))
     outputs = [by_name[name] for name in originals]
     for info in infos:
-        parts = [by_name[attributions[entry]] for entry in info.entries]
+        parts = [attributions[entry] for entry in info.entries]
         if info.entries == (info.name,):
+            if parts[0].name != f"attribution/{info.name}" and facts.dims(parts[0]) is None:
+                parts[0].shape = ir.Shape(list(info.shape or ()))
+            parts[0].name = parts[0].name if info.name in str(parts[0].name) else names.free(f"attribution/{info.name}")
             outputs.append(parts[0])
             continue
         summed = [_by_token(op, info, by_name, e, p) for e, p in zip(info.entries, parts, strict=True)]
@@ -299,5 +315,27 @@ def _finish_outputs(
         total.shape = ir.Shape(list(info.shape or ()))
         outputs.append(total)
     graph.outputs.clear()
-    graph.outputs.extend(outputs)
+    graph.outputs.extend([*outputs, *checks])
     common.RemoveUnusedNodesPass()(model)
+
+
+def _values(model: ir.Model) -> dict[str, ir.Value]:
+    """Return the values of a graph by name."""
+    graph = model.graph
+    return {str(v.name): v for v in graph.inputs} | {str(v.name): v for node in graph for v in node.outputs}
+
+
+def _checks(
+    model: ir.Model, output: str, infos: Sequence[interface.InputInfo], result: Result
+) -> list[ir.Value]:
+    """Name what can be checked of the attributions."""
+    names, made = Names(model.graph), []
+    if result.delta is not None:
+        result.delta.name = names.free(f"delta/{output}")
+        made.append(result.delta)
+    for info in infos:
+        if info.entries == (info.name,) and info.name in result.errors:
+            error = result.errors[info.name]
+            error.name, error.shape = names.free(f"standard_error/{info.name}"), ir.Shape(list(info.shape or ()))
+            made.append(error)
+    return made

@@ -1,0 +1,10 @@
+"""Plans written into graphs: a loop over points whose body holds the model, in standard operators."""
+
+from __future__ import annotations
+
+from onnxplain.loops.frame import Feature, Outside, Result
+from onnxplain.loops.loop import Looped, write_loop
+from onnxplain.loops.points import write_points
+from onnxplain.loops.sums import write_sums
+
+__all__ = ["Feature", "Looped", "Outside", "Result", "write_loop", "write_points", "write_sums"]

@@ -1,0 +1,204 @@
+"""What those who write a plan into a graph write with: outside the loop over points, and inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain._types import Array
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.names import Names
+from onnxplain.errors import DataInputError
+from onnxplain.features.players import Players
+
+__all__ = ["Answered", "Feature", "Inside", "Outside", "Result"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What is varied: samples first, outside the loop.
+
+    Attributes
+    ----------
+    name
+        Its name in the model.
+    value
+        (N, ...).
+    baseline
+        (1, ...) or (N, ...): what stands where it is taken away, or where a path starts.
+    shape
+        Of one sample; None for lengths that only a run will tell.
+    dtype
+        NumPy's.
+    """
+
+    name: str
+    value: ir.Value
+    baseline: ir.Value
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def known(self) -> tuple[int, ...]:
+        """The shape of one sample, of known lengths.
+
+        Raises
+        ------
+        DataInputError
+            If one is not known.
+        """
+        if any(d is None for d in self.shape):
+            spelled = ", ".join("?" if d is None else str(d) for d in self.shape)
+            raise DataInputError(
+                f"what is taken away of '{self.name}' is written into the file, and its samples have the shape "
+                f"({spelled}); fix the lengths with shapes={{'{self.name}': (...)}}, without the samples' axis"
+            )
+        return tuple(d for d in self.shape if d is not None)
+
+
+@dataclass
+class Outside:
+    """The graph around the loop.
+
+    Attributes
+    ----------
+    op
+        Writes there.
+    features
+        By name.
+    background
+        By name, (M, ...): rows that each are a baseline; empty if there is one only.
+    players
+        Who is kept or taken away.
+    samples
+        The number of samples, int64 (1,).
+    """
+
+    op: Emitter
+    features: dict[str, Feature]
+    background: dict[str, Array]
+    players: Players | None
+    samples: ir.Value
+
+    def zeros(self, name: str, dtype: ir.DataType = ir.DataType.DOUBLE) -> ir.Value:
+        """Return zeros in the shape of a feature."""
+        fill = ir.tensor(np.zeros(1, dtype.numpy()))
+        return cast("ir.Value", self.op.ConstantOfShape(self.op.Shape(self.features[name].value), value=fill))
+
+    def who(self) -> Players:
+        """Return the players: each element, unless others were named."""
+        from onnxplain.features.players import elements
+
+        if self.players is not None:
+            return self.players
+        return elements({k: np.empty((1, *f.known), np.bool_) for k, f in self.features.items()})
+
+
+@dataclass
+class Inside:
+    """The body of the loop, at some of the points.
+
+    Attributes
+    ----------
+    op
+        Writes there.
+    outside
+        What is around it; its values may be used.
+    step
+        int64 (m,): which of the plan's points these are; where a place is nobody's, the nearest.
+    live
+        float64 (m,): 1 at points of the plan, 0 elsewhere.
+    number
+        int64: which block this is.
+    names
+        Names that are free in the body.
+    """
+
+    op: Emitter
+    outside: Outside
+    step: ir.Value
+    live: ir.Value
+    number: ir.Value
+    names: Names
+
+    def first(self, mine: ir.Value, before: ir.Value) -> ir.Value:
+        """Return what the first block found, in all blocks; ``before`` is what is carried of it."""
+        branches = []
+        for what, value in (("then", mine), ("else", before)):
+            out = ir.Value(name=self.names.free(f"{before.name}/{what}"), type=value.type)
+            node = ir.Node("", "Identity", [value], outputs=[out], name=f"{out.name}/node")
+            branches.append(ir.AttrGraph(f"{what}_branch", ir.Graph([], [out], nodes=[node], name=str(out.name))))
+        here = self.op.Equal(self.number, np.int64(0))
+        node = ir.node("If", [here], {a.name: a for a in branches})
+        node.name = self.op.fresh("If")
+        self.op.graph.append(node)
+        made = node.outputs[0]
+        made.name, made.type = node.name, before.type
+        return made
+
+    def rows(self, table: Array) -> ir.Value:
+        """Return the rows of a constant table, one for each point, (m, ...)."""
+        return cast("ir.Value", self.op.Gather(self.op.initializer(table), self.step, axis=0))
+
+    def weights(self, numbers: Sequence[float]) -> ir.Value:
+        """Return numbers for these points, float64 (m,): 0 where a place is nobody's."""
+        own = self.rows(np.asarray(numbers, np.float64))
+        return cast("ir.Value", self.op.Mul(own, self.live))
+
+    def spread(self, numbers: ir.Value, rank: int) -> ir.Value:
+        """Return numbers (m,) with axes behind them, so that they broadcast to (m, N, ...) of this rank."""
+        return cast("ir.Value", self.op.Unsqueeze(numbers, list(range(1, rank)))) if rank > 1 else numbers
+
+    def value(self, name: str) -> ir.Value:
+        """Return a feature, (1, N, ...)."""
+        return cast("ir.Value", self.op.Unsqueeze(self.outside.features[name].value, [0]))
+
+    def baseline(self, name: str) -> ir.Value:
+        """Return a feature's baseline, (1, N or 1, ...)."""
+        return cast("ir.Value", self.op.Unsqueeze(self.outside.features[name].baseline, [0]))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What is answered at the points of a block.
+
+    Attributes
+    ----------
+    values
+        By feature, (m, N, ...).
+    score
+        (m, N).
+    points
+        By feature, (m, N, ...): where it was asked.
+    """
+
+    values: dict[str, ir.Value]
+    score: ir.Value
+    points: dict[str, ir.Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What comes out of the loop.
+
+    Attributes
+    ----------
+    values
+        By feature, (N, ...).
+    delta
+        (N,): how far their sum is from what it must be; None where nothing is promised.
+    errors
+        By feature, (N, ...): standard errors; empty where none are known.
+    """
+
+    values: dict[str, ir.Value]
+    delta: ir.Value | None = None
+    errors: dict[str, ir.Value] = field(default_factory=dict)
+
+
+#: Writes points: from the body to (m, N, ...) by feature.
+Points = Callable[[Inside], dict[str, ir.Value]]

@@ -1,0 +1,220 @@
+"""A plan as one graph: a loop over blocks of points, whose body holds the model once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.names import Names
+from onnxplain.backward.program import Program
+from onnxplain.graph import facts
+from onnxplain.loops.frame import Answered, Inside, Outside, Result
+from onnxplain.loops.points import Written
+from onnxplain.loops.sums import Summed
+from onnxplain.runtime.layout import Layout
+
+__all__ = ["Looped", "write_loop"]
+
+_DOUBLE = int(ir.DataType.DOUBLE)
+
+
+@dataclass(frozen=True)
+class Looped:
+    """What came out of the loop.
+
+    Attributes
+    ----------
+    result
+        The attributions, and what can be checked of them.
+    originals
+        The model's own outputs, by name.
+    score
+        (N,): the explained scores, float64.
+    """
+
+    result: Result
+    originals: dict[str, ir.Value]
+    score: ir.Value
+
+
+def write_loop(
+    outside: Outside,
+    program: Program,
+    written: Written,
+    summed: Summed,
+    layout: Layout,
+    given: Mapping[str, ir.Value],
+    originals: Sequence[str],
+    at_once: int,
+) -> Looped:
+    """Write a loop over the points of a plan into a graph.
+
+    The first point is the row itself, whose prediction is the file's; then comes the baseline, where its
+    score is asked for; then those of the plan.  A last block that is not full is filled with points that
+    count for nothing.
+
+    Parameters
+    ----------
+    outside
+        The graph around the loop.
+    program
+        What answers at points.  Its graph becomes the body.
+    written, summed
+        The plan's points and combination.
+    layout
+        Where samples lie in inputs and values.
+    given
+        The inputs of the program that are not varied, and its target, by name, outside the loop.
+    originals
+        Names of the model's outputs, which the program has.
+    at_once
+        Points of a block, m.
+    """
+    op, body = outside.op, program.model.graph
+    names = Names(body)
+    inside_op = Emitter(body, op.opset, names.scope("onnxplain/point"))
+    extras = 1 + summed.ends
+    blocks = -(-(written.count + extras) // at_once)
+    made = {str(v.name): v for v in body.outputs}
+    number = ir.Value(name=names.free("block"), type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([]))
+    going = ir.Value(name=names.free("going"), type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([]))
+    first = next(iter(body), None)
+    inside_op.before = first
+    offsets = np.arange(at_once, dtype=np.int64) - extras
+    place = inside_op.Add(inside_op.Mul(number, np.int64(at_once)), inside_op.const(offsets))
+    last = np.int64(written.count - 1)
+    step = inside_op.Min(inside_op.Max(place, np.int64(0)), last)
+    alive = inside_op.Equal(place, step)
+    inside = Inside(inside_op, outside, step, inside_op.Cast(alive, to=_DOUBLE), number, names)
+    points = written.make(inside)
+    points = {k: _at_ends(inside, k, p, place, extras) for k, p in points.items()}
+    fed = {k: _laid_out(inside, k, p, layout.axes[k]) for k, p in points.items()}
+    for value in list(body.inputs):
+        name = str(value.name)
+        if name in fed:
+            new = fed[name]
+        elif at_once == 1:
+            new = given[name]
+        else:
+            new = _tiled(inside_op, given[name], 0 if name == program.target else layout.axes[name], at_once)
+        value.replace_all_uses_with(new, replace_graph_outputs=True)
+    body.inputs.clear()
+    inside_op.before = None
+    score = inside_op.Reshape(made[program.score], [at_once, -1])
+    values = {}
+    for name, output in zip(outside.features, program.attributions, strict=False):
+        values[name] = _rows(inside, name, made[output], layout.axes[name], at_once)
+    sums = [_like(names, v, f"carried/{k}") for k, v in enumerate(summed.begin)]
+    after = summed.add(inside, sums, Answered(values, score, points))
+    kept, kept_after, empty = [], [], []
+    for name in originals:
+        before = ir.Value(name=names.free(f"carried/{name}"), type=made[name].type)
+        mine = _first_rows(inside, made[name], layout, name, at_once)
+        kept.append(before)
+        kept_after.append(inside.first(mine, before))
+        empty.append(_nothing(op, made[name]))
+    go_on = inside_op.Identity(going, _fold=False)
+    body.inputs.extend([number, going, *sums, *kept])
+    body.outputs.clear()
+    body.outputs.extend([go_on, *after, *kept_after, score])
+    body.name = "point"
+    for value in body.outputs:
+        if value.producer() is None:
+            raise AssertionError(value.name)
+    count = len(sums) + len(kept) + 1
+    loop = ir.node(
+        "Loop",
+        [op.const(np.int64(blocks)), op.const(np.array(True)), *summed.begin, *empty],
+        {"body": ir.AttrGraph("body", body)},
+        num_outputs=count,
+    )
+    loop.name = op.fresh("Loop")
+    op.graph.append(loop)
+    for k, output in enumerate(loop.outputs):
+        output.name = f"{loop.name}.{k}"
+    for output, value in zip(loop.outputs, [*sums, *(made[n] for n in originals), score], strict=True):
+        output.type = value.type
+    finals, outputs = list(loop.outputs[: len(sums)]), loop.outputs[len(sums) : -1]
+    for final, value in zip(finals, summed.begin, strict=True):
+        op.annotate(final, value)
+    scores = op.Cast(op.Reshape(loop.outputs[-1], [blocks * at_once, -1]), to=_DOUBLE)
+    own = op.Gather(scores, op.const(np.int64(0)), axis=0)
+    start = op.Gather(scores, op.const(np.int64(1)), axis=0) if summed.ends else None
+    plan = op.slice(scores, 0, extras, extras + written.count)
+    result = summed.finish(finals, own, start, plan)
+    return Looped(result, dict(zip(originals, outputs, strict=True)), own)
+
+
+def _at_ends(inside: Inside, name: str, points: ir.Value, place: ir.Value, extras: int) -> ir.Value:
+    """Put the row itself, and its baseline where that is asked for, in their places among points."""
+    op = inside.op
+    rank = len(inside.outside.features[name].shape) + 2
+    here = inside.spread(op.Equal(place, np.int64(-extras)), rank)
+    made = op.Where(here, inside.value(name), points)
+    if extras > 1:
+        there = inside.spread(op.Equal(place, np.int64(-1)), rank)
+        made = op.Where(there, inside.baseline(name), made)
+    return cast("ir.Value", made)
+
+
+def _laid_out(inside: Inside, name: str, points: ir.Value, axis: int | None) -> ir.Value:
+    """Lay points (m, N, ...) out as the model takes a value: samples along an axis."""
+    op, feature = inside.op, inside.outside.features[name]
+    rest = _rest(inside, name)
+    if axis is None:
+        return cast("ir.Value", op.Reshape(points, rest))
+    flat = op.Reshape(points, op.concat([-1, rest]))
+    rank = len(feature.shape) + 1
+    return op.move_axis(flat, rank, 0, axis)
+
+
+def _rows(inside: Inside, name: str, value: ir.Value, axis: int | None, at_once: int) -> ir.Value:
+    """Undo :func:`_laid_out`."""
+    op = inside.op
+    if axis is not None:
+        value = op.move_axis(value, len(inside.outside.features[name].shape) + 1, axis, 0)
+    return cast("ir.Value", op.Reshape(value, op.concat([at_once, -1, _rest(inside, name)])))
+
+
+def _rest(inside: Inside, name: str) -> ir.Value:
+    """Return the shape of one sample of a feature, int64."""
+    feature = inside.outside.features[name]
+    if all(d is not None for d in feature.shape):
+        return inside.op.const(np.array(feature.shape, np.int64))
+    return cast("ir.Value", inside.op.Shape(feature.value, start=1))
+
+
+def _tiled(op: Emitter, value: ir.Value, axis: int | None, at_once: int) -> ir.Value:
+    """Repeat an input that is not varied for each of the points, along its samples' axis."""
+    if axis is None:
+        return value
+    rank = facts.rank(value)
+    assert rank is not None  # an input with an axis of samples
+    return cast("ir.Value", op.Tile(value, [at_once if k == axis else 1 for k in range(rank)]))
+
+
+def _first_rows(inside: Inside, value: ir.Value, layout: Layout, name: str, at_once: int) -> ir.Value:
+    """Return the rows of the first point of a block."""
+    axis = layout.axis_of(name, facts.dims(value))
+    if at_once == 1 or axis is None:
+        return value
+    op = inside.op
+    return op.slice(value, axis, 0, inside.outside.samples)
+
+
+def _nothing(op: Emitter, value: ir.Value) -> ir.Value:
+    """Return an empty tensor of a value's type."""
+    rank = facts.rank(value) or 1
+    dtype: Any = value.dtype or ir.DataType.FLOAT
+    if dtype == ir.DataType.STRING:
+        return op.initializer(np.zeros((0,) * rank, object).astype(str))
+    return op.initializer(np.zeros((0,) * rank, dtype.numpy()))
+
+
+def _like(names: Names, value: ir.Value, name: str) -> ir.Value:
+    return ir.Value(name=names.free(name), type=value.type, shape=value.shape)
