@@ -13,7 +13,10 @@ import onnx_ir as ir
 from onnxplain.errors import MethodError
 from onnxplain.kernels import path_batches as kernels
 from onnxplain.loops.frame import Inside, Outside
+from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.points import Noise, Path, WithoutOne
+from onnxplain.runtime.plans.ways import Draws
+from onnxplain.runtime.plans.windows import Windows, WithoutWindow
 
 __all__ = ["Written", "write_points"]
 
@@ -84,6 +87,83 @@ def _noise(points: Noise, outside: Outside) -> Written:
         return made
 
     return Written(points.samples, make)
+
+
+@write_points.register
+def _draws(points: Draws, outside: Outside) -> Written:
+    """Write ``b_k + a_k (x + noise_k - b_k)``."""
+    numbers = uniforms(points.seed, 0, 0, points.samples, 2)
+
+    def make(inside: Inside) -> dict[str, ir.Value]:
+        op, made = inside.op, {}
+        for name, (start, end) in drawn_paths(points, inside).items():
+            feature = outside.features[name]
+            places = inside.rows(numbers[:, 1].astype(feature.dtype))
+            way = op.Mul(inside.spread(places, len(feature.shape) + 2), op.Sub(end, start))
+            made[name] = cast("ir.Value", op.Add(start, way))
+        return made
+
+    return Written(points.samples, make)
+
+
+def drawn_paths(points: Draws, inside: Inside) -> dict[str, tuple[ir.Value, ir.Value]]:
+    """Return where drawn paths start and end, each (m, N, ...) or broadcast to it, by feature."""
+    op, outside, made = inside.op, inside.outside, {}
+    for stream, (name, feature) in enumerate(outside.features.items()):
+        end = inside.value(name)
+        if points.stdev:
+            zero = np.zeros((1, *feature.known), feature.dtype)
+            noise = kernels.noise(zero, points.stdev, points.seed, 0, points.samples, substream=stream)
+            end = op.Add(end, op.Unsqueeze(inside.rows(noise), [1]))
+        start = inside.baseline(name)
+        if name in outside.background:
+            rows = outside.background[name]
+            chosen = uniforms(points.seed, 0, 0, points.samples, 2)[:, 0]
+            which = inside.rows((chosen * len(rows)).astype(np.int64))
+            start = op.Unsqueeze(op.Gather(op.initializer(rows), which, axis=0), [1])
+        made[name] = start, end
+    return made
+
+
+@write_points.register
+def _without_window(points: WithoutWindow, outside: Outside) -> Written:
+    """Write the row without what lies in a window of one of the features."""
+    slides = points.windows.over({k: np.empty((1, *f.known), f.dtype) for k, f in outside.features.items()})
+    count = sum(own.count for own in slides.values())
+
+    def make(inside: Inside) -> dict[str, ir.Value]:
+        op, made = inside.op, {}
+        for name, covered in windows_at(points.windows, inside).items():
+            gone = op.Unsqueeze(covered, [1])
+            made[name] = cast("ir.Value", op.Where(gone, inside.baseline(name), inside.value(name)))
+        return made
+
+    return Written(count, make)
+
+
+def windows_at(windows: Windows, inside: Inside) -> dict[str, ir.Value]:
+    """Return what the windows of a block cover, bool (m, ...) by feature; none where it is another's window."""
+    op, outside, made, first = inside.op, inside.outside, {}, 0
+    features = {k: np.empty((1, *f.known), f.dtype) for k, f in outside.features.items()}
+    for name, slides in windows.over(features).items():
+        which = op.Sub(inside.step, np.int64(first))
+        own = op.And(op.GreaterOrEqual(which, np.int64(0)), op.Less(which, np.int64(slides.count)))
+        rank = len(slides.shape)
+        covered = inside.spread(own, rank + 1)
+        rest = op.Max(op.Min(which, np.int64(slides.count - 1)), np.int64(0))
+        for axis in reversed(range(rank)):
+            length, count = slides.shape[axis], slides.counts[axis]
+            start = op.Mul(op.Mod(rest, np.int64(count)), np.int64(slides.strides[axis]))
+            rest = op.Div(rest, np.int64(count))
+            if slides.window[axis] >= length:
+                continue
+            places = np.arange(length, dtype=np.int64).reshape(*(length if k == axis else 1 for k in range(rank)))
+            behind = op.Sub(op.const(places[None]), inside.spread(start, rank + 1))
+            along = op.And(op.GreaterOrEqual(behind, np.int64(0)), op.Less(behind, np.int64(slides.window[axis])))
+            covered = op.And(covered, along)
+        made[name] = cast("ir.Value", covered)
+        first += slides.count
+    return made
 
 
 @write_points.register

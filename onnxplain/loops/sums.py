@@ -13,7 +13,10 @@ import onnx_ir as ir
 from onnxplain.errors import MethodError
 from onnxplain.features.players import Players
 from onnxplain.loops.frame import Answered, Inside, Outside, Result
+from onnxplain.loops.points import drawn_paths, windows_at
 from onnxplain.runtime.plans.combinations import Differences, Integral, Spread
+from onnxplain.runtime.plans.ways import Ways
+from onnxplain.runtime.plans.windows import Overlaps, covering
 
 __all__ = ["Summed", "write_sums"]
 
@@ -167,6 +170,55 @@ def _fourth_moment(op: Any, raw: list[Any]) -> Any:
     made = op.Sub(four, op.Mul(op.Mul(one, three), 4.0))
     made = op.Add(made, op.Mul(op.Mul(squared, two), 6.0))
     return op.Sub(made, op.Mul(op.Mul(squared, squared), 3.0))
+
+
+@write_sums.register
+def _ways(combination: Ways, outside: Outside, count: int) -> Summed:
+    """Write the mean of the answers, each times its way, and its standard error."""
+    mean = _spread(Spread("mean"), outside, count)
+
+    def add(inside: Inside, carried: list[ir.Value], answers: Answered) -> list[ir.Value]:
+        op, paths = inside.op, drawn_paths(combination.draws, inside)
+        values = {k: op.Mul(v, op.Sub(paths[k][1], paths[k][0])) for k, v in answers.values.items()}
+        return mean.add(inside, carried, Answered(values, answers.score))
+
+    return Summed(False, mean.begin, add, mean.finish)
+
+
+@write_sums.register
+def _overlaps(combination: Overlaps, outside: Outside, count: int) -> Summed:
+    """Write what the score loses without a window, averaged over the windows in which an element lies."""
+    op, features = outside.op, outside.features
+    slides = combination.windows.over({k: np.empty((1, *f.known), f.dtype) for k, f in features.items()})
+
+    def add(inside: Inside, carried: list[ir.Value], answers: Answered) -> list[ir.Value]:
+        made, b = [], inside.op
+        windows = windows_at(combination.windows, inside)
+        score = b.Cast(answers.score, to=_DOUBLE)
+        score = b.Mul(score, b.Unsqueeze(inside.live, [1]))
+        for total, (name, feature) in zip(carried, features.items(), strict=True):
+            rank = len(feature.shape) + 2
+            wide = b.Mul(b.Unsqueeze(b.Cast(windows[name], to=_DOUBLE), [1]), _axes_behind(b, score, 2, rank))
+            made.append(b.Add(total, b.ReduceSum(wide, [0], keepdims=0)))
+        return made
+
+    def finish(
+        carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value
+    ) -> Result:
+        values = {}
+        for total, (name, own) in zip(carried, slides.items(), strict=True):
+            mean = op.Div(total, op.const(covering(own)[None]))
+            rank = len(features[name].shape) + 1
+            values[name] = cast_as(outside, name, op.Sub(_axes_behind(op, score, 1, rank), mean))
+        return Result(values)
+
+    return Summed(False, [outside.zeros(k) for k in features], add, finish)
+
+
+def _axes_behind(op: Any, value: Any, have: int, rank: int) -> Any:
+    """Return a value of one rank with axes of length 1 behind it, so that it has another."""
+    axes = list(range(have, rank))
+    return op.Unsqueeze(value, axes) if axes else value
 
 
 @write_sums.register
