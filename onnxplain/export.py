@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from onnxplain._types import Array, ArrayLike, Shape
+from onnxplain._types import Array, ArrayLike, Arrays, Shape
 from onnxplain.any_length import layout_of_any_length
 from onnxplain.asked import understand
 from onnxplain.backward.emitter import Emitter
@@ -31,12 +31,16 @@ from onnxplain.errors import (
     OutputError,
     TargetError,
 )
+from onnxplain.features.players import Players
+from onnxplain.features.removal import Background
+from onnxplain.features.segments import SEGMENTERS, Segments
 from onnxplain.files import check_destination, is_same_file, replacing
 from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.positions import write_positions
+from onnxplain.grouping import Grouping, find_players, refuse_mask
 from onnxplain.inner import Inner
 from onnxplain.methods import METHODS, Method, OnePass
 from onnxplain.methods import method as make_method
@@ -83,6 +87,7 @@ def export(
     through_softmax: bool = False,
     baselines: ArrayLike | float | None = None,
     form: str = "portable",
+    feature_mask: Grouping | None = None,
     steps_at_once: int = 1,
     **parameters: Any,
 ) -> Exported:
@@ -134,14 +139,9 @@ def export(
     check_destination(path)
     chosen = make_method(method, **parameters)
     written = as_form(form)
-    plan = None if isinstance(chosen, OnePass) else chosen.plan()
-    if plan is None and not isinstance(chosen, OnePass):
-        raise MethodError(
-            f"method '{chosen.name}' looks at answers before it chooses its next points, and cannot be one "
-            "graph; run it with the Explainer"
-        )
     at_once = check_option("steps_at_once", steps_at_once, Count, MethodError)
     refuse_unused(baselines, chosen)
+    refuse_mask(feature_mask, chosen)
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
@@ -164,8 +164,10 @@ def export(
         cut=False,
     )
     originals = [o.name for o in outputs]
-    references = _references(baselines, infos, chosen.wants_baselines())
-    if plan is None:
+    many = isinstance(baselines, Background) or chosen.reads_rows()
+    background = rows_of(baselines, infos) if many and baselines is not None else {}
+    references = _references(None if many else baselines, infos, chosen.wants_baselines())
+    if isinstance(chosen, OnePass):
         program = build(normal, question, keep=originals, references=references)
         made = program.model
         by_name = _values(made)
@@ -173,9 +175,19 @@ def export(
         _finish_outputs(made, originals, infos, attributions, normal.opset)
         lower(made, written)
     else:
+        features = {e: _one(i, e, normal, layout) for i in infos for e in i.entries}
+        players = constant_players(feature_mask, infos, features, layout)
+        count = players.count if players is not None else sum(v.size for v in features.values())
+        plan = chosen.plan_for(count)
+        if plan is None:
+            raise MethodError(
+                f"method '{chosen.name}' looks at answers before it chooses its next points, and cannot be "
+                "one graph; run it with the Explainer"
+            )
         planned = write_plan(
-            normal, question, plan, layout, originals, references or {}, at_once=at_once, form=written
-        )
+            normal, question, plan, layout, originals, references or {},
+            background=background, players=players, at_once=at_once, form=written,
+        )  # fmt: skip
         made = planned.model
         checks = _checks(made, name, infos, planned.result)
         _finish_outputs(made, originals, infos, planned.result.values, normal.opset, checks)
@@ -237,6 +249,52 @@ def _references(
             )
         found |= dict.fromkeys(info.entries, array)
     return found
+
+
+def _one(info: interface.InputInfo, entry: str, normal: Normalized, layout: Layout) -> Array:
+    """Return zeros in the shape of one sample of an explained value, (1, ...); unknown lengths are 1."""
+    value = _values(normal.model)[entry]
+    axis = layout.axes.get(entry, layout.inner.get(entry))
+    dims = [d if isinstance(d, int) else 1 for k, d in enumerate(facts.dims(value) or ()) if k != axis]
+    dtype = (value.dtype or ir.DataType.FLOAT).numpy()
+    return np.zeros((1, *dims), dtype)
+
+
+def rows_of(given: Any, infos: Sequence[interface.InputInfo]) -> dict[str, Array]:
+    """Return the rows of a background by explained value, (M, ...).
+
+    Raises
+    ------
+    DataInputError
+        If they do not fit.
+    """
+    made = {}
+    for name, rows in by_input(given.rows if isinstance(given, Background) else given, infos).items():
+        info = next(i for i in infos if i.name == name)
+        if info.entries != (info.name,):
+            raise DataInputError(f"input '{name}' holds tokens, of which a file holds no background")
+        array = finite(rows, f"the background of '{name}'")
+        made[name] = fitting(array, info.dtype, f"the background of '{name}'").astype(info.dtype or np.float32)
+    return made
+
+
+def constant_players(
+    given: Grouping | None, infos: Sequence[interface.InputInfo], features: Arrays, layout: Layout
+) -> Players | None:
+    """Return who plays, the same in all samples.
+
+    Raises
+    ------
+    DataInputError
+        If that depends on what an image shows.
+    """
+    texts = [given] if not isinstance(given, Mapping) else list(given.values())
+    if any(isinstance(t, Segments) or callable(t) or (isinstance(t, str) and t in ("segments", *SEGMENTERS)) for t in texts):
+        raise DataInputError(
+            "segments depend on what an image shows, and a file's players are the same in all; give integers, "
+            "or a name such as 'pixels', 'tokens', 'columns'"
+        )
+    return find_players(given, infos, features, layout)
 
 
 def _layout(

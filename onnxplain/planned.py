@@ -51,6 +51,7 @@ def write_plan(
     originals: Sequence[str],
     starts: Mapping[str, Array],
     *,
+    background: Mapping[str, Array] | None = None,
     players: Players | None = None,
     at_once: int = 1,
     form: Form = "portable",
@@ -78,7 +79,7 @@ def write_plan(
     for name in question.wrt:
         features[name] = _feature(op, values[name], name, layout.axes.get(name, layout.inner.get(name)), starts)
     first = next(iter(features.values()))
-    outside = Outside(op, features, {}, players, cast("ir.Value", op.Shape(first.value, start=0, end=1)))
+    outside = Outside(op, features, dict(background or {}), players, cast("ir.Value", op.Shape(first.value, start=0, end=1)))
     written = write_points(plan.points, outside)
     summed = write_sums(plan.combination, outside, written.count)
     given = {k: v for k, v in values.items() if k not in features}

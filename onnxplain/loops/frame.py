@@ -84,6 +84,11 @@ class Outside:
     players: Players | None
     samples: ir.Value
 
+    @property
+    def rows(self) -> int:
+        """How many rows stand for those who are absent: 1 baseline, or the background's."""
+        return len(next(iter(self.background.values()), (None,)))
+
     def zeros(self, name: str, dtype: ir.DataType = ir.DataType.DOUBLE) -> ir.Value:
         """Return zeros in the shape of a feature."""
         fill = ir.tensor(np.zeros(1, dtype.numpy()))

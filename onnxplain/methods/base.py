@@ -115,6 +115,10 @@ class Method(abc.ABC):
         """Return the method as data; None if it chooses its points as it goes."""
         return None
 
+    def plan_for(self, players: int) -> Plan | None:
+        """Return the method as data where it is known how many players there are; None as :meth:`plan`."""
+        return self.plan()
+
     def question(self) -> Inner:
         """Return what another method's plan asks to have this one at its points."""
         return self.plan() or self

@@ -11,10 +11,11 @@ import numpy as np
 from onnxplain.backward.asks import Scores
 from onnxplain.errors import DataInputError
 from onnxplain.methods.base import Method
+from onnxplain.runtime.plans.coalitions import Coalitions, Listed
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.games.settle import Design, settle
+from onnxplain.runtime.plans.games.settle import Design, Designed, settle
 from onnxplain.runtime.plans.links import Link
-from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.plans.run import apart
 from onnxplain.runtime.problem import Problem
 
@@ -54,6 +55,15 @@ class Game(Method, abc.ABC):
 
     #: Whether who brings nothing else than the baseline, or the background, is left out: its value is 0.
     leaves_out: ClassVar[bool] = True
+
+    def plan_for(self, players: int) -> Plan | None:
+        """Return all rounds as one; None where the game stops when its values are known well enough."""
+        if self.stop is not None:
+            return None
+        design = self.design(players)
+        drawn = [design.draw(k).kept(players, slice(0, size)) for k, size in enumerate(design.sizes)]
+        sets = Listed(np.concatenate([np.zeros((0, players), bool), *drawn]))
+        return Plan(Coalitions(sets), Scores(), Designed(design, self.link), self.name)
 
     def attribute(self, problem: Problem) -> Found:
         """Play the game for all rows."""

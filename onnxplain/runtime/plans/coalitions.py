@@ -60,7 +60,11 @@ class Drawn:
 
     def count(self, problem: Problem) -> int:
         """Return the number of coalitions times that of background rows."""
-        return self.draw.count(problem.players.count) * backgrounds(problem)
+        return self.count_of(problem.players.count) * backgrounds(problem)
+
+    def count_of(self, players: int) -> int:
+        """Return the number of coalitions of so many players."""
+        return self.draw.count(players)
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Keep the players of some coalitions."""
@@ -84,9 +88,9 @@ class Drawn:
 class Coalitions(Drawn, SamePlayers):
     """The empty coalition, then those that are drawn."""
 
-    def count(self, problem: Problem) -> int:
-        """Return the number of coalitions, the empty one too, times that of background rows."""
-        return super().count(problem) + backgrounds(problem)
+    def count_of(self, players: int) -> int:
+        """Return the number of coalitions of so many players, the empty one too."""
+        return self.draw.count(players) + 1
 
     def members(self, players: int, which: slice) -> Array:
         """Return some of the coalitions, bool (m, players), counted with the empty one."""
@@ -143,11 +147,14 @@ class Played:
         float64 (n,): with all players.
     players
         P.
+    empty
+        float64 (n,): without any player; None if it is not known.
     """
 
     scores: FloatArray
     full: FloatArray
     players: int
+    empty: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,9 +182,16 @@ class Solver(abc.ABC):
 
     keeps_sums: ClassVar[bool] = False
 
+    #: Whether the values sum to the score of the row, less that without any player.
+    sums: ClassVar[bool] = False
+
     @abc.abstractmethod
     def solve(self, played: Played) -> Solved:
         """Return the value of each player."""
+
+    def linear(self, played: Played) -> Solved:
+        """Return the value of each player, of scores whose link was taken already."""
+        return self.solve(played)
 
     def ends(self, *, checked: bool) -> bool:
         """Return True: the score with all players is that of the row itself."""
@@ -197,7 +211,8 @@ class _Scored(_Scores):
 
     def found(self) -> Found:
         problem = self.problem
-        played = Played(self.scores[1:], self.full.astype(np.float64), problem.players.count)
+        full = self.full.astype(np.float64)
+        played = Played(self.scores[1:], full, problem.players.count, self.scores[0])
         solved = self.solver.solve(played)
         values = problem.players.spread(solved.values)
         errors = None if solved.errors is None else problem.players.spread(solved.errors)

@@ -17,7 +17,7 @@ from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Expected", "Masks", "faded", "refuse_mixing"]
+__all__ = ["Expected", "Masks", "drawn_out", "faded", "refuse_mixing"]
 
 #: Along which axes of a sample, from 0: for all features.
 Axes: TypeAlias = "tuple[int, ...] | None"
@@ -67,7 +67,7 @@ class Masks(SamePlayers):
                 "say which elements stay or leave as a whole (feature_mask='elements', 'tokens', ...)",
             )
             for name, x in problem.features.items():
-                self._space(name, x.shape[1:])
+                self.space_of(name, x.shape[1:])
         return self.samples
 
     def at(self, problem: Problem, steps: slice) -> Problem:
@@ -101,7 +101,7 @@ class Masks(SamePlayers):
             return dict(problem.players.spread(numbers[""]))
         return {k: np.array(np.broadcast_to(v, problem.features[k].shape)) for k, v in numbers.items()}
 
-    def _space(self, name: str, shape: Shape) -> tuple[int, ...]:
+    def space_of(self, name: str, shape: Shape) -> tuple[int, ...]:
         if self.axes is None:
             return space(shape)
         if any(not -len(shape) <= axis < len(shape) for axis in self.axes):
@@ -113,7 +113,7 @@ class Masks(SamePlayers):
 
     def _drawn(self, name: str, x: Array, stream: int, steps: slice) -> Array:
         shape, m = x.shape[1:], steps.stop - steps.start
-        chosen = self._space(name, shape)
+        chosen = self.space_of(name, shape)
         lengths = [shape[k] for k in chosen]
         grid = [min(self.cells, length) for length in lengths]
         size = math.prod(grid)
@@ -122,7 +122,7 @@ class Masks(SamePlayers):
         for k, (length, cells) in enumerate(zip(lengths, grid, strict=True)):
             if cells == length:
                 continue
-            wide, each = _drawn_out(length, cells)
+            wide, each = drawn_out(length, cells)
             shift = (drawn[:, size + k] * each).astype(np.int64)
             rows = wide[shift[:, None] + np.arange(length)]  # (m, length, cells)
             front = np.moveaxis(made, k + 1, 1)
@@ -132,7 +132,7 @@ class Masks(SamePlayers):
         return out
 
 
-def _drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
+def drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
     """Return how places of a line, one cell longer than the feature, are mixed of cells; and a cell's length.
 
     Places and cells are aligned by their outer edges; beyond the centre of the first cell is that cell's.

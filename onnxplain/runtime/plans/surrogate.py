@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -126,6 +126,10 @@ class Surrogate(Solver):
     alpha: float = 1.0
     num_features: int | None = None
     link: Link = "identity"
+
+    def linear(self, played: Played) -> Solved:
+        """Fit, of scores whose link was taken already."""
+        return replace(self, link="identity").solve(played)
 
     def solve(self, played: Played) -> Solved:
         """Fit; the row itself counts as a coalition of all."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from onnxplain._types import Array, FloatArray
-from onnxplain.runtime.plans.coalitions import Draw, Listed, play
+from onnxplain.runtime.plans.coalitions import Draw, Listed, Played, Solver, play
+from onnxplain.runtime.plans.coalitions import Solved as Solution
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.links import LINKS, Link
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.plans.run import joined
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Design", "Solved", "doubling", "settle"]
+__all__ = ["Design", "Designed", "Solved", "doubling", "settle"]
 
 #: Scores of coalitions that are held at once.
 _HELD = 1 << 22
@@ -65,6 +66,36 @@ class Design(Protocol):
         empty, full
             (n,): without all players, and with all.
         """
+
+
+@dataclass(frozen=True)
+class Designed(Solver):
+    """A design whose coalitions are all asked at once.
+
+    Attributes
+    ----------
+    design
+        What makes values of their scores.
+    link
+        The value of a coalition is that of its score.
+    """
+
+    design: Design
+    link: Link = "identity"
+    sums: ClassVar[bool] = True
+
+    def solve(self, played: Played) -> Solution:
+        """Return the value of each player."""
+        of = LINKS[self.link]
+        assert played.empty is not None
+        known = Played(of(played.scores), of(played.full), played.players, of(played.empty))
+        return self.linear(known)
+
+    def linear(self, played: Played) -> Solution:
+        """Return the value of each player, of scores whose link was taken already."""
+        assert played.empty is not None
+        solved = self.design.solve(played.scores, played.empty, played.full)
+        return Solution(solved.values, solved.errors, dict(solved.extras))
 
 
 def doubling(total: int, first: int | None) -> tuple[int, ...]:
