@@ -7,47 +7,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes import common
 
-from onnxplain._types import Array, ArrayLike, Arrays, Shape
+from onnxplain._types import Array, ArrayLike, Shape
 from onnxplain.any_length import layout_of_any_length
 from onnxplain.asked import understand
-from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.backward.program import build
 from onnxplain.backward.question import find_output
-from onnxplain.baselines import by_input, finite, fitting, refuse_unused
+from onnxplain.baselines import refuse_unused
 from onnxplain.batching import without
+from onnxplain.constants import background_rows, constant_baselines, constant_players, holds_rows
 from onnxplain.errors import (
-    DataInputError,
     InvalidModelError,
     MethodError,
     ModelRunError,
     OutputError,
     TargetError,
 )
-from onnxplain.features.players import Players
+from onnxplain.features.players import elements
 from onnxplain.features.removal import Background
-from onnxplain.features.segments import SEGMENTERS, Segments
+from onnxplain.file_outputs import finish_outputs, name_checks, name_index, take_predicted, values_of
 from onnxplain.files import check_destination, is_same_file, replacing
 from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.positions import write_positions
-from onnxplain.grouping import Grouping, find_players, refuse_mask
+from onnxplain.grouping import Grouping, refuse_mask
 from onnxplain.inner import Inner
-from onnxplain.methods import METHODS, Method, OnePass
+from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.options import Count, check_option
-from onnxplain.planned import write_plan
+from onnxplain.planned import Compared, write_plan
 from onnxplain.reading import depends, understood
-from onnxplain.loops import Result
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.programs import Programs, as_form, lower
 
@@ -88,6 +83,7 @@ def export(
     baselines: ArrayLike | float | None = None,
     form: str = "portable",
     feature_mask: Grouping | None = None,
+    target: Literal["predicted"] | None = None,
     steps_at_once: int = 1,
     **parameters: Any,
 ) -> Exported:
@@ -139,6 +135,7 @@ def export(
     check_destination(path)
     chosen = make_method(method, **parameters)
     written = as_form(form)
+    target = check_option("target", target, Literal["predicted"] | None, MethodError)
     at_once = check_option("steps_at_once", steps_at_once, Count, MethodError)
     refuse_unused(baselines, chosen)
     refuse_mask(feature_mask, chosen)
@@ -162,35 +159,47 @@ def export(
         target_axes=_target_axes(next(o for o in outputs if o.name == name), axis),
         output_axis=axis,
         cut=False,
+        target="predicted" if target == "predicted" else "index",
     )
     originals = [o.name for o in outputs]
-    many = isinstance(baselines, Background) or chosen.reads_rows()
-    background = rows_of(baselines, infos) if many and baselines is not None else {}
-    references = _references(None if many else baselines, infos, chosen.wants_baselines())
+    many = isinstance(baselines, Background) or (chosen.reads_rows() and holds_rows(baselines, infos))
+    background = background_rows(baselines, infos) if many else {}
+    starts = constant_baselines(None if many else baselines, infos)
+    index: ir.Value | None = None
+    checks: list[ir.Value] = []
     if isinstance(chosen, OnePass):
+        references = starts if chosen.wants_baselines() else None
         program = build(normal, question, keep=originals, references=references)
         made = program.model
-        by_name = _values(made)
+        by_name = values_of(made)
         attributions = {k: by_name[v] for k, v in zip(question.wrt, program.attributions, strict=True)}
-        _finish_outputs(made, originals, infos, attributions, normal.opset)
-        lower(made, written)
+        if program.index is not None:
+            index = by_name[program.index]
+            main = next((k for k in question.wrt if k in layout.axes), inputs[0].name)
+            take_predicted(made, by_name[program.target], by_name[main], layout.axes[main], normal.opset)
     else:
         features = {e: _one(i, e, normal, layout) for i in infos for e in i.entries}
         players = constant_players(feature_mask, infos, features, layout)
-        count = players.count if players is not None else sum(v.size for v in features.values())
-        plan = chosen.plan_for(count)
-        if plan is None:
+        who = elements(features) if players is None else players
+        asked_for = chosen.plan_for(who, features, background)
+        if asked_for is None:
             raise MethodError(
                 f"method '{chosen.name}' looks at answers before it chooses its next points, and cannot be "
                 "one graph; run it with the Explainer"
             )
+        plan, counted = asked_for
+        players = players if counted is who else counted
         planned = write_plan(
-            normal, question, plan, layout, originals, references or {},
-            background=background, players=players, at_once=at_once, form=written,
+            normal, question, plan, layout, originals, Compared(starts, background, players),
+            at_once=at_once, form=written,
         )  # fmt: skip
-        made = planned.model
-        checks = _checks(made, name, infos, planned.result)
-        _finish_outputs(made, originals, infos, planned.result.values, normal.opset, checks)
+        made, index = planned.model, planned.index
+        attributions, checks = planned.result.values, name_checks(made, name, infos, planned.result)
+    if index is not None:
+        checks.append(name_index(made, index))
+    finish_outputs(made, originals, infos, attributions, normal.opset, checks)
+    if isinstance(chosen, OnePass):
+        lower(made, written)
     made.producer_name = "onnxplain"
     made.metadata_props["onnxplain.method"] = repr(chosen)
     proto = ir.to_proto(made)
@@ -213,88 +222,13 @@ def export(
     )
 
 
-def _references(
-    given: ArrayLike | float | None, infos: Sequence[interface.InputInfo], wanted: bool
-) -> dict[str, Array] | None:
-    """Return the reference of each explained value, (...) or (1, ...), if the method compares with one.
-
-    Raises
-    ------
-    DataInputError
-        If one cannot stand for every sample.
-    """
-    if not wanted:
-        return None
-    starts = by_input(given, infos)
-    found: dict[str, Array] = {}
-    for info in infos:
-        start = starts.get(info.name)
-        if start is not None and info.entries != (info.name,):
-            raise DataInputError(
-                f"input '{info.name}' holds tokens, whose reference in a file is 0; leave it out"
-            )
-        what = f"the baseline of '{info.name}'"
-        array = finite(0.0 if start is None else start, what)
-        if start is not None and info.dtype is not None:
-            array = fitting(array, info.dtype, what)
-        shape = info.shape
-        fits = shape is None or (
-            array.ndim <= len(shape)
-            and all(a == 1 or a == s for a, s in zip(reversed(array.shape), reversed(shape), strict=False))
-        )
-        if not fits:
-            raise DataInputError(
-                f"the baseline of '{info.name}' has shape {array.shape}, which does not broadcast to "
-                f"{info.spelled}; give a number, or an array of one sample's shape"
-            )
-        found |= dict.fromkeys(info.entries, array)
-    return found
-
-
 def _one(info: interface.InputInfo, entry: str, normal: Normalized, layout: Layout) -> Array:
     """Return zeros in the shape of one sample of an explained value, (1, ...); unknown lengths are 1."""
-    value = _values(normal.model)[entry]
+    value = values_of(normal.model)[entry]
     axis = layout.axes.get(entry, layout.inner.get(entry))
     dims = [d if isinstance(d, int) else 1 for k, d in enumerate(facts.dims(value) or ()) if k != axis]
     dtype = (value.dtype or ir.DataType.FLOAT).numpy()
     return np.zeros((1, *dims), dtype)
-
-
-def rows_of(given: Any, infos: Sequence[interface.InputInfo]) -> dict[str, Array]:
-    """Return the rows of a background by explained value, (M, ...).
-
-    Raises
-    ------
-    DataInputError
-        If they do not fit.
-    """
-    made = {}
-    for name, rows in by_input(given.rows if isinstance(given, Background) else given, infos).items():
-        info = next(i for i in infos if i.name == name)
-        if info.entries != (info.name,):
-            raise DataInputError(f"input '{name}' holds tokens, of which a file holds no background")
-        array = finite(rows, f"the background of '{name}'")
-        made[name] = fitting(array, info.dtype, f"the background of '{name}'").astype(info.dtype or np.float32)
-    return made
-
-
-def constant_players(
-    given: Grouping | None, infos: Sequence[interface.InputInfo], features: Arrays, layout: Layout
-) -> Players | None:
-    """Return who plays, the same in all samples.
-
-    Raises
-    ------
-    DataInputError
-        If that depends on what an image shows.
-    """
-    texts = [given] if not isinstance(given, Mapping) else list(given.values())
-    if any(isinstance(t, Segments) or callable(t) or (isinstance(t, str) and t in ("segments", *SEGMENTERS)) for t in texts):
-        raise DataInputError(
-            "segments depend on what an image shows, and a file's players are the same in all; give integers, "
-            "or a name such as 'pixels', 'tokens', 'columns'"
-        )
-    return find_players(given, infos, features, layout)
 
 
 def _layout(
@@ -325,75 +259,3 @@ def _target_axes(output: interface.OutputInfo, axis: int | None) -> int:
         )
     dims = without(output.shape, axis)
     return 0 if all(d == 1 for d in dims) else len(dims)
-
-
-def _by_token(
-    op: Emitter, info: interface.InputInfo, by_name: Mapping[str, ir.Value], entry: str, part: ir.Value
-) -> ir.Value:
-    """Sum an embedding's numbers by the token that each is for."""
-    if entry not in info.moved:
-        rank = len(info.shape or ())
-        return op.sum(part, range(rank, facts.rank(part) or rank))
-    tokens = by_name[info.name]
-    where = op.Reshape(write_positions(op, tokens, by_name[entry]), [-1])
-    size = op.Size(tokens)
-    one = op.const(np.array([1], np.int64))
-    where = op.Where(op.Less(where, op.const(np.int64(0))), size, where)  # nobody's numbers go last
-    base = op.ConstantOfShape(op.Add(op.Reshape(size, [1]), one), value=ir.tensor(np.zeros(1, np.float32)))
-    added = op.ScatterElements(base, where, op.Reshape(part, [-1]), axis=0, reduction="add")
-    kept = op.slice(added, 0, 0, op.Reshape(size, [1]))
-    return cast("ir.Value", op.Reshape(kept, op.Shape(tokens), allowzero=1))
-
-
-def _finish_outputs(
-    model: ir.Model,
-    originals: Sequence[str],
-    infos: Sequence[interface.InputInfo],
-    attributions: Mapping[str, ir.Value],
-    opset: int,
-    checks: Sequence[ir.Value] = (),
-) -> None:
-    """Give back all outputs of the model, one attribution per input, and what can be checked of them."""
-    graph = model.graph
-    by_name = _values(model)
-    names = Names(graph)
-    op = Emitter(graph, opset, scope=names.scope("onnxplain/outputs"))
-    outputs = [by_name[name] for name in originals]
-    for info in infos:
-        parts = [attributions[entry] for entry in info.entries]
-        if info.entries == (info.name,):
-            if parts[0].name != f"attribution/{info.name}" and facts.dims(parts[0]) is None:
-                parts[0].shape = ir.Shape(list(info.shape or ()))
-            parts[0].name = parts[0].name if info.name in str(parts[0].name) else names.free(f"attribution/{info.name}")
-            outputs.append(parts[0])
-            continue
-        summed = [_by_token(op, info, by_name, e, p) for e, p in zip(info.entries, parts, strict=True)]
-        total = summed[0] if len(summed) == 1 else op.Sum(*summed)
-        total.name = names.free(f"attribution/{info.name}")
-        total.shape = ir.Shape(list(info.shape or ()))
-        outputs.append(total)
-    graph.outputs.clear()
-    graph.outputs.extend([*outputs, *checks])
-    common.RemoveUnusedNodesPass()(model)
-
-
-def _values(model: ir.Model) -> dict[str, ir.Value]:
-    """Return the values of a graph by name."""
-    graph = model.graph
-    return {str(v.name): v for v in graph.inputs} | {str(v.name): v for node in graph for v in node.outputs}
-
-
-def _checks(
-    model: ir.Model, output: str, infos: Sequence[interface.InputInfo], result: Result
-) -> list[ir.Value]:
-    """Name what can be checked of the attributions."""
-    names, made = Names(model.graph), []
-    if result.delta is not None:
-        result.delta.name = names.free(f"delta/{output}")
-        made.append(result.delta)
-    for info in infos:
-        if info.entries == (info.name,) and info.name in result.errors:
-            error = result.errors[info.name]
-            error.name, error.shape = names.free(f"standard_error/{info.name}"), ir.Shape(list(info.shape or ()))
-            made.append(error)
-    return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import onnxplain.loops.games  # noqa: F401  (registers)
+import onnxplain.loops.games
 import onnxplain.loops.masks  # noqa: F401
 from onnxplain.loops.frame import Feature, Outside, Result
 from onnxplain.loops.loop import Looped, write_loop

@@ -54,8 +54,8 @@ class Feature:
         if any(d is None for d in self.shape):
             spelled = ", ".join("?" if d is None else str(d) for d in self.shape)
             raise DataInputError(
-                f"what is taken away of '{self.name}' is written into the file, and its samples have the shape "
-                f"({spelled}); fix the lengths with shapes={{'{self.name}': (...)}}, without the samples' axis"
+                f"what is done to each element of '{self.name}' is written into the file, and its samples "
+                f"have the shape ({spelled}); export a model whose input has fixed lengths"
             )
         return tuple(d for d in self.shape if d is not None)
 
@@ -136,7 +136,9 @@ class Inside:
         for what, value in (("then", mine), ("else", before)):
             out = ir.Value(name=self.names.free(f"{before.name}/{what}"), type=value.type)
             node = ir.Node("", "Identity", [value], outputs=[out], name=f"{out.name}/node")
-            branches.append(ir.AttrGraph(f"{what}_branch", ir.Graph([], [out], nodes=[node], name=str(out.name))))
+            branches.append(
+                ir.AttrGraph(f"{what}_branch", ir.Graph([], [out], nodes=[node], name=str(out.name)))
+            )
         here = self.op.Equal(self.number, np.int64(0))
         node = ir.node("If", [here], {a.name: a for a in branches})
         node.name = self.op.fresh("If")

@@ -55,13 +55,13 @@ def _solver(combination: Solver, outside: Outside, count: int) -> Summed:
     coalitions = count // rows
     matrix = solution(combination, coalitions, players.count)
 
-    def finish(
-        carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value
-    ) -> Result:
+    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
         mean: Any = scores
         if rows > 1:
             mean = op.ReduceMean(op.Reshape(scores, [coalitions, rows, -1]), [1], keepdims=0)
-        known = linked(op, op.Concat(mean, op.Unsqueeze(score, [0]), axis=0), getattr(combination, "link", "identity"))
+        known = linked(
+            op, op.Concat(mean, op.Unsqueeze(score, [0]), axis=0), getattr(combination, "link", "identity")
+        )
         values = op.Transpose(op.MatMul(op.initializer(matrix), known), perm=[1, 0])  # (N, P)
         nothing = op.Mul(op.slice(values, 1, 0, 1), np.float64(0.0))
         found = spread(outside, op.Concat(values, nothing, axis=1), players)

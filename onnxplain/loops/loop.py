@@ -35,11 +35,14 @@ class Looped:
         The model's own outputs, by name.
     score
         (N,): the explained scores, float64.
+    index
+        int64 (N,) or (N, k): of the scores, where that is predicted.
     """
 
     result: Result
     originals: dict[str, ir.Value]
     score: ir.Value
+    index: ir.Value | None = None
 
 
 def write_loop(
@@ -56,7 +59,7 @@ def write_loop(
 
     The first point is the row itself, whose prediction is the file's; then comes the baseline, where its
     score is asked for; then those of the plan.  A last block that is not full is filled with points that
-    count for nothing.
+    count for nothing; so is the first one where it tells what is predicted, and so explained at the others.
 
     Parameters
     ----------
@@ -78,7 +81,7 @@ def write_loop(
     op, body = outside.op, program.model.graph
     names = Names(body)
     inside_op = Emitter(body, op.opset, names.scope("onnxplain/point"))
-    extras = 1 + summed.ends
+    extras = (1 if program.index is None else at_once) + summed.ends
     blocks = -(-(written.count + extras) // at_once)
     made = {str(v.name): v for v in body.outputs}
     number = ir.Value(name=names.free("block"), type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([]))
@@ -94,14 +97,22 @@ def write_loop(
     points = written.make(inside)
     points = {k: _at_ends(inside, k, p, place, extras) for k, p in points.items()}
     fed = {k: _laid_out(inside, k, p, layout.axes[k]) for k, p in points.items()}
+    index = None
+    if program.index is not None:
+        index = ir.Value(name=names.free("carried/target"), type=ir.TensorType(ir.DataType.INT64))
     for value in list(body.inputs):
-        name = str(value.name)
-        if name in fed:
-            new = fed[name]
+        label = str(value.name)
+        if label in fed:
+            new = fed[label]
+        elif index is not None and label == program.target:
+            repeats = [at_once] + [1] * ((facts.rank(value) or 1) - 1)
+            new = inside_op.Tile(index, repeats) if at_once > 1 else index
         elif at_once == 1:
-            new = given[name]
+            new = given[label]
         else:
-            new = _tiled(inside_op, given[name], 0 if name == program.target else layout.axes[name], at_once)
+            new = _tiled(
+                inside_op, given[label], 0 if label == program.target else layout.axes[label], at_once
+            )
         value.replace_all_uses_with(new, replace_graph_outputs=True)
     body.inputs.clear()
     inside_op.before = None
@@ -118,14 +129,17 @@ def write_loop(
         kept.append(before)
         kept_after.append(inside.first(mine, before))
         empty.append(_nothing(op, made[name]))
+    if index is not None:
+        mine = made[str(program.index)]
+        if at_once > 1:
+            mine = inside_op.slice(mine, 0, 0, outside.samples)
+        kept, empty = [*kept, index], [*empty, given[program.target]]
+        kept_after.append(inside.first(mine, index))
     go_on = inside_op.Identity(going, _fold=False)
     body.inputs.extend([number, going, *sums, *kept])
     body.outputs.clear()
     body.outputs.extend([go_on, *after, *kept_after, score])
     body.name = "point"
-    for value in body.outputs:
-        if value.producer() is None:
-            raise AssertionError(value.name)
     count = len(sums) + len(kept) + 1
     loop = ir.node(
         "Loop",
@@ -135,19 +149,18 @@ def write_loop(
     )
     loop.name = op.fresh("Loop")
     op.graph.append(loop)
-    for k, output in enumerate(loop.outputs):
-        output.name = f"{loop.name}.{k}"
-    for output, value in zip(loop.outputs, [*sums, *(made[n] for n in originals), score], strict=True):
-        output.type = value.type
+    for k, (made_of, value) in enumerate(zip(loop.outputs, [*sums, *kept, score], strict=True)):
+        made_of.name, made_of.type = f"{loop.name}.{k}", value.type
     finals, outputs = list(loop.outputs[: len(sums)]), loop.outputs[len(sums) : -1]
     for final, value in zip(finals, summed.begin, strict=True):
         op.annotate(final, value)
     scores = op.Cast(op.Reshape(loop.outputs[-1], [blocks * at_once, -1]), to=_DOUBLE)
     own = op.Gather(scores, op.const(np.int64(0)), axis=0)
-    start = op.Gather(scores, op.const(np.int64(1)), axis=0) if summed.ends else None
+    start = op.Gather(scores, op.const(np.int64(extras - 1)), axis=0) if summed.ends else None
     plan = op.slice(scores, 0, extras, extras + written.count)
     result = summed.finish(finals, own, start, plan)
-    return Looped(result, dict(zip(originals, outputs, strict=True)), own)
+    named = dict(zip(originals, outputs, strict=False))
+    return Looped(result, named, own, None if index is None else outputs[-1])
 
 
 def _at_ends(inside: Inside, name: str, points: ir.Value, place: ir.Value, extras: int) -> ir.Value:

@@ -143,9 +143,7 @@ def _expected(combination: Expected, outside: Outside, count: int) -> Summed:
             out += [b.Add(t, b.ReduceSum(v, [0], keepdims=0)) for t, v in zip(totals, terms, strict=True)]
         return out
 
-    def finish(
-        carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value
-    ) -> Result:
+    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
         scale = keep * (1 - keep) if combination.contrast else keep
         values, errors = {}, {}
         for k, name in enumerate(names):

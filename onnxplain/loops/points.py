@@ -142,7 +142,7 @@ def _without_window(points: WithoutWindow, outside: Outside) -> Written:
 
 
 def windows_at(windows: Windows, inside: Inside) -> dict[str, ir.Value]:
-    """Return what the windows of a block cover, bool (m, ...) by feature; none where it is another's window."""
+    """Return what the windows of a block cover, bool (m, ...) by feature; nothing in other features."""
     op, outside, made, first = inside.op, inside.outside, {}, 0
     features = {k: np.empty((1, *f.known), f.dtype) for k, f in outside.features.items()}
     for name, slides in windows.over(features).items():
@@ -157,11 +157,15 @@ def windows_at(windows: Windows, inside: Inside) -> dict[str, ir.Value]:
             rest = op.Div(rest, np.int64(count))
             if slides.window[axis] >= length:
                 continue
-            places = np.arange(length, dtype=np.int64).reshape(*(length if k == axis else 1 for k in range(rank)))
+            places = np.arange(length, dtype=np.int64).reshape(
+                *(length if k == axis else 1 for k in range(rank))
+            )
             behind = op.Sub(op.const(places[None]), inside.spread(start, rank + 1))
-            along = op.And(op.GreaterOrEqual(behind, np.int64(0)), op.Less(behind, np.int64(slides.window[axis])))
+            along = op.And(
+                op.GreaterOrEqual(behind, np.int64(0)), op.Less(behind, np.int64(slides.window[axis]))
+            )
             covered = op.And(covered, along)
-        made[name] = cast("ir.Value", covered)
+        made[name] = covered
         first += slides.count
     return made
 

@@ -96,9 +96,7 @@ def _integral(combination: Integral, outside: Outside, count: int) -> Summed:
             for total, (k, f) in zip(carried, features.items(), strict=True)
         ]
 
-    def finish(
-        carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value
-    ) -> Result:
+    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
         values = {}
         for total, (name, f) in zip(carried, features.items(), strict=True):
             made: Any = total
@@ -134,9 +132,7 @@ def _spread(combination: Spread, outside: Outside, count: int) -> Summed:
                 power = b.Mul(power, wide)
         return made
 
-    def finish(
-        carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value
-    ) -> Result:
+    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
         values, errors = {}, {}
         for k, name in enumerate(names):
             origin, *totals = carried[k * each : (k + 1) * each]
@@ -155,7 +151,7 @@ def _spread(combination: Spread, outside: Outside, count: int) -> Summed:
 
 
 def _error_of_variance(op: Any, raw: list[Any], variance: Any, n: int) -> Any:
-    """Return the standard error of a variance, as :class:`~onnxplain.runtime.plans.moments.Moments` has it."""
+    """Return the standard error of a variance, as Moments has it."""
     if n < 2:
         return op.Mul(variance, float("nan"))
     unbiased = op.Mul(variance, n / (n - 1))
@@ -202,9 +198,7 @@ def _overlaps(combination: Overlaps, outside: Outside, count: int) -> Summed:
             made.append(b.Add(total, b.ReduceSum(wide, [0], keepdims=0)))
         return made
 
-    def finish(
-        carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value
-    ) -> Result:
+    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
         values = {}
         for total, (name, own) in zip(carried, slides.items(), strict=True):
             mean = op.Div(total, op.const(covering(own)[None]))
@@ -226,9 +220,7 @@ def _differences(combination: Differences, outside: Outside, count: int) -> Summ
     """Write what the score loses without each player, and give it to all elements of his."""
     op, players = outside.op, outside.who()
 
-    def finish(
-        carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value
-    ) -> Result:
+    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
         lost = op.Transpose(op.Sub(op.Unsqueeze(score, [0]), scores), perm=[1, 0])  # (N, K)
         if combination.each > 1:
             raise MethodError("several points for a player cannot be written into a file")
@@ -239,7 +231,7 @@ def _differences(combination: Differences, outside: Outside, count: int) -> Summ
 
 
 def spread(outside: Outside, padded: Any, players: Players) -> dict[str, ir.Value]:
-    """Give each element its player's number, from (N, P + 1), the last one nobody's, to (N, ...) by feature."""
+    """Give each element its player's number: from (N, P + 1), the last one nobody's, to (N, ...)."""
     op, made = outside.op, {}
     for name, feature in outside.features.items():
         ids = players.ids[name].reshape(-1)

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from onnxplain._types import Arrays
 from onnxplain.backward.asks import Ask, Combine, Walk
 from onnxplain.backward.composites.composite import Composite
 from onnxplain.errors import MethodError
+from onnxplain.features.players import Players
 from onnxplain.options import check_fields
 from onnxplain.runtime.plans.combinations import Mean
 from onnxplain.runtime.plans.plan import Found, Inner, Kind, Plan
@@ -115,9 +117,26 @@ class Method(abc.ABC):
         """Return the method as data; None if it chooses its points as it goes."""
         return None
 
-    def plan_for(self, players: int) -> Plan | None:
-        """Return the method as data where it is known how many players there are; None as :meth:`plan`."""
-        return self.plan()
+    def plan_for(self, players: Players, features: Arrays, background: Arrays) -> tuple[Plan, Players] | None:
+        """Return the method as data where it is known who plays, and the players as it counts them.
+
+        For files, in which these are the same for all samples.
+
+        Parameters
+        ----------
+        players
+            Who plays.
+        features
+            Arrays in the shape of one sample, (1, ...), by feature.
+        background
+            (M, ...) by feature; empty if there is one baseline only.
+
+        Returns
+        -------
+        None if the next points depend on answers.
+        """
+        plan = self.plan()
+        return None if plan is None else (plan, players)
 
     def question(self) -> Inner:
         """Return what another method's plan asks to have this one at its points."""

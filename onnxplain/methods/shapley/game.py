@@ -8,8 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from onnxplain._types import Arrays
 from onnxplain.backward.asks import Scores
 from onnxplain.errors import DataInputError
+from onnxplain.features.players import Players
 from onnxplain.methods.base import Method
 from onnxplain.runtime.plans.coalitions import Coalitions, Listed
 from onnxplain.runtime.plans.combinations import float_like
@@ -56,14 +58,18 @@ class Game(Method, abc.ABC):
     #: Whether who brings nothing else than the baseline, or the background, is left out: its value is 0.
     leaves_out: ClassVar[bool] = True
 
-    def plan_for(self, players: int) -> Plan | None:
+    def plan_for(self, players: Players, features: Arrays, background: Arrays) -> tuple[Plan, Players] | None:
         """Return all rounds as one; None where the game stops when its values are known well enough."""
+        return self.at_once(self.design(players.count), players)
+
+    def at_once(self, design: Design, players: Players) -> tuple[Plan, Players] | None:
+        """Return the plan that asks for all of a design's coalitions; None where the game may stop before."""
         if self.stop is not None:
             return None
-        design = self.design(players)
-        drawn = [design.draw(k).kept(players, slice(0, size)) for k, size in enumerate(design.sizes)]
-        sets = Listed(np.concatenate([np.zeros((0, players), bool), *drawn]))
-        return Plan(Coalitions(sets), Scores(), Designed(design, self.link), self.name)
+        count = players.count
+        drawn = [design.draw(k).kept(count, slice(0, size)) for k, size in enumerate(design.sizes)]
+        sets = Listed(np.concatenate([np.zeros((0, count), bool), *drawn]))
+        return Plan(Coalitions(sets), Scores(), Designed(design, self.link), self.name), players
 
     def attribute(self, problem: Problem) -> Found:
         """Play the game for all rows."""

@@ -7,16 +7,17 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from onnxplain._types import IntArray
+from onnxplain._types import Arrays, IntArray
 from onnxplain.errors import MethodError
 from onnxplain.features.hierarchy import Tree, correlated, given_tree, halves, is_hierarchy, nearby
+from onnxplain.features.players import Players
 from onnxplain.methods.shapley.game import Game
 from onnxplain.methods.shapley.permutation import MORE
 from onnxplain.options import Count, Positive, Seed
 from onnxplain.runtime.plans.games.owen import Owen, contexts
 from onnxplain.runtime.plans.games.settle import Design, settle
 from onnxplain.runtime.plans.games.walks import Walks
-from onnxplain.runtime.plans.plan import Found
+from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.plans.run import gathered
 from onnxplain.runtime.problem import Problem
 
@@ -104,6 +105,17 @@ class PartitionShap(Game):
         problem.scores()  # of all rows, whose parts then know them
         parts = [problem.take(rows) for rows in places]
         return gathered(places, [self._settled(p, correlated(p.players, p.background)) for p in parts])
+
+    def plan_for(self, players: Players, features: Arrays, background: Arrays) -> tuple[Plan, Players] | None:
+        """Return all rounds as one, over the tree of these players."""
+        if self.hierarchy == "adjacent":
+            there = nearby(players, features)
+            return self.at_once(self.design(there.count), there)
+        if not isinstance(self.hierarchy, str):
+            tree = given_tree(self.hierarchy, players.count)
+        else:
+            tree = correlated(players, background)
+        return self.at_once(self._over(tree, players.count), players)
 
     def _settled(self, problem: Problem, tree: Tree) -> Found:
         design = self._over(tree, problem.players.count)

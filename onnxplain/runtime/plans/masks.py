@@ -102,6 +102,13 @@ class Masks(SamePlayers):
         return {k: np.array(np.broadcast_to(v, problem.features[k].shape)) for k, v in numbers.items()}
 
     def space_of(self, name: str, shape: Shape) -> tuple[int, ...]:
+        """Return which axes of a feature's sample, of this shape, are space.
+
+        Raises
+        ------
+        DataInputError
+            If it has no such axes.
+        """
         if self.axes is None:
             return space(shape)
         if any(not -len(shape) <= axis < len(shape) for axis in self.axes):

@@ -1,0 +1,134 @@
+"""What an exported file gives back: the model's outputs, attributions, and what can be checked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.names import Names
+from onnxplain.graph import facts, interface
+from onnxplain.graph.positions import write_positions
+from onnxplain.loops import Result
+
+__all__ = ["finish_outputs", "name_checks", "name_index", "take_predicted", "values_of"]
+
+
+def _by_token(
+    op: Emitter, info: interface.InputInfo, by_name: Mapping[str, ir.Value], entry: str, part: ir.Value
+) -> ir.Value:
+    """Sum an embedding's numbers by the token that each is for."""
+    if entry not in info.moved:
+        rank = len(info.shape or ())
+        return op.sum(part, range(rank, facts.rank(part) or rank))
+    tokens = by_name[info.name]
+    where = op.Reshape(write_positions(op, tokens, by_name[entry]), [-1])
+    size = op.Size(tokens)
+    one = op.const(np.array([1], np.int64))
+    where = op.Where(op.Less(where, op.const(np.int64(0))), size, where)  # nobody's numbers go last
+    base = op.ConstantOfShape(op.Add(op.Reshape(size, [1]), one), value=ir.tensor(np.zeros(1, np.float32)))
+    added = op.ScatterElements(base, where, op.Reshape(part, [-1]), axis=0, reduction="add")
+    kept = op.slice(added, 0, 0, op.Reshape(size, [1]))
+    return cast("ir.Value", op.Reshape(kept, op.Shape(tokens), allowzero=1))
+
+
+def finish_outputs(
+    model: ir.Model,
+    originals: Sequence[str],
+    infos: Sequence[interface.InputInfo],
+    attributions: Mapping[str, ir.Value],
+    opset: int,
+    checks: Sequence[ir.Value] = (),
+) -> None:
+    """Give back all outputs of the model, one attribution per input, and what can be checked of them."""
+    graph = model.graph
+    by_name = values_of(model)
+    names = Names(graph)
+    op = Emitter(graph, opset, scope=names.scope("onnxplain/outputs"))
+    outputs = [by_name[name] for name in originals]
+    for info in infos:
+        parts = [attributions[entry] for entry in info.entries]
+        if info.entries == (info.name,):
+            outputs.append(_as_output(op, parts[0], names, info))
+            continue
+        summed = [_by_token(op, info, by_name, e, p) for e, p in zip(info.entries, parts, strict=True)]
+        total = summed[0] if len(summed) == 1 else op.Sum(*summed)
+        total.name = names.free(f"attribution/{info.name}")
+        total.shape = ir.Shape(list(info.shape or ()))
+        outputs.append(total)
+    graph.outputs.clear()
+    graph.outputs.extend([*outputs, *checks])
+    common.RemoveUnusedNodesPass()(model)
+
+
+def values_of(model: ir.Model) -> dict[str, ir.Value]:
+    """Return the values of a graph by name."""
+    graph = model.graph
+    return {str(v.name): v for v in graph.inputs} | {str(v.name): v for node in graph for v in node.outputs}
+
+
+def name_checks(
+    model: ir.Model, output: str, infos: Sequence[interface.InputInfo], result: Result
+) -> list[ir.Value]:
+    """Name what can be checked of the attributions."""
+    names, made = Names(model.graph), []
+    if result.delta is not None:
+        result.delta.name = names.free(f"delta/{output}")
+        made.append(result.delta)
+    for info in infos:
+        if info.entries == (info.name,) and info.name in result.errors:
+            error = result.errors[info.name]
+            error.name, error.shape = (
+                names.free(f"standard_error/{info.name}"),
+                ir.Shape(list(info.shape or ())),
+            )
+            made.append(error)
+    return made
+
+
+def _as_output(op: Emitter, value: ir.Value, names: Names, info: interface.InputInfo) -> ir.Value:
+    """Name an attribution after its input."""
+    name = f"attribution/{info.name}"
+    if str(value.name).rstrip("_") != name:
+        if value.producer() is None:  # an input itself
+            value = op.Identity(value, _fold=False)
+        value.name, value.shape = names.free(name), ir.Shape(list(info.shape or ()))
+    return value
+
+
+def take_predicted(model: ir.Model, given: ir.Value, main: ir.Value, axis: int | None, opset: int) -> None:
+    """Let the target be what is predicted: -1 for each sample takes the place of the input that names it.
+
+    Parameters
+    ----------
+    model
+        The file's graph.
+    given
+        The input, int64 (N,) or (N, k).
+    main, axis
+        An input of the model, and the axis along which its samples lie.
+    opset
+        Of the graph.
+    """
+    graph = model.graph
+    op = Emitter(graph, opset, scope=Names(graph).scope("onnxplain/target"))
+    op.before = next(iter(graph))
+    lead = op.const(np.array([1], np.int64)) if axis is None else op.Shape(main, start=axis, end=axis + 1)
+    rest = [d for d in (facts.dims(given) or ())[1:] if isinstance(d, int)]
+    shape = op.concat([lead, *([rest] if rest else [])])
+    value = op.ConstantOfShape(shape, value=ir.tensor(np.array([-1], np.int64)))
+    op.annotate(value, given)
+    given.replace_all_uses_with(value)
+    graph.inputs.remove(given)
+
+
+def name_index(model: ir.Model, index: ir.Value) -> ir.Value:
+    """Name the index of what is explained."""
+    names = Names(model.graph)
+    index.name = names.free("target")
+    index.shape = index.shape or ir.Shape(["batch"])
+    return index
