@@ -96,8 +96,10 @@ def export(
     path
         Where to write; the file appears whole or not at all, and what stood there stays until then.
     method
-        A one-pass method: ``"saliency"``, ``"input_x_gradient"``, ``"guided_backprop"``,
-        ``"deconvolution"``, ``"lrp"``, ``"deep_lift"``, with its parameters as further keywords.
+        A method whose points do not depend on answers: one walk back (``"saliency"``, ``"lrp"``,
+        ``"deep_lift"``...), which is written beside the model, or many points (``"integrated_gradients"``,
+        ``"smooth_grad"``, ``"occlusion"``, ``"rise"``, ``"kernel_shap"``, ``"lime"``...), which are a loop
+        whose body holds the model once; with its parameters as further keywords.
     output
         Which output to explain (default: the first of floats).
     wrt
@@ -106,27 +108,41 @@ def export(
     through_softmax
         Explain a closing Softmax too.
     baselines
-        For ``"deep_lift"``, the reference that the file will hold: a number, an array that broadcasts to the
-        input, or a dict by input name.  Default 0; for tokens always 0, at the embedding.
+        What the file holds of baselines: a number, an array that broadcasts to one sample, or a dict by input
+        name.  Default 0; for tokens always 0, at the embedding.  Methods that average over a background
+        take rows, (M, ...), or ``ox.Background(rows)``.
     form
         ``"portable"`` (default): the backward pass as it is written, for any runtime.  ``"cpu"``, ``"cuda"``:
         rewritten to be fast in onnxruntime on that device (on the CPU, transposed convolutions as plain ones,
         and masks of rectifiers as steep hard sigmoids).  The model's own nodes stay as they are in all forms.
+    feature_mask
+        Who plays, as :meth:`Explainer.__call__` takes it, but the same in all samples: no segments of images.
+    target
+        ``"predicted"``: the file finds the highest score itself, and has an output ``target`` instead of the
+        input.  None: the input names it.
+    steps_at_once
+        Points that run at once, in one batch; memory grows with it.
 
     Returns
     -------
     Exported
         The file's inputs and outputs.  ``target`` is int64, (N,) class indices; (N, k) index tuples for
         outputs with more axes.  Where samples cannot be told apart, N is 1 and the index is one of the whole
-        output.
+        output.  What is promised of a plan's values comes along: ``delta/<output>``, (N,), how far their sum
+        is from what it must be; ``standard_error/<input>``, how well a mean is known.
+
+    Notes
+    -----
+    A file's players are the same for all samples: where the explainer leaves out players who bring nothing
+    else than the baseline (games), the file asks for them too, so that the drawn coalitions differ there.
 
     Raises
     ------
     DataInputError
         If the baselines do not fit.
     MethodError
-        If the method needs more than one pass (a path, noise): run these with the Explainer.  If there is no
-        such form.
+        If the method chooses its points by answers, or cannot be written: run it with the Explainer.  If
+        there is no such form.
     InvalidModelError
         If the model is broken, or too large for one file.
     OutputError

@@ -133,11 +133,11 @@ def write_plan(
         value.name, value.type, value.shape = name, source[name].type, source[name].shape
     if made.result.delta is not None:
         made.result.delta.shape = ir.Shape(["batch"])
-    values, errors = (
-        {k: _back(op, v, layout.axes[k], len(features[k].shape)) for k, v in of.items()}
+    found, errors = (
+        {k: _back(op, v, layout.axes[k], values[k]) for k, v in of.items()}
         for of in (made.result.values, made.result.errors)
     )
-    return Planned(model, Result(values, made.result.delta, errors), made.index)
+    return Planned(model, Result(found, made.result.delta, errors), made.index)
 
 
 def _around(normal: Normalized, question: Question, target: ir.Value | None) -> ir.Model:
@@ -194,8 +194,12 @@ def _feature(
     return Feature(name, first, op.initializer(start), tuple(one), dtype)
 
 
-def _back(op: Emitter, value: ir.Value, axis: int | None, rank: int) -> ir.Value:
+def _back(op: Emitter, value: ir.Value, axis: int | None, like: ir.Value) -> ir.Value:
     """Undo what was done to a feature's axes."""
+    made: ir.Value = value
     if axis is None:
-        return cast("ir.Value", op.Squeeze(value, [0]))
-    return op.move_axis(value, rank + 1, 0, axis)
+        made = cast("ir.Value", op.Squeeze(value, [0]))
+    elif axis:
+        made = op.move_axis(value, facts.rank(like) or 0, 0, axis)
+    made.shape = None if like.shape is None else like.shape.copy()
+    return made

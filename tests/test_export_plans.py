@@ -33,7 +33,6 @@ CASES = {
     "partition_shap": (ox.PartitionShap(n_samples=200), {"feature_mask": IDS}),
     "lime": (ox.Lime(n_samples=80), {"feature_mask": IDS}),
 }
-every_case = pytest.mark.parametrize("case", CASES)
 
 
 def stock(path, **feeds: np.ndarray) -> dict[str, np.ndarray]:
@@ -54,8 +53,11 @@ def told(case: str, models) -> tuple[ox.Method, dict]:
     return method, options
 
 
-@every_case
-@pytest.mark.parametrize(("n", "at_once"), [(1, 4), (3, 1), (3, 7)])
+SIZES = [(case, 3, 7) for case in CASES]
+SIZES += [(case, *size) for case in ("ig_baseline", "kernel_shap_rows", "rise") for size in [(1, 4), (3, 1)]]
+
+
+@pytest.mark.parametrize(("case", "n", "at_once"), SIZES)
 def test_the_file_says_what_the_explainer_says(case, n, at_once, models, tmp_path) -> None:
     model = models.conv(softmax=True)
     method, options = told(case, models)
@@ -74,7 +76,7 @@ def test_the_file_says_what_the_explainer_says(case, n, at_once, models, tmp_pat
         np.testing.assert_allclose(found["delta/y"], expected.delta, rtol=0, atol=1e-5 * scale)
 
 
-@every_case
+@pytest.mark.parametrize("case", ["gradient_shap", "occlusion", "rise", "kernel_shap", "vargrad"])
 def test_the_file_is_standard(case, models, tmp_path) -> None:
     method, options = told(case, models)
     path = ox.export(models.conv(), tmp_path / "made.onnx", method=method, **options).path
