@@ -14,6 +14,7 @@ from onnxplain.metrics.axioms.symmetry import Symmetry
 from onnxplain.metrics.base import Metric
 from onnxplain.metrics.complexity.complexity import Complexity
 from onnxplain.metrics.complexity.effective_complexity import EffectiveComplexity
+from onnxplain.metrics.complexity.features_needed import FeaturesNeeded
 from onnxplain.metrics.complexity.sparseness import Sparseness
 from onnxplain.metrics.faithfulness.deletion import SRG, Deletion, Insertion
 from onnxplain.metrics.faithfulness.faithfulness_correlation import FaithfulnessCorrelation
@@ -69,6 +70,7 @@ __all__ = [
     "EnergyPointingGame",
     "FaithfulnessCorrelation",
     "FaithfulnessEstimate",
+    "FeaturesNeeded",
     "Focus",
     "ImplementationInvariance",
     "Infidelity",
@@ -148,7 +150,7 @@ FAMILIES: dict[str, tuple[type[Metric], ...]] = {
         IoU,
         Focus,
     ),
-    "complexity": (Sparseness, Complexity, EffectiveComplexity),
+    "complexity": (Sparseness, Complexity, EffectiveComplexity, FeaturesNeeded),
     "randomisation": (),
     "axioms": (
         Completeness,
