@@ -216,8 +216,8 @@ def trial(
     options = _checked(explain_options)
     pooled = False
     if chosen is not None and feature_mask is not None and chosen.wants_players():
+        pooled = "feature_mask" not in options
         options.setdefault("feature_mask", feature_mask)
-        pooled = True
     shared = {k: v for k, v in asked.items() if v is not None and v is not False}
     if isinstance(attributions, Attribution):
         attributions = by_feature(attributions)

@@ -326,6 +326,18 @@ def test_samples_in_which_nobody_plays(models) -> None:
         np.testing.assert_allclose(alone.values[0], found.values[2], rtol=1e-5, err_msg=metric.name)
 
 
+def test_players_of_the_method_and_of_the_metric(conv, images) -> None:
+    """Where they are the same, a player's number is its own; where not, the sum over its elements."""
+    mask = np.repeat(np.arange(5), (1, 2, 5, 16, 40)).reshape(1, 8, 8)
+    lost = conv(images, 1, "feature_ablation", feature_mask=mask)
+    sizes = np.bincount(mask.ravel())[mask] * 2
+    for given, elements in ((None, lost.values / sizes), ({"feature_mask": "elements"}, None)):
+        apart = conv(images, 1, "feature_ablation").values if elements is None else elements
+        found = Deletion()(conv, images, 1, "feature_ablation", feature_mask=mask, explain_options=given)
+        ready = Deletion()(conv, images, 1, attributions=apart, feature_mask=mask)
+        np.testing.assert_allclose(found.values, ready.values, rtol=1e-6)
+
+
 def test_blocks_do_not_matter(conv, images, a) -> None:
     for metric in (Deletion(), SRG(), RegionPerturbation(2), Selectivity(2)):
         whole = metric(conv, images, [0, 1, 2], attributions=a).values
