@@ -10,8 +10,8 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.asks import Probe, Scores
-from onnxplain.errors import DataInputError
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.metrics.perturbed import refuse_all_but_floats
 from onnxplain.metrics.trial import Trial
 from onnxplain.runtime.plans.draws import uniforms
 
@@ -63,7 +63,7 @@ class UniformNoise:
 
     def count(self, trial: Trial) -> int:
         """Return the number of points; raises DataInputError where features are no floats."""
-        _refuse_others_than_floats(trial)
+        refuse_all_but_floats(trial.features, "noise")
         return self.points
 
     def at(self, trial: Trial, steps: slice, rows: IntArray) -> Arrays:
@@ -97,7 +97,7 @@ class GaussianNoise:
 
     def count(self, trial: Trial) -> int:
         """Return the number of points; raises DataInputError where features are no floats."""
-        _refuse_others_than_floats(trial)
+        refuse_all_but_floats(trial.features, "noise")
         return self.points
 
     def at(self, trial: Trial, steps: slice, rows: IntArray) -> Arrays:
@@ -232,12 +232,3 @@ def _noisy(trial: Trial, rows: IntArray, drawn: Callable[[int, int], FloatArray]
         sums: Array = (own + noise).astype(x.dtype)
         made[name] = sums.reshape(-1, *x.shape[1:])
     return made
-
-
-def _refuse_others_than_floats(trial: Trial) -> None:
-    for name, x in trial.features.items():
-        if x.dtype.kind != "f":
-            held = "texts" if x.dtype.kind in "OU" else x.dtype
-            raise DataInputError(
-                f"noise can be added to floats only, and '{name}' holds {held}; explain others (wrt=...)"
-            )

@@ -167,8 +167,8 @@ def refuse_all_but_floats(features: Arrays, what: str) -> None:
         if x.dtype.kind != "f":
             held = "texts" if x.dtype.kind in "OU" else x.dtype
             raise DataInputError(
-                f"{what} needs inputs of floats, which it can move by parts, and '{name}' holds {held}; "
-                "measure other inputs (wrt=...), or choose another metric"
+                f"{what} needs inputs of floats, and '{name}' holds {held}; measure others (wrt=...), or "
+                "choose another metric"
             )
 
 
