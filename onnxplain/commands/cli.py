@@ -1,4 +1,4 @@
-"""The command line: ``onnxplain explain``, ``visualise``, ``inspect``, ``export``, ``methods``...
+"""The command line: ``onnxplain explain``, ``evaluate``, ``visualise``, ``inspect``, ``export``...
 
 What goes wrong is told in one line on standard error, ``error: ...``, with exit code 2; ``--debug``
 shows the traceback.
@@ -13,12 +13,13 @@ from typing import Annotated
 import typer
 
 from onnxplain.commands.declared import CompositeName, Debug, ExportedName, Model, OutputName, Params, Quiet
+from onnxplain.commands.evaluate import evaluate
 from onnxplain.commands.explain import explain
 from onnxplain.commands.terminal import app, speaker, tell
 from onnxplain.commands.visualise import visualise
 from onnxplain.versions import VERSION
 
-__all__ = ["app", "explain", "main", "visualise"]
+__all__ = ["app", "evaluate", "explain", "main", "visualise"]
 
 
 @app.callback(invoke_without_command=True)

@@ -1,6 +1,7 @@
 """Methods by metrics: what explanations are worth, ranks, and where metrics disagree."""
 
+from onnxplain.evaluation.chosen import chosen_methods, chosen_metrics
 from onnxplain.evaluation.result import Cell, Evaluation
 from onnxplain.evaluation.running import evaluate
 
-__all__ = ["Cell", "Evaluation", "evaluate"]
+__all__ = ["Cell", "Evaluation", "chosen_methods", "chosen_metrics", "evaluate"]

@@ -81,8 +81,9 @@ def kendall_tau(a: Array, b: Array) -> FloatArray:
 
     first, second = _float64(a), _float64(b)
     found = np.full(len(first), np.nan)
+    way = "exact" if first.shape[1] == 2 else "asymptotic"  # of the p-value; of two, the latter divides by 0
     for row in np.flatnonzero(_varies(first) & _varies(second)):
-        found[row] = kendalltau(first[row], second[row], method="asymptotic")[0]
+        found[row] = kendalltau(first[row], second[row], method=way)[0]
     return found.clip(-1, 1)
 
 

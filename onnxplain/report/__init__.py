@@ -4,6 +4,7 @@ from onnxplain.report.grid import grid_of
 from onnxplain.report.page import Grid, Group, Panel, Picture, Section, write_report
 from onnxplain.report.sections import rules_of, sample_section
 from onnxplain.report.tables import is_table, table_sections
+from onnxplain.report.trust import write_trust_report
 
 __all__ = [
     "Grid",
@@ -17,4 +18,5 @@ __all__ = [
     "sample_section",
     "table_sections",
     "write_report",
+    "write_trust_report",
 ]

@@ -24,6 +24,7 @@ def grid_of(
     results: Sequence[Attribution],
     *,
     titles: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
     class_labels: Sequence[str] | None = None,
 ) -> Grid | None:
     """Put explanations of the same images side by side: a row for each method, a column for each sample.
@@ -34,6 +35,8 @@ def grid_of(
         Explanations of the same batch.
     titles
         Of the samples; by default the explained targets.
+    names
+        Of the explanations; by default their methods'.
     class_labels
         Names of the model's classes.
 
@@ -47,7 +50,7 @@ def grid_of(
     heads = titles or [target_text(first, k, class_labels) for k in range(len(first))]
     rows: list[GridRow] = []
     given: dict[str, tuple[Picture, ...]] = {}
-    for result in results:
+    for k, result in enumerate(results):
         for name in result.arrays:
             both = zip(result.arrays[name], result.inputs[name], strict=True)
             shown = [without_batch_of_one(*one) for one in both]
@@ -58,7 +61,7 @@ def grid_of(
                     _small(None, sample, f"{head}: input {name}")
                     for (_, sample), head in zip(shown, heads, strict=True)
                 )
-            short = result.written_method.split("(")[0]
+            short = result.written_method.split("(")[0] if names is None else names[k]
             title = f"{short} · {name}" if len(result.arrays) > 1 else short
             pictures = tuple(
                 _small(values, sample, f"{short}, {head}")

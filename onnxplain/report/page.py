@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnxplain.files import replacing
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["Facts", "Grid", "GridRow", "Group", "Panel", "Picture", "RuleTable", "Section", "write_report"]
+__all__ = [
+    "Facts", "Grid", "GridRow", "Group", "Panel", "Picture", "RuleTable", "Section", "rendered",
+    "write_report",
+]  # fmt: skip
 
 Facts = tuple[tuple[str, str], ...]
 RuleTable = tuple[tuple[str, str, str], ...]
@@ -152,16 +155,8 @@ def write_report(
     OutputError
         If it cannot be written; what stood there is still there.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("onnxplain", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html.jinja").render(
+    page = rendered(
+        "page.html.jinja",
         title=title,
         lead=lead,
         facts=facts,
@@ -175,6 +170,20 @@ def write_report(
     with replacing(path) as file:
         file.write(page.encode("utf-8", "backslashreplace"))
     return Path(path)
+
+
+def rendered(template: str, **content: Any) -> str:
+    """Return a page of a template, in which all text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("onnxplain", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**content)
 
 
 def _address(png: bytes) -> str:

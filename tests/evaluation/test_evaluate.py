@@ -155,6 +155,8 @@ def test_equal_means_share_a_rank_and_metrics_may_contradict(conv, x) -> None:
         ((first, second, tau),) = found.contradictions(kind)
         assert (first, second) == ("less", "more")
         assert tau == pytest.approx(-1)
+    two = ox.evaluate(conv, x, 1, METHODS[:2], metrics)
+    np.testing.assert_array_equal(two.agreement()[:2, :2], [[1, -1], [-1, 1]])
     with pytest.raises(MethodError, match="kind is 'pearson'"):
         found.agreement("pearson")
 

@@ -1,0 +1,188 @@
+"""``onnxplain evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onnxplain.commands.declared import Debug, Model, OutputName, Quiet
+from onnxplain.commands.terminal import app, speaker, tell
+
+__all__ = ["evaluate"]
+
+METHODS = "saliency,input_x_gradient,integrated_gradients,smooth_grad,lrp,deep_lift,guided_backprop,grad_cam"
+METRICS = "deletion,insertion,faithfulness_correlation,completeness,sparseness,complexity"
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="The samples: an .npy array; an .npz with one array per model input; a table, .csv or "
+            ".parquet; an image, or a folder of images.",
+        ),
+    ],
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--methods",
+            "-m",
+            help="Names with commas between them, parameters behind colons: "
+            "integrated_gradients:n_steps=20:baselines=blur,lrp; repeatable (default: eight that walk back).",
+        ),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metrics",
+            help="Likewise; or a family: faithfulness, robustness, localisation, complexity, randomisation, "
+            "axioms (default: six that need no ground truth).",
+        ),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="The ground truth: .npy, .npz, or pictures that are bright there (one, or a folder).",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="Class number or label; 3,5 for an output with more axes; or an .npy file with a class for "
+            "each sample (default: the predicted classes).",
+        ),
+    ] = None,
+    output_name: OutputName = None,
+    count: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many samples to take, the first (default: all).")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="What stands where metrics take features away: a number, an .npy or .npz file, blur, mean, "
+            "uniform; for images black or white."
+        ),
+    ] = None,
+    feature_mask: Annotated[
+        str | None,
+        typer.Option(
+            help="What metrics take away together: pixels, segments, quickshift, grid, tokens, columns...; "
+            "or an .npy or .npz file of integers."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="For all methods and metrics that draw and have none of their own.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Confidence of the intervals.")] = 0.95,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder that keeps what is finished; the same command goes on where it ended.",
+            show_default=False,
+        ),
+    ] = None,
+    block_size: Annotated[
+        int | None, typer.Option(help="Samples that are measured together (default: as memory allows).")
+    ] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write: .html (a report), .csv, .json, .npz (all the numbers), .png (or .svg, .pdf, "
+            ".jpg: ranks); repeatable (default: DATA-trust.html here).",
+        ),
+    ] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Table: a column that only says which row is which; repeatable."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Image: height x width, such as 224x224 (default: the model's).")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Image: NCHW or NHWC (default: from the model).")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Image: subtracted after scaling; one number or one per channel.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Image: divided by after that.")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Image: pixels 0..255 are multiplied by this (default: 1/255).")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Image: 'imagenet' resizes, crops and normalises as is usual there.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names: one a line, or JSON.", show_default=False)
+    ] = None,
+    input_name: Annotated[
+        str | None,
+        typer.Option("--input", help="Model input that DATA is for; with .npz: the one to explain."),
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option("--internal-batch-size", help="Points that run at once (default: as many as fit)."),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory-budget", help="Memory for these, such as 2GB (default: 1 GB).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure methods by metrics: what each explanation is worth."""
+    import onnxplain as ox
+    from onnxplain.commands import arguments as given
+    from onnxplain.commands import data_sets, specs, trust
+    from onnxplain.commands.labels import class_names
+
+    say = speaker(quiet)
+    files = trust.destinations(out, source, model)
+    metric_list = specs.metric_specs(metrics or [METRICS])
+    ox.evaluation.chosen_metrics(metric_list)
+    explainer = ox.Explainer(model, device=device, **given.budget(memory))
+    classes = class_names(labels, preset, explainer.outputs, output_name)
+    options = {
+        "size": given.pair(size) if size else None,
+        "layout": layout,
+        "mean": given.numbers(mean, "--mean") if mean else None,
+        "std": given.numbers(std, "--std") if std else None,
+        "scale": given.number(scale, "--scale") if scale else None,
+        "preset": preset,
+    }
+    data = data_sets.load_data(source, explainer, input_name, options, ids or [], count)
+    found = ox.evaluate(
+        explainer,
+        data.inputs,
+        trust.target(target, classes, data.n),
+        methods=specs.method_specs(methods or [METHODS], data.image),
+        metrics=metric_list,
+        masks=data_sets.load_masks(masks, data),
+        baselines=given.baselines(baseline, data.image),
+        feature_mask=given.feature_mask(feature_mask),
+        output=output_name,
+        wrt=data.wrt,
+        internal_batch_size=at_once,
+        block_size=block_size,
+        seed=seed,
+        level=None if data.n == 1 else level,
+        resume=resume,
+        progress=not quiet,
+    )
+    if not quiet:
+        for line in found.table().splitlines():
+            tell(line)
+    for note in found.notes:
+        say("note", note)
+    for file in files:
+        steps = data.image.steps if data.image else ()
+        trust.write(found, file, model, source, steps, classes)
+        say("wrote", str(file))

@@ -1,0 +1,92 @@
+"""What ``onnxplain evaluate`` is told besides, and what it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnxplain.archive import read_array
+from onnxplain.commands.targets import target as one_target
+from onnxplain.errors import DataInputError, OutputError, TargetError
+from onnxplain.files import check_destination, is_same_file
+from onnxplain.report import write_trust_report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnxplain.evaluation import Evaluation
+
+__all__ = ["destinations", "target", "write"]
+
+ENDINGS = (".html", ".htm", ".csv", ".json", ".npz", ".png", ".svg", ".pdf", ".jpg", ".jpeg")
+
+
+def destinations(out: Sequence[Path] | None, source: Path, model: Path) -> list[Path]:
+    """Check the files to write before anything runs.
+
+    Raises
+    ------
+    DataInputError
+        If an ending is unknown.
+    OutputError
+        If a file cannot be put there, or is what is read.
+    """
+    files = list(out or [Path(f"{source.stem}-trust.html")])
+    for file in files:
+        if file.suffix.lower() not in ENDINGS:
+            raise DataInputError(f"-o {file}: the ending says what to write; use one of {', '.join(ENDINGS)}")
+        check_destination(file)
+        if is_same_file(file, source) or is_same_file(file, model):
+            raise OutputError(f"-o {file}: this file is read; give another to write")
+    return files
+
+
+def target(text: str | None, labels: Sequence[str] | None, n: int | None) -> Any:
+    """Read what is explained: a class, or a file with one for each of ``n`` samples.
+
+    Raises
+    ------
+    TargetError
+        If it is neither.
+    """
+    if text is None or not text.lower().endswith(".npy"):
+        return one_target(text, labels)
+    held = read_array(text)
+    if held.dtype.kind not in "iu" or held.ndim != 1:
+        raise TargetError(
+            f"--target {text}: give whole numbers, one for each sample, not {held.dtype} {held.shape}"
+        )
+    return [int(k) for k in held[:n]]
+
+
+def write(
+    found: Evaluation,
+    file: Path,
+    model: Path,
+    source: Path,
+    steps: Sequence[str],
+    class_names: Sequence[str] | None,
+) -> None:
+    """Write an evaluation in the form that the file's ending asks for.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    ending = file.suffix.lower()
+    if ending in (".html", ".htm"):
+        facts = [("model", model.name), ("samples", source.name)]
+        facts += [("images", ", ".join(steps))] * bool(steps)
+        title = f"What explanations of {model.stem} are worth"
+        write_trust_report(file, found, title=title, facts=facts, class_labels=class_names)
+    elif ending == ".csv":
+        found.to_csv(file)
+    elif ending == ".json":
+        found.to_json(file)
+    elif ending == ".npz":
+        found.save(file)
+    else:
+        from onnxplain.plots.canvas import save
+
+        save(found.plot(), file, dpi=130)
