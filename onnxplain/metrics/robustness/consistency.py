@@ -66,7 +66,10 @@ class Consistency(Metric):
         agreeing = (alike & (predicted == predicted[:, None])).sum(1)
         others = alike.sum(1)
         values = np.where(others > 0, agreeing / np.maximum(others, 1), np.nan)
-        notes = unsaid(others == 0, "no other sample has the same explanation")
+        notes = unsaid(
+            others == 0,
+            "no other sample has the same explanation; make them coarser (a smaller n), or give more samples",
+        )
         extras: dict[str, Array] = {"explanation": label, "predicted": predicted}
         return self.result(values, extras=extras, notes=notes)
 
