@@ -33,6 +33,7 @@ from onnxplain.runtime.memory import MemoryModel
 from onnxplain.runtime.opened import known_channel, opened_at
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
+from onnxplain.runtime.weights import WeightStore
 from onnxplain.samples import Samples, find_samples
 from onnxplain.targets.resolve import outputs_read, resolve_target
 from onnxplain.versions import versions
@@ -83,10 +84,18 @@ class Answering:
         The model.
     device, memory_budget, threads, allow_tf32
         As :class:`~onnxplain.Explainer` takes them.
+    weights
+        Holds weights that other models share; None: its own.
     """
 
     def __init__(
-        self, normal: Normalized, device: str, memory_budget: int, threads: int | None, allow_tf32: bool
+        self,
+        normal: Normalized,
+        device: str,
+        memory_budget: int,
+        threads: int | None,
+        allow_tf32: bool,
+        weights: WeightStore | None = None,
     ) -> None:
         self.normal = normal
         self.inner = Inner(normal)
@@ -96,7 +105,9 @@ class Answering:
         self._memory = MemoryModel(normal.model)
         self._dependent: dict[tuple[str, str], bool] = {}
         self._batching = Batching(normal.model, self.inputs)
-        self.programs = Programs(normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32)
+        self.programs = Programs(
+            normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32, weights=weights
+        )
 
     def pose(self, request: Request) -> Posed:
         """Make a problem of a request; :class:`~onnxplain.Explainer` says what is raised."""

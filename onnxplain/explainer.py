@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from onnxplain._types import ArrayLike, Arrays
 from onnxplain.answering import Answering, Posed
@@ -37,6 +37,7 @@ from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET
 from onnxplain.runtime.programs import Programs
+from onnxplain.runtime.weights import WeightStore
 from onnxplain.specialised import leaves_ranks_open, specialised
 from onnxplain.text import visible_line
 
@@ -58,6 +59,7 @@ _ASKED = (
 )
 
 _Answer = TypeVar("_Answer", Attribution, Posed)
+_Options: TypeAlias = tuple[str, int, "int | None", bool]
 
 #: Forms of a model for inputs of certain shapes that are kept, where only these tell what is needed.
 _MOST_SHAPES = 4
@@ -123,9 +125,9 @@ class Explainer:
             normal = read(model, identify=True)
         self._open(normal, (device, memory_budget, threads, allow_tf32))
 
-    def _open(self, normal: Normalized, options: tuple[str, int, int | None, bool]) -> None:
+    def _open(self, normal: Normalized, options: _Options, weights: WeightStore | None = None) -> None:
         self._normal, self._options = normal, options
-        self._answering = Answering(normal, *options)
+        self._answering = Answering(normal, *options, weights=weights)
         self._fixed: Cache[Answering] = Cache(_MOST_SHAPES, 0, lambda _: 0)
         self.inputs: tuple[InputInfo, ...] = self._answering.inputs
         self.outputs: tuple[OutputInfo, ...] = self._answering.outputs
@@ -147,7 +149,7 @@ class Explainer:
         return f"Explainer({takes} -> {gives}, on {self.device})"
 
     def with_model(self, change: Callable[[Normalized], Normalized]) -> Explainer:
-        """Return an explainer of the model with a change, on the same device and with the same options.
+        """Return an explainer of the model with a change, with the same options; what both have is shared.
 
         Parameters
         ----------
@@ -156,8 +158,13 @@ class Explainer:
         """
         made = object.__new__(Explainer)
         with quiet:
-            made._open(change(self._normal), self._options)
+            made._open(change(self._normal), self._options, self._programs.weights)
         return made
+
+    @property
+    def normal(self) -> Normalized:
+        """The model in normal form, which nobody may change."""
+        return self._normal
 
     @property
     def device(self) -> str:

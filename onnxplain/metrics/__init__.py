@@ -38,6 +38,12 @@ from onnxplain.metrics.localisation.mosaics import Mosaics, mosaics, quadrants
 from onnxplain.metrics.localisation.pointing_game import PointingGame
 from onnxplain.metrics.localisation.relevance_accuracy import RelevanceMassAccuracy, RelevanceRankAccuracy
 from onnxplain.metrics.localisation.top_k_intersection import TopKIntersection
+from onnxplain.metrics.randomisation.data import DataRandomisation
+from onnxplain.metrics.randomisation.efficient_mprt import EfficientMPRT
+from onnxplain.metrics.randomisation.models import fully_random, random_models
+from onnxplain.metrics.randomisation.mprt import MPRT
+from onnxplain.metrics.randomisation.random_logit import RandomLogit
+from onnxplain.metrics.randomisation.smooth_mprt import SmoothMPRT
 from onnxplain.metrics.registry import METRICS, metric
 from onnxplain.metrics.result import Curve, Measured
 from onnxplain.metrics.retrained import Retrained
@@ -54,6 +60,7 @@ __all__ = [
     "FAMILIES",
     "IROF",
     "METRICS",
+    "MPRT",
     "ROAD",
     "ROAR",
     "SRG",
@@ -64,9 +71,11 @@ __all__ = [
     "Consistency",
     "Continuity",
     "Curve",
+    "DataRandomisation",
     "Deletion",
     "Dummy",
     "EffectiveComplexity",
+    "EfficientMPRT",
     "EnergyPointingGame",
     "FaithfulnessCorrelation",
     "FaithfulnessEstimate",
@@ -88,6 +97,7 @@ __all__ = [
     "NonSensitivity",
     "PixelFlipping",
     "PointingGame",
+    "RandomLogit",
     "RegionPerturbation",
     "RelativeInputStability",
     "RelativeOutputStability",
@@ -98,16 +108,19 @@ __all__ = [
     "Selectivity",
     "SensitivityAxiom",
     "SensitivityN",
+    "SmoothMPRT",
     "Sparseness",
     "Sufficiency",
     "Symmetry",
     "TopKIntersection",
     "boxes_to_masks",
+    "fully_random",
     "metric",
     "mosaics",
     "perturbed",
     "quadrants",
     "quantus",
+    "random_models",
 ]
 
 #: All metrics, by family.
@@ -151,7 +164,7 @@ FAMILIES: dict[str, tuple[type[Metric], ...]] = {
         Focus,
     ),
     "complexity": (Sparseness, Complexity, EffectiveComplexity, FeaturesNeeded),
-    "randomisation": (),
+    "randomisation": (MPRT, SmoothMPRT, EfficientMPRT, RandomLogit),
     "axioms": (
         Completeness,
         Dummy,

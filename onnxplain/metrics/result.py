@@ -41,12 +41,15 @@ class Curve:
         (N, K): the quantity.
     along, what
         What the two are, in words.
+    names
+        What the places on the way are called, where they have names.
     """
 
     at: FloatArray
     values: FloatArray
     along: str = "share of the features"
     what: str = "score"
+    names: tuple[str, ...] = ()
 
     def aligned(self) -> tuple[FloatArray, FloatArray]:
         """Return the curves of samples at the same places, (K,) and (M, K).

@@ -60,6 +60,8 @@ class Programs:
         Bytes that remembered programs may take, by their weights (a few programs stay in any case).
     allow_tf32
         Whether a GPU may compute products of float32 with less precision.
+    weights
+        Where weights are held; None: where none but this model's are.
     """
 
     def __init__(
@@ -70,12 +72,13 @@ class Programs:
         budget: int = DEFAULT_BUDGET,
         *,
         allow_tf32: bool = False,
+        weights: WeightStore | None = None,
     ) -> None:
         self.source = source
         self.allow_tf32 = allow_tf32
         self.device = device
         self.threads = threads
-        self.weights = WeightStore()
+        self.weights = WeightStore() if weights is None else weights
         self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
         self._checked: Cache[bool] = Cache(_MOST_CHECKED, 0, lambda _: 0)
         self._found: Cache[Any] = Cache(_MOST_CHECKED, 0, lambda _: 0)

@@ -61,6 +61,10 @@ MEASURES: dict[str, Measure] = {
     "monotonicity_correlation": Measure({"n_samples": 2, "features_in_step": 16}, drawn=True, words=False),
     "sensitivity_n": Measure({"n_sizes": 3, "n_subsets": 10}, drawn=True),
     "sufficiency": Measure(apart=False),
+    "mprt": Measure(drawn=True),
+    "smooth_mprt": Measure({"n_samples": 3}, drawn=True, words=False),
+    "efficient_mprt": Measure(drawn=True),
+    "random_logit": Measure(drawn=True, classes=True),
 }
 
 

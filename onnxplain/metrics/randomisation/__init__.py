@@ -1,0 +1,1 @@
+"""Whether an explanation depends on what the model has learned."""
