@@ -50,6 +50,8 @@ def laid_out_masks(given: Any, posed: Posed) -> dict[str, Array]:
     for name, array in _by_feature(given, posed, "masks").items():
         if array.dtype.kind not in "fiub":
             raise DataInputError(f"the masks of '{name}' must be booleans or numbers, not {array.dtype}")
+        if np.isnan(array).any():
+            raise DataInputError(f"the masks of '{name}' hold NaN; give True where something should be found")
         made[name] = array > 0
     return made
 
@@ -77,6 +79,8 @@ def _fitted(array: Array, feature: Array, axis: int | None, channels: int | None
         array = first(array, axis)
     elif array.ndim == feature.ndim - 1 and len(array) == n and channels is not None:  # maps of places
         array = np.expand_dims(array, channels)
+    elif array.ndim == 1 and shape == (n, 1):  # a column of a table
+        array = array[:, None]
     fits = array.ndim == feature.ndim and len(array) == n
     try:
         full = np.broadcast_to(array, shape) if fits else None
