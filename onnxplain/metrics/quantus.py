@@ -13,10 +13,10 @@ Quantus is needed for nothing else, and imported when a model is made for it.
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ from onnxplain.graph.last_space import way
 from onnxplain.graph.load import ModelSource
 from onnxplain.interchange import optional_package
 from onnxplain.methods import Method, Saliency
+from onnxplain.metrics.axioms.changed import changed
+from onnxplain.metrics.axioms.entrances import shifted, shifted_biases
 from onnxplain.metrics.trial import by_feature
 
 __all__ = ["Model", "explain_func", "model"]
@@ -170,12 +172,12 @@ class Model:
     channel_first: bool = True
     softmax: bool = False
 
-    @functools.cached_property
+    @cached_property
     def scored(self) -> str:
         """The value that enters a closing Softmax; where there is none, the output itself."""
         return explained_value(self.explainer._normal, Question(self.output, ()))
 
-    @functools.cached_property
+    @cached_property
     def single(self) -> bool:
         """Whether the output is one number for each sample, without an axis of classes."""
         shapes = {o.name: o.shape for o in self.explainer.outputs}
@@ -255,6 +257,19 @@ class Model:
         held = self.explainer._normal.model.graph.initializers
         return {str(k): v.const_value.numpy() for k, v in held.items() if v.const_value is not None}
 
+    def add_mean_shift_to_first_layer(self, input_shift: float, shape: Sequence[int]) -> Model:
+        """Return the model that takes a shift of its input off again: f' with ``f'(x + shift) = f(x)``.
+
+        The shift is in the biases of the first layers, or taken off where the input enters; see
+        :class:`~onnxplain.metrics.InputInvariance`.
+        """
+        by = {self.explainer.inputs[0].name: float(input_shift)}
+        other = changed(self.explainer, ("biases", *by.items()), partial(shifted_biases, by=by))
+        if other is None:
+            other = changed(self.explainer, ("shifted", *by.items()), partial(shifted, by=by))
+        assert other is not None
+        return replace(self, explainer=other)
+
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the values between input and score, in order, the score itself last."""
@@ -310,7 +325,7 @@ def _introduce() -> None:
     if getattr(theirs, "knows_onnxplain", False):
         return
 
-    @functools.wraps(theirs)
+    @wraps(theirs)
     def get_wrapped_model(
         model: Any,
         channel_first: bool,
@@ -324,7 +339,7 @@ def _introduce() -> None:
 
     explain = quantus.explain
 
-    @functools.wraps(explain)
+    @wraps(explain)
     def explain_any(model: Any, inputs: Array, targets: Any, **options: Any) -> Any:
         if isinstance(model, Model):  # SmoothMPRT calls it, whatever explain_func is
             return explain_func(model, inputs, targets, **({"method": Saliency(abs=False)} | options))

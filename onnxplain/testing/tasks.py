@@ -52,7 +52,7 @@ class Task:
     target
         What is explained, for each sample; None where there is one score.
     masks
-        Bool, shaped to broadcast to what is explained: which features matter to the score of the target.
+        Bool, (N, ...), which features matter to the score of the target; images have one channel of them.
     """
 
     name: str
@@ -121,7 +121,7 @@ def xor(n: int, draw: np.random.Generator) -> Task:
         difference=_column(20, {3: 1, 12: -1}),
     )
     x = draw.choice([-1.0, 1.0], (n, 20)).astype(np.float32)
-    return Task("xor", "whether two of 20 signs differ: |a - b|", model, x, None, _columns(20, 3, 12))
+    return Task("xor", "whether two of 20 signs differ: |a - b|", model, x, None, _columns(n, 20, 3, 12))
 
 
 def product(n: int, draw: np.random.Generator) -> Task:
@@ -135,7 +135,7 @@ def product(n: int, draw: np.random.Generator) -> Task:
         first=_column(20, {7: 1}), second=_column(20, {15: 1}),
     )  # fmt: skip
     x = draw.choice([-1.0, 1.0], (n, 20)).astype(np.float32)
-    return Task("product", "the product of two of 20 signs", model, x, None, _columns(20, 7, 15))
+    return Task("product", "the product of two of 20 signs", model, x, None, _columns(n, 20, 7, 15))
 
 
 def saturated(n: int, draw: np.random.Generator) -> Task:
@@ -150,7 +150,7 @@ def saturated(n: int, draw: np.random.Generator) -> Task:
     )  # fmt: skip
     x = draw.uniform(1.1, 2, (n, 10)).astype(np.float32)
     about = "min(a + b, 1) of two of 10 columns, both above 1: the gradient is 0"
-    return Task("saturated", about, model, x, None, _columns(10, 1, 6))
+    return Task("saturated", about, model, x, None, _columns(n, 10, 1, 6))
 
 
 def interactions(n: int, draw: np.random.Generator) -> Task:
@@ -175,7 +175,7 @@ def interactions(n: int, draw: np.random.Generator) -> Task:
     x[:, 3] = np.abs(x[:, 3])
     x[:, 5:10] = x[:, :5] + draw.normal(0, 0.1, (n, 5))
     about = "x0 x1 + x2^2 + tanh(x4) relu(x3) of 12 columns; five others are near copies of these, and unread"
-    return Task("interactions", about, model, x, None, _columns(12, *range(5)))
+    return Task("interactions", about, model, x, None, _columns(n, 12, *range(5)))
 
 
 def negation(n: int, draw: np.random.Generator) -> Task:
@@ -243,7 +243,7 @@ def _column(width: int, weights: dict[int, float]) -> Array:
     return made
 
 
-def _columns(width: int, *chosen: int) -> Array:
-    made = np.zeros((1, width), bool)
+def _columns(n: int, width: int, *chosen: int) -> Array:
+    made = np.zeros((n, width), bool)
     made[:, list(chosen)] = True
     return made

@@ -1,0 +1,154 @@
+"""Score methods on tasks of known truth, and write the tables of ``docs/tasks.md``.
+
+    python tools/score_tasks.py [-n 16] [--seed 0] [--out docs/tasks.md]
+
+Every method that works on a task is measured by how well it finds what provably matters
+(``onnxplain.testing.tasks``).  Attributions count by magnitude: what matters may speak against the score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import onnxplain as ox
+from onnxplain.errors import OnnxplainError
+from onnxplain.metrics import AUC, RelevanceMassAccuracy, RelevanceRankAccuracy
+from onnxplain.testing.tasks import Task, tasks
+
+OUT = Path(__file__).resolve().parent.parent / "docs" / "tasks.md"
+
+#: Of sampling methods: so many samples that all tasks are done within minutes.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "blur_ig": {"n_steps": 20},
+    "kernel_shap": {"n_samples": 2048},
+    "lime": {"n_samples": 2048},
+    "permutation_shapley": {"npermutations": 10},
+    "regression_adjusted_shapley": {"n_samples": 2048},
+    "rise": {"n_masks": 1000},
+    "shapley_value_sampling": {"n_samples": 10},
+}
+#: They take an image's pixels for players, channels together.
+BY_PIXELS = (
+    "feature_ablation", "feature_permutation", "kernel_shap", "lime", "partition_shap", "permutation_shapley",
+    "regression_adjusted_shapley", "shapley_value_sampling",
+)  # fmt: skip
+#: They explain something else than inputs by default, or all inputs of a batch together.
+LEFT_OUT = (
+    "activation_maximisation", "layer_activation", "layer_conductance", "layer_gradient_x_activation",
+    "internal_influence", "neuron_conductance", "neuron_gradient", "shapley_interactions", "d_rise",
+)  # fmt: skip
+METRICS = {
+    "AUC": AUC(absolute=True),
+    "rank": RelevanceRankAccuracy(absolute=True),
+    "mass": RelevanceMassAccuracy(absolute=True),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method on a task: the mean of each metric, seconds; or why not."""
+
+    means: dict[str, float]
+    seconds: float = 0.0
+    error: str = ""
+
+
+def score(task: Task, name: str) -> Score:
+    """Measure a method on a task."""
+    explainer = ox.Explainer(task.model, device="cpu")
+    try:
+        method = ox.method(name, **SETTINGS.get(name, {}))
+        start = time.perf_counter()
+        pixels = task.name == "patch" and name in BY_PIXELS
+        found = explainer(task.inputs, task.target, method, feature_mask="pixels" if pixels else None)
+        seconds = time.perf_counter() - start
+        means = {}
+        for label, metric in METRICS.items():
+            held = metric(explainer, task.inputs, task.target, attributions=found, masks=task.masks)
+            means[label] = float(np.nan_to_num(held.values).mean())  # nothing at all is found nowhere
+    except OnnxplainError as error:
+        return Score({}, error=f"{type(error).__name__}: {error}")
+    return Score(means, seconds)
+
+
+def main() -> None:
+    """Score all, and write."""
+    parser = argparse.ArgumentParser(description="Score methods on tasks of known truth.")
+    parser.add_argument("-n", type=int, default=16, help="samples of each task (default: 16)")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
+    parser.add_argument("--out", type=Path, default=OUT, help="the document (default: docs/tasks.md)")
+    parser.add_argument("--methods", help="names, separated by commas (default: all that explain inputs)")
+    args = parser.parse_args()
+    names = args.methods.split(",") if args.methods else [m for m in ox.METHODS if m not in LEFT_OUT]
+    all_tasks = tasks(args.n, args.seed)
+    table: dict[str, dict[str, Score]] = {name: {} for name in names}
+    for task in all_tasks:
+        for name in names:
+            table[name][task.name] = found = score(task, name)
+            told = found.error[:150] or " ".join(f"{k} {v:.2f}" for k, v in found.means.items())
+            print(f"{task.name:14} {name:28} {told} ({found.seconds:.1f} s)", flush=True)
+    args.out.write_text(document(all_tasks, table, args.n))
+
+
+def document(all_tasks: list[Task], table: dict[str, dict[str, Score]], n: int) -> str:
+    """Return the document."""
+    lines = [
+        "# Tasks of known truth",
+        "",
+        f"<!-- Written by tools/score_tasks.py -n {n}; do not edit. -->",
+        "",
+        "Models of a few nodes of which it is provable what they look at (`onnxplain.testing.tasks`; "
+        "`tests/testing/test_tasks.py` proves it), and how well",
+        "methods with their default settings find it. A feature matters if taking it away ever changes the "
+        "score, whatever else is gone.",
+        "",
+        "| task | the score depends on | share that matters |",
+        "|---|---|---|",
+    ]
+    for task in all_tasks:
+        lines.append(f"| `{task.name}` | {task.about} | {task.masks.mean():.2g} |")
+    lines += [
+        "",
+        "In the tables, each cell is AUC / rank accuracy / mass accuracy of the magnitudes, means over "
+        f"{n} samples: 1 is perfect;",
+        "0.5 / share / share is chance, and what a method gets that gives nothing at all (mass: 0). "
+        "Methods that do not work on a task, or",
+        "on these models at all, have a dash. The best of a task are bold.",
+        "",
+        "| method | " + " | ".join(f"`{t.name}`" for t in all_tasks) + " |",
+        "|---" * (len(all_tasks) + 1) + "|",
+    ]
+    best = {
+        task.name: max((sum(row[task.name].means.values()) for row in table.values()), default=0)
+        for task in all_tasks
+    }
+    ranked = sorted(table, key=lambda name: -_overall(table[name], all_tasks))
+    for name in ranked:
+        if not any(found.means for found in table[name].values()):
+            continue
+        cells = []
+        for task in all_tasks:
+            found = table[name][task.name]
+            text = " / ".join(f"{v:.2f}" for v in found.means.values()) or "–"
+            cells.append(
+                f"**{text}**" if found.means and sum(found.means.values()) > best[task.name] - 0.005 else text
+            )
+        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    nowhere = [name for name in ranked if not any(found.means for found in table[name].values())]
+    lines += ["", f"On none of these models: {', '.join(f'`{name}`' for name in nowhere)}.", ""]
+    return "\n".join(lines)
+
+
+def _overall(row: dict[str, Score], all_tasks: list[Task]) -> float:
+    held = [np.mean(list(row[t.name].means.values())) for t in all_tasks if row[t.name].means]
+    return float(np.mean(held)) if held else 0.0
+
+
+if __name__ == "__main__":
+    main()

