@@ -80,7 +80,7 @@ What the table shows:
   score is about little else. Attributions share out a score; they do not list what matters.
 - **`saliency` and guided backpropagation** point at what *would* matter: in `negation`, at any word.
 - **`gradient_shap`** draws few points on the way, of which none may lie where a pattern fires (`patch`);
-  `blur_ig` begins at a blur, in which none does, and at the sample itself is one step of many.
+  in none of the blurs that `blur_ig` goes through does one fire.
 - **Coalitions** (`kernel_shap`, `lime`: 2,048 of 576 pixels): a pattern fires only where nearly all of it is
   left, which random halves never are.
 - **Class activation maps** look at the last place that all ways lead through, the grey image, and weigh it as
