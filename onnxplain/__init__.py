@@ -19,7 +19,7 @@ from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.backward.composites.composite import Composite, Match
 from onnxplain.backward.rules.catalogue import make_rule as rule
 from onnxplain.concepts import ConceptScore, TCAVResult, tcav
-from onnxplain.evaluation import Evaluation, evaluate
+from onnxplain.evaluation import Comparison, Evaluation, compare, evaluate
 from onnxplain.explainer import Explainer, explain
 from onnxplain.export import export
 from onnxplain.features.removal import Background, Blur, Mean, Uniform
@@ -114,6 +114,7 @@ __all__ = [
     "Blur",
     "BlurIG",
     "Cam",
+    "Comparison",
     "Composite",
     "ConceptScore",
     "Deconvolution",
@@ -181,6 +182,7 @@ __all__ = [
     "Weights",
     "Words",
     "XGradCam",
+    "compare",
     "errors",
     "evaluate",
     "explain",

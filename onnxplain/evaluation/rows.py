@@ -20,6 +20,7 @@ from onnxplain.evaluation.batch import Batch, names_of
 from onnxplain.evaluation.chosen import Entry
 from onnxplain.evaluation.pieces import joined, packed, unpacked
 from onnxplain.evaluation.result import Cell
+from onnxplain.evaluation.setting import told
 from onnxplain.evaluation.store import Store
 from onnxplain.explainer import Explainer
 from onnxplain.methods import Method
@@ -28,7 +29,7 @@ from onnxplain.metrics.base import trial
 from onnxplain.result_file import packed as packed_attribution
 from onnxplain.result_file import unpacked as unpacked_attribution
 
-__all__ = ["Row", "Rows"]
+__all__ = ["Row", "Rows", "first_samples"]
 
 #: Samples whose explanations are kept to be looked at.
 _SHOWN = 6
@@ -110,7 +111,7 @@ class Rows:
                 try:
                     took, first = self._explaining(explained)
                 except OnnxplainError as error:
-                    return self._failed(entry, _told(error))
+                    return self._failed(entry, told(error))
                 seconds += took
                 shown = first if block.start == 0 else shown
             for look in self.metrics:
@@ -119,7 +120,7 @@ class Rows:
                 try:
                     parts[look.label].append(self._piece(explained, look))
                 except OnnxplainError as error:
-                    errors[look.label] = _told(error)
+                    errors[look.label] = told(error)
                 step()
         cells = {}
         for look in self.metrics:
@@ -152,7 +153,7 @@ class Rows:
                 return float(facts["seconds"]), first
             except BROKEN:  # written by another version
                 pass
-        first = _first(explained.found) if explained.block.start == 0 else None
+        first = first_samples(explained.found) if explained.block.start == 0 else None
         shown, arrays = (None, {}) if first is None else packed_attribution(first)
         self.store.put(key, {"seconds": explained.seconds, "shown": shown}, arrays)
         return explained.seconds, first
@@ -244,7 +245,7 @@ class _Explained:
         return rows.explainer(part.inputs, part.target, self.entry.made, **rows.asked, **options)
 
 
-def _first(found: Attribution) -> Attribution:
+def first_samples(found: Attribution) -> Attribution:
     """Return an attribution of the first samples alone."""
     axes = {k: found.sample_axes.get(k, 0) for k in found.arrays}
     kept: dict[str, Any] = {"check": Unchecked(), "extras": {}, "rule_table": ()}
@@ -264,8 +265,3 @@ def _first(found: Attribution) -> Attribution:
         predictions=predictions[:_SHOWN] if len(predictions) == len(found) else predictions,
         **kept,
     )
-
-
-def _told(error: OnnxplainError) -> str:
-    """Say an error in one line, with its name."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from onnxplain._types import ArrayLike
-from onnxplain.answering import Posed
 from onnxplain.attribution import Attribution
 from onnxplain.baselines import Baselines
-from onnxplain.errors import DataInputError, MethodError, OnnxplainError
+from onnxplain.errors import DataInputError, MethodError
 from onnxplain.evaluation.batch import Batch, blocks
 from onnxplain.evaluation.chosen import TOLD, Entry, chosen_methods, chosen_metrics
 from onnxplain.evaluation.result import Cell, Evaluation
 from onnxplain.evaluation.rows import Rows
+from onnxplain.evaluation.setting import in_words, informed, posed_for
 from onnxplain.evaluation.store import Store
 from onnxplain.explainer import Explainer
 from onnxplain.graph.load import ModelSource
 from onnxplain.grouping import Grouping
 from onnxplain.methods import Method
 from onnxplain.metrics import Metric
-from onnxplain.metrics.base import Asking
 from onnxplain.metrics.given import laid_out_masks
 from onnxplain.metrics.result import Level
 from onnxplain.options import Count, Seed, check_names, check_option
-from onnxplain.text import visible_line
 from onnxplain.versions import VERSION, versions
 
 __all__ = ["evaluate"]
@@ -118,8 +113,8 @@ def evaluate(
         "output": output, "wrt": wrt, "through_softmax": through_softmax, "batch_axes": batch_axes,
         "internal_batch_size": internal_batch_size,
     }  # fmt: skip
-    entries = tuple(_informed(e, told, feature_mask) for e in entries)
-    posed = _posed(explainer, inputs, target, entries, asked, baselines, feature_mask)
+    entries = tuple(informed(e, told, feature_mask) for e in entries)
+    posed = posed_for(explainer, inputs, target, entries, asked, baselines, feature_mask)
     if masks is not None:
         laid_out_masks(masks, posed)
     if level is not None and posed.samples.n < 2:
@@ -148,7 +143,7 @@ def evaluate(
                 shown[entry.label] = row.shown
     return Evaluation(
         {e.label: e.written for e in entries}, {e.label: e.made for e in looks}, cells, batch.n, seconds,
-        shown, _in_words(target), level, seed, explainer.model_hash, versions(), tuple(explainer.notes),
+        shown, in_words(target), level, seed, explainer.model_hash, versions(), tuple(explainer.notes),
     )  # fmt: skip
 
 
@@ -156,39 +151,6 @@ def _bar(total: int, progress: bool) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=total, desc="evaluating", unit="cell", disable=not progress)
-
-
-def _informed(entry: Entry[Method], options: Mapping[str, Any], mask: Any) -> Entry[Method]:
-    """Return a method with all that the explainer is told for it: what it has a use for."""
-    told = ({} if mask is None else {"feature_mask": mask}) | dict(options)
-    uses = {
-        "baselines": entry.made.wants_baselines() or entry.made.wants_background(),
-        "feature_mask": entry.made.wants_players(),
-    }
-    return replace(entry, options={k: v for k, v in told.items() if uses[k]} | dict(entry.options))
-
-
-def _posed(
-    explainer: Explainer,
-    inputs: Any,
-    target: Any,
-    entries: Sequence[Entry[Method]],
-    asked: Mapping[str, Any],
-    baselines: Any,
-    mask: Any,
-) -> Posed:
-    """Pose what metrics will look at, so that what does not fit is told before anything is measured."""
-    names = asked["wrt"]
-    for entry in entries:
-        try:
-            told = {**asked, **entry.options}
-            shown = explainer.pose(inputs, target, entry.made, settled=False, **told).samples.infos
-        except OnnxplainError:  # it will be in its cells
-            continue
-        names = tuple(i.name for i in shown)
-        break
-    beside = {"baselines": baselines, "feature_mask": mask}
-    return explainer.pose(inputs, target, Asking(), **{**asked, **beside, "wrt": names})
 
 
 def _refuse_unused(
@@ -208,13 +170,3 @@ def _refuse_unused(
     ):
         if given is not None and not used:
             raise MethodError(f"none of the metrics has a use for {what}; leave them out")
-
-
-def _in_words(target: Any) -> str:
-    if target is None:
-        return "the only score"
-    if isinstance(target, str):
-        return f"the {target} class"
-    if isinstance(target, (list, np.ndarray)):
-        return "a target for each sample"
-    return visible_line(f"{target!r}")[:80]

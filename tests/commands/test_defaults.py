@@ -34,6 +34,18 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
         "layout": (preprocessing_for, "layout"),
         **{name: (load_image, name) for name in ("size", "mean", "std", "scale", "preset")},
     },
+    "evaluate": {
+        "target": (ox.evaluate, "target"),
+        "output_name": (ox.evaluate, "output"),
+        "baseline": (ox.evaluate, "baselines"),
+        "input_name": (ox.evaluate, "wrt"),
+        "at_once": (ox.evaluate, "internal_batch_size"),
+        **{name: (ox.evaluate, name) for name in ("masks", "feature_mask", "seed", "level", "resume")},
+        "block_size": (ox.evaluate, "block_size"),
+        "device": (ox.Explainer.__init__, "device"),
+        "layout": (preprocessing_for, "layout"),
+        **{name: (load_image, name) for name in ("size", "mean", "std", "scale", "preset")},
+    },
     "inspect": {"composite": (ox.inspect, "composite"), "output_name": (ox.inspect, "output")},
     "export": {
         "method": (ox.export, "method"),
@@ -47,6 +59,7 @@ OWN = {
     *("params", "composite", "out", "labels", "names", "ids", "quiet", "debug"),
     *("box", "detection", "region", "memory"),
     "method",  # of tables it is auto
+    *("methods", "metrics", "count"),  # there are usual ones on the command line
 }
 
 
