@@ -79,8 +79,10 @@ def _curves(found: Any, names: list[str], level: float, title: str, ax: Axes | N
             f"{found.metric.name} has no curve of any sample, so there is nothing to draw; see notes"
         )
     along, what = next(iter(kinds))
-    several = len(means) > 1
-    return draw_curves(means, bands=bands, along=along, what=what, legend=several, title=title, ax=ax)
+    ticks = next(iter(chosen.values())).names
+    return draw_curves(
+        means, bands=bands, along=along, what=what, legend=len(means) > 1, ticks=ticks, title=title, ax=ax
+    )
 
 
 def _title(found: Any, level: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_curves"]
 
+#: Names below the way, and letters of each.
+_MOST, _LONGEST = 24, 24
+
 
 def draw_curves(
     curves: Mapping[str, tuple[FloatArray, FloatArray]],
@@ -26,6 +29,7 @@ def draw_curves(
     what: str,
     bands: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
     legend: bool = True,
+    ticks: Sequence[str] = (),
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -41,13 +45,15 @@ def draw_curves(
         By name: the ends of what lies around a curve, (K,) both.
     legend
         Whether to say the names.
+    ticks
+        What the places 0, 1, ... on the way are called, where they have names.
     title
         Above the picture.
     ax
         Axes to draw on; a new figure otherwise.
     """
     alone = ax is None
-    figure, ax = axes_of(ax, 5.6, 3.2)
+    figure, ax = axes_of(ax, 5.6, 4.2 if ticks else 3.2)
     colours = mpl.colormaps["tab10" if len(curves) <= 10 else "tab20"]
     styles = ("-", "--", ":", "-.")
     count = int(colours.N)
@@ -59,6 +65,12 @@ def draw_curves(
     ax.set_xlabel(one_line(along), fontsize=8, parse_math=False)
     ax.set_ylabel(one_line(what), fontsize=8, parse_math=False)
     ax.tick_params(labelsize=8)
+    if ticks:
+        every = -(-len(ticks) // _MOST)
+        words = [one_line(t if len(t) <= _LONGEST else f"{t[: _LONGEST - 3]}...") for t in ticks[::every]]
+        ax.set_xticks(
+            range(0, len(ticks), every), words, rotation=60, ha="right", fontsize=7, parse_math=False
+        )
     ax.margins(x=0.01)
     ax.spines[["top", "right"]].set_visible(False)
     if legend:

@@ -88,6 +88,18 @@ def test_curves_are_drawn_with_their_bands() -> None:
     assert measured(curves=both).plot(ax=Figure().subplots()).axes[0].get_legend() is not None
 
 
+def test_places_with_names() -> None:
+    names = ("(none)", "$fc", "a_convolution_with_a_name_that_never_ends")
+    curve = M.Curve(np.arange(3.0), CURVES[:, :3], "layers drawn anew", "ssim", names)
+    figure = measured(curves={"layers": curve}).plot()
+    texts = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    assert texts == ["(none)", "$fc", "a_convolution_with_a_..."]
+    rendered(figure)
+    many = M.Curve(np.arange(100.0), np.ones((2, 100)), "layers", "ssim", tuple(map(str, range(100))))
+    ticks = measured(curves={"layers": many}).plot().axes[0].get_xticklabels()
+    assert [t.get_text() for t in ticks] == [str(k) for k in range(0, 100, 5)]
+
+
 def test_values_are_dots() -> None:
     values = VALUES.copy()
     values[5] = np.nan
