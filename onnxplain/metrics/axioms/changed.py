@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from onnxplain._types import Arrays, FloatArray
+from onnxplain._types import Arrays, FloatArray, IntArray
 from onnxplain.attribution import Attribution
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.explainer import Explainer
@@ -104,10 +104,18 @@ def explained(
     like = like or {}
     laid = {k: moved.laid_out(v, layout.axes[like.get(k, k)]) for k, v in features.items()}
     told = dict(trial.options if options is None else options) | {"method": trial.method}
-    asked = trial.targets(np.arange(trial.n)) if target is None else target
+    asked = targets(trial, np.arange(trial.n)) if target is None else target
     if layout.whole and isinstance(asked, list):
         (asked,) = asked
     return explainer({**given, **laid}, asked, wrt=tuple(features), **told)
+
+
+def targets(trial: Trial, rows: IntArray) -> Any:
+    """Return the targets of some samples; detections as they were given, for methods that look for boxes."""
+    if trial.problem.reader is None:
+        return trial.targets(rows)
+    several = isinstance(trial.target, (list, tuple))
+    return [trial.target[r] for r in rows] if several else trial.target
 
 
 def same(a: FloatArray, b: FloatArray) -> bool:

@@ -114,7 +114,7 @@ def _turn(trial: Trial) -> int:
 def _turned(trial: Trial, turn: int) -> Any:
     """Return the samples' targets, each that many classes further on."""
     asked = trial.targets(np.arange(trial.n))
-    if not turn:
+    if not turn or asked is None:
         return None
     length = trial.posed.about.shape[0]
     if isinstance(asked[0], int):

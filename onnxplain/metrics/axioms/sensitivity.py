@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
+from onnxplain.metrics.axioms.changed import targets
 from onnxplain.metrics.base import Metric, Need
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial
@@ -87,7 +88,7 @@ class SensitivityAxiom(Metric):
         part = trial.problem.take(rows)
         who = np.arange(trial.players.count) == players[:, None]
         points = part.players.chosen(part.features, part.baselines, who[None])
-        found = self._told(trial, part.baselines).explain(points, rows)
+        found = self._told(trial, part.baselines).explain(points, rows, target=targets(trial, rows))
         sums = np.zeros((len(rows), trial.players.count + 1))
         most = np.zeros(len(rows))
         for name, values in found.items():

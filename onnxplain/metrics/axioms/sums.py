@@ -56,15 +56,25 @@ def summed(
     one = values[output]
     two = _copied(graph, g)[other] if copied else values[other]
     op = Ops(graph, f.opset, scope="axiom/summed")
-    if turn:
-        last = np.array([np.iinfo(np.int64).max])
-        parts = [op.Slice(two, np.array([s]), e, np.array([1])) for s, e in ((turn, last), (0, [turn]))]
-        two = op.annotate(op.Concat(*parts, axis=1), two)
-    total = op.annotate(op.Add(op.Mul(one, a), op.Mul(two, b)), one)
+    length = facts.static_dim(one, 1) if facts.rank(one) == 2 else None
+    if not copied and length is not None:  # one linear layer more, which methods see through
+        entries = a * np.eye(length) + b * np.roll(np.eye(length), turn, axis=0)
+        total = op.annotate(op.MatMul(one, op.const(entries, one.dtype or ir.DataType.FLOAT)), one)
+    else:
+        total = op.annotate(op.Add(op.Mul(one, a), op.Mul(_turned(op, two, turn), b)), one)
     graph.outputs[:] = [total]
     one.name, total.name = f"axiom/first/{output}", output
     found = understood(model)
     return Normalized(found.model, f.notes, f"{f.content}+{g.content}", found.gone)
+
+
+def _turned(op: Ops, value: ir.Value, turn: int) -> ir.Value:
+    """Return a value whose entries along axis 1 are taken so many places further on."""
+    if not turn:
+        return value
+    last, axis = np.array([np.iinfo(np.int64).max]), np.array([1])
+    parts = [op.Slice(value, np.array([s]), e, axis) for s, e in ((turn, last), (0, np.array([turn])))]
+    return op.annotate(op.Concat(*parts, axis=1), value)
 
 
 def _copied(graph: ir.Graph, g: Normalized) -> dict[str, ir.Value]:
