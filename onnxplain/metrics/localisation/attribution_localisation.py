@@ -30,7 +30,7 @@ class AttributionLocalisation(Localisation):
         The largest share of all elements that a mask may have; nothing is said of samples with larger
         ones, whose ratio is high anyway.
     positive_attributions
-        Whether negative attributions count as 0.
+        Whether negative attributions count as 0, as in the paper; of account with ``absolute=False`` only.
     absolute
         Whether attributions count by their magnitudes, as they do unless told otherwise.  With neither this
         nor ``positive_attributions``, the sum of all may be small and the value anything.
