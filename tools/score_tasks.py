@@ -56,7 +56,7 @@ HEAD = """\
 <!-- Written by tools/score_tasks.py -n {n}; do not edit. -->
 
 Models of a few nodes of which it is provable what they look at (`onnxplain.testing.tasks`;
-`tests/testing/test_tasks.py` shows it), and how well methods with their default settings find it. A feature
+`tests/testing/test_tasks.py` shows it), and how well methods find it (samplers with fewer samples; see the script). A feature
 matters if taking it away ever changes the score, whatever else is gone.
 
 | task | the score depends on | share that matters |
