@@ -56,8 +56,9 @@ HEAD = """\
 <!-- Written by tools/score_tasks.py -n {n}; do not edit. -->
 
 Models of a few nodes of which it is provable what they look at (`onnxplain.testing.tasks`;
-`tests/testing/test_tasks.py` shows it), and how well methods find it (samplers with fewer samples; see the script). A feature
-matters if taking it away ever changes the score, whatever else is gone.
+`tests/testing/test_tasks.py` shows it), and how well methods find it, sampling ones with fewer samples than
+by default (`tools/score_tasks.py`). A feature matters if taking it away ever changes the score, whatever else
+is gone.
 
 | task | the score depends on | share that matters |
 |---|---|---|"""

@@ -14,7 +14,7 @@ Quantus is needed for nothing else, and imported when a model is made for it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, wraps
 from typing import Any
@@ -28,16 +28,21 @@ from onnxplain.errors import DataInputError, MethodError, TargetError
 from onnxplain.explainer import Explainer
 from onnxplain.graph.last_space import way
 from onnxplain.graph.load import ModelSource
+from onnxplain.graph.redraw import Order, Redrawing
 from onnxplain.interchange import optional_package
 from onnxplain.methods import Method, Saliency
 from onnxplain.metrics.axioms.changed import changed
 from onnxplain.metrics.axioms.entrances import shifted, shifted_biases
+from onnxplain.metrics.randomisation.models import drawn_layers, random_models
 from onnxplain.metrics.trial import by_feature
 
 __all__ = ["Model", "explain_func", "model"]
 
 #: Sums this near to 1 say that an output holds probabilities.
 _NEAR_ONE = 1e-3
+
+#: What SmoothMPRT hands on besides.
+_BATCHES = ("a_batch", "s_batch", "custom_batch")
 
 
 def model(
@@ -239,7 +244,7 @@ class Model:
         wanted = tuple(shape)
         if not batched:
             wanted = (1, *wanted)
-        if batched and wanted == x.shape[1:]:  # Sufficiency gives the shape of one sample
+        if batched and wanted == x.shape[1:]:  # BatchSufficiency gives the shape of one sample
             wanted = x.shape
         made = x.reshape(wanted)
         return made if channel_first in (None, True) or made.ndim < 3 else np.moveaxis(made, -1, 1)
@@ -256,6 +261,34 @@ class Model:
         """Return the weights, by name."""
         held = self.explainer._normal.model.graph.initializers
         return {str(k): v.const_value.numpy() for k, v in held.items() if v.const_value is not None}
+
+    def get_random_layer_generator(
+        self, order: Order = "top_down", seed: int = 42
+    ) -> Iterator[tuple[str, Model]]:
+        """Draw the weights of one layer after the other; see :class:`~onnxplain.metrics.MPRT`.
+
+        As torch's ``reset_parameters`` draws them (ONNX does not say how a layer began): weights, biases and
+        normalisations, from other random numbers.
+
+        Parameters
+        ----------
+        order
+            ``"top_down"``, ``"bottom_up"``, or ``"independent"``.
+        seed
+            Same seed, same bits.
+
+        Yields
+        ------
+        str, Model
+            The layer, and the model that has its weights drawn, and those before it unless independent.
+        """
+        for name, explainer in random_models(self.explainer, order, Redrawing("all", "torch", seed)):
+            yield name, replace(self, explainer=explainer)
+
+    @property
+    def random_layer_generator_length(self) -> int:
+        """How many layers have weights to draw."""
+        return len(drawn_layers(self.explainer, "top_down", Redrawing("all", "torch")))
 
     def add_mean_shift_to_first_layer(self, input_shift: float, shape: Sequence[int]) -> Model:
         """Return the model that takes a shift of its input off again: f' with ``f'(x + shift) = f(x)``.
@@ -342,7 +375,8 @@ def _introduce() -> None:
     @wraps(explain)
     def explain_any(model: Any, inputs: Array, targets: Any, **options: Any) -> Any:
         if isinstance(model, Model):  # SmoothMPRT calls it, whatever explain_func is
-            return explain_func(model, inputs, targets, **({"method": Saliency(abs=False)} | options))
+            told = {k: v for k, v in options.items() if k not in _BATCHES}
+            return explain_func(model, inputs, targets, **({"method": Saliency(abs=False)} | told))
         return explain(model, inputs, targets, **options)
 
     get_wrapped_model.knows_onnxplain = True  # type: ignore[attr-defined]

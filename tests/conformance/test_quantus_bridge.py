@@ -115,6 +115,62 @@ def test_what_it_finds_is_what_it_finds_of_the_torch_model(name, case, torch_net
     np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=1e-5)
 
 
+@pytest.mark.parametrize("order", ["top_down", "bottom_up", "independent"])
+@pytest.mark.parametrize("name", REDRAWN)
+def test_weights_are_drawn_anew(name, order, case, quantus) -> None:
+    _, proto, x, y = case
+    model = ox.metrics.quantus.model(ox.Explainer(proto, device="cpu"))
+    few = {"skip_layers": False, **({"nr_samples": 2} if name == "SmoothMPRT" else {})}
+    metric = getattr(quantus, name)(layer_order=order, disable_warnings=True, seed=5, **few)
+    np.random.seed(7)  # noqa: NPY002
+    found = metric(
+        model=model, **arguments(name, x, y), explain_func=ox.metrics.quantus.explain_func,
+        explain_func_kwargs={"method": "saliency"},
+    )  # fmt: skip
+    layers = [layer for layer, _ in model.get_random_layer_generator(order)]
+    assert len(layers) == model.random_layer_generator_length == 2
+    if name == "EfficientMPRT":
+        assert list(metric.explanation_scores_by_layer) == ["orig", *layers]
+        assert len(found) == N
+        return
+    assert list(found) == ["original", *layers]
+    if name == "MPRT":  # the other one draws its noise anew
+        np.testing.assert_allclose(found["original"], 1, atol=1e-6)
+    assert all(np.shape(scores) == (N,) and np.max(scores) < 0.999 for scores in list(found.values())[1:])
+
+
+def test_a_drawn_model_is_torch_with_these_weights(case, quantus) -> None:
+    """What Quantus finds by the bridge, it finds of the torch network that is given the same weights."""
+    import torch
+
+    net, proto, x, _ = case
+    model = ox.metrics.quantus.model(ox.Explainer(proto, device="cpu"))
+    last = list(model.get_random_layer_generator("top_down", 5))[-1][1]
+    weights = last.state_dict()
+    assert sorted(weights) == sorted(model.state_dict())
+    assert all(not np.array_equal(w, weights[k]) for k, w in model.state_dict().items())
+    twin = torch.nn.Sequential(*(type(m)(*_sizes(m)) for m in net)).eval()
+    twin.load_state_dict({k: torch.from_numpy(weights[k].copy()) for k in net.state_dict()})
+    np.testing.assert_allclose(last.predict(x), twin(torch.from_numpy(x)).detach().numpy(), atol=1e-5)
+    again = list(model.get_random_layer_generator("top_down", 5))[-1][1].predict(x)
+    other = list(model.get_random_layer_generator("top_down", 6))[-1][1].predict(x)
+    np.testing.assert_array_equal(again, last.predict(x))
+    assert not np.allclose(other, again)
+
+
+def _sizes(module: Any) -> tuple[Any, ...]:
+    kind = type(module).__name__
+    return {"Conv2d": (1, 4, 3), "MaxPool2d": (2,), "Linear": (36, 3)}.get(kind, ())
+
+
+def test_a_shift_is_taken_off_again(case, quantus) -> None:
+    _, proto, x, _ = case
+    model = ox.metrics.quantus.model(proto)
+    other = model.add_mean_shift_to_first_layer(-1.5, x[:1].shape)
+    np.testing.assert_allclose(other.predict(x - 1.5), model.predict(x), atol=1e-5)
+    assert not np.allclose(other.predict(x), model.predict(x), atol=1e-2)
+
+
 def test_probabilities_and_scores(case, quantus, models) -> None:
     net, proto, x, _ = case
     import torch
