@@ -170,13 +170,16 @@ class Rows:
                 pass
         found = explained.found
         start = perf_counter()
-        part, metric = explained.part, look.made
+        part, metric, told_before = explained.part, look.made, dict(explained.options)
+        players = self.batch.feature_mask
+        if metric.removes and players is not None and explained.entry.options.get("feature_mask") is players:
+            del told_before["feature_mask"]  # the metric's own, which it tells the method itself
         at = trial(
             self.explainer, part.inputs, part.target, explained.entry.made, metric=metric, found=found,
             masks=part.masks if "masks" in metric.needs else None,
             baselines=part.baselines if metric.removes else None,
             feature_mask=part.feature_mask if metric.removes else None,
-            explain_options=explained.options, **self.asked,
+            explain_options=told_before, **self.asked,
         )  # fmt: skip
         measured = metric.measured(at)
         few = {k: v for k, v in measured.extras.items() if np.size(v) <= _LARGEST * max(1, len(measured))}

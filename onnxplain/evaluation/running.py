@@ -14,7 +14,7 @@ from onnxplain.evaluation.batch import Batch, blocks
 from onnxplain.evaluation.chosen import TOLD, Entry, chosen_methods, chosen_metrics
 from onnxplain.evaluation.result import Cell, Evaluation
 from onnxplain.evaluation.rows import Rows
-from onnxplain.evaluation.setting import in_words, informed, posed_for
+from onnxplain.evaluation.setting import in_words, informed, posed_for, settled_mask
 from onnxplain.evaluation.store import Store
 from onnxplain.explainer import Explainer
 from onnxplain.graph.load import ModelSource
@@ -113,7 +113,8 @@ def evaluate(
         "output": output, "wrt": wrt, "through_softmax": through_softmax, "batch_axes": batch_axes,
         "internal_batch_size": internal_batch_size,
     }  # fmt: skip
-    entries = tuple(informed(e, told, feature_mask) for e in entries)
+    named, entries = entries, tuple(informed(e, told, feature_mask) for e in entries)
+    written = {e.label: e.written for e in entries}
     posed = posed_for(explainer, inputs, target, entries, asked, baselines, feature_mask)
     if masks is not None:
         laid_out_masks(masks, posed)
@@ -126,7 +127,10 @@ def evaluate(
         "explained": [posed.question.output, posed.problem.target], "masks": masks, "baselines": baselines,
         "feature_mask": feature_mask, **{k: v for k, v in asked.items() if k != "internal_batch_size"},
     }  # fmt: skip
-    batch = Batch.of(posed, inputs, target, masks, baselines, feature_mask)
+    mask = settled_mask(feature_mask, posed)
+    if mask is not feature_mask:
+        entries = tuple(informed(e, told, mask) for e in named)
+    batch = Batch.of(posed, inputs, target, masks, baselines, mask)
     cut = blocks(batch, posed, block_size)
     run = Rows(explainer, batch, cut, looks, asked, Store(resume, about))
     run.check(entries)
@@ -142,7 +146,7 @@ def evaluate(
             if row.shown is not None:
                 shown[entry.label] = row.shown
     return Evaluation(
-        {e.label: e.written for e in entries}, {e.label: e.made for e in looks}, cells, batch.n, seconds,
+        written, {e.label: e.made for e in looks}, cells, batch.n, seconds,
         shown, in_words(target), level, seed, explainer.model_hash, versions(), tuple(explainer.notes),
     )  # fmt: skip
 

@@ -12,11 +12,13 @@ from onnxplain.answering import Posed
 from onnxplain.errors import OnnxplainError
 from onnxplain.evaluation.chosen import Entry
 from onnxplain.explainer import Explainer
+from onnxplain.features.segments import SEGMENTERS, Segments
 from onnxplain.methods import Method
 from onnxplain.metrics.base import Asking
+from onnxplain.runtime.axes import laid_out
 from onnxplain.text import visible_line
 
-__all__ = ["in_words", "informed", "posed_for", "told"]
+__all__ = ["in_words", "informed", "posed_for", "settled_mask", "told"]
 
 
 def told(error: OnnxplainError) -> str:
@@ -55,6 +57,31 @@ def posed_for(
         break
     beside = {"baselines": baselines, "feature_mask": mask}
     return explainer.pose(inputs, target, Asking(), **{**asked, **beside, "wrt": names})
+
+
+def settled_mask(mask: Any, posed: Posed) -> Any:
+    """Return segments as integers, so that they are found once; what else there is stays as it is.
+
+    Parameters
+    ----------
+    mask
+        As users give it.
+    posed
+        The problem that was posed with it.
+    """
+    found = isinstance(mask, Segments) or callable(mask) or _named(mask)
+    features, given = posed.problem.features, posed.samples.arrays
+    if not found or set(features) != set(given):  # others explain other inputs, for which they must be found
+        return mask
+    axes = posed.samples.layout.axes
+    ids = {
+        k: np.broadcast_to(v, (posed.samples.n, *v.shape[1:])) for k, v in posed.problem.players.ids.items()
+    }
+    return {k: laid_out(v, axes[k]) for k, v in ids.items()}
+
+
+def _named(mask: Any) -> bool:
+    return isinstance(mask, str) and (mask == "segments" or mask in SEGMENTERS)
 
 
 def in_words(target: Any) -> str:

@@ -195,6 +195,29 @@ def test_blocks_change_nothing(conv, x) -> None:
     assert len(whole.shown["saliency"]) == 5
 
 
+def test_segments_are_found_once_and_are_the_same(conv, x, monkeypatch) -> None:
+    calls: list[int] = []
+    real = ox.Segments.ids
+
+    def counted(self: Any, *given: Any) -> Any:
+        calls.append(1)
+        return real(self, *given)
+
+    monkeypatch.setattr(ox.Segments, "ids", counted)
+    metrics = {"flipping": PixelFlipping(), "absolute": PixelFlipping(absolute=True)}
+    methods = ["saliency", "feature_ablation", ("kernel_shap", {"n_samples": 40})]
+    for mask in (ox.Segments(n_segments=5), lambda image: np.indices(image.shape[:2])[0] // 3):
+        calls.clear()
+        runs = [ox.evaluate(conv, x, 1, methods, metrics, feature_mask=mask, block_size=k) for k in (None, 2)]
+        assert len(calls) <= 8  # of which each run has a few, however many cells there are
+        assert "n_segments=5" in runs[0].methods["kernel_shap"] or callable(mask)
+        alone = PixelFlipping()(conv, x, 1, "feature_ablation", feature_mask=mask)
+        for run in runs:
+            assert not run.failures
+            found = run["feature_ablation", "flipping"]
+            np.testing.assert_allclose(found.values, alone.values, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("target", ["weights", "region", "tuple"])
 def test_targets_are_cut_with_their_samples(target, conv, models, x) -> None:
     model = conv
