@@ -30,9 +30,6 @@ AXIOMS = {
 #: How far off a method is: the largest value of a metric over samples.
 Witness = Callable[[str, ox.Method], float]
 
-#: Methods that look at one layer: both scores come from the same nodes where they are added.
-AT_A_LAYER = frozenset(n for n, only in PARTICULAR.items() if only in ("spatial", "global average pooling"))
-
 #: Methods that look at cells of a grid over the input, which hold several elements of a long one.
 COARSE = ("rise", "sobol_indices", "hsic_indices")
 
@@ -94,7 +91,7 @@ class Witnesses:
                 "sensitivity": metrics.SensitivityAxiom(n_features=6),
                 "dummy": metrics.Dummy(width=11 if name in COARSE else 5 if x.ndim == 2 else 1),
                 "implementation invariance": metrics.ImplementationInvariance(),
-                "linearity": metrics.Linearity(copied=name not in AT_A_LAYER),
+                "linearity": metrics.Linearity(),
                 "symmetry": metrics.Symmetry(),
                 "input invariance": metrics.InputInvariance(),
             }[axiom]

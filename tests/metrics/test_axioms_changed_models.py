@@ -183,6 +183,14 @@ def test_linearity_at_its_extremes(copied, models, mlp, rows) -> None:
     assert (Linearity(copied=copied)(single, rows[:, :4], None, "exact_shapley").values < 1e-4).all()
 
 
+def test_linearity_of_methods_that_look_at_one_layer(models) -> None:
+    """Not of two copies, of which these would see one layer."""
+    conv, images = ox.Explainer(models.conv()), models.random(2, 2, 8, 8, seed=11)
+    for method in (ox.HiResCam(), ox.SmoothGrad(ox.HiResCam(), n_samples=2)):
+        assert (Linearity()(conv, images, 1, method).values < 1e-4).all()
+    assert (Linearity(copied=True)(conv, images, 1, "hi_res_cam").values > 0.1).any()
+
+
 def test_linearity_with_another_model(models, mlp, rows) -> None:
     other = models.tanh().SerializeToString()
     for method in ("integrated_gradients", "input_x_gradient"):

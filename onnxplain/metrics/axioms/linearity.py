@@ -13,6 +13,8 @@ from onnxplain.backward.question import explained_value
 from onnxplain.errors import MethodError
 from onnxplain.explainer import Explainer
 from onnxplain.graph.normalize import Normalized
+from onnxplain.methods import Method
+from onnxplain.methods.cams.base import ActivationMap
 from onnxplain.metrics.axioms.changed import apart, changed, explained, largest, refuse_inner, same
 from onnxplain.metrics.axioms.sums import summed
 from onnxplain.metrics.base import Metric, Need
@@ -42,8 +44,9 @@ class Linearity(Metric):
         The model g, with the same inputs and an output of the same name and shape: its path or bytes.  None:
         a copy of this one.
     copied
-        Whether the nodes of the copy are there a second time.  If not, both scores come from the same ones:
-        for methods that look at one layer of the model, of which two would be one too many.
+        Whether the nodes of the copy are there a second time.  If not, both scores come from the same ones.
+        None: not for activation maps, and where a neuron is named: these look at one layer, of which two
+        would be one too many.
     absolute, normalise
         See :class:`~onnxplain.metrics.Metric`; magnitudes are compared of the sums, and not summed.
     """
@@ -56,11 +59,11 @@ class Linearity(Metric):
     a: _Factor = 2.0
     b: _Factor = -0.5
     other: str | bytes | None = field(default=None, repr=False)
-    copied: bool = True
+    copied: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.other is not None and not self.copied:
+        if self.other is not None and self.copied is False:
             raise MethodError("copied=False is for a model and itself; leave it out where other= is given")
 
     def measure(self, trial: Trial) -> Measured:
@@ -69,14 +72,16 @@ class Linearity(Metric):
         refuse_inner(trial)
         question, theirs = trial.posed.question, None if self.other is None else read(self.other)
         turn = 0 if theirs is not None else _turn(trial)
+        copied = not _looks_at_a_layer(trial.method) if self.copied is None else self.copied
+        copied = copied or theirs is not None
 
         def change(first: Normalized) -> Normalized:
             f = first, explained_value(first, question)
             g = f if theirs is None else (theirs, explained_value(theirs, question))
-            return summed(f, g, self.a, self.b, turn=turn, copied=self.copied)
+            return summed(f, g, self.a, self.b, turn=turn, copied=copied)
 
         if theirs is None:
-            key = ("summed", question.output, question.through_softmax, question.margins, turn, self)
+            key = ("summed", question.output, question.through_softmax, question.margins, turn, copied, self)
             joined = changed(trial.explainer, key, change)
         else:
             joined = trial.explainer.with_model(change)
@@ -102,6 +107,14 @@ class Linearity(Metric):
     @staticmethod
     def _scaled(found: Attribution, by: float) -> dict[str, Any]:
         return {k: by * v for k, v in by_feature(found).items()}
+
+
+def _looks_at_a_layer(method: Method | None) -> bool:
+    """Tell whether a method, or the one inside it, looks at one layer of the model."""
+    if isinstance(method, ActivationMap) or getattr(method, "neuron", None) is not None:
+        return True
+    inner = getattr(method, "method", None)
+    return isinstance(inner, Method) and _looks_at_a_layer(inner)
 
 
 def _turn(trial: Trial) -> int:
