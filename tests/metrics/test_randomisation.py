@@ -239,11 +239,11 @@ def test_gradients_pass_and_guided_backpropagation_fails_on_the_digits(trained):
         explainer = ox.metrics.fully_random(explainer, Redrawing(draw="he", seed=77))
     images, labels = digits_samples()
     methods = {
-        "gradient": GRADIENT, "ig": ox.IntegratedGradients(8), "guided": "guided_backprop",
+        "gradient": GRADIENT, "ig": ox.IntegratedGradients(4), "guided": "guided_backprop",
         "deconvolution": "deconvolution", "cam": method("grad_cam", relu_attributions=False),
     }  # fmt: skip
     curves = {
-        name: MPRT(absolute=False, seed=1)(explainer, images[:6], labels[:6].tolist(), method)
+        name: MPRT(absolute=False, seed=1)(explainer, images[:4], labels[:4].tolist(), method)
         .curves["layers"].values.mean(0)
         for name, method in methods.items()
     }  # fmt: skip

@@ -14,7 +14,7 @@ from onnxplain.explainer import Explainer
 from onnxplain.graph.redraw import Draw, Order, Redraw, Redrawing
 from onnxplain.metrics.base import Metric, Need
 from onnxplain.metrics.likeness import Likeness, Similarity
-from onnxplain.metrics.randomisation.models import fully_random, random_models
+from onnxplain.metrics.randomisation.models import drawn_layers, fully_random, random_models
 from onnxplain.metrics.result import Curve, Measured
 from onnxplain.metrics.trial import Trial
 from onnxplain.options import Seed
@@ -81,9 +81,13 @@ class MPRT(Metric):
         likeness = Likeness(self.similarity, trial)
         first = self.first(trial)
         names, curve = ["(none)"], [likeness(first, first)]
-        for name, explainer in self.models(trial):
-            names.append(name)
-            curve.append(likeness(first, self.explained(trial, explainer)))
+        how = Redrawing(self.redraw, self.draw, self.seed)
+        total = 1 if self.skip_layers else len(drawn_layers(trial.explainer, self.layer_order, how))
+        with trial.problem.driver.bar(total, "drawing layers") as bar:
+            for name, explainer in self.models(trial):
+                names.append(name)
+                curve.append(likeness(first, self.explained(trial, explainer)))
+                bar.update()
         values = np.stack(curve, axis=1)
         at = np.arange(len(names), dtype=np.float64)
         drawn = Curve(at, values, "layers drawn anew", self.similarity, tuple(names))
