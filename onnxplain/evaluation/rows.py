@@ -64,6 +64,8 @@ class Rows:
         What the explainer is told for all methods.
     store
         Where finished pieces are kept.
+    mask
+        What is taken away together, as it was given: segments may be found in ``batch`` already.
     """
 
     explainer: Explainer
@@ -72,6 +74,7 @@ class Rows:
     metrics: Sequence[Entry[Metric]]
     asked: Mapping[str, Any]
     store: Store
+    mask: Any = None
 
     @property
     def steps(self) -> int:
@@ -172,8 +175,11 @@ class Rows:
         start = perf_counter()
         part, metric, told_before = explained.part, look.made, dict(explained.options)
         players = self.batch.feature_mask
-        if metric.removes and players is not None and explained.entry.options.get("feature_mask") is players:
-            del told_before["feature_mask"]  # the metric's own, which it tells the method itself
+        if players is not None and explained.entry.options.get("feature_mask") is players:
+            if metric.removes:
+                del told_before["feature_mask"]  # the metric's own, which it tells the method itself
+            elif self.mask is not players:
+                told_before["feature_mask"] = self.mask  # points that it explains have segments of their own
         at = trial(
             self.explainer, part.inputs, part.target, explained.entry.made, metric=metric, found=found,
             masks=part.masks if "masks" in metric.needs else None,

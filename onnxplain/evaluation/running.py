@@ -132,7 +132,7 @@ def evaluate(
         entries = tuple(informed(e, told, mask) for e in named)
     batch = Batch.of(posed, inputs, target, masks, baselines, mask)
     cut = blocks(batch, posed, block_size)
-    run = Rows(explainer, batch, cut, looks, asked, Store(resume, about))
+    run = Rows(explainer, batch, cut, looks, asked, Store(resume, about), feature_mask)
     run.check(entries)
     cells: dict[tuple[str, str], Cell] = {}
     seconds: dict[str, float] = {}

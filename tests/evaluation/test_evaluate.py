@@ -218,6 +218,22 @@ def test_segments_are_found_once_and_are_the_same(conv, x, monkeypatch) -> None:
             np.testing.assert_allclose(found.values, alone.values, rtol=1e-4, atol=1e-5)
 
 
+def test_what_is_explained_anew_has_segments_of_its_own(conv, x) -> None:
+    given = {"n_samples": 2}, ox.Segments(n_segments=5)
+    found = ox.evaluate(
+        conv,
+        x,
+        1,
+        ["feature_ablation"],
+        [("max_sensitivity", given[0]), PixelFlipping()],
+        feature_mask=given[1],
+    )
+    alone = ox.metrics.MaxSensitivity(n_samples=2)(
+        conv, x, 1, "feature_ablation", explain_options={"feature_mask": given[1]}
+    )
+    np.testing.assert_array_equal(found["feature_ablation", "max_sensitivity"].values, alone.values)
+
+
 @pytest.mark.parametrize("target", ["weights", "region", "tuple"])
 def test_targets_are_cut_with_their_samples(target, conv, models, x) -> None:
     model = conv
