@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from onnxplain._types import Array, ArrayLike, Shape
@@ -28,10 +27,11 @@ from onnxplain.errors import (
     OutputError,
     TargetError,
 )
+from onnxplain.exported_file import share_weights, weights_size, write_file
 from onnxplain.features.players import elements
 from onnxplain.features.removal import Background
 from onnxplain.file_outputs import finish_outputs, name_checks, name_index, take_predicted, values_of
-from onnxplain.files import check_destination, is_same_file, replacing
+from onnxplain.files import check_destination, is_same_file
 from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
@@ -64,12 +64,19 @@ class Exported:
     mixed
         Why the inputs are one sample, so that ``target`` indexes the whole output; None where samples lie
         along a batch axis.
+    size, source_size
+        Bytes of the file, with what lies beside it, and of the model's weights.
+    data
+        The file beside it that holds the weights, where they are too large for one file (2 GiB).
     """
 
     path: Path
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     mixed: str | None = None
+    size: int = 0
+    source_size: int = 0
+    data: Path | None = None
 
 
 def export(
@@ -150,7 +157,7 @@ def export(
     """
     check_destination(path)
     chosen = make_method(method, **parameters)
-    written = as_form(form)
+    suited = as_form(form)
     target = check_option("target", target, Literal["predicted"] | None, MethodError)
     at_once = check_option("steps_at_once", steps_at_once, Count, MethodError)
     refuse_unused(baselines, chosen)
@@ -158,6 +165,7 @@ def export(
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
+    source_size = weights_size(loaded)
     normal = understood(loaded)
     graph = normal.model.graph
     inner = Inner(normal)
@@ -207,7 +215,7 @@ def export(
         players = players if counted is who else counted
         planned = write_plan(
             normal, question, plan, layout, originals, Compared(starts, background, players),
-            at_once=at_once, form=written,
+            at_once=at_once, form=suited,
         )  # fmt: skip
         made, index = planned.model, planned.index
         attributions, checks = planned.result.values, name_checks(made, name, infos, planned.result)
@@ -215,26 +223,19 @@ def export(
         checks.append(name_index(made, index))
     finish_outputs(made, originals, infos, attributions, normal.opset, checks)
     if isinstance(chosen, OnePass):
-        lower(made, written)
+        lower(made, suited)
     made.producer_name = "onnxplain"
     made.metadata_props["onnxplain.method"] = repr(chosen)
-    proto = ir.to_proto(made)
-    assert isinstance(proto, onnx.ModelProto)
-    destination = Path(path)
-    try:
-        onnx.checker.check_model(proto)
-        content = proto.SerializeToString()
-    except (ValueError, onnx.checker.ValidationError) as error:
-        raise InvalidModelError(
-            f"the explained model cannot be written as one file ({error}); files end at 2 GiB"
-        ) from error
-    with replacing(destination) as file:
-        file.write(content)
+    share_weights(made)
+    written = write_file(made, Path(path))
     return Exported(
-        destination,
-        tuple(i.name for i in proto.graph.input),
-        tuple(o.name for o in proto.graph.output),
+        Path(path),
+        tuple(i.name for i in written.proto.graph.input),
+        tuple(o.name for o in written.proto.graph.output),
         layout.mixed,
+        written.size,
+        source_size,
+        written.data,
     )
 
 

@@ -1,0 +1,187 @@
+"""Weights once: what is a copy of another weight, or made of one by moving or cutting it, is made at load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain._types import Array
+from onnxplain.backward.names import Names
+from onnxplain.graph import facts
+from onnxplain.graph.build import Ops
+
+__all__ = ["share_weights"]
+
+#: Smaller weights stay as they are: the nodes would cost more.
+_ENTRIES = 1024
+_Print: TypeAlias = "tuple[tuple[int, ...], int, int]"
+
+_CUTS: dict[str, Callable[[Array], Array]] = {
+    "": lambda w: w,
+    "positive": lambda w: np.maximum(w, 0),
+    "negative": lambda w: np.minimum(w, 0),
+    "abs": np.abs,
+    "square": lambda w: w * w,
+}
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a weight is made of another."""
+
+    base: ir.Value
+    cut: str
+    flipped: bool
+    order: tuple[int, ...]
+
+
+def share_weights(model: ir.Model) -> int:
+    """Replace weights that are others' copies, moved, flipped or cut, by nodes that make them.
+
+    A weight is replaced only if what the nodes make is equal in every entry.  The nodes read constants alone,
+    so that a runtime which folds constants computes them once, when it loads the file.
+
+    Parameters
+    ----------
+    model
+        The finished model; it is changed.
+
+    Returns
+    -------
+    int
+        Bytes that the file became smaller by.
+    """
+    return sum(_share(graph) for graph in _graphs(model))
+
+
+def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
+    yield model.graph
+    for graph in model.graph.subgraphs():
+        if isinstance(graph, ir.Graph):
+            yield graph
+
+
+def _share(graph: ir.Graph) -> int:
+    given = set(graph.inputs) | set(graph.outputs)
+    large = [
+        v
+        for v in graph.initializers.values()
+        if v not in given and v.const_value is not None and _counts(v.const_value)
+    ]
+    large.sort(key=_is_written)  # the model's own come first
+    known: dict[_Print, list[tuple[ir.Value, str]]] = {}
+    held: dict[ir.Value, Array] = {}
+    ways: dict[ir.Value, _Way] = {}
+    for value in large:
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            continue
+        way = _find(array, known.get(_print(array, value.dtype), []), held)
+        if way is not None:
+            ways[value] = way
+            continue
+        held[value] = array
+        cuts = _CUTS if value.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE) else {"": _CUTS[""]}
+        for name, cut in cuts.items():
+            known.setdefault(_print(cut(array), value.dtype), []).append((value, name))
+    return _replace(graph, ways)
+
+
+def _counts(tensor: ir.TensorProtocol) -> bool:
+    plain = tensor.dtype in facts.FLOATS | facts.INTEGERS and tensor.dtype.bitwidth >= 8
+    return plain and tensor.dtype != ir.DataType.BFLOAT16 and tensor.size >= _ENTRIES
+
+
+def _is_written(value: ir.Value) -> bool:
+    return str(value.name).startswith("onnxplain/") or "/flipped" in str(value.name)
+
+
+def _print(array: Array, dtype: ir.DataType | None) -> _Print:
+    """Return what stays the same however entries are moved."""
+    plain = np.ascontiguousarray(array + 0 if array.dtype.kind == "f" else array)  # -0 as 0
+    bits = plain.reshape(-1).view(f"u{plain.dtype.itemsize}").astype(np.uint64)
+    sums = int(bits.sum(dtype=np.uint64)), int((bits * bits).sum(dtype=np.uint64))
+    lengths = sorted(d for d in array.shape if d != 1)
+    return (0 if dtype is None else int(dtype), *lengths), sums[0], sums[1]
+
+
+def _find(array: Array, candidates: list[tuple[ir.Value, str]], held: dict[ir.Value, Array]) -> _Way | None:
+    for base, cut in candidates:
+        source = _CUTS[cut](held[base])
+        for flipped in (False, True) if source.ndim > 2 else (False,):
+            turned = _flip(source) if flipped else source
+            for order in _orders(turned.shape, array.shape):
+                if np.array_equal(turned.transpose(order).reshape(array.shape), array):
+                    return _Way(base, cut, flipped, order)
+    return None
+
+
+def _flip(array: Array) -> Array:
+    return np.flip(array, tuple(range(2, array.ndim)))
+
+
+def _orders(source: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield the orders of axes that give a shape, but for axes of length 1."""
+    wide = [k for k, d in enumerate(source) if d != 1]
+    narrow = [k for k, d in enumerate(source) if d == 1]
+    lengths = [d for d in wanted if d != 1]
+    if len(wide) > 5:
+        return
+    for order in permutations(wide):
+        if [source[k] for k in order] == lengths:
+            if list(order) == wide:
+                yield tuple(range(len(source)))
+            elif len(source) == len(
+                wanted
+            ):  # ones where the wanted shape has them, so that nothing is reshaped
+                ones, others = iter(narrow), iter(order)
+                yield tuple(next(ones) if d == 1 else next(others) for d in wanted)
+            else:
+                yield (*order, *narrow)
+
+
+def _replace(graph: ir.Graph, ways: dict[ir.Value, _Way]) -> int:
+    if not ways:
+        return 0
+    op = Ops(graph, 18, Names(graph).scope("onnxplain/shared"))
+    op.before = next(iter(graph))
+    saved = 0
+    for value, way in ways.items():
+        assert value.const_value is not None
+        made = _write(op, way, tuple(int(d) for d in value.const_value.shape.numpy()))
+        saved += value.const_value.nbytes
+        graph.initializers.pop(str(value.name))
+        value.replace_all_uses_with(made)
+    return saved
+
+
+def _write(op: Ops, way: _Way, wanted: tuple[int, ...]) -> ir.Value:
+    tensor = way.base.const_value
+    assert tensor is not None
+    made: ir.Value = way.base
+    shape = tuple(int(d) for d in tensor.shape.numpy())
+    zero = np.zeros((), tensor.dtype.numpy())
+    if way.cut == "positive":
+        made = op.Relu(made, _fold=False)
+    elif way.cut == "negative":
+        made = op.Min(made, op.const(zero), _fold=False)
+    elif way.cut == "abs":
+        made = op.Abs(made, _fold=False)
+    elif way.cut == "square":
+        made = op.Mul(made, made, _fold=False)
+    if way.flipped:
+        axes = range(2, len(shape))
+        ends = [np.iinfo(np.int64).min] * len(axes)
+        lists = [[-1] * len(axes), ends, list(axes), [-1] * len(axes)]
+        made = op.Slice(made, *(op.const(np.array(v, np.int64)) for v in lists), _fold=False)
+    if way.order != tuple(range(len(shape))):
+        made = op.Transpose(made, perm=list(way.order), _fold=False)
+    if tuple(shape[k] for k in way.order) != wanted:
+        made = op.Reshape(made, op.const(np.array(wanted, np.int64)), _fold=False)
+    return made
