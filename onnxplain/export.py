@@ -30,7 +30,15 @@ from onnxplain.errors import (
 from onnxplain.exported_file import share_weights, weights_size, write_file
 from onnxplain.features.players import elements
 from onnxplain.features.removal import Background
-from onnxplain.file_outputs import finish_outputs, name_checks, name_index, take_predicted, values_of
+from onnxplain.file_outputs import (
+    drop_unused,
+    finish_outputs,
+    name_checks,
+    name_extras,
+    name_index,
+    take_predicted,
+    values_of,
+)
 from onnxplain.files import check_destination, is_same_file
 from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
@@ -38,9 +46,12 @@ from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import Grouping, refuse_mask
 from onnxplain.inner import Inner
+from onnxplain.mapped import write_mapped
+from onnxplain.maps import can_be_mapped
 from onnxplain.methods import Method, OnePass
 from onnxplain.methods import method as make_method
 from onnxplain.options import Count, check_option
+from onnxplain.placing import renamed
 from onnxplain.planned import Compared, write_plan
 from onnxplain.reading import depends, understood
 from onnxplain.runtime.layout import Layout
@@ -104,7 +115,8 @@ def export(
         Where to write; the file appears whole or not at all, and what stood there stays until then.
     method
         A method whose points do not depend on answers: one walk back (``"saliency"``, ``"lrp"``,
-        ``"deep_lift"``...), which is written beside the model, or many points (``"integrated_gradients"``,
+        ``"deep_lift"``...) or a map of values inside (``"grad_cam"``, ``"layer_activation"``...), which are
+        written beside the model, or many points (``"integrated_gradients"``,
         ``"smooth_grad"``, ``"occlusion"``, ``"rise"``, ``"kernel_shap"``, ``"lime"``...), which are a loop
         whose body holds the model once; with its parameters as further keywords.
     output
@@ -136,7 +148,8 @@ def export(
         The file's inputs and outputs.  ``target`` is int64, (N,) class indices; (N, k) index tuples for
         outputs with more axes.  Where samples cannot be told apart, N is 1 and the index is one of the whole
         output.  What is promised of a plan's values comes along: ``delta/<output>``, (N,), how far their sum
-        is from what it must be; ``standard_error/<input>``, how well a mean is known.
+        is from what it must be; ``standard_error/<input>``, how well a mean is known.  Activation maps give
+        ``map/<input>`` too, the map itself; methods of layers ``attribution/<layer>``, in the layer's shape.
 
     Notes
     -----
@@ -169,12 +182,14 @@ def export(
     normal = understood(loaded)
     graph = normal.model.graph
     inner = Inner(normal)
+    chosen = renamed(chosen, inner.value)
     inputs, (outputs, output) = interface.inputs_of(graph), inner.outputs(output)
     through = check_option("through_softmax", through_softmax, bool)
     needs = chosen.needs()
     infos, asked = understand(
-        inputs, outputs, needs, output, wrt, through, partial(depends, normal), inner.explained
-    )
+        inputs, outputs, needs, output, wrt, through, partial(depends, normal), inner.explained,
+        margins=chosen.margins(),
+    )  # fmt: skip
     name = asked.output
     layout = _layout(normal, inputs, infos, name)
     axis = layout.axis_of(name, facts.dims(find_output(graph, name)))
@@ -201,6 +216,14 @@ def export(
             index = by_name[program.index]
             main = next((k for k in question.wrt if k in layout.axes), inputs[0].name)
             take_predicted(made, by_name[program.target], by_name[main], layout.axes[main], normal.opset)
+    elif can_be_mapped(chosen):
+        mapped = write_mapped(normal, question, chosen, layout, infos, originals)
+        made, index, attributions = mapped.model, mapped.index, dict(mapped.values)
+        if index is not None and mapped.target is not None:
+            main = next((k for k in question.wrt if k in layout.axes), inputs[0].name)
+            take_predicted(made, mapped.target, values_of(made)[main], layout.axes[main], normal.opset)
+        checks = name_extras(made, mapped.extras)
+        infos = [inner.explained(k) for k in chosen.layers()] or infos
     else:
         features = {e: _one(i, e, normal, layout) for i in infos for e in i.entries}
         players = constant_players(feature_mask, infos, features, layout)
@@ -222,8 +245,10 @@ def export(
     if index is not None:
         checks.append(name_index(made, index))
     finish_outputs(made, originals, infos, attributions, normal.opset, checks)
-    if isinstance(chosen, OnePass):
+    if isinstance(chosen, OnePass) or can_be_mapped(chosen):
         lower(made, suited)
+    if can_be_mapped(chosen) and not chosen.wants_target():
+        drop_unused(made, [i.name for i in inputs])
     made.producer_name = "onnxplain"
     made.metadata_props["onnxplain.method"] = repr(chosen)
     share_weights(made)

@@ -15,7 +15,15 @@ from onnxplain.graph import facts, interface
 from onnxplain.graph.positions import write_positions
 from onnxplain.loops import Result
 
-__all__ = ["finish_outputs", "name_checks", "name_index", "take_predicted", "values_of"]
+__all__ = [
+    "drop_unused",
+    "finish_outputs",
+    "name_checks",
+    "name_extras",
+    "name_index",
+    "take_predicted",
+    "values_of",
+]
 
 
 def _by_token(
@@ -65,6 +73,13 @@ def finish_outputs(
     common.RemoveUnusedNodesPass()(model)
 
 
+def drop_unused(model: ir.Model, kept: Sequence[str]) -> None:
+    """Forget inputs that nothing reads, but for some: a target, where none changes what is found."""
+    graph = model.graph
+    for value in [v for v in graph.inputs if v.name not in kept and not v.uses()]:
+        graph.inputs.remove(value)
+
+
 def values_of(model: ir.Model) -> dict[str, ir.Value]:
     """Return the values of a graph by name."""
     graph = model.graph
@@ -90,13 +105,23 @@ def name_checks(
     return made
 
 
+def name_extras(model: ir.Model, extras: Mapping[str, ir.Value]) -> list[ir.Value]:
+    """Name what comes along with the attributions, whatever it is."""
+    names = Names(model.graph)
+    for label, value in extras.items():
+        value.name = names.free(label)
+    return list(extras.values())
+
+
 def _as_output(op: Emitter, value: ir.Value, names: Names, info: interface.InputInfo) -> ir.Value:
     """Name an attribution after its input."""
     name = f"attribution/{info.name}"
     if str(value.name).rstrip("_") != name:
         if value.producer() is None:  # an input itself
             value = op.Identity(value, _fold=False)
-        value.name, value.shape = names.free(name), ir.Shape(list(info.shape or ()))
+        value.name = names.free(name)
+        if info.shape is not None:
+            value.shape = ir.Shape(list(info.shape))
     return value
 
 
