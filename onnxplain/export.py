@@ -4,58 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import onnx_ir as ir
 
-from onnxplain._types import Array, ArrayLike, Shape
-from onnxplain.any_length import layout_of_any_length
-from onnxplain.asked import understand
-from onnxplain.backward.program import build
-from onnxplain.backward.question import find_output
-from onnxplain.baselines import refuse_unused
-from onnxplain.batching import without
-from onnxplain.constants import background_rows, constant_baselines, constant_players, holds_rows
-from onnxplain.errors import (
-    InvalidModelError,
-    MethodError,
-    ModelRunError,
-    OutputError,
-    TargetError,
-)
+from onnxplain._types import ArrayLike
+from onnxplain.backward.names import Names
+from onnxplain.errors import MethodError, OutputError
 from onnxplain.exported_file import share_weights, weights_size, write_file
-from onnxplain.features.players import elements
-from onnxplain.features.removal import Background
-from onnxplain.file_outputs import (
-    drop_unused,
-    finish_outputs,
-    name_checks,
-    name_extras,
-    name_index,
-    take_predicted,
-    values_of,
-)
+from onnxplain.file_inputs import check_target, take_predicted
+from onnxplain.file_outputs import INDEX
 from onnxplain.files import check_destination, is_same_file
-from onnxplain.graph import facts, interface
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
-from onnxplain.grouping import Grouping, refuse_mask
-from onnxplain.inner import Inner
-from onnxplain.mapped import write_mapped
-from onnxplain.maps import can_be_mapped
-from onnxplain.methods import Method, OnePass
+from onnxplain.grouping import Grouping
+from onnxplain.method_graph import MethodGraph, Setting
+from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
 from onnxplain.options import Count, check_option
-from onnxplain.placing import renamed
-from onnxplain.planned import Compared, write_plan
-from onnxplain.reading import depends, understood
-from onnxplain.runtime.layout import Layout
-from onnxplain.runtime.programs import Programs, as_form, lower
+from onnxplain.reading import understood
+from onnxplain.runtime.programs import as_form
+from onnxplain.together import join, tidy
+from onnxplain.top_k import write_top_k
 
 __all__ = ["Exported", "export"]
 
@@ -69,9 +42,11 @@ class Exported:
     path
         The file.
     inputs
-        Names: those of the model, then ``target`` (unless the output is a single score).
+        Names: those of the model, then ``target`` (unless the output is a single score, or the file finds
+        the target itself).
     outputs
-        Names: those of the model, then ``attribution/<input>`` for each input explained.
+        Names: those of the model, then ``attribution/<input>`` for each input explained, or
+        ``attribution/<method>/<input>`` where there are several methods.
     mixed
         Why the inputs are one sample, so that ``target`` indexes the whole output; None where samples lie
         along a batch axis.
@@ -94,7 +69,7 @@ def export(
     model: ModelSource,
     path: str | os.PathLike[str],
     *,
-    method: str | Method = "lrp",
+    method: str | Method | Sequence[str | Method] | Mapping[str, str | Method] = "lrp",
     output: str | None = None,
     wrt: str | Sequence[str] | None = None,
     through_softmax: bool = False,
@@ -102,6 +77,7 @@ def export(
     form: str = "portable",
     feature_mask: Grouping | None = None,
     target: Literal["predicted"] | None = None,
+    top_k: int | None = None,
     steps_at_once: int = 1,
     **parameters: Any,
 ) -> Exported:
@@ -118,7 +94,9 @@ def export(
         ``"deep_lift"``...) or a map of values inside (``"grad_cam"``, ``"layer_activation"``...), which are
         written beside the model, or many points (``"integrated_gradients"``,
         ``"smooth_grad"``, ``"occlusion"``, ``"rise"``, ``"kernel_shap"``, ``"lime"``...), which are a loop
-        whose body holds the model once; with its parameters as further keywords.
+        whose body holds the model once; with its parameters as further keywords.  Methods at another one's
+        points (``SmoothGrad("integrated_gradients")``) are loops in its loop.  Several, as a list or by names
+        of one's own as a dict: what they have in common (a forward pass and its walks back) is there once.
     output
         Which output to explain (default: the first of floats).
     wrt
@@ -139,6 +117,9 @@ def export(
     target
         ``"predicted"``: the file finds the highest score itself, and has an output ``target`` instead of the
         input.  None: the input names it.
+    top_k
+        How many of the highest classes the file explains at once, instead of one: attributions are
+        (N, k, ...), the output ``target`` (N, k).  It takes k times as long.
     steps_at_once
         Points that run at once, in one batch; memory grows with it.
 
@@ -147,8 +128,10 @@ def export(
     Exported
         The file's inputs and outputs.  ``target`` is int64, (N,) class indices; (N, k) index tuples for
         outputs with more axes.  Where samples cannot be told apart, N is 1 and the index is one of the whole
-        output.  What is promised of a plan's values comes along: ``delta/<output>``, (N,), how far their sum
-        is from what it must be; ``standard_error/<input>``, how well a mean is known.  Activation maps give
+        output.  A target that names no score (-1, or 7 of 2 classes, or three for one sample) fails when the
+        file runs.  What is promised of a plan's values comes along: ``delta/<output>``, (N,), how far their
+        sum is from what it must be; ``standard_error/<input>``, how well a mean is known (each after the
+        method's name where there are several: ``delta/<method>/<output>``).  Activation maps give
         ``map/<input>`` too, the map itself; methods of layers ``attribution/<layer>``, in the layer's shape.
 
     Notes
@@ -161,143 +144,119 @@ def export(
     DataInputError
         If the baselines do not fit.
     MethodError
-        If the method chooses its points by answers, or cannot be written: run it with the Explainer.  If
-        there is no such form.
+        If a method chooses its points by answers, or cannot be written: run it with the Explainer.  If there
+        is no such form, or ``top_k`` without classes.
     InvalidModelError
         If the model is broken, or too large for one file.
     OutputError
         If the file cannot be written, or is one of the model's own.
     """
     check_destination(path)
-    chosen = make_method(method, **parameters)
-    suited = as_form(form)
-    target = check_option("target", target, Literal["predicted"] | None, MethodError)
+    methods = _methods(method, parameters)
+    written = as_form(form)
+    predicted = check_option("target", target, Literal["predicted"] | None, MethodError) is not None
+    k = check_option("top_k", top_k, Count | None, MethodError)
     at_once = check_option("steps_at_once", steps_at_once, Count, MethodError)
-    refuse_unused(baselines, chosen)
-    refuse_mask(feature_mask, chosen)
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
     source_size = weights_size(loaded)
     normal = understood(loaded)
-    graph = normal.model.graph
-    inner = Inner(normal)
-    chosen = renamed(chosen, inner.value)
-    inputs, (outputs, output) = interface.inputs_of(graph), inner.outputs(output)
-    through = check_option("through_softmax", through_softmax, bool)
-    needs = chosen.needs()
-    infos, asked = understand(
-        inputs, outputs, needs, output, wrt, through, partial(depends, normal), inner.explained,
-        margins=chosen.margins(),
+    setting = Setting(
+        normal, output, wrt, check_option("through_softmax", through_softmax, bool), baselines, feature_mask,
+        written, at_once, predicted or k is not None,
     )  # fmt: skip
-    name = asked.output
-    layout = _layout(normal, inputs, infos, name)
-    axis = layout.axis_of(name, facts.dims(find_output(graph, name)))
-    question = replace(
-        asked,
-        target_axes=_target_axes(next(o for o in outputs if o.name == name), axis),
-        output_axis=axis,
-        cut=False,
-        target="predicted" if target == "predicted" else "index",
-    )
-    originals = [o.name for o in outputs]
-    many = isinstance(baselines, Background) or (chosen.reads_rows() and holds_rows(baselines, infos))
-    background = background_rows(baselines, infos) if many else {}
-    starts = constant_baselines(None if many else baselines, infos)
-    index: ir.Value | None = None
-    checks: list[ir.Value] = []
-    if isinstance(chosen, OnePass):
-        references = starts if chosen.wants_baselines() else None
-        program = build(normal, question, keep=originals, references=references)
-        made = program.model
-        by_name = values_of(made)
-        attributions = {k: by_name[v] for k, v in zip(question.wrt, program.attributions, strict=True)}
-        if program.index is not None:
-            index = by_name[program.index]
-            main = next((k for k in question.wrt if k in layout.axes), inputs[0].name)
-            take_predicted(made, by_name[program.target], by_name[main], layout.axes[main], normal.opset)
-    elif can_be_mapped(chosen):
-        mapped = write_mapped(normal, question, chosen, layout, infos, originals)
-        made, index, attributions = mapped.model, mapped.index, dict(mapped.values)
-        if index is not None and mapped.target is not None:
-            main = next((k for k in question.wrt if k in layout.axes), inputs[0].name)
-            take_predicted(made, mapped.target, values_of(made)[main], layout.axes[main], normal.opset)
-        checks = name_extras(made, mapped.extras)
-        infos = [inner.explained(k) for k in chosen.layers()] or infos
-    else:
-        features = {e: _one(i, e, normal, layout) for i in infos for e in i.entries}
-        players = constant_players(feature_mask, infos, features, layout)
-        who = elements(features) if players is None else players
-        asked_for = chosen.plan_for(who, features, background)
-        if asked_for is None:
-            raise MethodError(
-                f"method '{chosen.name}' looks at answers before it chooses its next points, and cannot be "
-                "one graph; run it with the Explainer"
-            )
-        plan, counted = asked_for
-        players = players if counted is who else counted
-        planned = write_plan(
-            normal, question, plan, layout, originals, Compared(starts, background, players),
-            at_once=at_once, form=suited,
-        )  # fmt: skip
-        made, index = planned.model, planned.index
-        attributions, checks = planned.result.values, name_checks(made, name, infos, planned.result)
-    if index is not None:
-        checks.append(name_index(made, index))
-    finish_outputs(made, originals, infos, attributions, normal.opset, checks)
-    if isinstance(chosen, OnePass) or can_be_mapped(chosen):
-        lower(made, suited)
-    if can_be_mapped(chosen) and not chosen.wants_target():
-        drop_unused(made, [i.name for i in inputs])
+    several = {label: setting.for_one_of(m, methods.values()).write(m, label) for label, m in methods.items()}
+    first = next(iter(several.values()))
+    made = join({str(label): g.model for label, g in several.items()}) if len(several) > 1 else first.model
+    made = _with_target(made, several, normal, k, predicted=predicted)
+    tidy(made)
     made.producer_name = "onnxplain"
-    made.metadata_props["onnxplain.method"] = repr(chosen)
+    told = {label: repr(m) for label, m in methods.items()}
+    made.metadata_props["onnxplain.method"] = next(iter(told.values())) if None in told else repr(told)
     share_weights(made)
-    written = write_file(made, Path(path))
+    file = write_file(made, Path(path))
     return Exported(
         Path(path),
-        tuple(i.name for i in written.proto.graph.input),
-        tuple(o.name for o in written.proto.graph.output),
-        layout.mixed,
-        written.size,
+        tuple(i.name for i in file.proto.graph.input),
+        tuple(o.name for o in file.proto.graph.output),
+        first.mixed,
+        file.size,
         source_size,
-        written.data,
+        file.data,
     )
 
 
-def _one(info: interface.InputInfo, entry: str, normal: Normalized, layout: Layout) -> Array:
-    """Return zeros in the shape of one sample of an explained value, (1, ...); unknown lengths are 1."""
-    value = values_of(normal.model)[entry]
-    axis = layout.axes.get(entry, layout.inner.get(entry))
-    dims = [d if isinstance(d, int) else 1 for k, d in enumerate(facts.dims(value) or ()) if k != axis]
-    dtype = (value.dtype or ir.DataType.FLOAT).numpy()
-    return np.zeros((1, *dims), dtype)
+def _methods(
+    method: str | Method | Sequence[str | Method] | Mapping[str, str | Method], parameters: Mapping[str, Any]
+) -> dict[str | None, Method]:
+    """Return the methods by label; None where there is one, which needs no name.
 
-
-def _layout(
-    normal: Normalized,
-    inputs: Sequence[interface.InputInfo],
-    infos: Sequence[interface.InputInfo],
-    output: str,
-) -> Layout:
-    """Return how samples lie in the model's inputs and outputs."""
-    programs = Programs(normal, "cpu")
-
-    def runs(shapes: Mapping[str, Shape]) -> bool:
-        feeds = {i.name: np.zeros(shapes[i.name], i.dtype) for i in inputs}
-        try:
-            programs.values((output,), feeds)
-        except (InvalidModelError, ModelRunError):  # what is wrong is told when the walk is written
-            return False
-        return True
-
-    return layout_of_any_length(normal.model, inputs, infos, output, runs)
-
-
-def _target_axes(output: interface.OutputInfo, axis: int | None) -> int:
-    """Return the length of a target index: the axes of one sample's output, 0 if it is a single score."""
-    if output.shape is None:
-        raise TargetError(
-            f"the rank of output '{output.name}' is unknown; run onnx.shape_inference on the model first"
+    Raises
+    ------
+    MethodError
+        If there are none, or two of a name.
+    """
+    if isinstance(method, (str, Method)):
+        return {None: make_method(method, **parameters)}
+    if parameters:
+        raise MethodError(
+            f"parameters ({', '.join(parameters)}) are given beside several methods; give each method with "
+            "its own, as in method=[ox.IntegratedGradients(n_steps=20), ox.LRP()]"
         )
-    dims = without(output.shape, axis)
-    return 0 if all(d == 1 for d in dims) else len(dims)
+    named = method.items() if isinstance(method, Mapping) else [(None, m) for m in method]
+    made: dict[str | None, Method] = {}
+    for label, each in named:
+        chosen = make_method(each)
+        name = chosen.name if label is None else str(label)
+        if name in made:
+            raise MethodError(
+                f"there are two methods '{name}'; call them by names of your own: "
+                "method={'few': ox.IntegratedGradients(n_steps=5), 'many': ...}"
+            )
+        made[name] = chosen
+    if not made:
+        raise MethodError("no method is given; name at least one")
+    return made
+
+
+def _with_target(
+    made: ir.Model,
+    several: Mapping[str | None, MethodGraph],
+    normal: Normalized,
+    k: int | None,
+    *,
+    predicted: bool,
+) -> ir.Model:
+    """Let the file find what is predicted, or the k highest scores; else check the target that it is given.
+
+    Raises
+    ------
+    MethodError
+        If there are no classes to choose the highest of.
+    """
+    first = next(iter(several.values()))
+    name = next((g.target for g in several.values() if g.target is not None), None)
+    given = next((v for v in made.graph.inputs if v.name == name), None)
+    main = next(v for v in made.graph.inputs if v.name == first.main)
+    output, length = first.score
+    if k is not None:
+        axis, samples = first.score_axis, first.axis
+        if given is None or name is None or length != 1 or axis is None or samples is None:
+            raise MethodError(
+                f"top_k explains the highest classes of each sample, and output '{output}' is not (samples, "
+                "classes); leave top_k out"
+            )
+        classes = first.classes
+        if classes is not None and k > classes:
+            raise MethodError(f"top_k is {k}, and output '{output}' has {classes} classes")
+        axes = {v: a for g in several.values() for v, a in g.sample_axes.items()}
+        originals = [str(v.name) for v in normal.model.graph.outputs]
+        own = first.main, samples
+        return write_top_k(made, k, (name, INDEX), output, axis, originals, axes, own, normal.opset)
+    if given is not None:
+        (take_predicted if predicted else check_target)(made, given, main, first.axis, normal.opset)
+    for value in made.graph.outputs:
+        if value.name == INDEX:
+            value.name = Names(made.graph).free("target")
+    return made

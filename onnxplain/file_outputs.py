@@ -16,14 +16,17 @@ from onnxplain.graph.positions import write_positions
 from onnxplain.loops import Result
 
 __all__ = [
+    "INDEX",
     "drop_unused",
     "finish_outputs",
     "name_checks",
     "name_extras",
     "name_index",
-    "take_predicted",
     "values_of",
 ]
+
+#: What the target's index is called, as long as there may be an input for it.
+INDEX = "onnxplain/target_index"
 
 
 def _by_token(
@@ -51,8 +54,12 @@ def finish_outputs(
     attributions: Mapping[str, ir.Value],
     opset: int,
     checks: Sequence[ir.Value] = (),
+    label: str | None = None,
 ) -> None:
-    """Give back all outputs of the model, one attribution per input, and what can be checked of them."""
+    """Give back all outputs of the model, one attribution per input, and what can be checked of them.
+
+    Attributions are called after the label, where there is one, and their input.
+    """
     graph = model.graph
     by_name = values_of(model)
     names = Names(graph)
@@ -61,11 +68,11 @@ def finish_outputs(
     for info in infos:
         parts = [attributions[entry] for entry in info.entries]
         if info.entries == (info.name,):
-            outputs.append(_as_output(op, parts[0], names, info))
+            outputs.append(_as_output(op, parts[0], names, info, label))
             continue
         summed = [_by_token(op, info, by_name, e, p) for e, p in zip(info.entries, parts, strict=True)]
         total = summed[0] if len(summed) == 1 else op.Sum(*summed)
-        total.name = names.free(f"attribution/{info.name}")
+        total.name = names.free(_called("attribution", info.name, label))
         total.shape = ir.Shape(list(info.shape or ()))
         outputs.append(total)
     graph.outputs.clear()
@@ -80,6 +87,10 @@ def drop_unused(model: ir.Model, kept: Sequence[str]) -> None:
         graph.inputs.remove(value)
 
 
+def _called(what: str, name: str, label: str | None) -> str:
+    return f"{what}/{name}" if label is None else f"{what}/{label}/{name}"
+
+
 def values_of(model: ir.Model) -> dict[str, ir.Value]:
     """Return the values of a graph by name."""
     graph = model.graph
@@ -87,35 +98,42 @@ def values_of(model: ir.Model) -> dict[str, ir.Value]:
 
 
 def name_checks(
-    model: ir.Model, output: str, infos: Sequence[interface.InputInfo], result: Result
+    model: ir.Model,
+    output: str,
+    infos: Sequence[interface.InputInfo],
+    result: Result,
+    label: str | None = None,
 ) -> list[ir.Value]:
     """Name what can be checked of the attributions."""
     names, made = Names(model.graph), []
     if result.delta is not None:
-        result.delta.name = names.free(f"delta/{output}")
+        result.delta.name = names.free(_called("delta", output, label))
         made.append(result.delta)
     for info in infos:
         if info.entries == (info.name,) and info.name in result.errors:
             error = result.errors[info.name]
             error.name, error.shape = (
-                names.free(f"standard_error/{info.name}"),
+                names.free(_called("standard_error", info.name, label)),
                 ir.Shape(list(info.shape or ())),
             )
             made.append(error)
     return made
 
 
-def name_extras(model: ir.Model, extras: Mapping[str, ir.Value]) -> list[ir.Value]:
+def name_extras(model: ir.Model, extras: Mapping[str, ir.Value], label: str | None = None) -> list[ir.Value]:
     """Name what comes along with the attributions, whatever it is."""
     names = Names(model.graph)
-    for label, value in extras.items():
-        value.name = names.free(label)
+    for called, value in extras.items():
+        what, _, name = called.partition("/")
+        value.name = names.free(_called(what, name, label))
     return list(extras.values())
 
 
-def _as_output(op: Emitter, value: ir.Value, names: Names, info: interface.InputInfo) -> ir.Value:
+def _as_output(
+    op: Emitter, value: ir.Value, names: Names, info: interface.InputInfo, label: str | None
+) -> ir.Value:
     """Name an attribution after its input."""
-    name = f"attribution/{info.name}"
+    name = _called("attribution", info.name, label)
     if str(value.name).rstrip("_") != name:
         if value.producer() is None:  # an input itself
             value = op.Identity(value, _fold=False)
@@ -125,35 +143,8 @@ def _as_output(op: Emitter, value: ir.Value, names: Names, info: interface.Input
     return value
 
 
-def take_predicted(model: ir.Model, given: ir.Value, main: ir.Value, axis: int | None, opset: int) -> None:
-    """Let the target be what is predicted: -1 for each sample takes the place of the input that names it.
-
-    Parameters
-    ----------
-    model
-        The file's graph.
-    given
-        The input, int64 (N,) or (N, k).
-    main, axis
-        An input of the model, and the axis along which its samples lie.
-    opset
-        Of the graph.
-    """
-    graph = model.graph
-    op = Emitter(graph, opset, scope=Names(graph).scope("onnxplain/target"))
-    op.before = next(iter(graph))
-    lead = op.const(np.array([1], np.int64)) if axis is None else op.Shape(main, start=axis, end=axis + 1)
-    rest = [d for d in (facts.dims(given) or ())[1:] if isinstance(d, int)]
-    shape = op.concat([lead, *([rest] if rest else [])])
-    value = op.ConstantOfShape(shape, value=ir.tensor(np.array([-1], np.int64)))
-    op.annotate(value, given)
-    given.replace_all_uses_with(value)
-    graph.inputs.remove(given)
-
-
-def name_index(model: ir.Model, index: ir.Value) -> ir.Value:
-    """Name the index of what is explained."""
-    names = Names(model.graph)
-    index.name = names.free("target")
+def name_index(index: ir.Value) -> ir.Value:
+    """Name the index of what is explained, until its place as an output is known."""
+    index.name = INDEX
     index.shape = index.shape or ir.Shape(["batch"])
     return index

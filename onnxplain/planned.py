@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxplain._types import Array, Arrays
+from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.names import Names
 from onnxplain.backward.program import build
@@ -18,11 +20,14 @@ from onnxplain.errors import MethodError
 from onnxplain.features.players import Players
 from onnxplain.graph import facts
 from onnxplain.graph.normalize import Normalized
-from onnxplain.loops import Feature, Outside, Result, write_loop, write_points, write_sums
+from onnxplain.loops import Body, Feature, Outside, Result, of_program, write_loop, write_points, write_sums
+from onnxplain.loops.loop import Looped
 from onnxplain.runtime.front import front
 from onnxplain.runtime.layout import Layout
-from onnxplain.runtime.plans.plan import Attributes, Plan
-from onnxplain.runtime.programs import Form, lower
+from onnxplain.runtime.opened import known_channel, opened_at
+from onnxplain.runtime.plans.plan import Inner, Plan
+from onnxplain.runtime.plans.points import Backgrounds
+from onnxplain.runtime.programs import Form, Programs, lower
 
 __all__ = ["Compared", "Planned", "write_plan"]
 
@@ -58,11 +63,27 @@ class Planned:
         What comes out of the loop, by explained value, laid out as the model has it.
     index
         The target's index, where that is predicted.
+    target
+        Name of the target's input, if there is one.
     """
 
     model: ir.Model
     result: Result
     index: ir.Value | None
+    target: str
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """What is the same for a plan and for those inside it."""
+
+    normal: Normalized
+    question: Question
+    layout: Layout
+    originals: Sequence[str]
+    compared: Compared
+    at_once: int
+    form: Form
 
 
 def write_plan(
@@ -77,6 +98,8 @@ def write_plan(
     form: Form = "portable",
 ) -> Planned:
     """Write the graph: what is varied, a loop over the plan's points, and what becomes of their answers.
+
+    Plans inside a plan become loops inside the loop.
 
     Parameters
     ----------
@@ -93,7 +116,7 @@ def write_plan(
     compared
         What points are compared with.
     at_once
-        Points of a block.
+        Points of a block, of the innermost plan; 1 where samples cannot be repeated beside each other.
     form
         For whom the file is.
 
@@ -102,32 +125,49 @@ def write_plan(
     MethodError
         If the plan cannot be written.
     """
-    if isinstance(plan.question, (Plan, Attributes)):
-        raise MethodError(
-            "a method inside another one's points cannot be written into a file; use the Explainer"
-        )
-    question = replace(question, ask=plan.question, cut=True)
-    known = dict(compared.starts) if question.walk.composite.reference else None
-    program = build(normal, question, keep=originals, references=known)
-    lower(program.model, form)
+    alone = layout.whole or layout.exact is not None or layout.alone is not None or layout.flat is not None
     layout = replace(layout, axes={**{n: layout.inner.get(n) for n in question.wrt}, **layout.axes})
-    predicted = question.target == "predicted" and program.index is not None
-    target = next((v for v in program.model.graph.inputs if v.name == program.target), None)
-    model = _around(normal, question, None if predicted else target)
+    writer = _Writer(normal, question, layout, originals, compared, 1 if alone else at_once, form)
+    body = _body(writer, plan.question, plan.points, 1, given=False)
+    target = next((v for v in body.model.graph.inputs if v.name == body.target), None)
+    model = _around(normal, question, target)
+    looped = _looped(writer, plan, body, model, 0, {})
+    return Planned(model, looped.result, looped.index, body.target)
+
+
+def _values(model: ir.Model) -> dict[str, ir.Value]:
     graph = model.graph
-    op = Emitter(graph, normal.opset, Names(graph).scope("onnxplain/outside"))
-    values = {str(v.name): v for v in graph.inputs} | {str(v.name): v for n in graph for v in n.outputs}
-    features = {n: _feature(op, values[n], n, layout.axes[n], compared.starts) for n in question.wrt}
+    return {str(v.name): v for v in graph.inputs} | {str(v.name): v for n in graph for v in n.outputs}
+
+
+def _looped(
+    writer: _Writer,
+    plan: Plan,
+    body: Body,
+    model: ir.Model,
+    depth: int,
+    references: Mapping[str, ir.Value],
+) -> Looped:
+    """Write a loop over a plan's points into a graph; what comes out lies as the model has it."""
+    normal, question, layout, compared = writer.normal, writer.question, writer.layout, writer.compared
+    graph, values = model.graph, _values(model)
+    scope = f"onnxplain/outside{depth}" if depth else "onnxplain/outside"
+    op = Emitter(graph, normal.opset, Names(graph).scope(scope))
+    features = {
+        n: _feature(op, values[n], n, layout.axes[n], compared.starts, references.get(n))
+        for n in question.wrt
+    }
     first = next(iter(features.values())).value
     samples = cast("ir.Value", op.Shape(first, start=0, end=1))
-    outside = Outside(op, features, compared.background, compared.players, samples)
+    outside = Outside(
+        op, features, {} if references else compared.background, compared.players, samples,
+        body.promised, bool(body.errors), depth, layout.axes, partial(_channel_of, writer),
+    )  # fmt: skip
     written = write_points(plan.points, outside)
     summed = write_sums(plan.combination, outside, written.count)
     given = {k: v for k, v in values.items() if k not in features}
-    if predicted and target is not None:
-        shape = samples if question.target_axes == 1 else op.concat([samples, question.target_axes])
-        given[program.target] = op.ConstantOfShape(shape, value=ir.tensor(np.array([-1], np.int64)))
-    made = write_loop(outside, program, written, summed, layout, given, originals, at_once)
+    at_once = 1 if isinstance(plan.question, Plan) else writer.at_once
+    made = write_loop(outside, body, written, summed, layout, given, writer.originals, at_once)
     source = {str(v.name): v for v in normal.model.graph.outputs}
     for name, value in made.originals.items():
         value.name, value.type, value.shape = name, source[name].type, source[name].shape
@@ -137,7 +177,88 @@ def write_plan(
         {k: _back(op, v, layout.axes[k], values[k]) for k, v in of.items()}
         for of in (made.result.values, made.result.errors)
     )
-    return Planned(model, Result(found, made.result.delta, errors), made.index)
+    return replace(made, result=Result(found, made.result.delta, errors))
+
+
+def _body(writer: _Writer, question: Inner, points: object, depth: int, *, given: bool) -> Body:
+    """Return what answers a question at points: the model, or a loop over points near them.
+
+    Parameters
+    ----------
+    writer
+        What is the same everywhere.
+    question
+        What is asked.
+    points
+        Where.
+    depth
+        In how many loops it lies.
+    given
+        Whether the baselines come from outside.
+    """
+    given = given or (isinstance(points, Backgrounds) and bool(writer.compared.background))
+    normal = writer.normal
+    if isinstance(question, Plan):
+        inner = _body(writer, question.question, question.points, depth + 1, given=given)
+        model, references = _within(writer, inner, given=given)
+        looped = _looped(writer, question, inner, model, depth, references)
+        result, wrt = looped.result, writer.question.wrt
+        errors = [result.errors[k] for k in wrt if k in result.errors]
+        last = [v for v in (result.delta, looped.index) if v is not None]
+        parts = [looped.score, *(result.values[k] for k in wrt), *errors, *looped.originals.values(), *last]
+        model.graph.outputs.extend(parts)
+        return Body(
+            model,
+            inner.target,
+            str(looped.score.name),
+            tuple(str(result.values[k].name) for k in wrt),
+            tuple(str(v.name) for v in references.values()),
+            None if looped.index is None else str(looped.index.name),
+            None,
+            None if result.delta is None else str(result.delta.name),
+            tuple(str(v.name) for v in errors),
+        )
+    if not isinstance(question, (Scores, Walk)):
+        what = "values inside the model" if isinstance(question, Probe) else "answers, to choose its points"
+        raise MethodError(
+            f"what is asked at the points looks at {what}, and cannot be written into a file; use the "
+            "Explainer"
+        )
+    asked = replace(writer.question, ask=question, cut=True)
+    known = dict(writer.compared.starts) if asked.walk.composite.reference and not given else None
+    program = build(normal, asked, keep=writer.originals, references=known)
+    lower(program.model, writer.form)
+    return of_program(program)
+
+
+def _within(writer: _Writer, inner: Body, *, given: bool) -> tuple[ir.Model, dict[str, ir.Value]]:
+    """Return the graph around a loop inside another one, and its inputs for baselines, by feature."""
+    source, wrt = writer.normal.model, writer.question.wrt
+    there = _values(source)
+    graph = ir.Graph([], [], nodes=[], opset_imports=dict(source.opset_imports), name="point")
+    own = {str(v.name): v for v in inner.model.graph.inputs}
+    taken = Names(inner.model.graph)
+    references = {}
+    if given:
+        references = {
+            k: ir.Value(name=taken.free(f"reference/{k}"), type=there[k].type, shape=there[k].shape)
+            for k in wrt
+        }
+    others = [v for k, v in own.items() if k not in wrt and k not in inner.references]
+    graph.inputs.extend(ir.Value(name=v.name, type=v.type, shape=v.shape) for v in [there[k] for k in wrt])
+    graph.inputs.extend(ir.Value(name=v.name, type=v.type, shape=v.shape) for v in others)
+    graph.inputs.extend(references.values())
+    return ir.Model(graph, ir_version=source.ir_version), references
+
+
+def _channel_of(writer: _Writer, name: str) -> int | None:
+    """Return the axis of a feature's channels once its samples lie first, where the graph tells it."""
+    arrays = {}
+    for value in writer.normal.model.graph.inputs:
+        dims = [d if isinstance(d, int) else 1 for d in facts.dims(value) or ()]
+        arrays[str(value.name)] = np.zeros(dims, (value.dtype or ir.DataType.FLOAT).numpy())
+    model = opened_at(Programs(writer.normal, "cpu"), writer.layout, arrays)
+    return known_channel(model, name, writer.layout.axes[name])
 
 
 def _around(normal: Normalized, question: Question, target: ir.Value | None) -> ir.Model:
@@ -180,7 +301,12 @@ def _rename(graph: ir.Graph, kept: Sequence[str]) -> None:
 
 
 def _feature(
-    op: Emitter, value: ir.Value, name: str, axis: int | None, starts: Mapping[str, Array]
+    op: Emitter,
+    value: ir.Value,
+    name: str,
+    axis: int | None,
+    starts: Mapping[str, Array],
+    reference: ir.Value | None,
 ) -> Feature:
     """Bring a value's samples to the front."""
     shape = facts.dims(value)
@@ -189,6 +315,11 @@ def _feature(
     dtype = np.dtype((value.dtype or ir.DataType.FLOAT).numpy())
     one = [d if isinstance(d, int) else None for k, d in enumerate(shape) if k != axis]
     first = op.Unsqueeze(value, [0]) if axis is None else op.move_axis(value, len(shape), axis, 0)
+    if reference is not None:
+        behind = (
+            op.Unsqueeze(reference, [0]) if axis is None else op.move_axis(reference, len(shape), axis, 0)
+        )
+        return Feature(name, first, behind, tuple(one), dtype)
     start = np.asarray(starts.get(name, np.zeros((), dtype)), dtype)
     start = start.reshape((1,) * (len(one) + 1 - start.ndim) + start.shape)
     return Feature(name, first, op.initializer(start), tuple(one), dtype)

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import onnxplain.loops.designed
 import onnxplain.loops.games
-import onnxplain.loops.masks  # noqa: F401
+import onnxplain.loops.masks
+import onnxplain.loops.paths
+import onnxplain.loops.sliding  # noqa: F401
+from onnxplain.loops.body import Body, of_program
+from onnxplain.loops.chosen import plan_of
 from onnxplain.loops.frame import Feature, Outside, Result
 from onnxplain.loops.loop import Looped, write_loop
 from onnxplain.loops.points import write_points
 from onnxplain.loops.sums import write_sums
 
-__all__ = ["Feature", "Looped", "Outside", "Result", "write_loop", "write_points", "write_sums"]
+__all__ = [
+    "Body",
+    "Feature",
+    "Looped",
+    "Outside",
+    "Result",
+    "of_program",
+    "plan_of",
+    "write_loop",
+    "write_points",
+    "write_sums",
+]

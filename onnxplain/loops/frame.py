@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -76,6 +76,16 @@ class Outside:
         Who is kept or taken away.
     samples
         The number of samples, int64 (1,).
+    promised
+        Whether it is known of the answers at points what they must sum to.
+    errors
+        Whether the answers' standard errors are known.
+    depth
+        In how many other loops this one lies.
+    axes
+        By feature: the axis of samples in the model; None where the whole array is one sample.
+    channel_of
+        Returns the axis of a feature's channels, samples first; None where the graph does not tell it.
     """
 
     op: Emitter
@@ -83,6 +93,11 @@ class Outside:
     background: dict[str, Array]
     players: Players | None
     samples: ir.Value
+    promised: bool = False
+    errors: bool = False
+    depth: int = 0
+    axes: Mapping[str, int | None] = field(default_factory=dict)
+    channel_of: Callable[[str], int | None] = lambda name: None
 
     @property
     def rows(self) -> int:
@@ -164,6 +179,19 @@ class Inside:
         """Return a feature, (1, N, ...)."""
         return cast("ir.Value", self.op.Unsqueeze(self.outside.features[name].value, [0]))
 
+    def faded(self, name: str, kept: ir.Value) -> ir.Value:
+        """Return ``m x + (1 - m) b`` for masks in a feature's dtype, (m, 1, ...), exact at both ends.
+
+        Nothing lies between a number and a missing one (NaN): the nearer of both stands there.
+        """
+        op, around, feature = self.op, self.outside.op, self.outside.features[name]
+        x, b = self.value(name), self.baseline(name)
+        mixed = op.Add(op.Mul(kept, op.Sub(x, b)), b)
+        mixed = op.Where(op.Equal(kept, op.const(np.ones((), feature.dtype))), x, mixed)
+        missing = around.Or(around.IsNaN(feature.value), around.IsNaN(feature.baseline))
+        near = op.Where(op.GreaterOrEqual(kept, op.const(np.full((), 0.5, feature.dtype))), x, b)
+        return cast("ir.Value", op.Where(op.Unsqueeze(missing, [0]), near, mixed))
+
     def baseline(self, name: str) -> ir.Value:
         """Return a feature's baseline, (1, N or 1, ...)."""
         return cast("ir.Value", self.op.Unsqueeze(self.outside.features[name].baseline, [0]))
@@ -179,13 +207,16 @@ class Answered:
         By feature, (m, N, ...).
     score
         (m, N).
-    points
-        By feature, (m, N, ...): where it was asked.
+    delta
+        (m, N): how far each answer's sum is from what it must be, where that is known.
+    errors
+        By feature, (m, N, ...): standard errors, where they are known.
     """
 
     values: dict[str, ir.Value]
     score: ir.Value
-    points: dict[str, ir.Value] = field(default_factory=dict)
+    delta: ir.Value | None = None
+    errors: dict[str, ir.Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

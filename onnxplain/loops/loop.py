@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.names import Names
-from onnxplain.backward.program import Program
 from onnxplain.graph import facts
+from onnxplain.loops.body import Body
 from onnxplain.loops.frame import Answered, Inside, Outside, Result
 from onnxplain.loops.points import Written
 from onnxplain.loops.sums import Summed
@@ -47,7 +47,7 @@ class Looped:
 
 def write_loop(
     outside: Outside,
-    program: Program,
+    program: Body,
     written: Written,
     summed: Summed,
     layout: Layout,
@@ -79,13 +79,17 @@ def write_loop(
         Points of a block, m.
     """
     op, body = outside.op, program.model.graph
-    names = Names(body)
-    inside_op = Emitter(body, op.opset, names.scope("onnxplain/point"))
+    names, mark = Names(body), f"{outside.depth}" if outside.depth else ""
+    inside_op = Emitter(body, op.opset, names.scope(f"onnxplain/point{mark}"))
     extras = (1 if program.index is None else at_once) + summed.ends
     blocks = -(-(written.count + extras) // at_once)
     made = {str(v.name): v for v in body.outputs}
-    number = ir.Value(name=names.free("block"), type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([]))
-    going = ir.Value(name=names.free("going"), type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([]))
+    number = ir.Value(
+        name=names.free(f"block{mark}"), type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([])
+    )
+    going = ir.Value(
+        name=names.free(f"going{mark}"), type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([])
+    )
     first = next(iter(body), None)
     inside_op.before = first
     offsets = np.arange(at_once, dtype=np.int64) - extras
@@ -97,9 +101,15 @@ def write_loop(
     points = written.make(inside)
     points = {k: _at_ends(inside, k, p, place, extras) for k, p in points.items()}
     fed = {k: _laid_out(inside, k, p, layout.axes[k]) for k, p in points.items()}
+    if program.references:
+        starts = {} if written.starts is None else written.starts(inside)
+        for label, name in zip(program.references, outside.features, strict=True):
+            like = inside_op.Shape(points[name])
+            start = inside_op.Expand(starts.get(name, inside.baseline(name)), like)
+            fed[label] = _laid_out(inside, name, start, layout.axes[name])
     index = None
     if program.index is not None:
-        index = ir.Value(name=names.free("carried/target"), type=ir.TensorType(ir.DataType.INT64))
+        index = ir.Value(name=names.free(f"carried{mark}/target"), type=ir.TensorType(ir.DataType.INT64))
     for value in list(body.inputs):
         label = str(value.name)
         if label in fed:
@@ -117,14 +127,24 @@ def write_loop(
     body.inputs.clear()
     inside_op.before = None
     score = inside_op.Reshape(made[program.score], [at_once, -1])
-    values = {}
-    for name, output in zip(outside.features, program.attributions, strict=False):
-        values[name] = _rows(inside, name, made[output], layout.axes[name], at_once)
-    sums = [_like(names, v, f"carried/{k}") for k, v in enumerate(summed.begin)]
-    after = summed.add(inside, sums, Answered(values, score, points))
+    values, errors = (
+        {
+            name: _rows(inside, name, made[output], layout.axes[name], at_once)
+            for name, output in zip(outside.features, labels, strict=False)
+        }
+        for labels in (program.attributions, program.errors)
+    )
+    delta = None
+    if program.delta is not None:
+        delta = inside_op.Reshape(made[program.delta], [at_once, -1])
+    elif program.reference_score is not None:
+        there = inside_op.Reshape(made[program.reference_score], [at_once, -1])
+        delta = _missing(inside, values, score, there)
+    sums = [_like(names, v, f"carried{mark}/{k}") for k, v in enumerate(summed.begin)]
+    after = summed.add(inside, sums, Answered(values, score, delta, errors))
     kept, kept_after, empty = [], [], []
     for name in originals:
-        before = ir.Value(name=names.free(f"carried/{name}"), type=made[name].type)
+        before = ir.Value(name=names.free(f"carried{mark}/{name}"), type=made[name].type)
         mine = _first_rows(inside, made[name], layout, name, at_once)
         kept.append(before)
         kept_after.append(inside.first(mine, before))
@@ -173,6 +193,18 @@ def _at_ends(inside: Inside, name: str, points: ir.Value, place: ir.Value, extra
         there = inside.spread(op.Equal(place, np.int64(-1)), rank)
         made = op.Where(there, inside.baseline(name), made)
     return cast("ir.Value", made)
+
+
+def _missing(inside: Inside, values: dict[str, ir.Value], score: ir.Value, there: ir.Value) -> ir.Value:
+    """Return how far attributions' sums are from the scores' differences from a reference, (m, N)."""
+    op, sums = inside.op, []
+    for name, value in values.items():
+        axes = list(range(2, len(inside.outside.features[name].shape) + 2))
+        wide = op.Cast(value, to=_DOUBLE)
+        sums.append(op.ReduceSum(wide, axes, keepdims=0) if axes else wide)
+    total = sums[0] if len(sums) == 1 else op.Sum(*sums)
+    gained = op.Sub(op.Cast(score, to=_DOUBLE), op.Cast(there, to=_DOUBLE))
+    return cast("ir.Value", op.Sub(total, gained))
 
 
 def _laid_out(inside: Inside, name: str, points: ir.Value, axis: int | None) -> ir.Value:

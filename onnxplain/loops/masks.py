@@ -36,9 +36,7 @@ def _masks(points: Masks, outside: Outside) -> Written:
                 made[name] = cast("ir.Value", op.Where(op.Unsqueeze(kept, [1]), x, b))
                 continue
             own = op.Unsqueeze(op.Cast(masks[name], to=int(ir.DataType.from_numpy(feature.dtype))), [1])
-            mixed = op.Add(op.Mul(own, op.Sub(x, b)), b)
-            whole = op.Equal(own, op.const(np.ones((), feature.dtype)))
-            made[name] = cast("ir.Value", op.Where(whole, x, mixed))
+            made[name] = inside.faded(name, own)
         return made
 
     return Written(points.samples, make)

@@ -14,9 +14,9 @@ from onnxplain.errors import MethodError
 from onnxplain.kernels import path_batches as kernels
 from onnxplain.loops.frame import Inside, Outside
 from onnxplain.runtime.plans.draws import uniforms
-from onnxplain.runtime.plans.points import Noise, Path, WithoutOne
+from onnxplain.runtime.plans.points import Backgrounds, Noise, Path, WithoutOne
+from onnxplain.runtime.plans.swapped import Swapped
 from onnxplain.runtime.plans.ways import Draws
-from onnxplain.runtime.plans.windows import Windows, WithoutWindow
 
 __all__ = ["Written", "write_points"]
 
@@ -31,10 +31,13 @@ class Written:
         How many points there are.
     make
         Writes those of a block, by feature (m, N, ...).
+    starts
+        Writes the baselines of those of a block, by feature (m, 1 or N, ...); None where they stay the same.
     """
 
     count: int
     make: Callable[[Inside], dict[str, ir.Value]]
+    starts: Callable[[Inside], dict[str, ir.Value]] | None = None
 
 
 @singledispatch
@@ -90,6 +93,22 @@ def _noise(points: Noise, outside: Outside) -> Written:
 
 
 @write_points.register
+def _backgrounds(points: Backgrounds, outside: Outside) -> Written:
+    """Write the row itself, against each row of the background."""
+
+    def make(inside: Inside) -> dict[str, ir.Value]:
+        return {name: inside.value(name) for name in outside.features}
+
+    def starts(inside: Inside) -> dict[str, ir.Value]:
+        return {
+            name: cast("ir.Value", inside.op.Unsqueeze(inside.rows(rows), [1]))
+            for name, rows in outside.background.items()
+        }
+
+    return Written(outside.rows, make, starts if outside.background else None)
+
+
+@write_points.register
 def _draws(points: Draws, outside: Outside) -> Written:
     """Write ``b_k + a_k (x + noise_k - b_k)``."""
     numbers = uniforms(points.seed, 0, 0, points.samples, 2)
@@ -126,51 +145,6 @@ def drawn_paths(points: Draws, inside: Inside) -> dict[str, tuple[ir.Value, ir.V
 
 
 @write_points.register
-def _without_window(points: WithoutWindow, outside: Outside) -> Written:
-    """Write the row without what lies in a window of one of the features."""
-    slides = points.windows.over({k: np.empty((1, *f.known), f.dtype) for k, f in outside.features.items()})
-    count = sum(own.count for own in slides.values())
-
-    def make(inside: Inside) -> dict[str, ir.Value]:
-        op, made = inside.op, {}
-        for name, covered in windows_at(points.windows, inside).items():
-            gone = op.Unsqueeze(covered, [1])
-            made[name] = cast("ir.Value", op.Where(gone, inside.baseline(name), inside.value(name)))
-        return made
-
-    return Written(count, make)
-
-
-def windows_at(windows: Windows, inside: Inside) -> dict[str, ir.Value]:
-    """Return what the windows of a block cover, bool (m, ...) by feature; nothing in other features."""
-    op, outside, made, first = inside.op, inside.outside, {}, 0
-    features = {k: np.empty((1, *f.known), f.dtype) for k, f in outside.features.items()}
-    for name, slides in windows.over(features).items():
-        which = op.Sub(inside.step, np.int64(first))
-        own = op.And(op.GreaterOrEqual(which, np.int64(0)), op.Less(which, np.int64(slides.count)))
-        rank = len(slides.shape)
-        covered = inside.spread(own, rank + 1)
-        rest = op.Max(op.Min(which, np.int64(slides.count - 1)), np.int64(0))
-        for axis in reversed(range(rank)):
-            length, count = slides.shape[axis], slides.counts[axis]
-            start = op.Mul(op.Mod(rest, np.int64(count)), np.int64(slides.strides[axis]))
-            rest = op.Div(rest, np.int64(count))
-            if slides.window[axis] >= length:
-                continue
-            places = np.arange(length, dtype=np.int64).reshape(
-                *(length if k == axis else 1 for k in range(rank))
-            )
-            behind = op.Sub(op.const(places[None]), inside.spread(start, rank + 1))
-            along = op.And(
-                op.GreaterOrEqual(behind, np.int64(0)), op.Less(behind, np.int64(slides.window[axis]))
-            )
-            covered = op.And(covered, along)
-        made[name] = covered
-        first += slides.count
-    return made
-
-
-@write_points.register
 def _without_one(points: WithoutOne, outside: Outside) -> Written:
     """Write the row without one player."""
     players = outside.who()
@@ -184,3 +158,24 @@ def _without_one(points: WithoutOne, outside: Outside) -> Written:
         return made
 
     return Written(players.count, make)
+
+
+@write_points.register
+def _swapped(points: Swapped, outside: Outside) -> Written:
+    """Write the row with the values that one player has in a drawn row."""
+    players = outside.who()
+    count = players.count * points.repeats
+    table = points.rows(slice(0, count))[:, 0]
+
+    def make(inside: Inside) -> dict[str, ir.Value]:
+        op, made = inside.op, {}
+        player = op.Div(inside.step, np.int64(points.repeats))
+        row = inside.rows(table)
+        for name, feature in outside.features.items():
+            ids = op.initializer(players.ids[name])  # (1, ...)
+            gone = op.Equal(op.Unsqueeze(ids, [0]), inside.spread(player, len(feature.shape) + 2))
+            instead = op.Unsqueeze(op.Gather(op.initializer(points.donors[name]), row, axis=0), [1])
+            made[name] = cast("ir.Value", op.Where(gone, instead, inside.value(name)))
+        return made
+
+    return Written(count, make)

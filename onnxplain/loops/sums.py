@@ -13,10 +13,9 @@ import onnx_ir as ir
 from onnxplain.errors import MethodError
 from onnxplain.features.players import Players
 from onnxplain.loops.frame import Answered, Inside, Outside, Result
-from onnxplain.loops.points import drawn_paths, windows_at
-from onnxplain.runtime.plans.combinations import Differences, Integral, Spread
+from onnxplain.loops.points import drawn_paths
+from onnxplain.runtime.plans.combinations import Differences, Integral, Mean, Spread
 from onnxplain.runtime.plans.ways import Ways
-from onnxplain.runtime.plans.windows import Overlaps, covering
 
 __all__ = ["Summed", "write_sums"]
 
@@ -111,6 +110,38 @@ def _integral(combination: Integral, outside: Outside, count: int) -> Summed:
 
 
 @write_sums.register
+def _mean(combination: Mean, outside: Outside, count: int) -> Summed:
+    """Write the mean of the answers, of their standard errors, and of what is missing from their sums."""
+    op, features, names = outside.op, outside.features, list(outside.features)
+    if combination.each is not None:
+        raise MethodError(
+            f"a file holds the mean over the rows of a background, and not each ('{combination.each}'); "
+            "leave that out, or use the Explainer"
+        )
+
+    def add(inside: Inside, carried: list[ir.Value], answers: Answered) -> list[ir.Value]:
+        terms = [(answers.values[k], len(features[k].shape) + 2) for k in names]
+        if outside.errors:
+            terms += [(answers.errors[k], len(features[k].shape) + 2) for k in names]
+        if answers.delta is not None:
+            terms.append((answers.delta, 2))
+        return [added(inside, t, v, inside.live, r) for t, (v, r) in zip(carried, terms, strict=True)]
+
+    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
+        means = [op.Div(total, float(count)) for total in carried]
+        values = {k: cast_as(outside, k, v) for k, v in zip(names, means, strict=False)}
+        errors = {}
+        if outside.errors:
+            errors = {k: cast_as(outside, k, v) for k, v in zip(names, means[len(names) :], strict=False)}
+        return Result(values, means[-1] if outside.promised else None, errors)
+
+    begin = [outside.zeros(k) for k in names] * (2 if outside.errors else 1)
+    if outside.promised:
+        begin.append(op.ConstantOfShape(outside.samples, value=ir.tensor(np.zeros(1))))
+    return Summed(False, begin, add, finish)
+
+
+@write_sums.register
 def _spread(combination: Spread, outside: Outside, count: int) -> Summed:
     """Write a moment of the answers, and its standard error."""
     op, features, names = outside.op, outside.features, list(outside.features)
@@ -182,50 +213,22 @@ def _ways(combination: Ways, outside: Outside, count: int) -> Summed:
 
 
 @write_sums.register
-def _overlaps(combination: Overlaps, outside: Outside, count: int) -> Summed:
-    """Write what the score loses without a window, averaged over the windows in which an element lies."""
-    op, features = outside.op, outside.features
-    slides = combination.windows.over({k: np.empty((1, *f.known), f.dtype) for k, f in features.items()})
-
-    def add(inside: Inside, carried: list[ir.Value], answers: Answered) -> list[ir.Value]:
-        made, b = [], inside.op
-        windows = windows_at(combination.windows, inside)
-        score = b.Cast(answers.score, to=_DOUBLE)
-        score = b.Mul(score, b.Unsqueeze(inside.live, [1]))
-        for total, (name, feature) in zip(carried, features.items(), strict=True):
-            rank = len(feature.shape) + 2
-            wide = b.Mul(b.Unsqueeze(b.Cast(windows[name], to=_DOUBLE), [1]), _axes_behind(b, score, 2, rank))
-            made.append(b.Add(total, b.ReduceSum(wide, [0], keepdims=0)))
-        return made
-
-    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
-        values = {}
-        for total, (name, own) in zip(carried, slides.items(), strict=True):
-            mean = op.Div(total, op.const(covering(own)[None]))
-            rank = len(features[name].shape) + 1
-            values[name] = cast_as(outside, name, op.Sub(_axes_behind(op, score, 1, rank), mean))
-        return Result(values)
-
-    return Summed(False, [outside.zeros(k) for k in features], add, finish)
-
-
-def _axes_behind(op: Any, value: Any, have: int, rank: int) -> Any:
-    """Return a value of one rank with axes of length 1 behind it, so that it has another."""
-    axes = list(range(have, rank))
-    return op.Unsqueeze(value, axes) if axes else value
-
-
-@write_sums.register
 def _differences(combination: Differences, outside: Outside, count: int) -> Summed:
     """Write what the score loses without each player, and give it to all elements of his."""
-    op, players = outside.op, outside.who()
+    op, players, each = outside.op, outside.who(), combination.each
 
     def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
         lost = op.Transpose(op.Sub(op.Unsqueeze(score, [0]), scores), perm=[1, 0])  # (N, K)
-        if combination.each > 1:
-            raise MethodError("several points for a player cannot be written into a file")
-        padded = op.Concat(lost, op.Mul(op.slice(lost, 1, 0, 1), np.float64(0.0)), axis=1)
-        return Result(spread(outside, padded, players))
+        parts = [lost]
+        if each > 1:
+            split = op.Reshape(lost, op.concat([outside.samples, players.count, each]))
+            mean = op.ReduceMean(split, [2], keepdims=1)
+            apart = op.Sub(split, mean)
+            squares = op.ReduceSum(op.Mul(apart, apart), [2], keepdims=0)
+            parts = [op.Squeeze(mean, [2]), op.Sqrt(op.Div(squares, float(each * (each - 1))))]
+        nothing = op.Mul(op.slice(parts[0], 1, 0, 1), np.float64(0.0))
+        found = [spread(outside, op.Concat(v, nothing, axis=1), players) for v in parts]
+        return Result(found[0], None, found[1] if each > 1 else {})
 
     return Summed(False, [], lambda inside, carried, answers: [], finish)
 

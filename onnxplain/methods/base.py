@@ -53,6 +53,9 @@ class Method(abc.ABC):
     #: Whether what is found depends on which score is explained; if not, it need not be said.
     takes_target: ClassVar[bool] = True
 
+    #: Why the method cannot be written into a file, where it has no plan; completes "method 'm' ...".
+    no_file: ClassVar[str] = "looks at answers before it chooses its next points"
+
     #: Whether the method keeps players or takes them away, so that users may say who plays.
     takes_players: ClassVar[bool] = False
 
@@ -117,7 +120,9 @@ class Method(abc.ABC):
         """Return the method as data; None if it chooses its points as it goes."""
         return None
 
-    def plan_for(self, players: Players, features: Arrays, background: Arrays) -> tuple[Plan, Players] | None:
+    def plan_for(
+        self, players: Players | None, features: Arrays, background: Arrays
+    ) -> tuple[Plan, Players | None] | None:
         """Return the method as data where it is known who plays, and the players as it counts them.
 
         For files, in which these are the same for all samples.
@@ -125,7 +130,7 @@ class Method(abc.ABC):
         Parameters
         ----------
         players
-            Who plays.
+            Who plays; None: each element.
         features
             Arrays in the shape of one sample, (1, ...), by feature.
         background
@@ -133,7 +138,12 @@ class Method(abc.ABC):
 
         Returns
         -------
-        None if the next points depend on answers.
+        None if the next points depend on answers, or for another reason (:attr:`no_file`).
+
+        Raises
+        ------
+        MethodError
+            If these parameters are what no file can hold.
         """
         plan = self.plan()
         return None if plan is None else (plan, players)

@@ -108,6 +108,7 @@ class Exact(Method, abc.ABC):
     takes_baselines: ClassVar[bool] = True
     takes_background: ClassVar[bool] = True
     takes_players: ClassVar[bool] = True
+    no_file: ClassVar[str] = "reads what single players contribute out of the model, and asks it nothing"
 
     def needs(self) -> Scores:
         """Ask for scores."""

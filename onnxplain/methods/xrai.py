@@ -69,6 +69,9 @@ class XRAI(Method):
     cost: ClassVar[str] = "2 n_steps forwards and backwards, or the inner method; segments"
     takes_players: ClassVar[bool] = True
     takes_background: ClassVar[bool] = True
+    no_file: ClassVar[str] = (
+        "cuts each image into regions of its own (export integrated_gradients, and gather outside)"
+    )
     method: Method | str | None = None
     n_steps: Count = 100
     algorithm: Literal["full", "fast"] = "full"

@@ -56,6 +56,7 @@ class DRISE(Method):
     cost: ClassVar[str] = "n_masks forwards, and 1"
     takes_baselines: ClassVar[bool] = True
     takes_players: ClassVar[bool] = True
+    no_file: ClassVar[str] = "first looks for the detection that is explained"
     n_masks: Count = 5000
     p_keep: _Share = 0.5
     grid_size: Count = 16

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from onnxplain._types import Arrays
 from onnxplain.backward.asks import Scores
 from onnxplain.errors import MethodError
-from onnxplain.features.players import tiled
+from onnxplain.features.players import Players, tiled
 from onnxplain.methods.base import Method
 from onnxplain.options import Count, Seed
 from onnxplain.runtime.plans.designs import Binary, Design, Designed, Measured, Replicas
@@ -65,6 +66,13 @@ class SobolIndices(Method):
         """Ask for scores."""
         return Scores()
 
+    def plan_for(
+        self, players: Players | None, features: Arrays, background: Arrays
+    ) -> tuple[Plan, Players | None]:
+        """Ask at all points of the design."""
+        refuse_mixing(features, "use hsic_indices, where they stay or leave as a whole")
+        return _planned(Replicas(self.n_samples, self.seed), self.grid_size, players, features)
+
     def attribute(self, problem: Problem) -> Found:
         """Ask at all points of the design."""
         refuse_mixing(problem.features, "use hsic_indices, where they stay or leave as a whole")
@@ -108,6 +116,12 @@ class HSICIndices(Method):
         """Ask for scores."""
         return Scores()
 
+    def plan_for(
+        self, players: Players | None, features: Arrays, background: Arrays
+    ) -> tuple[Plan, Players | None]:
+        """Ask at all points of the design."""
+        return _planned(Binary(self.n_samples, self.seed), self.grid_size, players, features)
+
     def attribute(self, problem: Problem) -> Found:
         """Ask at all points of the design."""
         return _over_players(Binary(self.n_samples, self.seed), self.grid_size, problem, "HSIC indices")
@@ -117,6 +131,13 @@ def _over_players(design: Design, grid_size: int, problem: Problem, what: str) -
     """Run a design over who plays: cells of a grid, if the user has not said."""
     players = problem.grouping or tiled(grid_size, problem.features)
     return run(Plan(Designed(design), Scores(), Measured(design), what), replace(problem, grouping=players))
+
+
+def _planned(
+    design: Design, grid_size: int, players: Players | None, features: Arrays
+) -> tuple[Plan, Players]:
+    """Return a design over who plays, as files have it."""
+    return Plan(Designed(design), Scores(), Measured(design)), players or tiled(grid_size, features)
 
 
 def _refuse_uneven(method: Method, samples: int) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from onnxplain._types import Arrays
 from onnxplain.backward.asks import Scores
-from onnxplain.errors import DataInputError
+from onnxplain.errors import DataInputError, MethodError
+from onnxplain.features.players import Players
 from onnxplain.methods.base import Method
 from onnxplain.options import Count, Seed
 from onnxplain.runtime.plans.combinations import Differences
@@ -55,6 +57,18 @@ class FeaturePermutation(Method):
     def needs(self) -> Scores:
         """Ask for scores."""
         return Scores()
+
+    def plan_for(
+        self, players: Players | None, features: Arrays, background: Arrays
+    ) -> tuple[Plan, Players | None]:
+        """Swap values with rows of the background; the samples of a call are not known to a file."""
+        if len(next(iter(background.values()), ())) < 2:
+            raise MethodError(
+                "feature_permutation swaps values among the samples of a call, which a file cannot permute; "
+                "give rows to draw from, at least two (baselines=ox.Background(rows))"
+            )
+        points = Swapped(self.n_repeats, self.seed, background, False)
+        return Plan(points, Scores(), Differences(self.n_repeats), "feature permutation"), players
 
     def attribute(self, problem: Problem) -> Found:
         """Swap the values of one player after the other."""

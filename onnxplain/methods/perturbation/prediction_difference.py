@@ -7,9 +7,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from onnxplain._types import Arrays
 from onnxplain.backward.asks import Scores
-from onnxplain.features.gaussians import fit
+from onnxplain.errors import MethodError
+from onnxplain.features.gaussians import Gaussian, fit
 from onnxplain.features.places import space
+from onnxplain.features.players import Players
 from onnxplain.methods.base import Method
 from onnxplain.options import Count, Seed
 from onnxplain.runtime.plans.plan import Found, Plan
@@ -86,6 +89,22 @@ class PredictionDifference(Method):
         """Ask for scores."""
         return Scores()
 
+    def plan_for(
+        self, players: Players | None, features: Arrays, background: Arrays
+    ) -> tuple[Plan, Players | None]:
+        """Draw windows out of rows of the background."""
+        if self.sampler != "marginal":
+            raise MethodError(
+                "prediction_difference draws windows given what lies around them in each sample, which no "
+                "file holds; take sampler='marginal', or use the Explainer"
+            )
+        return self._drawn(Windows(self.sliding_window_shapes, self.strides), background, {}), players
+
+    def _drawn(self, windows: Windows, rows: Arrays, gaussians: dict[str, Gaussian]) -> Plan:
+        points = Redrawn(windows, self.n_samples, self.seed, rows, gaussians)
+        evidence = Evidence(windows, self.n_samples, self.evidence)
+        return Plan(points, Scores(), evidence, "prediction difference")
+
     def attribute(self, problem: Problem) -> Found:
         """Draw one window after the other anew."""
         windows = Windows(self.sliding_window_shapes, self.strides)
@@ -101,6 +120,4 @@ class PredictionDifference(Method):
                 gaussians[name] = fit(
                     rows.get(name, problem.baselines[name][:1]), around, self.shrinkage, f"'{name}'"
                 )
-        points = Redrawn(windows, self.n_samples, self.seed, rows, gaussians)
-        evidence = Evidence(windows, self.n_samples, self.evidence)
-        return run(Plan(points, Scores(), evidence, "prediction difference"), problem)
+        return run(self._drawn(windows, rows, gaussians), problem)

@@ -11,7 +11,7 @@ import numpy as np
 from onnxplain._types import Arrays
 from onnxplain.backward.asks import Scores
 from onnxplain.errors import DataInputError
-from onnxplain.features.players import Players
+from onnxplain.features.players import Players, elements
 from onnxplain.methods.base import Method
 from onnxplain.runtime.plans.coalitions import Coalitions, Listed
 from onnxplain.runtime.plans.combinations import float_like
@@ -58,8 +58,11 @@ class Game(Method, abc.ABC):
     #: Whether who brings nothing else than the baseline, or the background, is left out: its value is 0.
     leaves_out: ClassVar[bool] = True
 
-    def plan_for(self, players: Players, features: Arrays, background: Arrays) -> tuple[Plan, Players] | None:
+    def plan_for(
+        self, players: Players | None, features: Arrays, background: Arrays
+    ) -> tuple[Plan, Players] | None:
         """Return all rounds as one; None where the game stops when its values are known well enough."""
+        players = players or elements(features)
         return self.at_once(self.design(players.count), players)
 
     def at_once(self, design: Design, players: Players) -> tuple[Plan, Players] | None:

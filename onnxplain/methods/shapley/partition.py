@@ -10,7 +10,7 @@ import numpy as np
 from onnxplain._types import Arrays, IntArray
 from onnxplain.errors import MethodError
 from onnxplain.features.hierarchy import Tree, correlated, given_tree, halves, is_hierarchy, nearby
-from onnxplain.features.players import Players
+from onnxplain.features.players import Players, elements
 from onnxplain.methods.shapley.game import Game
 from onnxplain.methods.shapley.permutation import MORE
 from onnxplain.options import Count, Positive, Seed
@@ -106,8 +106,11 @@ class PartitionShap(Game):
         parts = [problem.take(rows) for rows in places]
         return gathered(places, [self._settled(p, correlated(p.players, p.background)) for p in parts])
 
-    def plan_for(self, players: Players, features: Arrays, background: Arrays) -> tuple[Plan, Players] | None:
+    def plan_for(
+        self, players: Players | None, features: Arrays, background: Arrays
+    ) -> tuple[Plan, Players] | None:
         """Return all rounds as one, over the tree of these players."""
+        players = players or elements(features)
         if self.hierarchy == "adjacent":
             there = nearby(players, features)
             return self.at_once(self.design(there.count), there)
