@@ -113,7 +113,8 @@ class Batch:
                 box=boxes[block] if boxes.ndim == 2 else boxes,
                 class_=classes if np.ndim(classes) == 0 else np.asarray(classes)[block],
             )
-        if isinstance(self.target, (list, np.ndarray)) and len(self.target) == self.n:
+        several = isinstance(self.target, list) or (isinstance(self.target, np.ndarray) and self.target.ndim)
+        if several and len(self.target) == self.n:
             return self.target[block]
         return self.target
 

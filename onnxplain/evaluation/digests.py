@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ def _add(hashed: Any, given: Any) -> None:
         content = given if isinstance(given, bytes) else repr(given).encode("utf-8", "surrogatepass")
         _told(hashed, type(given).__name__, len(content))
         hashed.update(content)
-        if isinstance(given, str) and given.endswith((".toml", ".json")) and Path(given).is_file():
-            _add(hashed, Path(given).read_bytes())  # a composite's rules
+        if isinstance(given, str) and given.endswith((".toml", ".json")):  # a composite's rules
+            with suppress(OSError, ValueError):  # no file, and no path perhaps
+                _add(hashed, Path(given).read_bytes())
     elif isinstance(given, (np.ndarray, np.generic)):
         array = np.asarray(given)
         if array.dtype.kind in "OTU":

@@ -74,7 +74,7 @@ def packed(measured: Measured) -> tuple[dict[str, Any], Arrays]:
     facts = {
         "method": measured.method,
         "notes": list(measured.notes),
-        "curves": [[name, c.along, c.what] for name, c in measured.curves.items()],
+        "curves": [[name, c.along, c.what, list(c.names)] for name, c in measured.curves.items()],
         "extras": list(measured.extras),
     }
     return facts, arrays
@@ -89,8 +89,10 @@ def unpacked(facts: Mapping[str, Any], arrays: Arrays, metric: Any) -> Measured:
         If it is something else.
     """
     curves = {
-        name: Curve(arrays[f"curves/{k}/at"], arrays[f"curves/{k}/values"], along, what)
-        for k, (name, along, what) in enumerate(facts["curves"])
+        name: Curve(
+            arrays[f"curves/{k}/at"], arrays[f"curves/{k}/values"], along, what, tuple(map(str, names))
+        )
+        for k, (name, along, what, names) in enumerate(facts["curves"])
     }
     extras = {name: arrays[f"extras/{k}"] for k, name in enumerate(facts["extras"])}
     values = np.asarray(arrays["values"], np.float64)
@@ -134,7 +136,8 @@ def joined(parts: Sequence[Measured], names: Sequence[str]) -> Measured:
 def _joined_curves(curves: Sequence[Curve], first: Curve) -> Curve:
     same = all(c.at.shape == first.at.shape and np.array_equal(c.at, first.at) for c in curves)
     if first.at.ndim == 1 and same:
-        return Curve(first.at, np.concatenate([c.values for c in curves]), first.along, first.what)
+        names = first.names if all(c.names == first.names for c in curves) else ()
+        return Curve(first.at, np.concatenate([c.values for c in curves]), first.along, first.what, names)
     longest = max(c.values.shape[1] for c in curves)
 
     def stretched(array: Array) -> Array:

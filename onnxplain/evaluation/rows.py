@@ -156,7 +156,8 @@ class Rows:
                 return float(facts["seconds"]), first
             except BROKEN:  # written by another version
                 pass
-        first = first_samples(explained.found) if explained.block.start == 0 else None
+        found = explained.found  # made now, if it was not, so that the clock has run
+        first = first_samples(found) if explained.block.start == 0 else None
         shown, arrays = (None, {}) if first is None else packed_attribution(first)
         self.store.put(key, {"seconds": explained.seconds, "shown": shown}, arrays)
         return explained.seconds, first

@@ -234,7 +234,7 @@ def test_what_is_explained_anew_has_segments_of_its_own(conv, x) -> None:
     np.testing.assert_array_equal(found["feature_ablation", "max_sensitivity"].values, alone.values)
 
 
-@pytest.mark.parametrize("target", ["weights", "region", "tuple"])
+@pytest.mark.parametrize("target", ["weights", "region", "tuple", "number"])
 def test_targets_are_cut_with_their_samples(target, conv, models, x) -> None:
     model = conv
     if target == "region":
@@ -250,7 +250,7 @@ def test_targets_are_cut_with_their_samples(target, conv, models, x) -> None:
     elif target == "weights":
         given = ox.Weights(models.random(5, 4))
     else:
-        given = (2,)
+        given = (2,) if target == "tuple" else np.array(2)
     runs = [ox.evaluate(model, x, given, ["saliency"], [Sized()], block_size=k) for k in (None, 2)]
     np.testing.assert_allclose(
         runs[0]["saliency", "sized"].values, runs[1]["saliency", "sized"].values, rtol=1e-4
@@ -329,6 +329,24 @@ def test_an_interval_takes_two_samples(conv, x) -> None:
     found = ox.evaluate(conv, x[:1], 1, ["saliency"], [Sized()], level=None)
     assert np.isnan(found.intervals).all()
     assert found.ranks[0, 0] == 1
+
+
+def test_the_clock_runs_for_all_samples(conv, x, monkeypatch) -> None:
+    ticks = iter(range(1000))
+    monkeypatch.setattr("onnxplain.evaluation.rows.perf_counter", lambda: next(ticks))
+    found = ox.evaluate(conv, x, 1, ["saliency"], [Sized()], block_size=2)
+    assert found.seconds["saliency"] == 3  # one tick for each block
+
+
+def test_places_of_curves_keep_their_names(conv, x, tmp_path) -> None:
+    for size in (None, 2):
+        found = ox.evaluate(conv, x, 1, ["saliency"], ["mprt"], block_size=size, resume=tmp_path / "kept")
+        again = ox.evaluate(conv, x, 1, ["saliency"], ["mprt"], block_size=size, resume=tmp_path / "kept")
+        found.save(tmp_path / "found.npz")
+        for one in (found, again, ox.Evaluation.load(tmp_path / "found.npz")):
+            names = one["saliency", "mprt"].curves["layers"].names
+            assert names[0] == "(none)"
+            assert len(names) == one["saliency", "mprt"].curves["layers"].values.shape[1]
 
 
 def test_all_comes_back_from_its_file(found, tmp_path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.errors import DataInputError, OutputError
+from onnxplain.evaluation.digests import digest
 from onnxplain.metrics import Measured, Metric, PixelFlipping
 
 METHODS = ("saliency", "input_x_gradient", "lrp")
@@ -158,3 +159,8 @@ def test_a_composite_in_a_file_is_known_by_its_content(conv, x, tmp_path) -> Non
         methods = [("lrp", {"composite": str(rules)})]
         found.append(evaluate(conv, x, tmp_path / "kept", methods=methods)["lrp", "counted"].values)
     assert not np.allclose(found[0], found[1])
+
+
+def test_any_text_can_be_told() -> None:
+    for text in ("a" * 5000 + ".json", "a\0.toml", "nowhere.json"):
+        assert digest(text) == digest(text) != digest(text[1:])

@@ -128,6 +128,13 @@ def test_dummy_elements(models, mlp, rows) -> None:
     assert not Dummy()(ox.Explainer(models.tokens()), ids, 0, "integrated_gradients").values.any()
 
 
+def test_dummy_elements_where_samples_lie_along_the_last_axis(models) -> None:
+    turned = ox.Explainer(models.batch_last())
+    x = {"x": models.random(3, 5), "aside": models.random(5, 3, seed=9)}
+    assert not Dummy(width=2)(turned, x, [0, 1, 2], "deep_lift").values.any()
+    assert not Dummy()(turned, x, 1, "integrated_gradients", wrt="aside").values.any()
+
+
 def test_dummy_of_a_map_that_is_spread_over_the_input(models) -> None:
     """Grad-CAM knows no elements: its map covers all of the input."""
     conv, images = ox.Explainer(models.conv()), models.random(2, 2, 8, 8)

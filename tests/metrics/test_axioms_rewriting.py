@@ -85,7 +85,7 @@ def test_the_model_itself_stays_as_it_is(case) -> None:
     for way in REWRITINGS:
         rewritten(explainer._normal, way)
     shifted(explainer._normal, dict.fromkeys(x, 1.0))
-    widened(explainer._normal, list(x), 1)
+    widened(explainer._normal, dict.fromkeys(x, -1), 1)
     assert [n.op_type for n in explainer._normal.model.graph] == nodes
     for name, content in explainer._normal.model.graph.initializers.items():
         np.testing.assert_array_equal(content.const_value.numpy(), before[name])
@@ -100,7 +100,7 @@ def test_other_entrances(case) -> None:
     close(twins, {**x, **{k + TWIN: v for k, v in x.items()}}, y)
     close(twins, {**{k: 2 * v for k, v in x.items()}, **{k + TWIN: 0 * v for k, v in x.items()}}, y)
     longer = {k: np.concatenate([v, 9 + v[..., :2]], -1) for k, v in x.items()}
-    close(explainer.with_model(lambda n: widened(n, names, 2)), longer, y)
+    close(explainer.with_model(lambda n: widened(n, dict.fromkeys(names, -1), 2)), longer, y)
 
 
 def test_sums_of_models(case) -> None:

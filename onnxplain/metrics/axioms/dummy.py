@@ -23,14 +23,14 @@ __all__ = ["Dummy"]
 class Dummy(Metric):
     """How much elements get that the model provably does not use (dummy; Sundararajan et al. 2017).
 
-    The model is given inputs that are longer along their last axis, and cuts off what is new before anything
-    else.  What stands there are copies of the elements beside it.  The value is the largest attribution among
-    these elements, relative to the largest of all: they should get nothing.
+    The model is given inputs that are longer along their last axis (that of the samples apart), and cuts off
+    what is new before anything else.  What stands there are copies of the elements beside it.  The value is
+    the largest attribution among these elements, relative to the largest of all: they should get nothing.
 
     Parameters
     ----------
     width
-        By how many elements the last axis is longer.
+        By how many elements that axis is longer.
     absolute, normalise
         See :class:`~onnxplain.metrics.Metric`; neither changes anything here.
     """
@@ -46,16 +46,17 @@ class Dummy(Metric):
         """Explain the model of longer inputs."""
         refuse_inner(trial)
         refuse_masks(trial, self.name)
-        names = [k for k, v in trial.features.items() if v.ndim > 1]
-        if not names:
+        lie = trial.posed.samples.layout.axes
+        axes = {k: -2 if lie[k] == v.ndim - 1 else -1 for k, v in trial.features.items() if v.ndim > 1}
+        if not axes:
             note = "each input is one number, beside which there is no room"
             return self.result(np.full(trial.n, np.nan), notes=(note,))
-        points: Arrays = {k: self._longer(v) if k in names else v for k, v in trial.features.items()}
-        key = ("widened", self.width, *names)
-        other = changed(trial.explainer, key, partial(widened, names=names, width=self.width))
+        points: Arrays = {k: self._longer(v) if k in axes else v for k, v in trial.features.items()}
+        key = ("widened", self.width, *axes.items())
+        other = changed(trial.explainer, key, partial(widened, axes=axes, width=self.width))
         assert other is not None
         found = by_feature(explained(trial, other, points))
-        idle = largest({k: found[k][..., -self.width :] for k in names})
+        idle = largest({k: found[k][..., -self.width :] for k in axes})
         all_of_them = largest(found)
         return self.result(idle / np.where(all_of_them > 0, all_of_them, 1.0))
 

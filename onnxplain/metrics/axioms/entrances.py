@@ -65,36 +65,37 @@ def twinned(normal: Normalized, names: Sequence[str]) -> Normalized:
     return _read(normal, model, "twinned")
 
 
-def widened(normal: Normalized, names: Sequence[str], width: int) -> Normalized:
-    """Return the model of inputs that are longer along their last axis, of which it does not read the end.
+def widened(normal: Normalized, axes: Mapping[str, int], width: int) -> Normalized:
+    """Return the model of inputs that are longer along one axis, of which it does not read the end.
 
     Parameters
     ----------
     normal
         The model; it stays as it is.
-    names
-        Of the inputs.
+    axes
+        By input: along which axis, from the end (-1 is the last).
     width
         By how much they are longer.
     """
     model = normal.model.clone()
-    for name in names:
+    for name, axis in axes.items():
         x = next(v for v in model.graph.inputs if v.name == name)
         old = None if x.shape is None else x.shape.copy()
         if x.shape is not None:
-            last = facts.static_dim(x, -1)
-            longer = None if last is None else last + width
-            x.shape = ir.Shape([*x.shape.dims[:-1], longer])
-        cut = _enter(
-            model.graph, normal.opset, name, "widened",
-            lambda op, x: op.Slice(x, np.array([0]), np.array([-width]), np.array([-1])),
-        )  # fmt: skip
+            dims, length = list(x.shape.dims), facts.static_dim(x, axis)
+            dims[axis] = None if length is None else length + width
+            x.shape = ir.Shape(dims)
+        cut = _enter(model.graph, normal.opset, name, "widened", partial(_cut, axis, width))
         cut.shape = old
     return _read(normal, model, "widened")
 
 
 def _less(shift: float, op: Ops, x: ir.Value) -> ir.Value:
     return op.Sub(x, shift)  # type: ignore[no-any-return]
+
+
+def _cut(axis: int, width: int, op: Ops, x: ir.Value) -> ir.Value:
+    return op.Slice(x, np.array([0]), np.array([-width]), np.array([axis]))  # type: ignore[no-any-return]
 
 
 def _mean(twin: ir.Value, op: Ops, x: ir.Value) -> ir.Value:
