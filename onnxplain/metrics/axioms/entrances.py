@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -82,7 +83,7 @@ def widened(normal: Normalized, axes: Mapping[str, int], width: int) -> Normaliz
         x = next(v for v in model.graph.inputs if v.name == name)
         old = None if x.shape is None else x.shape.copy()
         if x.shape is not None:
-            dims, length = list(x.shape.dims), facts.static_dim(x, axis)
+            length, dims = facts.static_dim(x, axis), list[Any](x.shape.dims)
             dims[axis] = None if length is None else length + width
             x.shape = ir.Shape(dims)
         cut = _enter(model.graph, normal.opset, name, "widened", partial(_cut, axis, width))
