@@ -331,24 +331,6 @@ def test_an_interval_takes_two_samples(conv, x) -> None:
     assert found.ranks[0, 0] == 1
 
 
-def test_the_clock_runs_for_all_samples(conv, x, monkeypatch) -> None:
-    ticks = iter(range(1000))
-    monkeypatch.setattr("onnxplain.evaluation.rows.perf_counter", lambda: next(ticks))
-    found = ox.evaluate(conv, x, 1, ["saliency"], [Sized()], block_size=2)
-    assert found.seconds["saliency"] == 3  # one tick for each block
-
-
-def test_places_of_curves_keep_their_names(conv, x, tmp_path) -> None:
-    for size in (None, 2):
-        found = ox.evaluate(conv, x, 1, ["saliency"], ["mprt"], block_size=size, resume=tmp_path / "kept")
-        again = ox.evaluate(conv, x, 1, ["saliency"], ["mprt"], block_size=size, resume=tmp_path / "kept")
-        found.save(tmp_path / "found.npz")
-        for one in (found, again, ox.Evaluation.load(tmp_path / "found.npz")):
-            names = one["saliency", "mprt"].curves["layers"].names
-            assert names[0] == "(none)"
-            assert len(names) == one["saliency", "mprt"].curves["layers"].values.shape[1]
-
-
 def test_all_comes_back_from_its_file(found, tmp_path) -> None:
     found.save(tmp_path / "trust.npz")
     back = ox.Evaluation.load(tmp_path / "trust.npz")
