@@ -87,6 +87,7 @@ from onnxplain.methods import (
     method,
 )
 from onnxplain.methods.maximisation import ActivationMaximisation
+from onnxplain.rebatching import rebatch
 from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.problem import Problem
 from onnxplain.targets.detection import Detection
@@ -190,6 +191,7 @@ __all__ = [
     "inspect",
     "method",
     "metrics",
+    "rebatch",
     "rule",
     "tcav",
     "visualise",

@@ -26,6 +26,7 @@ from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
 from onnxplain.options import Count, check_option
 from onnxplain.reading import understood
+from onnxplain.rebatching import free_batch
 from onnxplain.runtime.programs import as_form
 from onnxplain.together import join, tidy
 from onnxplain.top_k import write_top_k
@@ -79,6 +80,7 @@ def export(
     target: Literal["predicted"] | None = None,
     top_k: int | None = None,
     steps_at_once: int = 1,
+    batch: Literal["any"] | None = None,
     **parameters: Any,
 ) -> Exported:
     """Write a model together with one of its explanations, in standard ONNX operators.
@@ -122,6 +124,8 @@ def export(
         (N, k, ...), the output ``target`` (N, k).  It takes k times as long.
     steps_at_once
         Points that run at once, in one batch; memory grows with it.
+    batch
+        ``"any"``: a model of a fixed batch gets one of any length first (:func:`~onnxplain.rebatch`).
 
     Returns
     -------
@@ -161,6 +165,8 @@ def export(
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
     source_size = weights_size(loaded)
+    if check_option("batch", batch, Literal["any"] | None, MethodError) is not None:
+        loaded = free_batch(loaded)
     normal = understood(loaded)
     setting = Setting(
         normal, output, wrt, check_option("through_softmax", through_softmax, bool), baselines, feature_mask,
