@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
 
 import numpy as np
 import onnx_ir as ir
@@ -14,7 +16,6 @@ from onnxplain.backward.picking import pick
 from onnxplain.backward.question import Question
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
-from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.normalize import Normalized
 from onnxplain.maps import Frame, write_map
 from onnxplain.methods import Method
@@ -23,7 +24,7 @@ from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
 
-__all__ = ["MappedModel", "one_sample_of", "write_mapped"]
+__all__ = ["MappedModel", "write_mapped"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ def write_mapped(
     question: Question,
     method: Method,
     layout: Layout,
-    infos: Sequence[InputInfo],
     originals: Sequence[str],
 ) -> MappedModel:
     """Write the graph: the model, walks back to values inside, and what the method makes of them.
@@ -71,8 +71,6 @@ def write_mapped(
         One that :func:`onnxplain.maps.can_be_mapped`.
     layout
         Where samples lie.
-    infos
-        The explained inputs.
     originals
         Names of the model's outputs.
 
@@ -92,32 +90,28 @@ def write_mapped(
             question.target_axes, question.output_axis, "one", name,
         )  # fmt: skip
     target = next((v for v in opened.model.graph.inputs if v.name == name), None)
-    problem = one_sample_of(normal, question, method, layout, infos)
-    mapped = write_map(method, Frame(opened, picked, problem))
+    at = partial(_one_sample, normal, question, method, layout)
+    mapped = write_map(method, Frame(opened, picked, layout, at))
     index = picked.index if question.target == "predicted" else None
     return MappedModel(opened.model, mapped.values, mapped.extras, target, index)
 
 
-def one_sample_of(
-    normal: Normalized,
-    question: Question,
-    method: Method,
-    layout: Layout,
-    infos: Sequence[InputInfo],
+def _one_sample(
+    normal: Normalized, question: Question, method: Method, layout: Layout, length: int | None
 ) -> Problem:
     """Return one sample, of zeros, in the shape that a file's samples have.
 
     Raises
     ------
     MethodError
-        If that has no fixed lengths.
+        If that has no fixed lengths, and none stands for them.
     """
     graph = normal.model.graph
     there = {str(v.name): v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
     features: Arrays = {}
-    for name in (e for i in infos for e in i.entries):
+    for name in question.wrt:
         axis, shape = layout.axes[name], facts.dims(there[name])
-        one = [d for k, d in enumerate(shape or ()) if k != axis]
+        one = [_length(d, length) for k, d in enumerate(shape or ()) if k != axis]
         if shape is None or not all(isinstance(d, int) for d in one):
             spelled = ", ".join(str(d) if isinstance(d, int) else "?" for d in one)
             raise MethodError(
@@ -130,7 +124,13 @@ def one_sample_of(
     fixed: Arrays = {}
     for value in graph.inputs:
         if value.name not in features:
-            lengths = [d if isinstance(d, int) else 1 for d in facts.dims(value) or ()]
-            fixed[str(value.name)] = np.zeros(lengths, (value.dtype or ir.DataType.FLOAT).numpy())
+            lengths = [_length(d, length or 1) for d in facts.dims(value) or ()]
+            fixed[str(value.name)] = np.zeros(
+                cast("list[int]", lengths), (value.dtype or ir.DataType.FLOAT).numpy()
+            )
     driver = Driver(Programs(normal, "cpu"), question, layout, fixed, lambda ask: 1, method.needs())
     return Problem(driver, features, np.zeros(1, np.int64), np.zeros((1, 1), np.int64), {})
+
+
+def _length(dim: facts.Dim, instead: int | None) -> int | None:
+    return dim if isinstance(dim, int) else instead

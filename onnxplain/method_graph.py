@@ -175,7 +175,7 @@ class Setting:
             index, target = program.index, program.target
             indices = None if index is None else by_name[index]
         elif inside:
-            mapped = write_mapped(normal, question, chosen, layout, infos, originals)
+            mapped = write_mapped(normal, question, chosen, layout, originals)
             made, indices, found = mapped.model, mapped.index, dict(mapped.values)
             target = "" if mapped.target is None else str(mapped.target.name)
             checks = name_extras(made, mapped.extras, label)

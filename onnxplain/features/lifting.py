@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from onnxplain._types import FloatArray, Shape
 from onnxplain.errors import NotExplainableError
 from onnxplain.features.places import channel_axis
 
-__all__ = ["Interpolation", "over_tokens", "stretched", "token_grid"]
+__all__ = ["Interpolation", "Patches", "over_tokens", "stretched", "token_grid", "token_places"]
 
 #: How a map becomes as large as an input: linear along each of its axes, or the nearest place.
 Interpolation: TypeAlias = Literal["bilinear", "nearest"]
@@ -36,17 +36,43 @@ def over_tokens(tokens: FloatArray, shape: Shape, name: str) -> FloatArray:
     NotExplainableError
         If the features are not the tokens'.
     """
-    n, length = tokens.shape
+    left_out, where = token_places(tokens.shape[1], shape, name)
+    own = tokens[:, left_out:]
+    if isinstance(where, Patches):
+        return _over_patches(own, shape, where)
+    n, count = own.shape
+    wide = own.reshape(n, *(count if k == where else 1 for k in range(1, len(shape))))
+    return np.broadcast_to(wide / (np.prod(shape[1:]) / count), shape)
+
+
+def token_places(length: int, shape: Shape, name: str) -> tuple[int, int | Patches]:
+    """Tell where the features of each token lie.
+
+    Parameters
+    ----------
+    length
+        Number of tokens.
+    shape, name
+        Of the features, (n, ...).
+
+    Returns
+    -------
+    int, int or Patches
+        How many tokens in front have none, and along which axis the others' lie; or how, in an image.
+
+    Raises
+    ------
+    NotExplainableError
+        If the features are not the tokens'.
+    """
     for left_out in (0, 1):
         count = length - left_out
         grid = _grid(shape, count)
         if grid is not None:
-            return _over_patches(tokens[:, left_out:], shape, grid)
+            return left_out, grid
         axis = next((k for k in range(1, len(shape)) if shape[k] == count), None)
         if axis is not None and count:
-            wide = tokens[:, left_out:].reshape(n, *(count if k == axis else 1 for k in range(1, len(shape))))
-            others = np.prod(shape[1:]) / count
-            return np.broadcast_to(wide / others, shape)
+            return left_out, axis
     raise NotExplainableError(
         f"'{name}' has shape {shape} and the attention is among {length} tokens: they are neither as many as "
         "one of its axes is long (a class token in front apart), nor square patches of an image; name an "
@@ -54,8 +80,24 @@ def over_tokens(tokens: FloatArray, shape: Shape, name: str) -> FloatArray:
     )
 
 
-def _grid(shape: Shape, count: int) -> tuple[int, int, int] | None:
-    """Return the first axis of an image's height and width, and the side of its square patches."""
+class Patches(NamedTuple):
+    """How square patches lie in an image.
+
+    Attributes
+    ----------
+    first
+        The axis of its height; that of its width follows.
+    rows, side
+        How many patches there are along the height, and how long their sides are.
+    """
+
+    first: int
+    rows: int
+    side: int
+
+
+def _grid(shape: Shape, count: int) -> Patches | None:
+    """Return how so many square patches lie in an image."""
     if len(shape) != 4 or not count:
         return None
     first = 2 if channel_axis(shape[1:]) == 0 else 1
@@ -63,10 +105,10 @@ def _grid(shape: Shape, count: int) -> tuple[int, int, int] | None:
     side = math.isqrt(height * width // count)
     if not side or height % side or width % side or (height // side) * (width // side) != count:
         return None
-    return first, height // side, side
+    return Patches(first, height // side, side)
 
 
-def _over_patches(tokens: FloatArray, shape: Shape, grid: tuple[int, int, int]) -> FloatArray:
+def _over_patches(tokens: FloatArray, shape: Shape, grid: Patches) -> FloatArray:
     """Spread each patch's number evenly over its pixels and channels; patches lie row by row."""
     first, rows, side = grid
     picture = tokens.reshape(len(tokens), rows, -1).repeat(side, axis=1).repeat(side, axis=2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import onnxplain.maps.cams
-import onnxplain.maps.layers  # noqa: F401
+import onnxplain.maps.layers
+import onnxplain.maps.rollout  # noqa: F401
 from onnxplain.maps.frame import Frame, Mapped
 from onnxplain.maps.writing import can_be_mapped, write_map
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 import onnx_ir as ir
@@ -33,23 +34,27 @@ class Frame:
         The graph.
     picked
         The explained scores.
-    problem
-        One sample in the shape of the file's.
+    layout
+        Where samples lie.
+    at
+        Returns one sample in the shape of the file's, in which lengths that only a run tells are this; for
+        None, there must be none in what is explained.
     """
 
     opened: Opened
     picked: Picked
-    problem: Problem
+    layout: Layout
+    at: Callable[[int | None], Problem]
+
+    @cached_property
+    def problem(self) -> Problem:
+        """One sample in the shape of the file's, whose lengths are known."""
+        return self.at(None)
 
     @property
     def op(self) -> Emitter:
         """Writes into the graph."""
         return self.opened.op
-
-    @property
-    def layout(self) -> Layout:
-        """Where samples lie."""
-        return self.problem.driver.layout
 
     def value(self, name: str) -> ir.Value:
         """Return a value of the model."""
@@ -101,7 +106,7 @@ class Frame:
         if axis is None and not (layout.whole or (layout.exact == 1 and layout.alone is None)):
             raise MethodError(
                 f"it is not known along which axis of '{name}' the samples lie, and a file may get several"
-                "; name another layer, fix the batch to 1 when exporting the model, or use the Explainer"
+                "; fix the batch to 1 when exporting the model, look elsewhere, or use the Explainer"
             )
         return axis
 
@@ -121,7 +126,7 @@ class Frame:
             made = cast("ir.Value", self.op.Squeeze(value, [0]))
         elif axis:
             made = self.op.move_axis(value, rank, 0, axis)
-        return made
+        return self.op.annotate(made, self.value(name))
 
     def kind_of(self, name: str) -> int:
         """Return the dtype of a feature's attributions."""

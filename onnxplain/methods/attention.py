@@ -23,7 +23,7 @@ from onnxplain.methods.base import Method
 from onnxplain.runtime.plans.plan import Found
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["AttentionRollout"]
+__all__ = ["AttentionRollout", "attention_behind", "origins_of"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class AttentionRollout(Method):
     def attribute(self, problem: Problem) -> Found:
         """Walk back to all attention weights at once, and multiply the layers up."""
         found = attention_maps(_graph(problem))
-        by_feature = {name: _behind(problem, name, found) for name in problem.features}
+        by_feature = {name: attention_behind(problem, name, found) for name in problem.features}
         maps = [m for m in found if any(m in behind for behind in by_feature.values())]
         ask = Probe(tuple(m.name for m in maps))
         rolled: dict[str, list[FloatArray]] = {name: [] for name in problem.features}
@@ -93,7 +93,7 @@ class AttentionRollout(Method):
             for name, behind in by_feature.items():
                 names = [m.name for m in behind]
                 rolled[name].append(self._roll([weights[k] for k in names], [gradients[k] for k in names]))
-        origins = _origins(problem)
+        origins = origins_of(problem)
         values: Arrays = {}
         tokens: dict[str, FloatArray] = {}
         for name, x in problem.features.items():
@@ -151,7 +151,9 @@ def _graph(problem: Problem) -> ir.Graph:
     return problem.driver.programs.source.model.graph
 
 
-def _behind(problem: Problem, feature: str, found: Sequence[AttentionMap]) -> tuple[AttentionMap, ...]:
+def attention_behind(
+    problem: Problem, feature: str, found: Sequence[AttentionMap]
+) -> tuple[AttentionMap, ...]:
     """Return the attention through which the score depends on a feature."""
     graph, driver = _graph(problem), problem.driver
     values = {str(v.name): v for v in (*graph.inputs, *(o for node in graph for o in node.outputs))}
@@ -178,7 +180,7 @@ def _by_sample(problem: Problem, found: AttentionMap, made: Array) -> Array:
     return np.concatenate([found.by_sample(one, copies)[:1] for one in made])
 
 
-def _origins(problem: Problem) -> dict[str, tuple[str, int]]:
+def origins_of(problem: Problem) -> dict[str, tuple[str, int]]:
     """Name the input that each feature comes from, and say how many features add up to that input."""
     origins = {name: (name, 1) for name in problem.features}
     for info in inputs_of(_graph(problem)):

@@ -29,3 +29,13 @@ def test_mobilenet(method, real_model, tmp_path) -> None:
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))
     assert made.path.stat().st_size < 1.01 * real.path.stat().st_size
+
+
+def test_rollout_of_a_text(real_model, tmp_path) -> None:
+    real = real_model("minilm")
+    made = ox.export(real.path, tmp_path / "made.onnx", method="attention_rollout")
+    session = ort.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
+    places = [(0, 0), (0, 7), (0, 3)]
+    (found,) = session.run(["attribution/input_ids"], {**real.feeds, "target": np.array(places)})
+    expected = ox.explain(real.path, real.feeds, places, method="attention_rollout").values
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))
