@@ -94,6 +94,7 @@ from onnxplain.targets.detection import Detection
 from onnxplain.targets.region import Region
 from onnxplain.targets.unit import Unit
 from onnxplain.targets.weights import Weights
+from onnxplain.verifying import Verified, verify
 from onnxplain.versions import VERSION as _VERSION
 from onnxplain.visualising import Visualisation, visualise
 
@@ -177,6 +178,7 @@ __all__ = [
     "TreeShap",
     "Uniform",
     "Unit",
+    "Verified",
     "VisualBackProp",
     "Visualisation",
     "Walk",
@@ -194,5 +196,6 @@ __all__ = [
     "rebatch",
     "rule",
     "tcav",
+    "verify",
     "visualise",
 ]

@@ -13,10 +13,11 @@ import onnx_ir as ir
 from onnxplain._types import ArrayLike
 from onnxplain.backward.names import Names
 from onnxplain.errors import MethodError, OutputError
-from onnxplain.exported_file import share_weights, weights_size, write_file
+from onnxplain.exported_file import KEY, Record, share_weights, weights_size, write_card, write_file
 from onnxplain.file_inputs import check_target, take_predicted
 from onnxplain.file_outputs import INDEX
 from onnxplain.files import check_destination, is_same_file
+from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
@@ -81,6 +82,7 @@ def export(
     top_k: int | None = None,
     steps_at_once: int = 1,
     batch: Literal["any"] | None = None,
+    card: bool = False,
     **parameters: Any,
 ) -> Exported:
     """Write a model together with one of its explanations, in standard ONNX operators.
@@ -126,6 +128,8 @@ def export(
         Points that run at once, in one batch; memory grows with it.
     batch
         ``"any"``: a model of a fixed batch gets one of any length first (:func:`~onnxplain.rebatch`).
+    card
+        Write ``<name>.md`` too: what the file takes and gives, in words.
 
     Returns
     -------
@@ -165,6 +169,8 @@ def export(
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
     source_size = weights_size(loaded)
+    source = content_hash(loaded)
+    with_card = check_option("card", card, bool)
     if check_option("batch", batch, Literal["any"] | None, MethodError) is not None:
         loaded = free_batch(loaded)
     normal = understood(loaded)
@@ -180,8 +186,18 @@ def export(
     made.producer_name = "onnxplain"
     told = {label: repr(m) for label, m in methods.items()}
     made.metadata_props["onnxplain.method"] = next(iter(told.values())) if None in told else repr(told)
+    options = {
+        "output": output, "wrt": wrt, "through_softmax": through_softmax, "baselines": baselines,
+        "form": form, "feature_mask": feature_mask, "target": target, "top_k": k,
+        "steps_at_once": at_once, "batch": batch,
+    }  # fmt: skip
+    names = {g.target for g in several.values()} & {str(v.name) for v in made.graph.inputs}
+    record = Record.of(source, methods, options, next(iter(names), None))
+    made.metadata_props[KEY] = record.text()
     share_weights(made)
     file = write_file(made, Path(path))
+    if with_card:
+        write_card(Path(path), file, record, source_size)
     return Exported(
         Path(path),
         tuple(i.name for i in file.proto.graph.input),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -16,10 +16,11 @@ from onnxplain.commands.declared import CompositeName, Debug, ExportedName, Mode
 from onnxplain.commands.evaluate import evaluate
 from onnxplain.commands.explain import explain
 from onnxplain.commands.terminal import app, speaker, tell
+from onnxplain.commands.verify import verify
 from onnxplain.commands.visualise import visualise
 from onnxplain.versions import VERSION
 
-__all__ = ["app", "evaluate", "explain", "main", "visualise"]
+__all__ = ["app", "evaluate", "explain", "main", "verify", "visualise"]
 
 
 @app.callback(invoke_without_command=True)
@@ -82,6 +83,10 @@ def export(
     form: Annotated[
         str, typer.Option("--form", help="For any runtime (portable), or fast in onnxruntime on cpu or cuda.")
     ] = "portable",
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="'any': a model of a fixed batch gets one of any length.")
+    ] = None,
+    card: Annotated[bool, typer.Option("--card", help="Write a model card beside it, OUT with .md.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -90,8 +95,12 @@ def export(
     from onnxplain.commands import arguments as given
 
     chosen = given.make_method(method, params or [], composite)
-    ox.export(model, out, method=chosen, output=output_name, form=form)
-    speaker(quiet)("wrote", str(out))
+    made = ox.export(
+        model, out, method=chosen, output=output_name, form=form, batch=cast("Any", batch), card=card
+    )
+    say = speaker(quiet)
+    say("wrote", str(out))
+    say("size", f"{made.size:,} bytes, the model's weights {made.source_size:,}")
 
 
 @app.command("methods")

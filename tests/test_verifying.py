@@ -1,0 +1,103 @@
+"""Exported files beside their model: equal, or found to be different."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from command_line import run
+
+import onnxplain as ox
+from onnxplain.exported_file import KEY
+
+METHODS = {
+    "lrp": (ox.LRP(), {}),
+    "integrated_gradients": (ox.IntegratedGradients(n_steps=5), {"baselines": 0.2}),
+    "kernel_shap": (ox.KernelShap(n_samples=120), {"feature_mask": "grid"}),
+    "predicted": (ox.Saliency(), {"target": "predicted"}),
+    "top": (ox.InputXGradient(), {"top_k": 2}),
+    "several": ([ox.LRP(), ox.IntegratedGradients(n_steps=3)], {}),
+}
+
+
+@pytest.mark.parametrize("case", METHODS)
+def test_files_are_equal(case, models, tmp_path) -> None:
+    method, options = METHODS[case]
+    model = models.conv(softmax=True)
+    made = ox.export(model, tmp_path / "made.onnx", method=method, **options)
+    found = ox.verify(made.path, model, models.random(3, 2, 8, 8))
+    assert found, found.differences
+    assert found.notes == ()
+    assert {d.output for d in found.differences} == {
+        o for o in made.outputs if o == "y" or o.startswith("attribution/")
+    }
+
+
+def damaged(path) -> None:
+    """Change the weights of a file a little."""
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype == np.float32 and array.size > 4:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array * np.float32(1.01), tensor.name))
+    onnx.save(model, path)
+
+
+def test_differences_are_found(models, tmp_path) -> None:
+    made = ox.export(models.conv(), tmp_path / "made.onnx", method="lrp")
+    damaged(made.path)
+    found = ox.verify(made.path, models.conv(), models.random(3, 2, 8, 8))
+    assert not found
+    assert not found.differences[0].equal
+    assert found.differences[0].relative > 1e-4
+
+
+def test_another_model_is_told(models, tmp_path) -> None:
+    made = ox.export(models.mlp(), tmp_path / "made.onnx", method="lrp")
+    other = models.mlp()
+    array = onnx.numpy_helper.to_array(other.graph.initializer[0]) + np.float32(0.1)
+    other.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(array, other.graph.initializer[0].name))
+    found = ox.verify(made.path, other, models.random(2, 5))
+    assert not found
+    assert found.notes == ("the file was made from a model of other content",)
+
+
+def test_arrays_are_to_be_given_again(models, tmp_path) -> None:
+    rows, x = models.random(1, 5, seed=4), models.random(2, 5)
+    made = ox.export(models.mlp(), tmp_path / "made.onnx", method="integrated_gradients", baselines=rows)
+    with pytest.raises(ox.errors.OptionError, match="baselines of its own"):
+        ox.verify(made.path, models.mlp(), x)
+    assert ox.verify(made.path, models.mlp(), x, baselines=rows)
+    assert not ox.verify(made.path, models.mlp(), x, baselines=rows + 1)
+
+
+def test_other_files_are_refused(models, tmp_path) -> None:
+    onnx.save(models.mlp(), tmp_path / "plain.onnx")
+    with pytest.raises(ox.errors.InvalidModelError, match="does not say how it was made"):
+        ox.verify(tmp_path / "plain.onnx", models.mlp(), models.random(2, 5))
+
+
+def test_what_a_file_says_of_itself(models, tmp_path) -> None:
+    made = ox.export(models.mlp(), tmp_path / "made.onnx", method="lrp", composite="epsilon_plus", card=True)
+    held = {p.key: p.value for p in onnx.load(made.path).metadata_props}
+    record = json.loads(held[KEY])
+    assert record["source"] == ox.Explainer(models.mlp()).model_hash
+    assert record["target"] == "target"
+    assert record["options"]["form"] == "portable"
+    assert record["methods"][""]["method"] == repr(ox.LRP("epsilon_plus"))
+    card = (tmp_path / "made.md").read_text()
+    for text in ("# made\n", record["source"], "`attribution/x` | float (N, 5)", "LRP(", "onnxplain verify"):
+        assert text in card
+
+
+def test_command(models, tmp_path) -> None:
+    onnx.save(models.mlp(), tmp_path / "model.onnx")
+    np.savez(tmp_path / "x.npz", x=models.random(2, 5))
+    explained = str(tmp_path / "explained.onnx")
+    rest = ["--against", str(tmp_path / "model.onnx"), "--inputs", str(tmp_path / "x.npz")]
+    run("export", str(tmp_path / "model.onnx"), explained, "--card")
+    assert "attribution/x" in run("verify", explained, *rest).stdout
+    damaged(explained)
+    assert "DIFFERENT" in run("verify", explained, *rest, code=1).stdout
