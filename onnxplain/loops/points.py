@@ -10,15 +10,17 @@ from typing import Any, cast
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain.errors import MethodError
+from onnxplain.errors import DataInputError, MethodError
 from onnxplain.kernels import path_batches as kernels
-from onnxplain.loops.frame import Inside, Outside
+from onnxplain.loops.frame import Feature, Inside, Outside
 from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.points import Backgrounds, Noise, Path, WithoutOne
 from onnxplain.runtime.plans.swapped import Swapped
 from onnxplain.runtime.plans.ways import Draws
 
 __all__ = ["Written", "write_points"]
+
+_DOUBLE = int(ir.DataType.DOUBLE)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def _noise(points: Noise, outside: Outside) -> Written:
     """Write ``x + sigma z``, z drawn from the seed."""
     tables = {}
     for stream, (name, feature) in enumerate(outside.features.items()):
-        zero = np.zeros((1, *feature.known), feature.dtype)
+        _refuse_other_than_floats(name, feature)
+        zero = np.zeros((1, *feature.known), np.float64)  # the sum is rounded once, as the explainer does it
         tables[name] = kernels.noise(zero, 1.0, points.seed, 0, points.samples, substream=stream)
 
     def make(inside: Inside) -> dict[str, ir.Value]:
@@ -84,12 +87,27 @@ def _noise(points: Noise, outside: Outside) -> Written:
             sigma: Any = points.stdev
             if sigma is None:
                 spread = op.Sub(op.ReduceMax(x, axes, keepdims=1), op.ReduceMin(x, axes, keepdims=1))
-                sigma = op.Mul(spread, points.level)
+                sigma = op.Mul(op.Cast(spread, to=_DOUBLE), points.level)
             z = op.Unsqueeze(inside.rows(tables[name]), [1])
-            made[name] = cast("ir.Value", op.Add(x, op.Mul(z, sigma)))
+            made[name] = _noisy(inside, feature, op.Mul(z, sigma))
         return made
 
     return Written(points.samples, make)
+
+
+def _noisy(inside: Inside, feature: Feature, noise: Any) -> ir.Value:
+    """Add noise of float64 to a feature, rounded once."""
+    op = inside.op
+    wide = op.Add(op.Cast(inside.value(feature.name), to=_DOUBLE), noise)
+    return cast("ir.Value", op.Cast(wide, to=int(ir.DataType.from_numpy(feature.dtype))))
+
+
+def _refuse_other_than_floats(name: str, feature: Feature) -> None:
+    if feature.dtype.kind != "f":
+        raise DataInputError(
+            f"noise can be added to floats only, and '{name}' holds {feature.dtype}; explain other inputs "
+            "(wrt=...), or average a method that walks back to the embedding"
+        )
 
 
 @write_points.register
@@ -131,9 +149,9 @@ def drawn_paths(points: Draws, inside: Inside) -> dict[str, tuple[ir.Value, ir.V
     for stream, (name, feature) in enumerate(outside.features.items()):
         end = inside.value(name)
         if points.stdev:
-            zero = np.zeros((1, *feature.known), feature.dtype)
+            zero = np.zeros((1, *feature.known), np.float64)
             noise = kernels.noise(zero, points.stdev, points.seed, 0, points.samples, substream=stream)
-            end = op.Add(end, op.Unsqueeze(inside.rows(noise), [1]))
+            end = _noisy(inside, feature, op.Unsqueeze(inside.rows(noise), [1]))
         start = inside.baseline(name)
         if name in outside.background:
             rows = outside.background[name]

@@ -90,7 +90,10 @@ def by_channel(op: Any, weights: Any, a: Any) -> Any:
 @singledispatch
 def _signed(method: ActivationMap, frame: Frame, layer: Layer) -> ir.Value:
     """Write the map of a layer, (N, *grid), float64."""
-    raise AssertionError(type(method))
+    raise MethodError(
+        f"method '{method.name}' asks the model anew for each channel of its layer, and cannot be written into "
+        "a file; run it with the Explainer"
+    )
 
 
 @_signed.register(Cam)

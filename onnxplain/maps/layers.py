@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onnxplain.errors import MethodError
 from onnxplain.maps.frame import Frame, Mapped
 from onnxplain.maps.writing import write_map
 from onnxplain.methods.inner.layers import LayerActivation, LayerGradientXActivation
@@ -13,6 +14,8 @@ __all__: list[str] = []
 
 @write_map.register
 def _activation(method: LayerActivation, frame: Frame) -> Mapped:
+    if not method.layers():
+        raise MethodError("layer_activation shows what a layer computes; name one (layer=...)")
     return Mapped({name: _as_features(frame, frame.value(name)) for name in method.layers()})
 
 
