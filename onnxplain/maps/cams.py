@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import onnx_ir as ir
 
+from onnxplain.errors import MethodError
 from onnxplain.graph import facts
 from onnxplain.maps.frame import Frame, Mapped
 from onnxplain.maps.lifting import over_feature, read_maps
@@ -91,8 +92,8 @@ def by_channel(op: Any, weights: Any, a: Any) -> Any:
 def _signed(method: ActivationMap, frame: Frame, layer: Layer) -> ir.Value:
     """Write the map of a layer, (N, *grid), float64."""
     raise MethodError(
-        f"method '{method.name}' asks the model anew for each channel of its layer, and cannot be written into "
-        "a file; run it with the Explainer"
+        f"method '{method.name}' asks the model anew for each channel of its layer, and cannot be written "
+        "into a file; run it with the Explainer"
     )
 
 
