@@ -24,7 +24,7 @@ from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
 
-__all__ = ["MappedModel", "write_mapped"]
+__all__ = ["MappedModel", "one_sample", "write_mapped"]
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ def write_mapped(
             question.target_axes, question.output_axis, "one", name,
         )  # fmt: skip
     target = next((v for v in opened.model.graph.inputs if v.name == name), None)
-    at = partial(_one_sample, normal, question, method, layout)
-    mapped = write_map(method, Frame(opened, picked, layout, at))
+    at = partial(one_sample, normal, question, method, layout)
+    mapped = write_map(method, Frame(opened.op, layout, at, opened=opened, picked=picked))
     index = picked.index if question.target == "predicted" else None
     return MappedModel(opened.model, mapped.values, mapped.extras, target, index)
 
 
-def _one_sample(
+def one_sample(
     normal: Normalized, question: Question, method: Method, layout: Layout, length: int | None
 ) -> Problem:
     """Return one sample, of zeros, in the shape that a file's samples have.

@@ -17,6 +17,7 @@ from onnxplain.backward.program import build
 from onnxplain.backward.question import Question, find_output
 from onnxplain.baselines import refuse_unused
 from onnxplain.batching import without
+from onnxplain.channelled import write_channelled
 from onnxplain.constants import background_rows, constant_baselines, constant_players, holds_rows
 from onnxplain.errors import InvalidModelError, MethodError, ModelRunError, TargetError
 from onnxplain.features.removal import Background
@@ -35,7 +36,7 @@ from onnxplain.inner import Inner
 from onnxplain.loops import plan_of
 from onnxplain.mapped import write_mapped
 from onnxplain.maps import can_be_mapped
-from onnxplain.methods import Method, OnePass
+from onnxplain.methods import AblationCam, Method, OnePass, ScoreCam
 from onnxplain.placing import renamed
 from onnxplain.planned import Compared, Planned, write_plan
 from onnxplain.reading import depends
@@ -180,6 +181,13 @@ class Setting:
             target = "" if mapped.target is None else str(mapped.target.name)
             checks = name_extras(made, mapped.extras, label)
             infos = [self.inner.explained(k) for k in chosen.layers()] or infos
+        elif isinstance(chosen, (AblationCam, ScoreCam)) and not many:
+            planned = write_channelled(
+                normal, question, chosen, layout, originals,
+                Compared(constant_baselines(given, infos), {}, None), at_once=self.at_once, form=self.form,
+            )  # fmt: skip
+            made, indices, found, target = planned.model, planned.index, planned.result.values, planned.target
+            checks = name_extras(made, planned.result.extras, label)
         else:
             background = background_rows(given, infos) if many else {}
             planned = self._planned(chosen, question, infos, layout, originals, background)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -65,12 +65,15 @@ class Planned:
         The target's index, where that is predicted.
     target
         Name of the target's input, if there is one.
+    beside
+        Values inside the model, at the rows themselves, that were asked for.
     """
 
     model: ir.Model
     result: Result
     index: ir.Value | None
     target: str
+    beside: Mapping[str, ir.Value]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class _Writer:
     compared: Compared
     at_once: int
     form: Form
+    beside: dict[str, ir.Value] = field(default_factory=dict)
 
 
 def write_plan(
@@ -96,6 +100,7 @@ def write_plan(
     *,
     at_once: int = 1,
     form: Form = "portable",
+    beside: Sequence[str] = (),
 ) -> Planned:
     """Write the graph: what is varied, a loop over the plan's points, and what becomes of their answers.
 
@@ -119,6 +124,8 @@ def write_plan(
         Points of a block, of the innermost plan; 1 where samples cannot be repeated beside each other.
     form
         For whom the file is.
+    beside
+        Names of values inside the model that are computed around the loop, too.
 
     Raises
     ------
@@ -130,9 +137,9 @@ def write_plan(
     writer = _Writer(normal, question, layout, originals, compared, 1 if alone else at_once, form)
     body = _body(writer, plan.question, plan.points, 1, given=False)
     target = next((v for v in body.model.graph.inputs if v.name == body.target), None)
-    model = _around(normal, question, target)
+    model = _around(normal, question, target, beside, writer.beside)
     looped = _looped(writer, plan, body, model, 0, {})
-    return Planned(model, looped.result, looped.index, body.target)
+    return Planned(model, looped.result, looped.index, body.target, writer.beside)
 
 
 def _values(model: ir.Model) -> dict[str, ir.Value]:
@@ -162,6 +169,7 @@ def _looped(
     outside = Outside(
         op, features, {} if references else compared.background, compared.players, samples,
         body.promised, bool(body.errors), depth, layout.axes, partial(_channel_of, writer),
+        writer.beside,
     )  # fmt: skip
     written = write_points(plan.points, outside)
     summed = write_sums(plan.combination, outside, written.count)
@@ -177,7 +185,7 @@ def _looped(
         {k: _back(op, v, layout.axes[k], values[k]) for k, v in of.items()}
         for of in (made.result.values, made.result.errors)
     )
-    return replace(made, result=Result(found, made.result.delta, errors))
+    return replace(made, result=replace(made.result, values=found, errors=errors))
 
 
 def _body(writer: _Writer, question: Inner, points: object, depth: int, *, given: bool) -> Body:
@@ -261,13 +269,23 @@ def _channel_of(writer: _Writer, name: str) -> int | None:
     return known_channel(model, name, writer.layout.axes[name])
 
 
-def _around(normal: Normalized, question: Question, target: ir.Value | None) -> ir.Model:
-    """Return the graph around the loop: the model's inputs, the target, and what computes inner values."""
+def _around(
+    normal: Normalized,
+    question: Question,
+    target: ir.Value | None,
+    beside: Sequence[str],
+    found: dict[str, ir.Value],
+) -> ir.Model:
+    """Return the graph around the loop: the model's inputs, the target, and what computes inner values.
+
+    Those ``beside`` are put into ``found``.
+    """
     source = normal.model
     own = {str(v.name) for v in source.graph.inputs}
     inner = tuple(name for name in question.wrt if name not in own)
-    if inner:
-        model = front(source, inner)
+    if inner or beside:
+        model = front(source, (*inner, *beside))
+        found.update(zip(beside, model.graph.outputs[len(inner) :], strict=True))
         _rename(model.graph, inner)
     else:
         graph = ir.Graph([], [], nodes=[], opset_imports=dict(source.opset_imports), name="explained")

@@ -86,6 +86,8 @@ class Outside:
         By feature: the axis of samples in the model; None where the whole array is one sample.
     channel_of
         Returns the axis of a feature's channels, samples first; None where the graph does not tell it.
+    beside
+        Values inside the model, at the rows themselves, by name; as the model has them.
     """
 
     op: Emitter
@@ -98,6 +100,7 @@ class Outside:
     depth: int = 0
     axes: Mapping[str, int | None] = field(default_factory=dict)
     channel_of: Callable[[str], int | None] = lambda name: None
+    beside: Mapping[str, ir.Value] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -231,11 +234,14 @@ class Result:
         (N,): how far their sum is from what it must be; None where nothing is promised.
     errors
         By feature, (N, ...): standard errors; empty where none are known.
+    extras
+        Whatever else is known, by name.
     """
 
     values: dict[str, ir.Value]
     delta: ir.Value | None = None
     errors: dict[str, ir.Value] = field(default_factory=dict)
+    extras: dict[str, ir.Value] = field(default_factory=dict)
 
 
 #: Writes points: from the body to (m, N, ...) by feature.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnxplain.maps.cams
+import onnxplain.maps.channels
 import onnxplain.maps.layers
 import onnxplain.maps.rollout  # noqa: F401
 from onnxplain.maps.frame import Frame, Mapped

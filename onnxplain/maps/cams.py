@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onnxplain.errors import MethodError
 from onnxplain.graph import facts
-from onnxplain.maps.frame import Frame, Mapped
+from onnxplain.maps.frame import Frame, Mapped, Place
 from onnxplain.maps.lifting import over_feature, read_maps
 from onnxplain.maps.writing import write_map
 from onnxplain.methods.cams.base import ActivationMap, GradientMap
@@ -25,7 +25,10 @@ __all__ = ["by_channel", "lay_over", "over_space"]
 _SQUARINGS = 24
 
 
-@write_map.register
+@write_map.register(Cam)
+@write_map.register(EigenCam)
+@write_map.register(GradientMap)
+@write_map.register(ShapleyCam)
 def _cam(method: ActivationMap, frame: Frame) -> Mapped:
     found = method.lifted(frame.problem)
     made: dict[Layer, ir.Value] = {}
@@ -45,7 +48,7 @@ def _guided(method: GuidedGradCam, frame: Frame) -> Mapped:
 
 
 def lay_over(
-    method: ActivationMap, frame: Frame, found: dict[str, Lifted], signed: dict[Layer, ir.Value]
+    method: ActivationMap, frame: Place, found: dict[str, Lifted], signed: dict[Layer, ir.Value]
 ) -> Mapped:
     """Lay the maps of layers, (N, *grid), over the features; they come along as ``map/<input>``.
 
@@ -109,7 +112,10 @@ def _of_gradients(method: Cam | GradientMap, frame: Frame, layer: Layer) -> ir.V
 @singledispatch
 def _drawn(method: ActivationMap, op: Any, a: Any, g: Any, layer: Layer) -> Any:
     """Make a map of activations and gradients, (N, C, ...), as the method's ``drawn`` does in NumPy."""
-    raise AssertionError(type(method))
+    raise MethodError(
+        f"what {type(method).__name__} draws of activations and gradients is NumPy, and cannot be written "
+        "into a file"
+    )
 
 
 @_drawn.register

@@ -21,75 +21,39 @@ from onnxplain.graph import facts
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Frame", "Mapped"]
+__all__ = ["Frame", "Mapped", "Place"]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A model in which a map is being written.
+class Place:
+    """A graph into which a map is written.
 
     Attributes
     ----------
-    opened
-        The graph.
-    picked
-        The explained scores.
+    op
+        Writes into it.
     layout
         Where samples lie.
     at
         Returns one sample in the shape of the file's, in which lengths that only a run tells are this; for
         None, there must be none in what is explained.
+    known
+        Values of the model by name, as far as they bear others in the graph.
     """
 
-    opened: Opened
-    picked: Picked
+    op: Emitter
     layout: Layout
     at: Callable[[int | None], Problem]
+    known: Mapping[str, ir.Value] = field(default_factory=dict)
 
     @cached_property
     def problem(self) -> Problem:
         """One sample in the shape of the file's, whose lengths are known."""
         return self.at(None)
 
-    @property
-    def op(self) -> Emitter:
-        """Writes into the graph."""
-        return self.opened.op
-
     def value(self, name: str) -> ir.Value:
         """Return a value of the model."""
-        return find_value(self.op.graph, name)
-
-    def gradients(self, values: Sequence[ir.Value]) -> list[ir.Value]:
-        """Write the score's gradients at values, each shaped like its value."""
-        seed = self.opened.like_scored(self.picked.seed)
-        found = backward(self.op, {self.opened.scored: seed}, values)
-        return [found[v] for v in values]
-
-    def walked(self, composite: Composite, values: Sequence[ir.Value]) -> list[ir.Value]:
-        """Write a walk back by other rules, from 1 at the score."""
-        table = composite.resolve(self.op.graph, [self.opened.scored], values)
-        seed = self.opened.like_scored(self.picked.seed)
-        found = backward(self.op, {self.opened.scored: seed}, values, table)
-        return [found[v] for v in values]
-
-    def gradient_beside(self, value: ir.Value, instead: ir.Value) -> ir.Value:
-        """Write the score's gradient at another value in the place of one inside.
-
-        Raises
-        ------
-        MethodError
-            If a body of control flow lies behind it.
-        """
-        pairs = {value: instead}
-        if copy_forward(self.op, pairs):
-            raise MethodError(
-                f"what lies behind '{value.name}' runs in a loop or a branch, which a file asks once; "
-                "use the Explainer"
-            )
-        scored = pairs[self.opened.scored]
-        seed = self.opened.like_scored(self.picked.seed)
-        return backward(self.op, {scored: seed}, [instead])[instead]
+        return self.known[name] if name in self.known else find_value(self.op.graph, name)
 
     def axis_of(self, name: str) -> int | None:
         """Return where samples lie in a value, None where it is one sample's.
@@ -132,6 +96,53 @@ class Frame:
         """Return the dtype of a feature's attributions."""
         value = self.value(name)
         return int(value.dtype if value.dtype in facts.FLOATS else ir.DataType.FLOAT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame(Place):
+    """A model in which a map is written.
+
+    Attributes
+    ----------
+    opened
+        The graph.
+    picked
+        The explained scores.
+    """
+
+    opened: Opened
+    picked: Picked
+
+    def gradients(self, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """Write the score's gradients at values, each shaped like its value."""
+        seed = self.opened.like_scored(self.picked.seed)
+        found = backward(self.op, {self.opened.scored: seed}, values)
+        return [found[v] for v in values]
+
+    def walked(self, composite: Composite, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """Write a walk back by other rules, from 1 at the score."""
+        table = composite.resolve(self.op.graph, [self.opened.scored], values)
+        seed = self.opened.like_scored(self.picked.seed)
+        found = backward(self.op, {self.opened.scored: seed}, values, table)
+        return [found[v] for v in values]
+
+    def gradient_beside(self, value: ir.Value, instead: ir.Value) -> ir.Value:
+        """Write the score's gradient at another value in the place of one inside.
+
+        Raises
+        ------
+        MethodError
+            If a body of control flow lies behind it.
+        """
+        pairs = {value: instead}
+        if copy_forward(self.op, pairs):
+            raise MethodError(
+                f"what lies behind '{value.name}' runs in a loop or a branch, which a file asks once; "
+                "use the Explainer"
+            )
+        scored = pairs[self.opened.scored]
+        seed = self.opened.like_scored(self.picked.seed)
+        return backward(self.op, {scored: seed}, [instead])[instead]
 
 
 @dataclass(frozen=True)

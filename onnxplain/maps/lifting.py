@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnxplain._types import Shape
 from onnxplain.features.lifting import Interpolation, stretched
 from onnxplain.graph import facts
-from onnxplain.maps.frame import Frame
+from onnxplain.maps.frame import Place
 from onnxplain.methods.cams.layers import Layer, Lifted
 from onnxplain.runtime.opened import opened
 
@@ -19,7 +19,7 @@ __all__ = ["over_feature", "read_maps", "stretch"]
 _DOUBLE = int(ir.DataType.DOUBLE)
 
 
-def read_maps(frame: Frame, layer: Layer, value: ir.Value) -> ir.Value:
+def read_maps(frame: Place, layer: Layer, value: ir.Value) -> ir.Value:
     """Bring a layer, or its gradient, into the form (N, C, *grid), float64.
 
     Raises
@@ -61,7 +61,7 @@ def stretch(op: Any, maps: ir.Value, grid: Shape, sides: Shape, mode: Interpolat
     return made
 
 
-def over_feature(frame: Frame, lifted: Lifted, name: str, maps: ir.Value, mode: Interpolation) -> ir.Value:
+def over_feature(frame: Place, lifted: Lifted, name: str, maps: ir.Value, mode: Interpolation) -> ir.Value:
     """Spread maps, (N, *grid), over a feature, (N, ...), in its dtype."""
     op, shape = frame.op, frame.problem.features[name].shape
     sides = tuple(shape[a] for a in lifted.axes)

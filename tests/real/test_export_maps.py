@@ -12,7 +12,7 @@ pytestmark = pytest.mark.models
 
 METHODS = [
     ox.Cam(), ox.GradCam(), ox.GradCamPlusPlus(), ox.HiResCam(), ox.LayerCam(), ox.XGradCam(), ox.EigenCam(),
-    ox.ShapleyCam(), ox.GuidedGradCam(),
+    ox.ShapleyCam(), ox.GuidedGradCam(), ox.AblationCam(),
 ]  # fmt: skip
 
 
@@ -27,8 +27,10 @@ def test_mobilenet(method, real_model, tmp_path) -> None:
     (found,) = session.run(["attribution/data"], feeds)
     expected = ox.explain(real.path, real.feeds, real.target[-1], method=method).arrays["data"]
     assert np.abs(expected).max() > 0
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))
-    assert made.path.stat().st_size < 1.01 * real.path.stat().st_size
+    # Of 1280 channels each is worth little, so that what is left of two scores is float32's last digits.
+    tolerance = 1e-4 if method.name == "ablation_cam" else 1e-5
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * float(np.abs(expected).max()))
+    assert made.size < 1.02 * made.source_size
 
 
 def test_rollout_of_a_text(real_model, tmp_path) -> None:
