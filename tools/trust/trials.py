@@ -71,7 +71,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "score_cam": "score_cam",
         "ablation_cam": "ablation_cam",
         "guided_grad_cam": "guided_grad_cam",
-        "visual_back_prop": "visual_back_prop",
+        "visual_backprop": "visual_backprop",
         "occlusion": ("occlusion", {"sliding_window_shapes": 5}),
         "feature_ablation": "feature_ablation",
         "rise": ("rise", {"n_masks": 1000}),
