@@ -53,7 +53,7 @@ class World:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def digits(n: int = 32) -> World:
+def digits(n: int = 16) -> World:
     """Take the first images of the MNIST test set, and the built-in classifier."""
     cache = cache_folder()
     images = np.frombuffer((cache / "mnist_test_images").read_bytes(), np.uint8, offset=16)
