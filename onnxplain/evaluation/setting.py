@@ -30,7 +30,7 @@ def informed(entry: Entry[Method], options: Mapping[str, Any], mask: Any) -> Ent
     """Return a method with all that the explainer is told for it: what it has a use for."""
     told = ({} if mask is None else {"feature_mask": mask}) | dict(options)
     uses = {
-        "baselines": entry.made.wants_baselines() or entry.made.wants_background(),
+        "baselines": entry.made.wants_baselines(),
         "feature_mask": entry.made.wants_players(),
     }
     return replace(entry, options={k: v for k, v in told.items() if uses[k]} | dict(entry.options))
