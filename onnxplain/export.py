@@ -13,7 +13,16 @@ import onnx_ir as ir
 from onnxplain._types import ArrayLike
 from onnxplain.backward.names import Names
 from onnxplain.errors import MethodError, OutputError
-from onnxplain.exported_file import KEY, Record, share_weights, weights_size, write_card, write_file
+from onnxplain.exported_file import (
+    KEY,
+    Record,
+    integers_of,
+    keep_integers,
+    share_weights,
+    weights_size,
+    write_card,
+    write_file,
+)
 from onnxplain.file_inputs import check_target, take_predicted
 from onnxplain.file_outputs import INDEX
 from onnxplain.files import check_destination, is_same_file
@@ -169,7 +178,7 @@ def export(
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
     source_size = weights_size(loaded)
-    source = content_hash(loaded)
+    source, integers = content_hash(loaded), integers_of(loaded)
     with_card = check_option("card", card, bool)
     if check_option("batch", batch, Literal["any"] | None, MethodError) is not None:
         loaded = free_batch(loaded)
@@ -195,6 +204,8 @@ def export(
     record = Record.of(source, methods, options, next(iter(names), None))
     made.metadata_props[KEY] = record.text()
     share_weights(made)
+    if keep_integers(made, integers):
+        share_weights(made)
     file = write_file(made, Path(path))
     if with_card:
         write_card(Path(path), file, record, source_size)

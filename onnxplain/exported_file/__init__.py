@@ -1,6 +1,7 @@
 """What an exported model is as a file: its weights once, its size, what it says of itself."""
 
 from onnxplain.exported_file.card import write_card
+from onnxplain.exported_file.integers import integers_of, keep_integers
 from onnxplain.exported_file.record import KEY, OWN, Record, recorded
 from onnxplain.exported_file.share import share_weights
 from onnxplain.exported_file.write import Written, weights_size, write_file
@@ -10,6 +11,8 @@ __all__ = [
     "OWN",
     "Record",
     "Written",
+    "integers_of",
+    "keep_integers",
     "recorded",
     "share_weights",
     "weights_size",
