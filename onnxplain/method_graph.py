@@ -34,9 +34,10 @@ from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import Grouping, refuse_mask
 from onnxplain.inner import Inner
 from onnxplain.loops import plan_of
-from onnxplain.mapped import write_mapped
+from onnxplain.mapped import one_sample, write_mapped
 from onnxplain.maps import can_be_mapped
 from onnxplain.methods import AblationCam, Method, OnePass, ScoreCam
+from onnxplain.methods.inner.base import AtLayer
 from onnxplain.placing import renamed
 from onnxplain.planned import Compared, Planned, write_plan
 from onnxplain.reading import depends
@@ -192,6 +193,7 @@ class Setting:
             background = background_rows(given, infos) if many else {}
             planned = self._planned(chosen, question, infos, layout, originals, background)
             made, indices, found, target = planned.model, planned.index, planned.result.values, planned.target
+            infos = [self.inner.explained(k) for k in chosen.layers()] or infos
             checks = name_checks(made, name, infos, planned.result, label)
         if indices is not None:
             checks.append(name_index(indices))
@@ -231,7 +233,12 @@ class Setting:
         starts = constant_baselines(None if background else self.baselines, infos)
         features = {e: _one(i, e, self.normal, layout) for i in infos for e in i.entries}
         players = constant_players(self.feature_mask, infos, features, layout)
-        plan, counted = plan_of(chosen, players, features, background)
+        if isinstance(chosen, AtLayer) and not background:
+            lies = replace(layout, axes={**{n: layout.inner.get(n) for n in question.wrt}, **layout.axes})
+            problem = one_sample(self.normal, question, chosen, lies, 1)
+            plan, counted = chosen.at(chosen.layers() or question.wrt, problem), players
+        else:
+            plan, counted = plan_of(chosen, players, features, background)
         return write_plan(
             self.normal, question, plan, layout, originals, Compared(starts, background, counted),
             at_once=self.at_once, form=self.form,

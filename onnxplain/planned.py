@@ -20,8 +20,19 @@ from onnxplain.errors import MethodError
 from onnxplain.features.players import Players
 from onnxplain.graph import facts
 from onnxplain.graph.normalize import Normalized
-from onnxplain.loops import Body, Feature, Outside, Result, of_program, write_loop, write_points, write_sums
+from onnxplain.loops import (
+    Body,
+    Feature,
+    Outside,
+    Result,
+    of_program,
+    through_neuron,
+    write_loop,
+    write_points,
+    write_sums,
+)
 from onnxplain.loops.loop import Looped
+from onnxplain.methods.inner.neurons import ThroughNeuron
 from onnxplain.runtime.front import front
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.opened import known_channel, opened_at
@@ -166,10 +177,12 @@ def _looped(
     }
     first = next(iter(features.values())).value
     samples = cast("ir.Value", op.Shape(first, start=0, end=1))
+    inner = plan.question.values if isinstance(plan.question, Probe) else ()
+    layers = {name: _axis_inside(writer, name) for name in inner}
     outside = Outside(
         op, features, {} if references else compared.background, compared.players, samples,
         body.promised, bool(body.errors), depth, layout.axes, partial(_channel_of, writer),
-        writer.beside,
+        writer.beside, layers,
     )  # fmt: skip
     written = write_points(plan.points, outside)
     summed = write_sums(plan.combination, outside, written.count)
@@ -181,8 +194,9 @@ def _looped(
         value.name, value.type, value.shape = name, source[name].type, source[name].shape
     if made.result.delta is not None:
         made.result.delta.shape = ir.Shape(["batch"])
+    axes, likes = {**layout.axes, **layers}, {**_values(normal.model), **values}
     found, errors = (
-        {k: _back(op, v, layout.axes[k], values[k]) for k, v in of.items()}
+        {k: _back(op, v, axes[k], likes[k]) for k, v in of.items()}
         for of in (made.result.values, made.result.errors)
     )
     return replace(made, result=replace(made.result, values=found, errors=errors))
@@ -226,17 +240,42 @@ def _body(writer: _Writer, question: Inner, points: object, depth: int, *, given
             None if result.delta is None else str(result.delta.name),
             tuple(str(v.name) for v in errors),
         )
-    if not isinstance(question, (Scores, Walk)):
+    asked = replace(writer.question, cut=True)
+    if isinstance(question, ThroughNeuron):
+        body = through_neuron(normal, asked, question, _axis_inside(writer, question.layer), writer.originals)
+        lower(body.model, writer.form)
+        return body
+    if not isinstance(question, (Scores, Walk)) and not (isinstance(question, Probe) and depth == 1):
         what = "values inside the model" if isinstance(question, Probe) else "answers, to choose its points"
         raise MethodError(
             f"what is asked at the points looks at {what}, and cannot be written into a file; use the "
             "Explainer"
         )
-    asked = replace(writer.question, ask=question, cut=True)
+    asked = replace(asked, ask=question)
     known = dict(writer.compared.starts) if asked.walk.composite.reference and not given else None
     program = build(normal, asked, keep=writer.originals, references=known)
     lower(program.model, writer.form)
     return of_program(program)
+
+
+def _axis_inside(writer: _Writer, name: str) -> int | None:
+    """Return where samples lie in a value inside, None where it is one sample's.
+
+    Raises
+    ------
+    MethodError
+        If that is not known, and a file may be given several.
+    """
+    layout = writer.layout
+    if name in layout.axes:
+        return layout.axes[name]
+    axis = layout.axis_of(name, facts.dims(_values(writer.normal.model)[name]))
+    if axis is None and not (layout.whole or (layout.exact == 1 and layout.alone is None)):
+        raise MethodError(
+            f"it is not known along which axis of '{name}' the samples lie, and a file may get several; fix "
+            "the batch to 1 when exporting the model, look elsewhere, or use the Explainer"
+        )
+    return axis
 
 
 def _within(writer: _Writer, inner: Body, *, given: bool) -> tuple[ir.Model, dict[str, ir.Value]]:

@@ -23,7 +23,7 @@ from onnxplain.backward.preparation import prepare
 from onnxplain.backward.question import GRADIENT, Question, find_output, find_value, scored_value
 from onnxplain.graph.normalize import Normalized
 
-__all__ = ["Program", "build", "check"]
+__all__ = ["Program", "build", "check", "finish"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def build(
         index = [named(op, picked.index, names.free("index"))]
     others = [find_output(graph, name) for name in keep if name != question.output]
     outputs = [opened.output, score, *there, *made, *others, *inner, *(v for _, v in kept), *index]
-    _finish(opened.model, outputs, drop_inputs=question.cut)
+    finish(opened.model, outputs, drop_inputs=question.cut)
     fed = () if references is not None else tuple(str(v.name) for v in starts)
     return Program(
         opened.model,
@@ -215,7 +215,7 @@ def _add_references(
     return starts
 
 
-def _finish(model: ir.Model, outputs: list[ir.Value], *, drop_inputs: bool) -> None:
+def finish(model: ir.Model, outputs: list[ir.Value], *, drop_inputs: bool) -> None:
     """Leave the graph with these outputs, and with what they need."""
     graph = model.graph
     graph.outputs.clear()

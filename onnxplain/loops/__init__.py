@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnxplain.loops.designed
 import onnxplain.loops.games
+import onnxplain.loops.inside
 import onnxplain.loops.masks
 import onnxplain.loops.paths
 import onnxplain.loops.sliding  # noqa: F401
@@ -11,6 +12,7 @@ from onnxplain.loops.body import Body, of_program
 from onnxplain.loops.chosen import plan_of
 from onnxplain.loops.frame import Feature, Outside, Result
 from onnxplain.loops.loop import Looped, write_loop
+from onnxplain.loops.neuron import through_neuron
 from onnxplain.loops.points import write_points
 from onnxplain.loops.sums import write_sums
 
@@ -22,6 +24,7 @@ __all__ = [
     "Result",
     "of_program",
     "plan_of",
+    "through_neuron",
     "write_loop",
     "write_points",
     "write_sums",

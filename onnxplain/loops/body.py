@@ -36,6 +36,8 @@ class Body:
         or the reference's score tells it.
     errors
         Outputs: the standard error of each attribution; empty where none are known.
+    probed
+        Outputs: values inside, at which the attributions are the gradients; empty where none are asked for.
     """
 
     model: ir.Model
@@ -47,6 +49,7 @@ class Body:
     reference_score: str | None = None
     delta: str | None = None
     errors: tuple[str, ...] = ()
+    probed: tuple[str, ...] = ()
 
     @property
     def promised(self) -> bool:
@@ -58,5 +61,5 @@ def of_program(program: Program) -> Body:
     """Return the body that asks a model once."""
     return Body(
         program.model, program.target, program.score, program.attributions, program.references,
-        program.index, program.reference_score,
+        program.index, program.reference_score, probed=program.probed,
     )  # fmt: skip

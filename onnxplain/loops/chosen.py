@@ -9,6 +9,7 @@ from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.errors import MethodError
 from onnxplain.features.players import Players
 from onnxplain.methods.base import Method, OnePass
+from onnxplain.methods.inner.neurons import ThroughNeuron
 from onnxplain.runtime.plans.combinations import Mean
 from onnxplain.runtime.plans.plan import Inner, Plan
 from onnxplain.runtime.plans.points import Backgrounds
@@ -50,7 +51,7 @@ def _question(
     asked: Inner, players: Players | None, features: Arrays, background: Arrays
 ) -> tuple[Inner, Players | None]:
     """Return what is asked, with plans in the place of methods."""
-    if isinstance(asked, (Scores, Walk, Probe)):
+    if isinstance(asked, (Scores, Walk, Probe, ThroughNeuron)):
         return asked, players
     if isinstance(asked, OnePass):
         return asked.needs(), players

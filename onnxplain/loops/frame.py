@@ -88,6 +88,8 @@ class Outside:
         Returns the axis of a feature's channels, samples first; None where the graph does not tell it.
     beside
         Values inside the model, at the rows themselves, by name; as the model has them.
+    layers
+        What is looked at inside at each point, if anything is: by name, the axis of samples in the model.
     """
 
     op: Emitter
@@ -101,6 +103,7 @@ class Outside:
     axes: Mapping[str, int | None] = field(default_factory=dict)
     channel_of: Callable[[str], int | None] = lambda name: None
     beside: Mapping[str, ir.Value] = field(default_factory=dict)
+    layers: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -214,12 +217,15 @@ class Answered:
         (m, N): how far each answer's sum is from what it must be, where that is known.
     errors
         By feature, (m, N, ...): standard errors, where they are known.
+    probed
+        By layer, (m, N, ...), where values inside are looked at; ``values`` are the gradients there then.
     """
 
     values: dict[str, ir.Value]
     score: ir.Value
     delta: ir.Value | None = None
     errors: dict[str, ir.Value] = field(default_factory=dict)
+    probed: dict[str, ir.Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -127,12 +127,13 @@ def write_loop(
     body.inputs.clear()
     inside_op.before = None
     score = inside_op.Reshape(made[program.score], [at_once, -1])
-    values, errors = (
+    axes = outside.layers or {name: layout.axes[name] for name in outside.features}
+    values, errors, probed = (
         {
-            name: _rows(inside, name, made[output], layout.axes[name], at_once)
-            for name, output in zip(outside.features, labels, strict=False)
+            name: _rows(inside, name, made[output], axis, at_once)
+            for (name, axis), output in zip(axes.items(), labels, strict=False)
         }
-        for labels in (program.attributions, program.errors)
+        for labels in (program.attributions, program.errors, program.probed)
     )
     delta = None
     if program.delta is not None:
@@ -141,7 +142,7 @@ def write_loop(
         there = inside_op.Reshape(made[program.reference_score], [at_once, -1])
         delta = _missing(inside, values, score, there)
     sums = [_like(names, v, f"carried{mark}/{k}") for k, v in enumerate(summed.begin)]
-    after = summed.add(inside, sums, Answered(values, score, delta, errors))
+    after = summed.add(inside, sums, Answered(values, score, delta, errors, probed))
     kept, kept_after, empty = [], [], []
     for name in originals:
         before = ir.Value(name=names.free(f"carried{mark}/{name}"), type=made[name].type)
@@ -221,6 +222,10 @@ def _laid_out(inside: Inside, name: str, points: ir.Value, axis: int | None) -> 
 def _rows(inside: Inside, name: str, value: ir.Value, axis: int | None, at_once: int) -> ir.Value:
     """Undo :func:`_laid_out`."""
     op = inside.op
+    if name in inside.outside.layers:
+        rank = facts.rank(value) or 1
+        first = op.Unsqueeze(value, [0]) if axis is None else op.move_axis(value, rank, axis, 0)
+        return cast("ir.Value", op.Reshape(first, op.concat([at_once, -1, op.Shape(first, start=1)])))
     if axis is not None:
         value = op.move_axis(value, len(inside.outside.features[name].shape) + 1, axis, 0)
     return cast("ir.Value", op.Reshape(value, op.concat([at_once, -1, _rest(inside, name)])))

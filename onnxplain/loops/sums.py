@@ -85,6 +85,10 @@ def total_of(outside: Outside, values: dict[str, ir.Value]) -> ir.Value:
 @write_sums.register
 def _integral(combination: Integral, outside: Outside, count: int) -> Summed:
     """Write a weighted sum of the answers, maybe times the way."""
+    from onnxplain.loops.inside import integral_inside
+
+    if outside.layers:
+        return integral_inside(combination, outside)
     op, features = outside.op, outside.features
     ends = combination.ends(checked=True)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
+import onnx_ir as ir
 from pydantic import Field
 
 from onnxplain._types import Array
@@ -129,16 +130,26 @@ class ThroughNeuron:
         """
         driver = problem.driver
         value = find_value(driver.programs.source.model.graph, self.layer)
+        self.must_be_inside(value)
+        samples = self._samples(problem)
+        dims = facts.dims(value)
+        if dims is not None:
+            self.must_index([d for k, d in enumerate(dims) if k != samples])
+        driver.programs.check(driver.about(output=self.layer, ask=Walk()).question)
+
+    def must_be_inside(self, value: ir.Value) -> None:
+        """Raise if the layer is an input of the model.
+
+        Raises
+        ------
+        TargetError
+            If it is.
+        """
         if value.is_graph_input():
             raise TargetError(
                 f"'{self.layer}' is an input of the model, and what flows through its entries is what "
                 "integrated_gradients finds of them; name an inner value as the neuron's"
             )
-        samples = self._samples(problem)
-        dims = facts.dims(value)
-        if dims is not None:
-            self._must_index([d for k, d in enumerate(dims) if k != samples])
-        driver.programs.check(driver.about(output=self.layer, ask=Walk()).question)
 
     def attribute(self, problem: Problem) -> Found:
         """Walk back to the layer, and on from the one entry alone."""
@@ -147,7 +158,7 @@ class ThroughNeuron:
             parts = [self.attribute(problem.take(np.array([k]))).values for k in range(problem.n)]
             return Found({k: np.concatenate([p[k] for p in parts]) for k in problem.features})
         slope = problem.probe((self.layer,)).values[self.layer]
-        self._must_index(slope.shape[1:])
+        self.must_index(slope.shape[1:])
         weights: Array = np.zeros_like(slope)
         entry: Any = (slice(None), *self.index)
         weights[entry] = slope[entry]
@@ -160,7 +171,7 @@ class ThroughNeuron:
         value = find_value(driver.programs.source.model.graph, self.layer)
         return driver.layout.axis_of(self.layer, facts.dims(value))
 
-    def _must_index(self, each: Sequence[object]) -> None:
+    def must_index(self, each: Sequence[object]) -> None:
         """Raise if one sample's part of the layer, of which lengths may be unknown, has no such entry."""
         fits = len(each) == len(self.index) and all(
             not isinstance(d, int) or -d <= k < d for k, d in zip(self.index, each, strict=True)
