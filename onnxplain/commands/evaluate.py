@@ -146,7 +146,7 @@ def evaluate(
 
     say = speaker(quiet)
     files = trust.destinations(out, source, model)
-    metric_list = specs.metric_specs(metrics or [METRICS])
+    metric_list = specs.metric_specs(metrics) if metrics else METRICS.split(",")
     ox.evaluation.chosen_metrics(metric_list)
     explainer = ox.Explainer(model, device=device, **given.budget(memory))
     classes = class_names(labels, preset, explainer.outputs, output_name)

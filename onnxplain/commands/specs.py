@@ -49,14 +49,19 @@ def metric_specs(texts: Sequence[str]) -> list[Any]:
         If one is malformed, or there is none.
     """
     found: list[Any] = []
+    of_families: set[Any] = set()
     for one in _all(texts, "--metrics"):
         family = FAMILIES.get(one.strip())
         if family is None:
             found.append(_spec(one, "--metrics"))
         else:
-            names = [kind.name for kind in family]
-            found += [name for name in names if name not in found]
-    return found
+            of_families.update(kind.name for kind in family)
+            found += [kind.name for kind in family]
+    return [
+        one
+        for k, one in enumerate(found)
+        if not (isinstance(one, str) and one in of_families and one in found[:k])
+    ]
 
 
 def _all(texts: Sequence[str], option: str) -> list[str]:

@@ -124,6 +124,8 @@ class Ops:
         )
         made = self._append(copy)
         for new, old in zip(made, node.outputs, strict=True):
+            if node.domain and old.dtype is not None:  # that of its first input is a guess (LabelEncoder's)
+                new.type = ir.TensorType(old.dtype)
             self.annotate(new, old)
         return made
 

@@ -25,6 +25,7 @@ __all__ = [
     "is_float",
     "is_integer",
     "is_written",
+    "n_bytes",
     "node_label",
     "rank",
     "same_shape",
@@ -158,6 +159,11 @@ def attr(node: ir.Node, name: str, default: object = None) -> object:
         return default
     value = found.value
     return tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+def n_bytes(tensor: ir.TensorProtocol) -> int:
+    """Return how many bytes a tensor takes; 0 for texts, which have no fixed size."""
+    return 0 if tensor.dtype == ir.DataType.STRING else tensor.nbytes
 
 
 def node_label(node: ir.Node) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from onnxplain.graph.facts import n_bytes
+
 __all__ = ["SMALL_BYTES", "restore_weights", "weights_as_inputs"]
 
 #: Tensors up to this size go along.
@@ -28,7 +30,7 @@ def weights_as_inputs(model: ir.Model) -> Iterator[dict[str, ir.TensorProtocol]]
     taken: dict[str, ir.TensorProtocol] = {}
     values: list[ir.Value] = []
     for name, value in list(graph.initializers.items()):
-        if value.const_value is not None and value.const_value.nbytes > SMALL_BYTES:
+        if value.const_value is not None and n_bytes(value.const_value) > SMALL_BYTES:
             taken[name] = value.const_value
             value.const_value = None
             graph.initializers.pop(name)

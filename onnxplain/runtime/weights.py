@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from onnxplain._types import Array
 from onnxplain.forking import Lock
+from onnxplain.graph.facts import n_bytes
 
 __all__ = ["Weight", "WeightStore"]
 
@@ -62,7 +63,7 @@ class WeightStore:
         _drop_unused(model.graph)
         for name, value in model.graph.initializers.items():
             tensor = value.const_value
-            if tensor is None or tensor.nbytes <= _SMALL_BYTES:
+            if tensor is None or n_bytes(tensor) <= _SMALL_BYTES:
                 continue
             held = self._hold(tensor)
             if held is None:

@@ -16,6 +16,7 @@ import onnxplain as ox
 from onnxplain.commands.specs import method_specs, metric_specs
 from onnxplain.data import digits_samples
 from onnxplain.errors import MethodError
+from onnxplain.metrics import FAMILIES
 
 METHODS = "saliency,integrated_gradients:n_steps=4:baselines=blur,tree_shap"
 METRICS = "pixel_flipping:features_in_step=100,pointing_game,sparseness"
@@ -175,5 +176,7 @@ def test_specs() -> None:
     found = metric_specs(["complexity", "axioms,sparseness:absolute=true"])
     assert {"complexity", "effective_complexity", "completeness", "non_sensitivity"} <= set(found[:-1])
     assert found[-1] == ("sparseness", {"absolute": True})
+    for texts in (["complexity,sparseness"], ["sparseness,complexity"]):  # one of a family is there once
+        assert sorted(metric_specs(texts)) == sorted(kind.name for kind in FAMILIES["complexity"])
     with pytest.raises(MethodError, match="name at least one"):
         metric_specs([""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import onnxplain as ox
@@ -278,3 +279,27 @@ def test_text_and_integers_are_refused_where_floats_are_needed(models) -> None:
     for metric in (Symmetry(), InputInvariance()):
         with pytest.raises(DataInputError, match="takes floats only"):
             metric(tokens, ids, 0, "saliency")
+
+
+def test_linearity_of_models_that_read_texts() -> None:
+    words = onnx.helper.make_node(
+        "LabelEncoder",
+        ["word"],
+        ["c"],
+        domain="ai.onnx.ml",
+        keys_strings=["a", "b"],
+        values_floats=[1.0, -3.0],
+    )
+    both = onnx.helper.make_node("Concat", ["c", "number"], ["f"], axis=1)
+    kinds = {"word": onnx.TensorProto.STRING, "number": onnx.TensorProto.FLOAT}
+    graph = onnx.helper.make_graph(
+        [words, both, onnx.helper.make_node("Tanh", ["f"], ["y"])],
+        "texts",
+        [onnx.helper.make_tensor_value_info(name, kind, ["N", 1]) for name, kind in kinds.items()],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 2])],
+    )
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    explainer = ox.Explainer(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    table = {"word": np.array(["a", "b"], object), "number": np.array([1, 2], np.float32)}
+    options = {"baselines": {"word": "none", "number": 0.0}}
+    assert (Linearity()(explainer, table, 1, "exact_shapley", explain_options=options).values < 1e-5).all()

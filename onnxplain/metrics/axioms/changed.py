@@ -12,6 +12,7 @@ from onnxplain._types import Arrays, FloatArray, IntArray
 from onnxplain.attribution import Attribution
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.explainer import Explainer
+from onnxplain.graph.facts import n_bytes
 from onnxplain.graph.normalize import Normalized
 from onnxplain.metrics.trial import Trial
 from onnxplain.runtime import axes as moved
@@ -55,7 +56,7 @@ def changed(
     def told(normal: Normalized) -> Normalized:
         nonlocal size, nothing
         tensors = [v.const_value for v in normal.model.graph.initializers.values()]
-        size = sum(t.nbytes for t in tensors if t is not None)
+        size = sum(n_bytes(t) for t in tensors if t is not None)
         made = change(normal)
         nothing = made is None
         return made or normal

@@ -34,7 +34,7 @@ class FoldConstants(ir.passes.InPlacePass):
         """Run the pass."""
         if self._left is None:
             held = (v.const_value for v in model.graph.initializers.values())
-            self._left = MOST_BYTES + 4 * sum(t.nbytes for t in held if t is not None)
+            self._left = MOST_BYTES + 4 * sum(facts.n_bytes(t) for t in held if t is not None)
         opset = model.graph.opset_imports.get("", 18)
         modified = False
         for graph in (model.graph, *model.graph.subgraphs()):
