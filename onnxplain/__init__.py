@@ -87,6 +87,7 @@ from onnxplain.methods import (
     method,
 )
 from onnxplain.methods.maximisation import ActivationMaximisation
+from onnxplain.preprocessing import Preprocessing
 from onnxplain.rebatching import rebatch
 from onnxplain.runtime.plans.plan import Found, Plan
 from onnxplain.runtime.problem import Problem
@@ -161,6 +162,7 @@ __all__ = [
     "PermutationShapley",
     "Plan",
     "PredictionDifference",
+    "Preprocessing",
     "Probe",
     "Problem",
     "Region",

@@ -23,6 +23,7 @@ from onnxplain.exported_file import (
     write_card,
     write_file,
 )
+from onnxplain.file_images import take_images
 from onnxplain.file_inputs import check_target, take_predicted
 from onnxplain.file_outputs import INDEX
 from onnxplain.files import check_destination, is_same_file
@@ -35,6 +36,7 @@ from onnxplain.method_graph import MethodGraph, Setting
 from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
 from onnxplain.options import Count, check_option
+from onnxplain.preprocessing import Preprocessing
 from onnxplain.reading import understood
 from onnxplain.rebatching import free_batch
 from onnxplain.runtime.programs import as_form
@@ -89,6 +91,7 @@ def export(
     feature_mask: Grouping | None = None,
     target: Literal["predicted"] | None = None,
     top_k: int | None = None,
+    preprocessing: Preprocessing | Mapping[str, Preprocessing] | None = None,
     steps_at_once: int = 1,
     batch: Literal["any"] | None = None,
     card: bool = False,
@@ -133,6 +136,10 @@ def export(
     top_k
         How many of the highest classes the file explains at once, instead of one: attributions are
         (N, k, ...), the output ``target`` (N, k).  It takes k times as long.
+    preprocessing
+        The file takes images, uint8 (N, H, W, C) of any height and width, and makes of them what the model
+        takes (resize, scale, mean, std, layout).  Attributions stay in the size of the model's input.  A dict
+        by input name where another input than the first explained one is an image.
     steps_at_once
         Points that run at once, in one batch; memory grows with it.
     batch
@@ -191,6 +198,8 @@ def export(
     first = next(iter(several.values()))
     made = join({str(label): g.model for label, g in several.items()}) if len(several) > 1 else first.model
     made = _with_target(made, several, normal, k, predicted=predicted)
+    if preprocessing is not None:
+        take_images(made, preprocessing, first.explained, normal.opset)
     tidy(made)
     made.producer_name = "onnxplain"
     told = {label: repr(m) for label, m in methods.items()}

@@ -68,6 +68,8 @@ class MethodGraph:
         How many scores a sample has, where a target is one number and that is known.
     sample_axes
         By attribution (and what is as large): the axis along which its samples lie, where they do.
+    explained
+        Names of the explained inputs.
     mixed
         Why the inputs are one sample; None where samples lie along a batch axis.
     """
@@ -80,6 +82,7 @@ class MethodGraph:
     score_axis: int | None
     classes: int | None
     sample_axes: Mapping[str, int]
+    explained: tuple[str, ...]
     mixed: str | None
 
 
@@ -217,6 +220,7 @@ class Setting:
             axis,
             rest[0] if len(rest) == 1 and isinstance(rest[0], int) else None,
             {f"{what}{k}": a for k, a in lie.items() if a is not None for what in called},
+            tuple(i.name for i in infos),
             layout.mixed,
         )
 
