@@ -14,7 +14,7 @@ import numpy as np
 
 from onnxplain.archive import read_array, read_arrays
 from onnxplain.automatic import AUTO
-from onnxplain.commands.images import LoadedImage, load_image, preprocessing_for
+from onnxplain.commands.images import LoadedImage, Preprocessing, load_image, preprocessing_for
 from onnxplain.errors import DataInputError, MethodError, OutputError
 from onnxplain.files import check_destination, check_source, is_same_file
 from onnxplain.methods import METHODS, Method, method
@@ -337,6 +337,25 @@ def _is_array(text: str) -> bool:
 
 def _held(text: str) -> Any:
     return read_arrays(text) if text.lower().endswith(".npz") else read_array(text)
+
+
+def preprocessing_of(model: Path, told: Mapping[str, str | None]) -> Preprocessing:
+    """Read how images become what a model's first explained input takes."""
+    from onnxplain.inspection import inspect
+
+    size, mean, std = told["size"], told["mean"], told["std"]
+    shapes = [i.shape or () for i in inspect(model).inputs]
+    shape = next((s for s in shapes if len(s) == 4), shapes[0])
+    layout, channels, fitting = preprocessing_for(shape, told["layout"], pair(size) if size else None)
+    return Preprocessing.named(
+        told["preset"],
+        size=fitting,
+        layout=layout,
+        channels=channels,
+        mean=numbers(mean, "--mean") if mean else None,
+        std=numbers(std, "--std") if std else None,
+        scale=number(told["scale"], "--scale") if told["scale"] else None,
+    )
 
 
 def _image(

@@ -87,6 +87,29 @@ def export(
         str | None, typer.Option("--batch", help="'any': a model of a fixed batch gets one of any length.")
     ] = None,
     card: Annotated[bool, typer.Option("--card", help="Write a model card beside it, OUT with .md.")] = False,
+    predicted: Annotated[
+        bool, typer.Option("--predicted", help="The file finds the class itself, and takes no target.")
+    ] = False,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", help="How many of the highest classes it explains at once.")
+    ] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="The file takes images, uint8 (N, H, W, C) of any size.")
+    ] = False,
+    size: Annotated[
+        str | None, typer.Option(help="Images: height x width, such as 224x224 (default: the model's).")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Images: NCHW or NHWC (default: the model's).")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Images: subtracted after scaling; one number or one per channel.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Images: divided by after that.")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Images: pixels 0..255 are multiplied by this (default: 1/255).")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Images: 'imagenet' resizes, crops and normalises as is usual there.")
+    ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -95,9 +118,13 @@ def export(
     from onnxplain.commands import arguments as given
 
     chosen = given.make_method(method, params or [], composite)
+    told = {"size": size, "layout": layout, "mean": mean, "std": std, "scale": scale, "preset": preset}
+    wanted = images or any(v is not None for v in told.values())
     made = ox.export(
-        model, out, method=chosen, output=output_name, form=form, batch=cast("Any", batch), card=card
-    )
+        model, out, method=chosen, output=output_name, form=form, batch=cast("Any", batch), card=card,
+        target="predicted" if predicted else None, top_k=top_k,
+        preprocessing=given.preprocessing_of(model, told) if wanted else None,
+    )  # fmt: skip
     say = speaker(quiet)
     say("wrote", str(out))
     say("size", f"{made.size:,} bytes, the model's weights {made.source_size:,}")

@@ -11,6 +11,7 @@ import pytest
 from command_line import MODEL, failure, run, two_inputs
 from PIL import Image
 
+import onnxplain as ox
 from onnxplain import METHODS, Attribution, Explainer, Probe, Scores, __version__, explain
 
 
@@ -177,6 +178,21 @@ def test_export(folder: Path) -> None:
     run("explain", MODEL, "digits.npy", "-m", "input_x_gradient", "-t", "2", "-o", "a.npz")
     held = Attribution.load("a.npz")
     np.testing.assert_allclose(made[outputs.index("attribution/image")], held.values, rtol=1e-3, atol=1e-5)
+
+
+def test_export_of_images(folder: Path) -> None:
+    run("export", MODEL, "out.onnx", "-m", "saliency", "--top-k", "2", "--scale", "1", "--mean", "3")
+    session = ort.InferenceSession("out.onnx", providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    assert image.type == "tensor(uint8)"
+    pixels = np.random.default_rng(0).integers(0, 17, (2, 28, 28, 1), np.uint8)
+    outputs = [output.name for output in session.get_outputs()]
+    made = dict(zip(outputs, session.run(None, {image.name: pixels}), strict=True))
+    x = np.moveaxis(pixels, -1, 1).astype(np.float32) - 3
+    held = ox.explain(MODEL, x, made["target"][:, 0].tolist(), method="saliency")
+    np.testing.assert_allclose(made["attribution/image"][:, 0], held.values, rtol=1e-4, atol=1e-6)
+    run("export", MODEL, "out.onnx", "-m", "saliency", "--predicted")
+    assert [i.name for i in ort.InferenceSession("out.onnx").get_inputs()] == ["image"]
 
 
 def test_demo_is_quiet(folder: Path) -> None:
