@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exported_digits import COMPOSITES, ONE_PASS, PLANS, feeds, same, write
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
-from onnxplain.methods import OnePass
 
 pytestmark = pytest.mark.node
 
@@ -71,10 +71,6 @@ def run(
     ]
 
 
-ONE_PASS = [n for n, m in ox.METHODS.items() if issubclass(m, OnePass)]
-COMPOSITES = ["epsilon_alpha2_beta1_flat", "zero_epsilon_gamma", "deep_taylor", "zero"]
-
-
 @pytest.mark.parametrize("method", [*ONE_PASS, *(ox.LRP(c) for c in COMPOSITES)], ids=str)
 def test_the_digits_explain_themselves_in_node(method, modules, tmp_path) -> None:
     images, labels = digits_samples()
@@ -90,6 +86,13 @@ def test_the_digits_explain_themselves_in_node(method, modules, tmp_path) -> Non
     assert np.abs(first[:1] - other_image).max() > 0.05 * np.abs(first).max()
     if method != "visual_backprop":  # whose mask is the same for all targets
         assert np.abs(first - other_target).max() > 0.05 * np.abs(first).max()
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_plans_in_node(name, modules, tmp_path) -> None:
+    asked = [feeds(2), feeds(1), feeds(2, turn=1)]
+    for given, found in zip(asked, run(modules, write(PLANS[name], tmp_path), asked, tmp_path), strict=True):
+        same(PLANS[name], given, found)
 
 
 def test_tokens_in_node(modules, models, tmp_path) -> None:

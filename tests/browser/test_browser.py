@@ -1,0 +1,64 @@
+"""Exported files run in a browser: headless Chromium, and the stock onnxruntime-web of npm.
+
+``ONNXPLAIN_NODE_DIR`` names a folder in which onnxruntime-web is, or is to be, installed; without it, one in
+pytest's cache is used. ``ONNXPLAIN_CHROMIUM`` names the browser, where it is not on the path.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from chromium import browser_here, run_in_browser
+from exported_digits import CASES, feeds, same, write
+
+import onnxplain as ox
+from onnxplain.data import digits_model_path
+
+pytestmark = pytest.mark.node
+
+VERSION = "1.30.0"
+
+
+@pytest.fixture(scope="module")
+def web(request) -> Path:
+    """Folder with onnxruntime-web's files; installed once."""
+    if browser_here() is None:
+        pytest.skip("Chromium is not installed (Debian: chromium)")
+    named = os.environ.get("ONNXPLAIN_NODE_DIR")
+    folder = Path(named) if named else Path(request.config.cache.mkdir("onnxruntime-node"))
+    dist = folder / "node_modules" / "onnxruntime-web" / "dist"
+    if not dist.is_dir():
+        if shutil.which("npm") is None:
+            pytest.skip("npm is not installed")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            subprocess.run(
+                ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"onnxruntime-web@{VERSION}"],
+                cwd=folder, capture_output=True, text=True, check=True, timeout=120,
+            )  # fmt: skip
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"npm cannot install onnxruntime-web {VERSION}: {error}")
+    return dist
+
+
+def test_the_digits_explain_themselves(web, tmp_path) -> None:
+    asked, jobs = [feeds(2), feeds(2, turn=1)], []
+    for name, case in CASES.items():
+        (tmp_path / name).mkdir()
+        jobs.append((write(case, tmp_path / name), asked))
+    for (name, case), answer in zip(CASES.items(), run_in_browser(web, jobs), strict=True):
+        assert "error" not in answer, f"{name}: {answer['error']}"
+        for given, found in zip(asked, answer["results"], strict=True):
+            same(case, given, found)
+
+
+def test_the_browser_says_what_does_not_fit(web, tmp_path) -> None:
+    path = ox.export(digits_model_path(), tmp_path / "d.onnx", method="saliency").path
+    given = feeds(2)
+    wrong = {**given, "target": given["target"] + 70}
+    (answer,) = run_in_browser(web, [(path, [wrong])])
+    assert "indices" in answer["error"]
