@@ -18,6 +18,7 @@ from onnxplain.exported_file import (
     Record,
     integers_of,
     keep_integers,
+    own_weights,
     share_weights,
     weights_size,
     write_card,
@@ -215,6 +216,8 @@ def export(
     share_weights(made)
     if keep_integers(made, integers):
         share_weights(made)
+    if written == "portable":
+        own_weights(made)
     file = write_file(made, Path(path))
     if with_card:
         write_card(Path(path), file, record, source_size)

@@ -2,6 +2,7 @@
 
 from onnxplain.exported_file.card import write_card
 from onnxplain.exported_file.integers import integers_of, keep_integers
+from onnxplain.exported_file.own import own_weights
 from onnxplain.exported_file.record import KEY, OWN, Record, recorded
 from onnxplain.exported_file.share import share_weights
 from onnxplain.exported_file.write import Written, weights_size, write_file
@@ -13,6 +14,7 @@ __all__ = [
     "Written",
     "integers_of",
     "keep_integers",
+    "own_weights",
     "recorded",
     "share_weights",
     "weights_size",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import onnx_ir as ir
@@ -149,7 +149,8 @@ def write_loop(
         mine = _first_rows(inside, made[name], layout, name, at_once)
         kept.append(before)
         kept_after.append(inside.first(mine, before))
-        empty.append(_nothing(op, made[name]))
+        axis = layout.axis_of(name, facts.dims(made[name]))
+        empty.append(_nothing(op, made[name], axis, outside.samples))
     if index is not None:
         mine = made[str(program.index)]
         if at_once > 1:
@@ -257,13 +258,16 @@ def _first_rows(inside: Inside, value: ir.Value, layout: Layout, name: str, at_o
     return op.slice(value, axis, 0, inside.outside.samples)
 
 
-def _nothing(op: Emitter, value: ir.Value) -> ir.Value:
-    """Return an empty tensor of a value's type."""
-    rank = facts.rank(value) or 1
-    dtype: Any = value.dtype or ir.DataType.FLOAT
+def _nothing(op: Emitter, value: ir.Value, axis: int | None, samples: ir.Value) -> ir.Value:
+    """Return what is carried of an output before it is known: zeros in its shape, where that is known."""
+    shape, dtype = facts.dims(value) or (None,), value.dtype or ir.DataType.FLOAT
     if dtype == ir.DataType.STRING:
-        return op.initializer(np.zeros((0,) * rank, object).astype(str))
-    return op.initializer(np.zeros((0,) * rank, dtype.numpy()))
+        return op.initializer(np.zeros((0,) * len(shape), object).astype(str))
+    if not all(isinstance(d, int) or k == axis for k, d in enumerate(shape)):
+        return op.initializer(np.zeros((0,) * len(shape), dtype.numpy()))
+    lengths = op.concat([samples if k == axis else cast("int", d) for k, d in enumerate(shape)] or [[]])
+    made = op.ConstantOfShape(lengths, value=ir.tensor(np.zeros(1, dtype.numpy())))
+    return op.annotate(made, value)
 
 
 def _like(names: Names, value: ir.Value, name: str) -> ir.Value:

@@ -20,7 +20,12 @@ import numpy as np
 __all__ = ["browser_here", "run_in_browser"]
 
 PAGE = Path(__file__).parents[1] / "browser" / "page.html"
-_TYPES = {".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
+_TYPES = {
+    ".html": "text/html",
+    ".mjs": "text/javascript",
+    ".js": "text/javascript",
+    ".wasm": "application/wasm",
+}
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -30,7 +35,10 @@ def browser_here() -> str | None:
 
 
 def run_in_browser(
-    web: Path, jobs: Sequence[tuple[Path, Sequence[dict[str, np.ndarray]]]], runs: int = 1, timeout: float = 120
+    web: Path,
+    jobs: Sequence[tuple[Path, Sequence[dict[str, np.ndarray]]]],
+    runs: int = 1,
+    timeout: float = 120,
 ) -> list[dict[str, Any]]:
     """Run models, each once (or ``runs`` times) for each of its feeds.
 
@@ -67,7 +75,9 @@ def run_in_browser(
     for answer in answers:
         for one in answer.get("results", ()):
             for name, value in one.items():
-                one[name] = np.array([np.nan if v is None else v for v in value["data"]]).reshape(value["dims"])
+                one[name] = np.array([np.nan if v is None else v for v in value["data"]]).reshape(
+                    value["dims"]
+                )
     return answers
 
 
@@ -87,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.served, self.answers, self.done = served, answers, done
         super().__init__(*rest)
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class names it
+    def do_GET(self) -> None:
         found = self.served.get(self.path)
         if found is None:
             self.send_error(404)
@@ -100,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def do_POST(self) -> None:  # noqa: N802 - the base class names it
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.answers.extend(json.loads(body))
         self.send_response(204)
@@ -131,8 +141,9 @@ def _chromium(url: str) -> Any:
     assert browser is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={profile}", url,
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--no-first-run", "--disable-background-networking", "--remote-debugging-port=0",
+            f"--user-data-dir={profile}", url,
         ]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

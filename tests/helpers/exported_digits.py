@@ -58,7 +58,9 @@ def same(case: tuple[ox.Method, dict[str, Any]], given: dict[str, np.ndarray], f
     close(found["attribution/image"], expected.values)
     close(found["probabilities"], expected.predictions)
     if "delta/probabilities" in found:
-        assert np.abs(found["delta/probabilities"] - expected.delta).max() < 1e-4 * np.abs(expected.score).max()
+        assert (
+            np.abs(found["delta/probabilities"] - expected.delta).max() < 1e-4 * np.abs(expected.score).max()
+        )
 
 
 def close(found: np.ndarray, expected: np.ndarray, rtol: float = 1e-4) -> None:
