@@ -86,3 +86,12 @@ def test_sources_with_external_weights(opset, small_files, models, tmp_path) -> 
     x = models.random(2, 30)
     expected = ox.explain(source, x, 1, method="lrp").values
     np.testing.assert_allclose(attribution(made.path, x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("opset", "expected"), [(17, 8), (18, 8), (21, 10)])
+def test_the_oldest_ir_version_that_the_opset_needs(opset, expected, models, tmp_path) -> None:
+    """So that older runtimes load the file, whatever wrote the source."""
+    model = models.make("m (float[N, 3] x) => (float[N, 3] y) { y = Relu(x) }", opset=opset, ir_version=11)
+    made = ox.export(model, tmp_path / "made.onnx", method="saliency")
+    assert onnx.load(made.path).ir_version == expected
+    assert np.all(attribution(made.path, np.ones((2, 3), np.float32)).shape == (2, 3))
