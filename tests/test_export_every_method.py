@@ -19,8 +19,6 @@ REFUSED = {
     "d_rise": "first looks for the detection that is explained",
     "tree_shap": "reads what single players contribute out of the model",
     "linear_shap": "reads what single players contribute out of the model",
-    "layer_conductance": "looks at answers before it chooses its next points",
-    "internal_influence": "looks at answers before it chooses its next points",
 }
 
 #: Shown elsewhere, on models that have what it looks at.
