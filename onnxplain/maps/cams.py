@@ -95,8 +95,7 @@ def by_channel(op: Any, weights: Any, a: Any) -> Any:
 def _signed(method: ActivationMap, frame: Frame, layer: Layer) -> ir.Value:
     """Write the map of a layer, (N, *grid), float64."""
     raise MethodError(
-        f"method '{method.name}' asks the model anew for each channel of its layer, and cannot be written "
-        "into a file; run it with the Explainer"
+        f"what {type(method).__name__} makes of its layer cannot be written into a file; use the Explainer"
     )
 
 
