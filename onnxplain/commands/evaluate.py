@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -186,3 +187,6 @@ def evaluate(
         steps = data.image.steps if data.image else ()
         trust.write(found, file, model, source, steps, classes)
         say("wrote", str(file))
+    if len(found.failures) == len(found.cells):
+        tell(f"error: nothing could be measured; {found.failures[0].error}", sys.stderr)
+        raise typer.Exit(1)

@@ -180,3 +180,8 @@ def test_specs() -> None:
         assert sorted(metric_specs(texts)) == sorted(kind.name for kind in FAMILIES["complexity"])
     with pytest.raises(MethodError, match="name at least one"):
         metric_specs([""])
+
+
+def test_a_run_in_which_nothing_worked_fails(data: Path) -> None:
+    told = run("evaluate", MODEL, "six.npy", "-m", "tree_shap", "--metrics", "sparseness", "-q", code=1)
+    assert "error: nothing could be measured; MethodError: the model has no trees" in told.stderr
