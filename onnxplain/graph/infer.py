@@ -20,7 +20,10 @@ def infer_dtype(node: ir.Node, output: int = 0) -> ir.DataType | None:
         return ir.DataType.BOOL
     if op == "Cast":
         return ir.DataType(node.attributes["to"].as_int())
-    if op in ("ConstantOfShape", "Constant", "EyeLike"):
+    wanted = node.attributes.get("dtype") if op == "EyeLike" else None
+    if wanted is not None:
+        return ir.DataType(wanted.as_int())
+    if op in ("ConstantOfShape", "Constant"):
         value = node.attributes.get("value")
         if value is not None:
             return value.as_tensor().dtype

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from onnxplain.graph import interface, signs
-from onnxplain.graph.infer import infer_dims
+from onnxplain.graph.infer import infer_dims, infer_dtype
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.graph.patterns.heads import before_softmax
@@ -177,3 +177,11 @@ def test_shapes_that_are_an_inputs() -> None:
     assert [infer_dims(norm, k) for k in range(3)] == [("N", 4, 3), None, None]
     assert infer_dims(ir.node("CumSum", [x, scale])) == ("N", 4, 3)
     assert infer_dims(ir.node("Relu", [x], domain="my.own")) is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"), [({}, ir.DataType.DOUBLE), ({"dtype": 6}, ir.DataType.INT32)]
+)
+def test_an_identity_has_the_dtype_that_it_says_or_its_inputs(attributes, expected) -> None:
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.DOUBLE), shape=ir.Shape([3, 3]))
+    assert infer_dtype(ir.node("EyeLike", [x], attributes)) == expected
