@@ -4,18 +4,16 @@ Needs the models that ``tools/fetch_models.py`` puts into the cache folder. What
 folder, so that an interrupted run goes on where it ended::
 
     python tools/make_trust.py                     # all, about an hour on two cores
-    python tools/make_trust.py digits reviews      # these worlds; the page is written from all that are kept
+    python tools/make_trust.py digits reviews      # these worlds; the page holds all that are kept
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -101,17 +99,22 @@ def failures(found: Evaluation) -> list[str]:
     return [f"- {', '.join(cells)}: {reason}" for reason, cells in reasons.items()]
 
 
-def page(found: dict[str, Evaluation]) -> str:
-    """Write the page: what is said by hand, and the tables."""
-    parts = WORDS.read_text(encoding="utf-8").split("<!-- tables -->")
-    lines = [parts[0].rstrip(), ""]
-    for name, one in found.items():
-        world = WORLDS[name]()
-        lines += [f"## {world.title}", "", world.about, "", *table(one), "", *agreement(one), ""]
-        failed = failures(one)
-        if failed:
-            lines += ["Not measured:", "", *failed, ""]
-    return "\n".join(lines) + "\n" + parts[1].lstrip()
+def section(name: str, found: Evaluation) -> str:
+    """Write what a world found: the table, and what it does not say by itself."""
+    world = WORLDS[name]()
+    lines = [f"## {world.title}", "", world.about, "", *table(found), "", *agreement(found), ""]
+    failed = failures(found)
+    if failed:
+        lines += ["Not measured:", "", *failed, ""]
+    return "\n".join(lines) + "\n"
+
+
+def page(kept: Path) -> str:
+    """Write the page: what is said by hand, and the sections that are kept."""
+    before, after = WORDS.read_text(encoding="utf-8").split("<!-- tables -->")
+    files = [kept / f"{name}.md" for name in WORLDS]
+    sections = [f.read_text(encoding="utf-8") for f in files if f.is_file()]
+    return before.rstrip() + "\n\n" + "\n".join(sections) + "\n" + after.lstrip()
 
 
 def main() -> None:
@@ -126,12 +129,9 @@ def main() -> None:
     for name in options.worlds or WORLDS:
         started = time.perf_counter()
         found = run(name, options.kept)
-        found.save(options.kept / f"{name}.npz")
+        (options.kept / f"{name}.md").write_text(section(name, found), encoding="utf-8")
         sys.stdout.write(f"{name}: {time.perf_counter() - started:.0f} s\n{found.table()}\n")
-    kept = {name: options.kept / f"{name}.npz" for name in WORLDS}
-    results: dict[str, Any] = {k: Evaluation.load(v) for k, v in kept.items() if v.is_file()}
-    PAGE.write_text(page(results), encoding="utf-8")
-    sys.stdout.write(json.dumps({k: repr(v) for k, v in results.items()}, indent=1) + "\n")
+    PAGE.write_text(page(options.kept), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,6 @@ METHODS: dict[str, dict[str, Any]] = {
         "integrated_gradients": ("integrated_gradients", {"n_steps": 30}),
         "integrated_gradients blur": ("integrated_gradients", {"n_steps": 30, "baselines": "blur"}),
         "guided_ig": ("guided_ig", {"n_steps": 15}),
-        "xrai": ("xrai", {"n_steps": 10}),
         "lrp conserving": "lrp",
         "lrp epsilon_plus": ("lrp", {"composite": "epsilon_plus"}),
         "excitation_backprop": "excitation_backprop",
