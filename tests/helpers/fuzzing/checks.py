@@ -343,8 +343,13 @@ def exports(drawn: Drawn, method: str, folder: Path) -> None:
     outputs = [o.name for o in model.graph.output]
     parts: dict[str, list[np.ndarray]] = {o: [] for o in outputs}
     for first in range(0, len(drawn.feeds["x0"]), size):
-        feeds = drawn.rows(slice(first, first + size)) | _target(model, drawn, size)
-        for output, array in zip(outputs, run(model, feeds), strict=True):
+        made: dict[str, np.ndarray] = {}
+        for target in _targets(model, drawn, size):
+            answers = run(model, drawn.rows(slice(first, first + size)) | target)
+            for output, array in zip(outputs, answers, strict=True):
+                summed = output in made and output.startswith("attribution/")
+                made[output] = made[output] + array if summed else array
+        for output, array in made.items():
             parts[output].append(array)
     found = {k: np.concatenate(v) for k, v in parts.items()}
     _alike(found["y"], expected.predictions.reshape(found["y"].shape), f"{method}: predictions")
@@ -352,19 +357,26 @@ def exports(drawn: Drawn, method: str, folder: Path) -> None:
         _alike(found[f"attribution/{key}"], expected.arrays[key], f"{method}: {key} exported")
 
 
-def _target(model: onnx.ModelProto, drawn: Drawn, count: int) -> dict[str, np.ndarray]:
-    """Return an exported file's target: an index for each row, in full where rows are not proven samples."""
+def _targets(model: onnx.ModelProto, drawn: Drawn, count: int) -> list[dict[str, np.ndarray]]:
+    """Return an exported file's targets: an index for each row; where rows are not proven samples one a run.
+
+    Each run's attributions then are those of one row, and 0 at the others.
+    """
     info = next((i for i in model.graph.input if i.name == "target"), None)
     if info is None:
-        return {}
+        return [{}]
     dims = info.type.tensor_type.shape.dim
     rank = len(drawn.model.graph.output[0].type.tensor_type.shape.dim)
     index = np.zeros((count, rank), np.int64)
     index[:, 0] = np.arange(count)
     index[:, 1 : 1 + len(drawn.target)] = drawn.target
+    if len(dims) == 1 and rank > 1:
+        return [{"target": index[:, 1]}]
     if len(dims) == 1:
-        return {"target": index[:, 1]}
-    return {"target": index if dims[1].dim_value == rank else index[:, 1:]}
+        return [{"target": index[k : k + 1, 0]} for k in range(count)]
+    if dims[1].dim_value == rank:
+        return [{"target": index[k : k + 1]} for k in range(count)]
+    return [{"target": index[:, 1:]}]
 
 
 def load(text: str) -> ir.Model:
