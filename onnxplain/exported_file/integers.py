@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain._types import Array
-from onnxplain.backward.names import Names
+from onnxplain.exported_file.scopes import free_scope, graphs_of
 from onnxplain.graph.build import Ops
 
 __all__ = ["integers_of", "keep_integers"]
@@ -61,11 +61,10 @@ def keep_integers(model: ir.Model, integers: Sequence[Array]) -> int:
     zeros = sorted({0, *(int(a.reshape(-1)[0]) for a in integers if a.size == 1)})
     if not large:
         return 0
-    graphs = [g for g in (model.graph, *model.graph.subgraphs()) if isinstance(g, ir.Graph)]
-    return sum(_keep(graph, large, zeros) for graph in graphs)
+    return sum(_keep(graph, large, zeros, model) for graph in graphs_of(model))
 
 
-def _keep(graph: ir.Graph, integers: Sequence[Array], zeros: Sequence[int]) -> int:
+def _keep(graph: ir.Graph, integers: Sequence[Array], zeros: Sequence[int], model: ir.Model) -> int:
     given = set(graph.inputs) | set(graph.outputs)
     ways: dict[ir.Value, _Way] = {}
     for value in graph.initializers.values():
@@ -77,7 +76,7 @@ def _keep(graph: ir.Graph, integers: Sequence[Array], zeros: Sequence[int]) -> i
             ways[value] = way
     if not ways:
         return 0
-    op = Ops(graph, 18, Names(graph).scope("onnxplain/integers"))
+    op = Ops(graph, 18, free_scope(model, "integers"))
     op.before = next(iter(graph))
     held: dict[int, ir.Value] = {}
     saved = 0

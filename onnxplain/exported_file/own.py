@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx_ir as ir
 
-from onnxplain.backward.names import Names
+from onnxplain.exported_file.scopes import free_scope, graphs_of
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
 from onnxplain.graph.evaluate import is_pure
@@ -36,17 +34,10 @@ def own_weights(model: ir.Model) -> int:
     int
         How many weights are read anew.
     """
-    return sum(_own(graph) for graph in _graphs(model))
+    return sum(_own(graph, model) for graph in graphs_of(model))
 
 
-def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
-    yield model.graph
-    for graph in model.graph.subgraphs():
-        if isinstance(graph, ir.Graph):
-            yield graph
-
-
-def _own(graph: ir.Graph) -> int:
+def _own(graph: ir.Graph, model: ir.Model) -> int:
     first: dict[ir.Value, str] = {}
     copies: dict[tuple[ir.Value, str], ir.Value] = {}
     op: Ops | None = None
@@ -61,7 +52,7 @@ def _own(graph: ir.Graph) -> int:
             if first.setdefault(weight, role) == role:
                 continue
             if (weight, role) not in copies:
-                op = Ops(graph, 18, Names(graph).scope("onnxplain/own")) if op is None else op
+                op = Ops(graph, 18, free_scope(model, "own")) if op is None else op
                 op.before = _after(graph, weight.producer())
                 copies[weight, role] = op.Neg(op.Neg(weight, _fold=False), _fold=False)
             reader.replace_input_with(at, copies[weight, role])

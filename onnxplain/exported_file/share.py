@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain._types import Array
-from onnxplain.backward.names import Names
+from onnxplain.exported_file.scopes import free_scope, graphs_of
 from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
 
@@ -56,17 +56,10 @@ def share_weights(model: ir.Model) -> int:
     int
         Bytes that the file became smaller by.
     """
-    return sum(_share(graph) for graph in _graphs(model))
+    return sum(_share(graph, model) for graph in graphs_of(model))
 
 
-def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
-    yield model.graph
-    for graph in model.graph.subgraphs():
-        if isinstance(graph, ir.Graph):
-            yield graph
-
-
-def _share(graph: ir.Graph) -> int:
+def _share(graph: ir.Graph, model: ir.Model) -> int:
     given = set(graph.inputs) | set(graph.outputs)
     large = [
         v
@@ -90,7 +83,7 @@ def _share(graph: ir.Graph) -> int:
         cuts = _CUTS if value.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE) else {"": _CUTS[""]}
         for name, cut in cuts.items():
             known.setdefault(_print(cut(array), value.dtype), []).append((value, name))
-    return _replace(graph, ways)
+    return _replace(graph, ways, model)
 
 
 def _counts(tensor: ir.TensorProtocol) -> bool:
@@ -146,10 +139,10 @@ def _orders(source: tuple[int, ...], wanted: tuple[int, ...]) -> Iterator[tuple[
                 yield (*order, *narrow)
 
 
-def _replace(graph: ir.Graph, ways: dict[ir.Value, _Way]) -> int:
+def _replace(graph: ir.Graph, ways: dict[ir.Value, _Way], model: ir.Model) -> int:
     if not ways:
         return 0
-    op = Ops(graph, 18, Names(graph).scope("onnxplain/shared"))
+    op = Ops(graph, 18, free_scope(model, "shared"))
     op.before = next(iter(graph))
     saved = 0
     for value, way in ways.items():

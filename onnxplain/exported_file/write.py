@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from onnxplain.errors import InvalidModelError
+from onnxplain.exported_file.scopes import graphs_of
 from onnxplain.files import MODEL_BYTES, check_destination, replacing
 from onnxplain.graph.normalize import check
 
@@ -47,7 +48,7 @@ class Written:
 
 def weights_size(model: ir.Model) -> int:
     """Return the bytes of a model's weights, wherever they lie."""
-    tensors = [v.const_value for g in _graphs(model) for v in g.initializers.values()]
+    tensors = [v.const_value for g in graphs_of(model) for v in g.initializers.values()]
     held = [a.value for n in model.graph.all_nodes() for a in n.attributes.values()]
     tensors += [t for t in held if isinstance(t, ir.TensorProtocol)]
     return sum(t.nbytes for t in tensors if t is not None and t.dtype != ir.DataType.STRING)
@@ -76,7 +77,7 @@ def write_file(model: ir.Model, path: Path) -> Written:
     model.ir_version = min(model.ir_version, _needed_ir(model))
     check(model)
     before = _own_data(place)
-    held = [v for g in _graphs(model) for v in g.initializers.values() if v.const_value is not None]
+    held = [v for g in graphs_of(model) for v in g.initializers.values() if v.const_value is not None]
     if sum(v.const_value.nbytes for v in held if v.const_value is not None) <= _WHOLE:
         proto = _proto(model)
         try:
@@ -112,13 +113,6 @@ def _needed_ir(model: ir.Model) -> int:
         return model.ir_version
     opsets = [onnx.helper.make_opsetid(d, v) for d, v in model.graph.opset_imports.items()]
     return max(8, onnx.helper.find_min_ir_version_for(opsets, ignore_unknown=True))
-
-
-def _graphs(model: ir.Model) -> Iterator[ir.Graph]:
-    yield model.graph
-    for graph in model.graph.subgraphs():
-        if isinstance(graph, ir.Graph):
-            yield graph
 
 
 def _proto(model: ir.Model) -> onnx.ModelProto:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnxplain.loops.designed
 import onnxplain.loops.games
 import onnxplain.loops.inside
+import onnxplain.loops.integrals
 import onnxplain.loops.masks
 import onnxplain.loops.paths
 import onnxplain.loops.sliding  # noqa: F401

@@ -14,7 +14,7 @@ from onnxplain.errors import MethodError
 from onnxplain.features.players import Players
 from onnxplain.loops.frame import Answered, Inside, Outside, Result
 from onnxplain.loops.points import drawn_paths
-from onnxplain.runtime.plans.combinations import Differences, Integral, Mean, Spread
+from onnxplain.runtime.plans.combinations import Differences, Mean, Spread
 from onnxplain.runtime.plans.ways import Ways
 
 __all__ = ["Summed", "write_sums"]
@@ -80,37 +80,6 @@ def total_of(outside: Outside, values: dict[str, ir.Value]) -> ir.Value:
         axes = list(range(1, len(outside.features[name].shape) + 1))
         sums.append(op.ReduceSum(wide, axes, keepdims=0) if axes else wide)
     return cast("ir.Value", sums[0] if len(sums) == 1 else op.Sum(*sums))
-
-
-@write_sums.register
-def _integral(combination: Integral, outside: Outside, count: int) -> Summed:
-    """Write a weighted sum of the answers, maybe times the way."""
-    from onnxplain.loops.inside import integral_inside
-
-    if outside.layers:
-        return integral_inside(combination, outside)
-    op, features = outside.op, outside.features
-    ends = combination.ends(checked=True)
-
-    def add(inside: Inside, carried: list[ir.Value], answers: Answered) -> list[ir.Value]:
-        weights = inside.weights(combination.weights)
-        return [
-            added(inside, total, answers.values[k], weights, len(f.shape) + 2)
-            for total, (k, f) in zip(carried, features.items(), strict=True)
-        ]
-
-    def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:
-        values = {}
-        for total, (name, f) in zip(carried, features.items(), strict=True):
-            made: Any = total
-            if combination.times_difference:
-                made = op.Mul(total, op.Cast(op.Sub(f.value, f.baseline), to=_DOUBLE))
-            values[name] = cast_as(outside, name, made)
-        if not ends or start is None:
-            return Result(values)
-        return Result(values, op.Sub(total_of(outside, values), op.Sub(score, start)))
-
-    return Summed(ends, [outside.zeros(k) for k in features], add, finish)
 
 
 @write_sums.register

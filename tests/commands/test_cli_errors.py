@@ -128,7 +128,7 @@ from command_line import MODEL, failure, run
         (["explain", MODEL, "digits.npy", "--labels", "pipe"], "a pipe, a socket or a device"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "pipe.toml"], "a pipe, a socket or a device"),
         (["explain", MODEL, "digits.npy", "--baseline", "pipe.npy"], "a pipe, a socket or a device"),
-        (["export", MODEL, "out.onnx", "-m", "ig"], "many passes"),
+        (["export", MODEL, "out.onnx", "-m", "guided_ig"], "looks at answers"),
         (["demo", "-o", "digits.npy"], "digits.npy"),
     ],
 )

@@ -50,7 +50,7 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
     "export": {
         "method": (ox.export, "method"),
         "output_name": (ox.export, "output"),
-        "form": (ox.export, "form"),
+        **{name: (ox.export, name) for name in ("form", "batch", "card", "top_k")},
     },
     "demo": {"folder": (run_demo, "folder")},
 }
@@ -60,6 +60,7 @@ OWN = {
     *("box", "detection", "region", "memory"),
     "method",  # of tables it is auto
     *("methods", "metrics", "count"),  # there are usual ones on the command line
+    *("predicted", "images", "layout", "size", "mean", "std", "scale", "preset"),  # of files that take images
 }
 
 
