@@ -40,7 +40,7 @@ from onnxplain.options import Count, check_option
 from onnxplain.preprocessing import Preprocessing
 from onnxplain.reading import understood
 from onnxplain.rebatching import free_batch
-from onnxplain.runtime.programs import as_form
+from onnxplain.runtime.programs import as_form, unmark
 from onnxplain.together import join, tidy
 from onnxplain.top_k import write_top_k
 
@@ -218,6 +218,7 @@ def export(
         share_weights(made)
     if written == "portable":
         own_weights(made)
+    unmark(made)
     file = write_file(made, Path(path))
     if with_card:
         write_card(Path(path), file, record, source_size)

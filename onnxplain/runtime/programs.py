@@ -24,7 +24,7 @@ from onnxplain.runtime.memory import DEFAULT_BUDGET
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["FORMS", "MOST_PROGRAMS", "Form", "Programs", "as_form", "lower"]
+__all__ = ["FORMS", "MOST_PROGRAMS", "Form", "Programs", "as_form", "lower", "unmark"]
 
 #: Programs that a model remembers.
 MOST_PROGRAMS = 32
@@ -179,5 +179,10 @@ def lower(model: ir.Model, form: Form) -> None:
     if form == "cpu":
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)
+    unmark(model)
+
+
+def unmark(model: ir.Model) -> None:
+    """Take off the marks of nodes that this package wrote."""
     for node in model.graph.all_nodes():
         node.metadata_props.pop(facts.WRITTEN_KEY, None)
