@@ -345,9 +345,13 @@ def test_exports_that_do_not_fit(options, words, models, tmp_path) -> None:
         ox.export(models.conv(), tmp_path / "made.onnx", **options)
 
 
-def test_many_references_are_no_one_graph(models, tmp_path) -> None:
-    with pytest.raises(MethodError, match="deep_lift_shap"):
-        ox.export(models.conv(), tmp_path / "made.onnx", method="deep_lift_shap")
+def test_many_references_are_one_file(models, tmp_path) -> None:
+    rows, x = models.random(3, 2, 8, 8, seed=5), models.random(2, 2, 8, 8)
+    ox.export(models.conv(), tmp_path / "made.onnx", method="deep_lift_shap", baselines=rows)
+    session = ort.InferenceSession(str(tmp_path / "made.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["attribution/x"], {"x": x, "target": np.array([1, 2])})
+    expected = ox.explain(models.conv(), x, [1, 2], "deep_lift_shap", baselines=rows)
+    np.testing.assert_allclose(found, expected.values, rtol=0, atol=1e-5 * np.abs(expected.values).max())
 
 
 NORMS = {
