@@ -41,7 +41,8 @@ def twin(real_model: Any, tmp_path_factory: Any) -> Any:
         if name not in made:
             model = real_model(name)
             path = tmp_path_factory.mktemp(name) / "int8.onnx"
-            quantize_dynamic(model.path, path, weight_type=QuantType.QInt8)
+            # 7 bits: products of 8 saturate where there is no VNNI, in fused kernels other than in plain ones
+            quantize_dynamic(model.path, path, weight_type=QuantType.QInt8, reduce_range=True)
             made[name] = model, path
         return made[name]
 
