@@ -31,6 +31,7 @@ __all__ = [
     "Seed",
     "Share",
     "Weight",
+    "by_name",
     "check_fields",
     "check_names",
     "check_option",
@@ -120,6 +121,43 @@ def make(factory: Callable[..., _Made], options: Mapping[str, Any], what: str) -
         for key, value in options.items()
     }
     return factory(**given)
+
+
+def by_name(
+    given: Any, parameters: Mapping[str, Any], base: type, known: Mapping[str, Any], what: str
+) -> Any:
+    """Make something by name, or return it as it is given.
+
+    Parameters
+    ----------
+    given
+        A name, or an instance of ``base``.
+    parameters
+        Of what is made.
+    base
+        The class of all that there is.
+    known
+        Classes by name.
+    what
+        How errors call it: ``"method"``.
+
+    Raises
+    ------
+    MethodError
+        If the name or a parameter is unknown, a value makes no sense, or a class is given.
+    """
+    if isinstance(given, base):
+        if parameters:
+            raise MethodError(f"give parameters to the {what} itself, or give the {what} by name")
+        return given
+    if isinstance(given, type) and issubclass(given, base):
+        raise MethodError(f"{given.__name__} is a class; give a {what} made of it, {given.__name__}(...)")
+    kind = known.get(given) if isinstance(given, str) else None
+    if kind is None:
+        raise MethodError(
+            f"there is no {what} '{given}'; choose one of {', '.join(known)}{nearest(given, known)}"
+        )
+    return make(kind, parameters, f"{what} '{kind.name}'")
 
 
 def check_names(names: Iterable[str], known: Collection[str], what: str) -> None:

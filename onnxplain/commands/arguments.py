@@ -192,8 +192,10 @@ def pair(text: str) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
-def destinations(out: Sequence[Path] | None, source: Path, method_name: str, model: Path) -> list[Path]:
-    """Check the files to write before anything runs.
+def destinations(
+    out: Sequence[Path] | None, source: Path, what: str, model: Path, ending: str = ".png"
+) -> list[Path]:
+    """Check the files to write before anything runs; by default one, SOURCE-WHAT with an ending.
 
     Raises
     ------
@@ -202,7 +204,7 @@ def destinations(out: Sequence[Path] | None, source: Path, method_name: str, mod
     OutputError
         If a file cannot be put there, or is what is read.
     """
-    files = list(out or [Path(f"{source.stem}-{method_name}.png")])
+    files = list(out or [Path(f"{source.stem}-{what}{ending}")])
     for file in files:
         if file.suffix.lower() not in ENDINGS:
             raise DataInputError(f"-o {file}: the ending says what to write; use one of {', '.join(ENDINGS)}")

@@ -146,7 +146,7 @@ def evaluate(
     from onnxplain.commands.labels import class_names
 
     say = speaker(quiet)
-    files = trust.destinations(out, source, model)
+    files = given.destinations(out, source, "trust", model, ".html")
     metric_list = specs.metric_specs(metrics) if metrics else METRICS.split(",")
     ox.evaluation.chosen_metrics(metric_list)
     explainer = ox.Explainer(model, device=device, **given.budget(memory))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxplain.archive import read_array
 from onnxplain.commands.targets import target as one_target
-from onnxplain.errors import DataInputError, OutputError, TargetError
-from onnxplain.files import check_destination, is_same_file
+from onnxplain.errors import TargetError
 from onnxplain.report import write_trust_report
 
 if TYPE_CHECKING:
@@ -16,29 +15,7 @@ if TYPE_CHECKING:
 
     from onnxplain.evaluation import Evaluation
 
-__all__ = ["destinations", "target", "write"]
-
-ENDINGS = (".html", ".htm", ".csv", ".json", ".npz", ".png", ".svg", ".pdf", ".jpg", ".jpeg")
-
-
-def destinations(out: Sequence[Path] | None, source: Path, model: Path) -> list[Path]:
-    """Check the files to write before anything runs.
-
-    Raises
-    ------
-    DataInputError
-        If an ending is unknown.
-    OutputError
-        If a file cannot be put there, or is what is read.
-    """
-    files = list(out or [Path(f"{source.stem}-trust.html")])
-    for file in files:
-        if file.suffix.lower() not in ENDINGS:
-            raise DataInputError(f"-o {file}: the ending says what to write; use one of {', '.join(ENDINGS)}")
-        check_destination(file)
-        if is_same_file(file, source) or is_same_file(file, model):
-            raise OutputError(f"-o {file}: this file is read; give another to write")
-    return files
+__all__ = ["target", "write"]
 
 
 def target(text: str | None, labels: Sequence[str] | None, n: int | None) -> Any:

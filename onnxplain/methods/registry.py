@@ -8,7 +8,7 @@ from typing import Any
 from onnxplain import written
 from onnxplain.errors import MethodError
 from onnxplain.methods.base import Method
-from onnxplain.options import make, nearest
+from onnxplain.options import by_name
 
 __all__ = ["METHODS", "method"]
 
@@ -34,22 +34,9 @@ def method(name: str | Method, **parameters: Any) -> Method:
     MethodError
         If the name or a parameter is unknown, or a value makes no sense.
     """
-    if isinstance(name, Method):
-        if parameters:
-            raise MethodError("give parameters to the method itself, or give the method by name")
-        return name
-    _refuse_class(name)
-    kind = METHODS.get(_SHORT.get(name, name)) if isinstance(name, str) else None
-    if kind is None:
-        raise MethodError(
-            f"there is no method '{name}'; choose one of {', '.join(METHODS)}{nearest(name, METHODS)}"
-        )
-    return make(kind, parameters, f"method '{kind.name}'")
-
-
-def _refuse_class(given: object) -> None:
-    if isinstance(given, type) and issubclass(given, Method):
-        raise MethodError(f"{given.__name__} is a class; give a method made of it, {given.__name__}(...)")
+    full = _SHORT.get(name, name) if isinstance(name, str) else name
+    made: Method = by_name(full, parameters, Method, METHODS, "method")
+    return made
 
 
 def _rebuilt(name: str, parameters: Mapping[str, Any]) -> Method:

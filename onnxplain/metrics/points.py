@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
-import numpy as np
-
-from onnxplain._types import Array, Arrays, FloatArray, IntArray
-from onnxplain.runtime.plans.plan import Answers, Found
+from onnxplain._types import Array, Arrays, IntArray
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Gathered", "Made", "Without"]
+__all__ = ["Made", "Without"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,30 +60,3 @@ class Made:
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Make some of the points."""
         return problem.at(self.make(problem, steps), steps.stop - steps.start)
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """All scores as they are: ``extras["scores"]``, float64 (n, count)."""
-
-    keeps_sums: ClassVar[bool] = False
-
-    def ends(self, *, checked: bool) -> bool:
-        """Return False."""
-        return False
-
-    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Scores:
-        """Begin with nothing."""
-        return _Scores(np.full((problem.n, count), np.nan))
-
-
-@dataclass
-class _Scores:
-    scores: FloatArray
-
-    def add(self, steps: slice, answers: Answers) -> None:
-        assert answers.score is not None
-        self.scores[:, steps] = answers.score.T
-
-    def found(self) -> Found:
-        return Found({}, extras={"scores": self.scores})

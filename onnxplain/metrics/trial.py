@@ -18,8 +18,9 @@ from onnxplain.explainer import Explainer
 from onnxplain.features.players import Players
 from onnxplain.methods import Method
 from onnxplain.metrics.each import of_rows
-from onnxplain.metrics.points import Gathered, Made, Without
+from onnxplain.metrics.points import Made, Without
 from onnxplain.runtime import axes as moved
+from onnxplain.runtime.plans.combinations import Each
 from onnxplain.runtime.plans.plan import Plan, Points
 from onnxplain.runtime.plans.run import run
 from onnxplain.runtime.problem import Problem
@@ -138,7 +139,7 @@ class Trial:
 
     def scores(self, points: Points) -> FloatArray:
         """Return the scores at points, float64 (n, count), run in blocks that fit."""
-        found = run(Plan(points, Scores(), Gathered(), "measuring"), self.problem)
+        found = run(Plan(points, Scores(), Each(), "measuring"), self.problem)
         scores: FloatArray = found.extras["scores"]
         return scores
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -60,9 +61,9 @@ class RelativeStability(Neighbourhood):
         besides = np.maximum(self.besides(here, there), self.eps_min)
         return self.relative(here.values, there.values) / besides
 
+    @abc.abstractmethod
     def besides(self, here: Seen, there: Seen) -> FloatArray:
         """Return by how much something else changes, (m,)."""
-        raise NotImplementedError
 
     def relative(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Return ``|(before - after) / before|``, (m,); ``eps_min`` stands for a divisor of 0."""
