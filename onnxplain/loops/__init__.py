@@ -8,7 +8,7 @@ import onnxplain.loops.inside
 import onnxplain.loops.integrals
 import onnxplain.loops.masks
 import onnxplain.loops.paths
-import onnxplain.loops.sliding  # noqa: F401
+import onnxplain.loops.sliding  # noqa: F401  (importing them registers their writers)
 from onnxplain.loops.body import Body, of_program
 from onnxplain.loops.chosen import plan_of
 from onnxplain.loops.frame import Feature, Outside, Result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnxplain.maps.cams
 import onnxplain.maps.channels
 import onnxplain.maps.layers
-import onnxplain.maps.rollout  # noqa: F401
+import onnxplain.maps.rollout  # noqa: F401  (importing them registers their writers)
 from onnxplain.maps.frame import Frame, Mapped
 from onnxplain.maps.writing import can_be_mapped, write_map
 

@@ -97,7 +97,10 @@ def accuracy(model: Trained, x: Array, y: Array) -> float:
             raise DataInputError("the trained model has no output of floats, where its scores would be")
 
         name = floats[0]
-        ask = lambda rows: explainer.predict(rows)[name]  # noqa: E731
+
+        def ask(rows: Any) -> Any:
+            return explainer.predict(rows)[name]
+
     else:
         ask = model
     right = 0

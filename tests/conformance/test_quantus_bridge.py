@@ -81,7 +81,7 @@ def measured(quantus: Any, name: str, **given: Any) -> Any:
         parameters["return_aggregate"] = False
     if name == "RandomLogit":
         parameters["num_classes"] = 3
-    np.random.seed(7)  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002  (Quantus draws from it)
     return getattr(quantus, name)(**parameters)(**given)
 
 
@@ -122,7 +122,7 @@ def test_weights_are_drawn_anew(name, order, case, quantus) -> None:
     model = ox.metrics.quantus.model(ox.Explainer(proto, device="cpu"))
     few = {"skip_layers": False, **({"nr_samples": 2} if name == "SmoothMPRT" else {})}
     metric = getattr(quantus, name)(layer_order=order, disable_warnings=True, seed=5, **few)
-    np.random.seed(7)  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002  (Quantus draws from it)
     found = metric(
         model=model, **arguments(name, x, y), explain_func=ox.metrics.quantus.explain_func,
         explain_func_kwargs={"method": "saliency"},
