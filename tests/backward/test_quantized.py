@@ -137,7 +137,7 @@ def test_qlinear_conv(per_channel: bool, group: int) -> None:
 @pytest.mark.parametrize("per_column", [False, True])
 def test_qlinear_matmul(per_column: bool) -> None:
     rng = np.random.default_rng(2)
-    x, w = rng.normal(size=(2, 5, 8)).astype(F), rng.integers(-100, 100, (8, 6)).astype(I8)
+    x, w = rng.normal(size=(2, 5, 8)).astype(F), rng.integers(-63, 64, (8, 6)).astype(I8)
     ws, wz = (rng.uniform(0.01, 0.03, 6).astype(F), np.zeros(6, I8)) if per_column else (F(0.02), I8(0))
     nodes = [
         n("QuantizeLinear", "x xs xz", "q"),
@@ -159,7 +159,7 @@ def test_qlinear_matmul(per_column: bool) -> None:
 
 def test_dynamic_quantisation_as_transformers_have_it() -> None:
     rng = np.random.default_rng(3)
-    x, w = rng.normal(size=(2, 5, 8)).astype(F), rng.integers(-100, 100, (8, 6)).astype(I8)
+    x, w = rng.normal(size=(2, 5, 8)).astype(F), rng.integers(-63, 64, (8, 6)).astype(I8)
     nodes = [
         n("DynamicQuantizeLinear", "x", "q s z"),
         n("MatMulInteger", "q w z wz", "i"),
@@ -264,7 +264,7 @@ def test_contributed_qlinear_operators(name: str) -> None:
 
 def test_dynamic_quantize_matmul() -> None:
     rng = np.random.default_rng(6)
-    x, w = rng.normal(size=(2, 5, 8)).astype(F), rng.integers(-100, 100, (8, 6)).astype(I8)
+    x, w = rng.normal(size=(2, 5, 8)).astype(F), rng.integers(-63, 64, (8, 6)).astype(I8)
     node = helper.make_node(
         "DynamicQuantizeMatMul", ["x", "w", "ws", "wz", "b"], ["y"], domain="com.microsoft"
     )
@@ -283,8 +283,9 @@ def test_dynamic_quantize_lstm(direction: str, per_channel: bool) -> None:
     x = rng.normal(size=(6, 1, size)).astype(F)
     scales = (d, 4 * hidden) if per_channel else (d,)
     constants = {
-        "w": rng.integers(-100, 100, (d, size, 4 * hidden)).astype(I8),
-        "r": rng.integers(-100, 100, (d, hidden, 4 * hidden)).astype(I8),
+        # Seven bits, whose products no processor saturates.
+        "w": rng.integers(-63, 64, (d, size, 4 * hidden)).astype(I8),
+        "r": rng.integers(-63, 64, (d, hidden, 4 * hidden)).astype(I8),
         "b": rng.standard_normal((d, 8 * hidden)).astype(F),
         "ws": rng.uniform(0.005, 0.02, scales).astype(F),
         "wz": np.zeros(scales, I8),
@@ -305,7 +306,7 @@ def test_dynamic_quantize_lstm(direction: str, per_channel: bool) -> None:
 
 def test_quantised_weights_alone_become_floats() -> None:
     rng = np.random.default_rng(7)
-    x, w = rng.normal(size=(2, 8)).astype(F), rng.integers(-100, 100, (8, 6)).astype(I8)
+    x, w = rng.normal(size=(2, 8)).astype(F), rng.integers(-63, 64, (8, 6)).astype(I8)
     nodes = [n("DequantizeLinear", "w s z", "f", axis=1), n("MatMul", "x f", "y")]
     scale = rng.uniform(0.01, 0.03, 6).astype(F)
     made = compare(graph_model(nodes, {"w": w, "s": scale, "z": np.zeros(6, I8)}, {"x": x}, "y"), {"x": x})
