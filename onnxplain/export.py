@@ -24,16 +24,18 @@ from onnxplain.exported_file import (
     write_card,
     write_file,
 )
-from onnxplain.file_images import take_images
-from onnxplain.file_inputs import check_target, take_predicted
-from onnxplain.file_outputs import INDEX
+from onnxplain.exporting.images import take_images
+from onnxplain.exporting.inputs import check_target, take_predicted
+from onnxplain.exporting.method_graph import MethodGraph, Setting
+from onnxplain.exporting.outputs import INDEX
+from onnxplain.exporting.together import join, tidy
+from onnxplain.exporting.top_k import write_top_k
 from onnxplain.files import check_destination, is_same_file
 from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import Grouping
-from onnxplain.method_graph import MethodGraph, Setting
 from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
 from onnxplain.options import Count, check_option
@@ -41,8 +43,6 @@ from onnxplain.preprocessing import Preprocessing
 from onnxplain.reading import understood
 from onnxplain.rebatching import free_batch
 from onnxplain.runtime.programs import as_form, unmark
-from onnxplain.together import join, tidy
-from onnxplain.top_k import write_top_k
 
 __all__ = ["Exported", "export"]
 

@@ -30,6 +30,7 @@ __all__ = [
     "composite_options",
     "destinations",
     "feature_mask",
+    "image_options",
     "make_method",
     "method_or_auto",
     "number",
@@ -341,23 +342,36 @@ def _held(text: str) -> Any:
     return read_arrays(text) if text.lower().endswith(".npz") else read_array(text)
 
 
-def preprocessing_of(model: Path, told: Mapping[str, str | None]) -> Preprocessing:
-    """Read how images become what a model's first explained input takes."""
+def image_options(
+    size: str | None, layout: str | None, mean: str | None, std: str | None, scale: str | None,
+    preset: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Read what is said of images: arguments of ``load_image``, None where not said.
+
+    Raises
+    ------
+    DataInputError
+        If one makes no sense.
+    """
+    return {
+        "size": pair(size) if size else None,
+        "layout": layout,
+        "mean": numbers(mean, "--mean") if mean else None,
+        "std": numbers(std, "--std") if std else None,
+        "scale": number(scale, "--scale") if scale else None,
+        "preset": preset,
+    }
+
+
+def preprocessing_of(model: Path, told: Mapping[str, Any]) -> Preprocessing:
+    """Say how images become what a model's first explained input takes, by :func:`image_options`."""
     from onnxplain.inspection import inspect
 
-    size, mean, std = told["size"], told["mean"], told["std"]
     shapes = [i.shape or () for i in inspect(model).inputs]
     shape = next((s for s in shapes if len(s) == 4), shapes[0])
-    layout, channels, fitting = preprocessing_for(shape, told["layout"], pair(size) if size else None)
-    return Preprocessing.named(
-        told["preset"],
-        size=fitting,
-        layout=layout,
-        channels=channels,
-        mean=numbers(mean, "--mean") if mean else None,
-        std=numbers(std, "--std") if std else None,
-        scale=number(told["scale"], "--scale") if told["scale"] else None,
-    )
+    layout, channels, fitting = preprocessing_for(shape, told["layout"], told["size"])
+    others = {key: told[key] for key in ("preset", "mean", "std", "scale")}
+    return Preprocessing.named(size=fitting, layout=layout, channels=channels, **others)
 
 
 def _image(

@@ -12,7 +12,21 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from onnxplain.commands.declared import CompositeName, Debug, ExportedName, Model, OutputName, Params, Quiet
+from onnxplain.commands.declared import (
+    CompositeName,
+    Debug,
+    ExportedName,
+    Layout,
+    Mean,
+    Model,
+    OutputName,
+    Params,
+    Preset,
+    Quiet,
+    Scale,
+    Size,
+    Std,
+)
 from onnxplain.commands.evaluate import evaluate
 from onnxplain.commands.explain import explain
 from onnxplain.commands.terminal import app, speaker, tell
@@ -96,20 +110,12 @@ def export(
     images: Annotated[
         bool, typer.Option("--images", help="The file takes images, uint8 (N, H, W, C) of any size.")
     ] = False,
-    size: Annotated[
-        str | None, typer.Option(help="Images: height x width, such as 224x224 (default: the model's).")
-    ] = None,
-    layout: Annotated[str | None, typer.Option(help="Images: NCHW or NHWC (default: the model's).")] = None,
-    mean: Annotated[
-        str | None, typer.Option(help="Images: subtracted after scaling; one number or one per channel.")
-    ] = None,
-    std: Annotated[str | None, typer.Option(help="Images: divided by after that.")] = None,
-    scale: Annotated[
-        str | None, typer.Option(help="Images: pixels 0..255 are multiplied by this (default: 1/255).")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Images: 'imagenet' resizes, crops and normalises as is usual there.")
-    ] = None,
+    size: Size = None,
+    layout: Layout = None,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    preset: Preset = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -118,7 +124,7 @@ def export(
     from onnxplain.commands import arguments as given
 
     chosen = given.make_method(method, params or [], composite)
-    told = {"size": size, "layout": layout, "mean": mean, "std": std, "scale": scale, "preset": preset}
+    told = given.image_options(size, layout, mean, std, scale, preset)
     wanted = images or any(v is not None for v in told.values())
     made = ox.export(
         model, out, method=chosen, output=output_name, form=form, batch=cast("Any", batch), card=card,

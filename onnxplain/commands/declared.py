@@ -8,14 +8,26 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "AtOnce",
     "CompositeName",
     "Debug",
+    "Device",
     "ExportedName",
+    "Ids",
+    "InputName",
+    "Labels",
+    "Layout",
+    "Mean",
+    "Memory",
     "MethodName",
     "Model",
     "OutputName",
     "Params",
+    "Preset",
     "Quiet",
+    "Scale",
+    "Size",
+    "Std",
 ]
 
 Model = Annotated[Path, typer.Argument(help="The .onnx file.", show_default=False)]
@@ -47,5 +59,41 @@ CompositeName = Annotated[
 OutputName = Annotated[
     str | None, typer.Option("--output-name", help="Which of the model's outputs (default: the first).")
 ]
+InputName = Annotated[
+    str | None,
+    typer.Option("--input", help="Model input that the data is for; with .npz: the one to explain."),
+]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", help="Class names: one a line, or JSON.", show_default=False)
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option("--id", help="Table: a column that only says which row is which; repeatable."),
+]
+Size = Annotated[
+    str | None, typer.Option(help="Image: height x width, such as 224x224 (default: the model's).")
+]
+Layout = Annotated[str | None, typer.Option(help="Image: NCHW or NHWC (default: from the model).")]
+Mean = Annotated[
+    str | None, typer.Option(help="Image: subtracted after scaling; one number or one per channel.")
+]
+Std = Annotated[str | None, typer.Option(help="Image: divided by after that.")]
+Scale = Annotated[
+    str | None, typer.Option(help="Image: pixels 0..255 are multiplied by this (default: 1/255).")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Image: 'imagenet' resizes, crops and normalises as is usual there, and names the classes."
+    ),
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option("--internal-batch-size", help="Points that run at once (default: as many as fit)."),
+]
+Memory = Annotated[
+    str | None, typer.Option("--memory-budget", help="Memory for these, such as 2GB (default: 1 GB).")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -8,7 +8,24 @@ from typing import Annotated
 
 import typer
 
-from onnxplain.commands.declared import Debug, Model, OutputName, Quiet
+from onnxplain.commands.declared import (
+    AtOnce,
+    Debug,
+    Device,
+    Ids,
+    InputName,
+    Labels,
+    Layout,
+    Mean,
+    Memory,
+    Model,
+    OutputName,
+    Preset,
+    Quiet,
+    Scale,
+    Size,
+    Std,
+)
 from onnxplain.commands.terminal import app, speaker, tell
 
 __all__ = ["evaluate"]
@@ -103,39 +120,18 @@ def evaluate(
             ".jpg: ranks); repeatable (default: DATA-trust.html here).",
         ),
     ] = None,
-    ids: Annotated[
-        list[str] | None,
-        typer.Option("--id", help="Table: a column that only says which row is which; repeatable."),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Image: height x width, such as 224x224 (default: the model's).")
-    ] = None,
-    layout: Annotated[str | None, typer.Option(help="Image: NCHW or NHWC (default: from the model).")] = None,
-    mean: Annotated[
-        str | None, typer.Option(help="Image: subtracted after scaling; one number or one per channel.")
-    ] = None,
-    std: Annotated[str | None, typer.Option(help="Image: divided by after that.")] = None,
-    scale: Annotated[
-        str | None, typer.Option(help="Image: pixels 0..255 are multiplied by this (default: 1/255).")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Image: 'imagenet' resizes, crops and normalises as is usual there.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names: one a line, or JSON.", show_default=False)
-    ] = None,
-    input_name: Annotated[
-        str | None,
-        typer.Option("--input", help="Model input that DATA is for; with .npz: the one to explain."),
-    ] = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option("--internal-batch-size", help="Points that run at once (default: as many as fit)."),
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option("--memory-budget", help="Memory for these, such as 2GB (default: 1 GB).")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ids: Ids = None,
+    size: Size = None,
+    layout: Layout = None,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    preset: Preset = None,
+    labels: Labels = None,
+    input_name: InputName = None,
+    at_once: AtOnce = None,
+    memory: Memory = None,
+    device: Device = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -151,14 +147,7 @@ def evaluate(
     ox.evaluation.chosen_metrics(metric_list)
     explainer = ox.Explainer(model, device=device, **given.budget(memory))
     classes = class_names(labels, preset, explainer.outputs, output_name)
-    options = {
-        "size": given.pair(size) if size else None,
-        "layout": layout,
-        "mean": given.numbers(mean, "--mean") if mean else None,
-        "std": given.numbers(std, "--std") if std else None,
-        "scale": given.number(scale, "--scale") if scale else None,
-        "preset": preset,
-    }
+    options = given.image_options(size, layout, mean, std, scale, preset)
     data = data_sets.load_data(source, explainer, input_name, options, ids or [], count)
     found = ox.evaluate(
         explainer,

@@ -7,7 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
-from onnxplain.commands.declared import CompositeName, Debug, MethodName, Model, OutputName, Params, Quiet
+from onnxplain.commands.declared import (
+    AtOnce,
+    CompositeName,
+    Debug,
+    Device,
+    Ids,
+    InputName,
+    Labels,
+    Layout,
+    Mean,
+    Memory,
+    MethodName,
+    Model,
+    OutputName,
+    Params,
+    Preset,
+    Quiet,
+    Scale,
+    Size,
+    Std,
+)
 from onnxplain.commands.terminal import app, speaker
 
 __all__ = ["explain"]
@@ -87,10 +107,7 @@ def explain(
             ".npy or .npz file of integers."
         ),
     ] = None,
-    ids: Annotated[
-        list[str] | None,
-        typer.Option("--id", help="Table: a column that only says which row is which; repeatable."),
-    ] = None,
+    ids: Ids = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -100,44 +117,23 @@ def explain(
             "table), .html (a report); repeatable (default: INPUT-METHOD.png here).",
         ),
     ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Image: height x width, such as 224x224 (default: the model's).")
-    ] = None,
-    layout: Annotated[str | None, typer.Option(help="Image: NCHW or NHWC (default: from the model).")] = None,
-    mean: Annotated[
-        str | None, typer.Option(help="Image: subtracted after scaling; one number or one per channel.")
-    ] = None,
-    std: Annotated[str | None, typer.Option(help="Image: divided by after that.")] = None,
-    scale: Annotated[
-        str | None, typer.Option(help="Image: pixels 0..255 are multiplied by this (default: 1/255).")
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="Image: 'imagenet' resizes, crops and normalises as is usual there, and names the classes."
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names: one a line, or JSON.", show_default=False)
-    ] = None,
+    size: Size = None,
+    layout: Layout = None,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    preset: Preset = None,
+    labels: Labels = None,
     names: Annotated[
         Path | None,
         typer.Option(
             help="Names of features, columns (in the model's order) or tokens: one a line, or JSON."
         ),
     ] = None,
-    input_name: Annotated[
-        str | None,
-        typer.Option("--input", help="Model input that INPUT is for; with .npz: the one to explain."),
-    ] = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option("--internal-batch-size", help="Points that run at once (default: as many as fit)."),
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option("--memory-budget", help="Memory for these, such as 2GB (default: 1 GB).")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    input_name: InputName = None,
+    at_once: AtOnce = None,
+    memory: Memory = None,
+    device: Device = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -156,14 +152,7 @@ def explain(
     files = given.destinations(out, source, named, model)
     explainer = ox.Explainer(model, device=device, **given.budget(memory))
     classes = class_names(labels, preset, explainer.outputs, output_name)
-    image_options = {
-        "size": given.pair(size) if size else None,
-        "layout": layout,
-        "mean": given.numbers(mean, "--mean") if mean else None,
-        "std": given.numbers(std, "--std") if std else None,
-        "scale": given.number(scale, "--scale") if scale else None,
-        "preset": preset,
-    }
+    image_options = given.image_options(size, layout, mean, std, scale, preset)
     given.refuse_two_baselines(baseline, rows)
     table, image, wrt = None, None, input_name
     inputs: Any

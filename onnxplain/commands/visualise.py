@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from onnxplain.commands.declared import Debug, Model, Quiet
+from onnxplain.commands.declared import Debug, Device, Memory, Model, Quiet
 from onnxplain.commands.terminal import app, speaker
 
 __all__ = ["visualise"]
@@ -53,10 +53,8 @@ def visualise(
     others: Annotated[
         Path | None, typer.Option("--others", help="The model's other inputs: .npz, for one sample.")
     ] = None,
-    memory: Annotated[
-        str | None, typer.Option("--memory-budget", help="Memory for activations, such as 2GB.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    memory: Memory = None,
+    device: Device = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

@@ -10,14 +10,14 @@ from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.names import Names
 from onnxplain.backward.question import Question
 from onnxplain.errors import MethodError
+from onnxplain.exporting.mapped import one_sample
+from onnxplain.exporting.planned import Compared, Planned, write_plan
 from onnxplain.graph.normalize import Normalized
 from onnxplain.loops import Result
-from onnxplain.mapped import one_sample
 from onnxplain.maps.cams import lay_over
 from onnxplain.maps.channels import MAP, plan_over_channels
 from onnxplain.maps.frame import Place
 from onnxplain.methods.cams import AblationCam, ScoreCam
-from onnxplain.planned import Compared, Planned, write_plan
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.programs import Form
 
@@ -40,7 +40,7 @@ def write_channelled(
     Parameters
     ----------
     normal, question, layout, originals, compared, at_once, form
-        As :func:`onnxplain.planned.write_plan` takes them.
+        As :func:`onnxplain.exporting.planned.write_plan` takes them.
     method
         Which map.
 

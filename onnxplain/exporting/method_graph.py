@@ -17,11 +17,11 @@ from onnxplain.backward.program import build
 from onnxplain.backward.question import Question, find_output
 from onnxplain.baselines import refuse_unused
 from onnxplain.batching import without
-from onnxplain.channelled import write_channelled
-from onnxplain.constants import background_rows, constant_baselines, constant_players, holds_rows
 from onnxplain.errors import InvalidModelError, MethodError, ModelRunError, TargetError
-from onnxplain.features.removal import Background
-from onnxplain.file_outputs import (
+from onnxplain.exporting.channelled import write_channelled
+from onnxplain.exporting.constants import background_rows, constant_baselines, constant_players, holds_rows
+from onnxplain.exporting.mapped import one_sample, write_mapped
+from onnxplain.exporting.outputs import (
     drop_unused,
     finish_outputs,
     name_checks,
@@ -29,17 +29,17 @@ from onnxplain.file_outputs import (
     name_index,
     values_of,
 )
+from onnxplain.exporting.planned import Compared, Planned, write_plan
+from onnxplain.features.removal import Background
 from onnxplain.graph import facts, interface
 from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import Grouping, refuse_mask
 from onnxplain.inner import Inner
 from onnxplain.loops import plan_of
-from onnxplain.mapped import one_sample, write_mapped
 from onnxplain.maps import can_be_mapped
 from onnxplain.methods import AblationCam, Method, OnePass, ScoreCam
 from onnxplain.methods.inner.base import AtLayer
 from onnxplain.placing import renamed
-from onnxplain.planned import Compared, Planned, write_plan
 from onnxplain.reading import depends
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.programs import Form, Programs, lower
