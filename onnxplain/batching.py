@@ -62,6 +62,7 @@ class Batching:
         self._model = model
         self._inputs = inputs
         self._proofs: Cache[Batch | Mixed] = Cache(_REMEMBERED, 0, lambda _: 0)
+        self._layouts: Cache[Layout] = Cache(_REMEMBERED, 0, lambda _: 0)
         self._outputs: Cache[dict[str, SampleOutput | None]] = Cache(_REMEMBERED, 0, lambda _: 0)
 
     def layout(
@@ -81,8 +82,12 @@ class Batching:
         DataInputError
             If inputs disagree on the number of samples, or the model takes another number.
         """
-        prove = partial(self.prove, outputs=tuple(outputs))
-        return find_layout(shapes, self._inputs, main, explained, prove)
+        names = tuple(outputs)
+        prove = partial(self.prove, outputs=names)
+        return self._layouts.get(
+            (tuple(shapes.items()), main, tuple(explained), names),
+            lambda: find_layout(shapes, self._inputs, main, explained, prove),
+        )
 
     def prove(
         self,

@@ -31,6 +31,10 @@ class Inner:
         self._normal = normal
 
     @cached_property
+    def _outputs(self) -> tuple[OutputInfo, ...]:
+        return outputs_of(self._normal.model.graph)
+
+    @cached_property
     def _infos(self) -> dict[str, OutputInfo]:
         graph = self._normal.model.graph
         return {str(v.name): output_of(v) for node in graph for v in node.outputs if v.name}
@@ -90,7 +94,7 @@ class Inner:
         TargetError
             If there is nothing of this name.
         """
-        outputs = outputs_of(self._normal.model.graph)
+        outputs = self._outputs
         if name is None or any(o.name == name for o in outputs):
             return outputs, name
         if not isinstance(name, str) or (name not in self._infos and name not in self._nodes):

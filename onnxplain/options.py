@@ -110,7 +110,7 @@ def make(factory: Callable[..., _Made], options: Mapping[str, Any], what: str) -
     MethodError
         If an option is unknown, is missing, or is not what it may be.
     """
-    takes = inspect.signature(factory).parameters
+    takes = _parameters(factory)
     check_names(options, takes, what)
     missing = [k for k, p in takes.items() if p.default is p.empty and k not in options]
     if missing:
@@ -229,6 +229,11 @@ def _hints(kind: Any) -> dict[str, Any]:
     """Return the annotations of a dataclass's fields."""
     found = _annotations(kind)
     return {f.name: found[f.name] for f in dataclasses.fields(kind) if f.name in found}
+
+
+@lru_cache(maxsize=256)
+def _parameters(of: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(of).parameters
 
 
 def _annotations(of: Any) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class Executable:
         self._weights = tuple(shared.values())
         self._quietly = ort.RunOptions()
         self._quietly.log_severity_level = _SILENT
+        # The default, said: else every run raises and catches an error to find it.
+        self._quietly.add_run_config_entry("gpu_graph_id", "0")
         try:
             with quiet:
                 self._session = ort.InferenceSession(
