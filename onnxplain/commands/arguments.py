@@ -14,9 +14,9 @@ import numpy as np
 
 from onnxplain.archive import read_array, read_arrays
 from onnxplain.automatic import AUTO
-from onnxplain.commands.images import LoadedImage, Preprocessing, load_image, preprocessing_for
 from onnxplain.errors import DataInputError, MethodError, OutputError
 from onnxplain.files import check_destination, check_source, is_same_file
+from onnxplain.image_files import LoadedImage, Preprocessing, load_image, preprocessing_for
 from onnxplain.methods import METHODS, Method, method
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def read(
     name
         Which of them a single array is for; for ``.npz``: which to explain.
     image_options
-        Arguments of :func:`onnxplain.commands.images.load_image`, None where not given.
+        Arguments of :func:`onnxplain.image_files.load_image`, None where not given.
 
     Returns
     -------

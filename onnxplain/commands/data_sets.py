@@ -15,16 +15,16 @@ from onnxplain.commands import tables
 from onnxplain.commands.arguments import read, refuse_ids, refuse_image_options
 from onnxplain.errors import DataInputError
 from onnxplain.files import check_source
+from onnxplain.image_files import ENDINGS
+from onnxplain.table_files import holds_table
 
 if TYPE_CHECKING:
     from onnxplain._types import Array
-    from onnxplain.commands.images import LoadedImage
     from onnxplain.explainer import Explainer
+    from onnxplain.image_files import LoadedImage
 
 __all__ = ["LoadedData", "load_data", "load_masks"]
 
-#: What is taken for an image in a folder.
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 _BRIGHT = 127
 
 
@@ -86,7 +86,7 @@ def load_data(
     if source.is_dir():
         refuse_ids(ids)
         return _folder(source, explainer, name, options, first)
-    if tables.holds_table(source):
+    if holds_table(source):
         refuse_image_options(options, source.suffix)
         table = tables.load_table(source, explainer, ids)
         columns = {k: v[:first] for k, v in table.columns.items()}

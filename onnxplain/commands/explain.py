@@ -143,10 +143,11 @@ def explain(
     from onnxplain.commands import tables, targets
     from onnxplain.commands.labels import class_names, read_labels
     from onnxplain.commands.output import summary, write
+    from onnxplain.table_files import holds_table
 
     say = speaker(quiet)
     plain = not params and composite is None
-    named = method or ("auto" if plain and tables.holds_table(source) else "integrated_gradients")
+    named = method or ("auto" if plain and holds_table(source) else "integrated_gradients")
     chosen = given.method_or_auto(named, params or [], composite)
     part_names = read_labels(names) if names is not None else None
     files = given.destinations(out, source, named, model)
@@ -156,7 +157,7 @@ def explain(
     given.refuse_two_baselines(baseline, rows)
     table, image, wrt = None, None, input_name
     inputs: Any
-    if tables.holds_table(source):
+    if holds_table(source):
         given.refuse_image_options(image_options, source.suffix)
         table = tables.load_table(source, explainer, ids or [], part_names)
         inputs = table.columns

@@ -11,7 +11,7 @@ from onnxplain.metrics import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from onnxplain.commands.images import LoadedImage
+    from onnxplain.image_files import LoadedImage
 
 __all__ = ["method_specs", "metric_specs"]
 

@@ -62,9 +62,9 @@ def visualise(
     import onnxplain as ox
     from onnxplain.archive import read_arrays
     from onnxplain.commands import arguments as given
-    from onnxplain.commands import images
     from onnxplain.commands.targets import index
     from onnxplain.errors import DataInputError
+    from onnxplain.preprocessing import IMAGENET_MEAN, IMAGENET_STD, PRESETS
 
     say = speaker(quiet)
     files = given.destinations(out, model, "unit", model)
@@ -73,9 +73,9 @@ def visualise(
             raise DataInputError(f"-o {file}: a visualisation is {', '.join(ox.Visualisation.ENDINGS)}")
     parameters = given.parameters(params or [])
     if preset is not None:
-        if preset not in images.PRESETS:
-            raise DataInputError(f"there is no preset '{preset}'; known: {', '.join(images.PRESETS)}")
-        parameters |= {"mean": images.IMAGENET_MEAN, "std": images.IMAGENET_STD}
+        if preset not in PRESETS:
+            raise DataInputError(f"there is no preset '{preset}'; known: {', '.join(PRESETS)}")
+        parameters |= {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     for name, text in (("mean", mean), ("std", std)):
         if text is not None:
             parameters[name] = given.numbers(text, f"--{name}")

@@ -12,8 +12,8 @@ import numpy as np
 
 from onnxplain._types import Arrays
 from onnxplain.archive import BROKEN, read_arrays, write_arrays
+from onnxplain.digests import digest
 from onnxplain.errors import OutputError
-from onnxplain.evaluation.digests import digest
 
 __all__ = ["Store"]
 

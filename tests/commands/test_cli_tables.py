@@ -16,8 +16,8 @@ from command_line import MODEL, failure, run
 from table_models import ArrowTable, by_column, make, matrix
 
 from onnxplain import Attribution
-from onnxplain.commands.tables import MISSING
 from onnxplain.data import diabetes_model_path
+from onnxplain.table_files import MISSING
 
 HEAD = "id,age,city,income,children\n"
 TABLE = HEAD + 'p0,30,Rome,1,1\np1,40,"Oslo, or so",,2\n'

@@ -13,7 +13,7 @@ from command_line import MODEL, run, two_inputs
 import onnxplain as ox
 from onnxplain.commands import cli
 from onnxplain.commands.demo import run_demo
-from onnxplain.commands.images import load_image, preprocessing_for
+from onnxplain.image_files import load_image, preprocessing_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
+from onnxplain.digests import digest
 from onnxplain.errors import DataInputError, OutputError
-from onnxplain.evaluation.digests import digest
 from onnxplain.metrics import Measured, Metric, PixelFlipping
 
 METHODS = ("saliency", "input_x_gradient", "lrp")

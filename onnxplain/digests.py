@@ -1,4 +1,4 @@
-"""Digests of what an evaluation is made of, so that what was found before is found again."""
+"""Digests of what something is made of, so that what was found before is found again."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _add(hashed: Any, given: Any) -> None:
         _add(hashed, {f.name: getattr(given, f.name) for f in dataclasses.fields(given)})
     else:
         raise DataInputError(
-            f"resume= keeps what was found for just these arguments, and one holds a {type(given).__name__}, "
-            "whose content cannot be told; leave resume out, or give arrays and names"
+            f"what is found is kept for just these arguments, and one holds a {type(given).__name__}, whose "
+            "content cannot be told; give arrays and names"
         )
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onnxplain.commands.images import IMAGENET_MEAN, IMAGENET_STD, load_image, preprocessing_for
 from onnxplain.errors import DataInputError
+from onnxplain.image_files import IMAGENET_MEAN, IMAGENET_STD, load_image, preprocessing_for
 
 if TYPE_CHECKING:
     from pathlib import Path

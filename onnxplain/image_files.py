@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "ENDINGS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "PRESETS",
@@ -35,6 +36,9 @@ __all__ = [
     "load_image",
     "preprocessing_for",
 ]
+
+#: What is taken for an image in a folder.
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
 @dataclass(frozen=True)
