@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TypeAlias
@@ -19,9 +20,13 @@ __all__ = ["share_weights"]
 
 #: Smaller weights stay as they are: the nodes would cost more.
 _ENTRIES = 1024
+#: Entries of a weight that are looked at together.
+_PIECE = 1 << 18
+_WORD = 1 << 64
 _Print: TypeAlias = "tuple[tuple[int, ...], int, int]"
+_Cut: TypeAlias = "Callable[[Array], Array]"
 
-_CUTS: dict[str, Callable[[Array], Array]] = {
+_CUTS: dict[str, _Cut] = {
     "": lambda w: w,
     "positive": lambda w: np.maximum(w, 0),
     "negative": lambda w: np.minimum(w, 0),
@@ -67,23 +72,35 @@ def _share(graph: ir.Graph, model: ir.Model) -> int:
         if v not in given and v.const_value is not None and _counts(v.const_value)
     ]
     large.sort(key=_is_written)  # the model's own come first
+    alike = Counter(map(_kind, large))
     known: dict[_Print, list[tuple[ir.Value, str]]] = {}
     held: dict[ir.Value, Array] = {}
     ways: dict[ir.Value, _Way] = {}
     for value in large:
+        kind = _kind(value)
+        if alike[kind] == 1:
+            continue  # there is nothing that it could be a copy of
         assert value.const_value is not None
         array = value.const_value.numpy()
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        cuts = _CUTS if value.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE) else {"": _CUTS[""]}
+        prints = _prints(array, cuts)
+        if prints is None:
             continue
-        way = _find(array, known.get(_print(array, value.dtype), []), held)
+        way = _find(array, known.get((kind, *prints[""]), []), held)
         if way is not None:
             ways[value] = way
             continue
         held[value] = array
-        cuts = _CUTS if value.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE) else {"": _CUTS[""]}
-        for name, cut in cuts.items():
-            known.setdefault(_print(cut(array), value.dtype), []).append((value, name))
+        for name, sums in prints.items():
+            known.setdefault((kind, *sums), []).append((value, name))
     return _replace(graph, ways, model)
+
+
+def _kind(value: ir.Value) -> tuple[int, ...]:
+    """Return what copies have in common before anything of them is read: dtype, and lengths but for 1."""
+    assert value.const_value is not None
+    lengths = sorted(int(d) for d in value.const_value.shape.numpy() if d != 1)
+    return (int(value.const_value.dtype), *lengths)
 
 
 def _counts(tensor: ir.TensorProtocol) -> bool:
@@ -95,24 +112,47 @@ def _is_written(value: ir.Value) -> bool:
     return str(value.name).startswith("onnxplain/") or "/flipped" in str(value.name)
 
 
-def _print(array: Array, dtype: ir.DataType | None) -> _Print:
-    """Return what stays the same however entries are moved."""
-    plain = np.ascontiguousarray(array + 0 if array.dtype.kind == "f" else array)  # -0 as 0
-    bits = plain.reshape(-1).view(f"u{plain.dtype.itemsize}").astype(np.uint64)
-    sums = int(bits.sum(dtype=np.uint64)), int((bits * bits).sum(dtype=np.uint64))
-    lengths = sorted(d for d in array.shape if d != 1)
-    return (0 if dtype is None else int(dtype), *lengths), sums[0], sums[1]
+def _prints(array: Array, cuts: Mapping[str, _Cut]) -> dict[str, tuple[int, int]] | None:
+    """Return, by cut, what stays the same however entries are moved; None where one is no finite number.
+
+    The weight is read piece by piece: what is held beside it does not grow with it.
+    """
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")  # in memory's order
+    sums = dict.fromkeys(cuts, (0, 0))
+    for start in range(0, flat.size, _PIECE):
+        piece = flat[start : start + _PIECE]
+        if piece.dtype.kind == "f":
+            if not np.isfinite(piece).all():
+                return None
+            piece = piece + 0  # -0 as 0
+        for name, cut in cuts.items():
+            bits = np.ascontiguousarray(cut(piece)).view(f"u{piece.dtype.itemsize}").astype(np.uint64)
+            first, second = int(bits.sum(dtype=np.uint64)), int((bits * bits).sum(dtype=np.uint64))
+            sums[name] = (sums[name][0] + first) % _WORD, (sums[name][1] + second) % _WORD
+    return sums
 
 
 def _find(array: Array, candidates: list[tuple[ir.Value, str]], held: dict[ir.Value, Array]) -> _Way | None:
     for base, cut in candidates:
-        source = _CUTS[cut](held[base])
+        source = held[base]
         for flipped in (False, True) if source.ndim > 2 else (False,):
             turned = _flip(source) if flipped else source
             for order in _orders(turned.shape, array.shape):
-                if np.array_equal(turned.transpose(order).reshape(array.shape), array):
+                if _equal(turned.transpose(order).squeeze(), _CUTS[cut], array.squeeze()):
                     return _Way(base, cut, flipped, order)
     return None
+
+
+def _equal(source: Array, cut: _Cut, wanted: Array) -> bool:
+    """Tell whether what is cut of a weight equals another, piece by piece."""
+    if source.size <= _PIECE:
+        return np.array_equal(cut(source), wanted)
+    axis = int(np.argmax(source.shape))
+    half = source.shape[axis] // 2
+    return all(
+        _equal(a, cut, b)
+        for a, b in zip(np.split(source, [half], axis), np.split(wanted, [half], axis), strict=True)
+    )
 
 
 def _flip(array: Array) -> Array:

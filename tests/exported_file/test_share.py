@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
@@ -88,3 +91,44 @@ def test_files_hold_weights_once(method, form, models, tmp_path) -> None:
     found = session.run(["attribution/x"], feeds)[0]
     expected = ox.explain(model, feeds["x"], [1, 3], method=method).values
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def held(model: ir.Model, name: str, array: np.ndarray) -> None:
+    """Give a model a weight in place of an input, without a copy of it."""
+    (given,) = (v for v in model.graph.inputs if v.name == name)
+    model.graph.inputs.remove(given)
+    given.const_value, given.shape = ir.tensor(array), ir.Shape(array.shape)
+    model.graph.register_initializer(given)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_memory_does_not_grow_with_a_weight(copies, models) -> None:
+    weight = np.arange(75_000_000, dtype=np.float32).reshape(7500, 10_000)  # 300 MB
+    made = ir.from_proto(
+        models.make(
+            "m (float[a, 7500] x, float[a, b] u, float[c, d] w, float[e, f] v) "
+            "=> (float[a, g] y, float[a, h] z) { y = MatMul(x, w) z = MatMul(u, v) }"
+        )
+    )
+    held(made, "w", weight)
+    held(made, "v", weight.T if copies == 2 else weight[:-1].T)  # a copy, or one entry of a length too few
+    tracemalloc.start()
+    try:
+        assert share_weights(made) == (weight.nbytes if copies == 2 else 0)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_weights_beside_the_model(models, tmp_path) -> None:
+    w = models.random(64, 96)
+    proto = models.make(
+        "m (float[N, 64] x) => (float[N, 64] y) { a = MatMul(x, w) r = Relu(a) y = MatMul(r, v) }",
+        w=w,
+        v=w.T.copy(),
+    )
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=0)
+    made = ox.export(tmp_path / "m.onnx", tmp_path / "made.onnx", method="saliency")
+    assert made.source_size == 2 * w.nbytes
+    assert made.size < made.source_size  # the model holds it twice, the file once
+    assert ox.verify(made.path, tmp_path / "m.onnx", models.random(3, 64))
