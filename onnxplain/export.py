@@ -199,8 +199,9 @@ def export(
     first = next(iter(several.values()))
     made = join({str(label): g.model for label, g in several.items()}) if len(several) > 1 else first.model
     made = _with_target(made, several, normal, k, predicted=predicted)
+    images = {}
     if preprocessing is not None:
-        take_images(made, preprocessing, first.explained, normal.opset)
+        images = take_images(made, preprocessing, first.explained, normal.opset)
     tidy(made)
     made.producer_name = "onnxplain"
     told = {label: repr(m) for label, m in methods.items()}
@@ -211,7 +212,7 @@ def export(
         "steps_at_once": at_once, "batch": batch,
     }  # fmt: skip
     names = {g.target for g in several.values()} & {str(v.name) for v in made.graph.inputs}
-    record = Record.of(source, methods, options, next(iter(names), None))
+    record = Record.of(source, methods, options, next(iter(names), None), images)
     made.metadata_props[KEY] = record.text()
     share_weights(made)
     if keep_integers(made, integers):

@@ -34,6 +34,7 @@ __all__ = [
     "LoadedImage",
     "Preprocessing",
     "load_image",
+    "load_pixels",
     "preprocessing_for",
 ]
 
@@ -63,7 +64,7 @@ class LoadedImage:
         """Make an input of the same shape from a plain grey image: 0 is black, 1 white."""
         plan = self.preprocessing
         last = self.array.shape if plan.layout == "NHWC" else np.moveaxis(self.array, 1, -1).shape
-        return _normalise(np.full(last, 255.0 * level), plan)
+        return plan.arithmetic(np.full(last, 255.0 * level))
 
 
 def load_image(
@@ -116,10 +117,27 @@ def load_image(
     steps: list[str] = []
     image = _resize(_open(file, channels, steps), plan, steps)
     pixels = np.asarray(image, np.float64)
-    array = _normalise(pixels.reshape(1, image.height, image.width, channels), plan)
+    array = plan.arithmetic(pixels.reshape(1, image.height, image.width, channels))
     steps.append(_arithmetic(plan))
     steps.append(f"{plan.layout} {' x '.join(map(str, array.shape))}")
     return LoadedImage(array, tuple(steps), plan)
+
+
+def load_pixels(path: str | os.PathLike[str], channels: int) -> NDArray[np.uint8]:
+    """Read an image file as it is, upright, with as many channels as are asked for.
+
+    Returns
+    -------
+    array
+        uint8, (1, H, W, C).
+
+    Raises
+    ------
+    DataInputError
+        If the file is missing or no image.
+    """
+    image = _open(Path(path), channels, [])
+    return np.asarray(image, np.uint8).reshape(1, image.height, image.width, channels)
 
 
 def _open(file: Path, channels: int, steps: list[str]) -> Image.Image:
@@ -177,14 +195,6 @@ def _resize(image: Image.Image, plan: Preprocessing, steps: list[str]) -> Image.
     steps.append(f"resized to {high} x {wide} (bilinear)")
     steps.append(f"middle {height} x {width}")
     return image.resize((wide, high), Image.Resampling.BILINEAR).crop((left, top, left + width, top + height))
-
-
-def _normalise(pixels: NDArray[np.float64], plan: Preprocessing) -> NDArray[np.float32]:
-    """Scale and shift (1, H, W, C), and bring it into the layout."""
-    scaled = (pixels * plan.scale - np.asarray(plan.mean)) / np.asarray(plan.std)
-    if plan.layout == "NCHW":
-        scaled = np.moveaxis(scaled, -1, 1)
-    return np.ascontiguousarray(scaled, dtype=np.float32)
 
 
 def _arithmetic(plan: Preprocessing) -> str:

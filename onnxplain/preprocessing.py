@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxplain._types import Array
 from onnxplain.errors import DataInputError
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "MODES", "PRESETS", "Preprocessing", "preprocessing_for"]
@@ -64,6 +65,52 @@ class Preprocessing:
                 )
             if not bool(np.isfinite(numbers).all()) or (name == "std" and min(numbers) <= 0):
                 raise DataInputError(f"{name} must hold finite numbers{', above 0' if name == 'std' else ''}")
+
+    def apply(self, images: Array, what: str = "images") -> Array:
+        """Make of images what a model takes, as an exported file with this preprocessing does.
+
+        Parameters
+        ----------
+        images
+            uint8 (N, H, W, C), of any height and width.
+        what
+            How errors call them.
+
+        Returns
+        -------
+        array
+            float32, (N, C, H, W) or (N, H, W, C) by ``layout``.
+
+        Raises
+        ------
+        DataInputError
+            If these are no such images.
+        """
+        given = np.asarray(images)
+        if given.dtype != np.uint8 or given.ndim != 4 or given.shape[3] != self.channels or not given.size:
+            raise DataInputError(
+                f"{what} must be uint8 (N, H, W, {self.channels}), not {given.dtype} {given.shape}; give "
+                "the images as they are read"
+            )
+        return self.arithmetic(given if self.size is None else self._resized(given, self.size))
+
+    def arithmetic(self, pixels: Array) -> Array:
+        """Scale, shift and lay out pixels, 0 to 255, (N, H, W, C), that have the right size; float32."""
+        made = (pixels.astype(np.float64) * self.scale - np.asarray(self.mean)) / np.asarray(self.std)
+        if self.layout == "NCHW":
+            made = np.moveaxis(made, -1, 1)
+        return np.ascontiguousarray(made, np.float32)
+
+    def _resized(self, images: Array, size: tuple[int, int]) -> Array:
+        """Resize (N, H, W, C), and cut out the middle where that is asked for."""
+        lengths, whole, first = images.shape[1:3], size, (0, 0)
+        if self.crop is not None:
+            factor = max(w / n for w, n in zip(size, lengths, strict=True)) * self.crop / 224.0
+            high, wide = (max(w, round(n * factor)) for w, n in zip(size, lengths, strict=True))
+            whole, first = (high, wide), ((high - size[0]) // 2, (wide - size[1]) // 2)
+        down, along = (_filter(*each) for each in zip(lengths, whole, first, size, strict=True))
+        pixels = np.moveaxis(images, 3, 1).astype(np.float64)
+        return np.moveaxis(_whole(down @ _whole(pixels @ along.T)), 1, 3)
 
     @classmethod
     def named(
@@ -153,3 +200,19 @@ def preprocessing_for(
         return wanted, channels, size
     height, width = fixed
     return wanted, channels, (height, width) if height is not None and width is not None else None
+
+
+def _filter(before: int, after: int, first: int, length: int) -> Array:
+    """Return the matrix, (length, before), that resizes a line to ``after``, from its place ``first`` on."""
+    scale = before / after
+    centres = (np.arange(length) + first + 0.5) * scale
+    apart = np.abs(np.arange(before) + 0.5 - centres[:, None])
+    near = np.maximum(1.0 - apart / max(scale, 1.0), 0.0)
+    made: Array = near / near.sum(1, keepdims=True)
+    return made
+
+
+def _whole(pixels: Array) -> Array:
+    """Return the nearest whole numbers; half-way ones go up, whatever order sums were taken in."""
+    made: Array = np.clip(np.floor(pixels + (0.5 + 1e-9)), 0.0, 255.0)
+    return made

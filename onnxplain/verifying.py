@@ -101,8 +101,9 @@ def verify(
     against
         The model.
     inputs
-        An array, or a dict by input name, as :class:`~onnxplain.Explainer` takes them.  What is under the
-        name of the file's target is the target.
+        An array, or a dict by input name, as :class:`~onnxplain.Explainer` takes them; where the file takes
+        images (``preprocessing``), the images, uint8 (N, H, W, C): the model and the explainer get what the
+        preprocessing makes of them.  What is under the name of the file's target is the target.
     target
         Which score of each sample (default: the predicted one); not where the file finds it itself.
     tolerance
@@ -134,7 +135,8 @@ def verify(
     explainer = Explainer(loaded)
     feeds = _by_name(inputs, session, record)
     wanted = feeds.pop(record.target, None) if record.target is not None else None
-    given = dict(feeds)
+    images = record.images()
+    given = {k: images[k].apply(v, f"input '{k}'") if k in images else v for k, v in feeds.items()}
     options = _options(record, {"baselines": baselines, "feature_mask": feature_mask})
     first = _target(explainer, given, record, options, target if target is not None else wanted)
     if record.target is not None:

@@ -74,6 +74,7 @@ def test_the_file_takes_pixels(sides, layout, crop, models, tmp_path) -> None:
     image = picture(*sides)
     found = stock(made.path, x=image, target=np.array([1, 2]))
     x = replica(image, plan)
+    np.testing.assert_allclose(plan.apply(image), x, rtol=1e-6, atol=1e-6)
     expected = ox.explain(model, x, [1, 2], method="input_x_gradient")
     close(found["y"], expected.predictions)
     close(found["attribution/x"], expected.values)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from command_line import run
+from command_line import failure, run
 
 import onnxplain as ox
 from onnxplain.exported_file import KEY
@@ -33,6 +33,47 @@ def test_files_are_equal(case, models, tmp_path) -> None:
     assert {d.output for d in found.differences} == {
         o for o in made.outputs if o == "y" or o.startswith("attribution/")
     }
+
+
+IMAGES = {
+    "resized": ox.Preprocessing(size=(8, 8), channels=1, mean=(0.4,), std=(0.3,)),
+    "cut": ox.Preprocessing(size=(8, 8), channels=1, crop=256, scale=1.0),
+    "as they are": ox.Preprocessing(channels=1),
+}
+
+
+def grey(models):
+    return models.make(
+        "m (float[N, 1, 8, 8] x) => (float[N, 4] y) { c = Conv(x, w) r = Relu(c) "
+        "p = GlobalAveragePool(r) f = Flatten(p) y = MatMul(f, v) }",
+        w=models.random(5, 1, 3, 3, seed=1), v=models.random(5, 4, seed=2),
+    )  # fmt: skip
+
+
+def pixels(height: int = 11, width: int = 17, samples: int = 2) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (samples, height, width, 1), np.uint8)
+
+
+@pytest.mark.parametrize("case", IMAGES)
+@pytest.mark.parametrize("named", [False, True])
+def test_files_that_take_images(case, named, models, tmp_path) -> None:
+    plan, images = IMAGES[case], pixels(*((8, 8) if case == "as they are" else (11, 17)))
+    made = ox.export(grey(models), tmp_path / "made.onnx", method="lrp", preprocessing=plan)
+    found = ox.verify(made.path, grey(models), {"x": images} if named else images)
+    assert found, found.differences
+    assert {d.output for d in found.differences} == {"y", "attribution/x"}
+    damaged(made.path)
+    assert not ox.verify(made.path, grey(models), images)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [np.zeros((1, 1, 8, 8), np.float32), np.zeros((1, 8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)],
+)
+def test_other_than_images_is_refused(given, models, tmp_path) -> None:
+    made = ox.export(grey(models), tmp_path / "made.onnx", preprocessing=IMAGES["resized"])
+    with pytest.raises(ox.errors.DataInputError, match=r"input 'x' must be uint8 \(N, H, W, 1\)"):
+        ox.verify(made.path, grey(models), given)
 
 
 def damaged(path) -> None:
@@ -101,3 +142,32 @@ def test_command(models, tmp_path) -> None:
     assert "attribution/x" in run("verify", explained, *rest).stdout
     damaged(explained)
     assert "DIFFERENT" in run("verify", explained, *rest, code=1).stdout
+
+
+@pytest.mark.parametrize("ending", ["png", "npz", "npy"])
+def test_command_with_images(ending, models, tmp_path) -> None:
+    from PIL import Image
+
+    onnx.save(grey(models), tmp_path / "model.onnx")
+    model, explained, given = (str(tmp_path / n) for n in ("model.onnx", "explained.onnx", f"x.{ending}"))
+    run("export", model, explained, "--mean", "0.4", "--std", "0.3", "--card")
+    assert "images as they are read" in (tmp_path / "explained.md").read_text()
+    images = pixels(samples=1)
+    if ending == "png":
+        Image.fromarray(images[0, ..., 0]).save(given)
+    else:
+        np.savez(given, x=images) if ending == "npz" else np.save(given, images)
+    assert "attribution/x" in run("verify", explained, "--against", model, "--inputs", given).stdout
+    run("export", model, explained)
+    if ending == "png":
+        assert "takes no images" in failure("verify", explained, "--against", model, "--inputs", given)
+
+
+def test_a_damaged_record_is_told(models, tmp_path) -> None:
+    made = ox.export(grey(models), tmp_path / "made.onnx", preprocessing=IMAGES["resized"])
+    model = onnx.load(made.path)
+    (held,) = (p for p in model.metadata_props if p.key == KEY)
+    held.value = held.value.replace('"channels": 1', '"channels": 2')
+    onnx.save(model, made.path)
+    with pytest.raises(ox.errors.InvalidModelError, match="damaged"):
+        ox.verify(made.path, grey(models), pixels())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,11 @@ def verify(
     ],
     inputs: Annotated[
         Path,
-        typer.Option("--inputs", help=".npz with an array per input (or .npy for one).", show_default=False),
+        typer.Option(
+            "--inputs",
+            help=".npz with an array per input, or .npy for one; an image, where the file takes images.",
+            show_default=False,
+        ),
     ],
     tolerance: Annotated[
         float, typer.Option(help="Largest difference, relative to the largest number.")
@@ -41,18 +45,14 @@ def verify(
     """Compare an exported file with its model and the explainer; exit code 1 if not equal."""
     import onnxplain as ox
 
-    def arrays(path: Path | None) -> object:
-        from onnxplain.archive import read_array, read_arrays
-
-        return None if path is None else (read_array if path.suffix == ".npy" else read_arrays)(path)
-
+    pixels = inputs.suffix.lower() not in (".npy", ".npz")
     found = ox.verify(
         explained,
         against,
-        arrays(inputs),  # type: ignore[arg-type]
+        _image(explained, inputs) if pixels else _arrays(inputs),
         tolerance=tolerance,
-        baselines=arrays(baselines),
-        feature_mask=arrays(feature_mask),
+        baselines=None if baselines is None else _arrays(baselines),
+        feature_mask=None if feature_mask is None else _arrays(feature_mask),
     )
     say = speaker(quiet)
     for each in found.differences:
@@ -64,3 +64,29 @@ def verify(
     if not found:
         tell(f"'{explained}' does not give what its model and the explainer give")
         raise typer.Exit(1)
+
+
+def _arrays(path: Path) -> Any:
+    from onnxplain.archive import read_array, read_arrays
+
+    return (read_array if path.suffix.lower() == ".npy" else read_arrays)(path)
+
+
+def _image(explained: Path, path: Path) -> Any:
+    """Read an image as the file takes it.
+
+    Raises
+    ------
+    DataInputError
+        If the file takes none, or several inputs are images.
+    """
+    from onnxplain.commands.images import load_pixels
+    from onnxplain.errors import DataInputError
+    from onnxplain.exported_file import read_record
+
+    plans = read_record(explained).images()
+    if len(plans) != 1:
+        takes = f"takes {len(plans)} images" if plans else "takes no images"
+        raise DataInputError(f"--inputs {path}: '{explained}' {takes}; give an .npz file with its inputs")
+    ((name, plan),) = plans.items()
+    return {name: load_pixels(path, plan.channels)}

@@ -3,7 +3,7 @@
 from onnxplain.exported_file.card import write_card
 from onnxplain.exported_file.integers import integers_of, keep_integers
 from onnxplain.exported_file.own import own_weights
-from onnxplain.exported_file.record import KEY, OWN, Record, recorded
+from onnxplain.exported_file.record import KEY, OWN, Record, read_record, recorded
 from onnxplain.exported_file.share import share_weights
 from onnxplain.exported_file.write import Written, weights_size, write_file
 
@@ -15,6 +15,7 @@ __all__ = [
     "integers_of",
     "keep_integers",
     "own_weights",
+    "read_record",
     "recorded",
     "share_weights",
     "weights_size",

@@ -85,6 +85,8 @@ def _type(value: onnx.ValueInfoProto) -> str:
 
 
 def _meaning(name: str, record: Record) -> str:
+    if name in record.preprocessing:
+        return "images as they are read; the file resizes, scales and lays them out itself"
     if name == record.target:
         return "the explained class of each sample (or the index of the score)"
     if name.split("/")[0] in _MEANINGS and "/" in name:

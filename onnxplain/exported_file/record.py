@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from onnxplain.errors import InvalidModelError
+import onnx
+from google.protobuf.message import DecodeError
+
+from onnxplain.errors import InvalidModelError, OnnxplainError
+from onnxplain.files import MODEL_BYTES, check_source
+from onnxplain.preprocessing import Preprocessing
 from onnxplain.versions import VERSION
 from onnxplain.written import from_record, to_record
 
-__all__ = ["KEY", "OWN", "Record", "recorded"]
+__all__ = ["KEY", "OWN", "Record", "read_record", "recorded"]
 
 #: Where the record stands among a model's metadata.
 KEY = "onnxplain.export"
@@ -33,6 +40,9 @@ class Record:
         As :func:`onnxplain.export` took them; :data:`OWN` for arrays.
     target
         The input that names the target; None where the file finds it, or there is one score.
+    preprocessing
+        By input: what the file makes of images first, fields of
+        :class:`~onnxplain.preprocessing.Preprocessing`.
     version
         Of this package.
     """
@@ -41,6 +51,7 @@ class Record:
     methods: Mapping[str, Mapping[str, Any]]
     options: Mapping[str, Any]
     target: str | None = None
+    preprocessing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     version: str = field(default=VERSION)
 
     def text(self) -> str:
@@ -51,13 +62,26 @@ class Record:
         """Return the methods by label; text where a record cannot make them."""
         return {label: from_record(each) for label, each in self.methods.items()}
 
+    def images(self) -> dict[str, Preprocessing]:
+        """Return what the file makes of images, by input."""
+        return {name: Preprocessing(**_tuples(fields)) for name, fields in self.preprocessing.items()}
+
     @staticmethod
     def of(
-        source: str, methods: Mapping[str | None, object], options: Mapping[str, Any], target: str | None
+        source: str,
+        methods: Mapping[str | None, object],
+        options: Mapping[str, Any],
+        target: str | None,
+        images: Mapping[str, Preprocessing],
     ) -> Record:
         """Describe an export; what JSON does not hold is left out of the options."""
         plain = {k: v if _is_plain(v) else OWN for k, v in options.items()}
-        return Record(source, {label or "": to_record(m) for label, m in methods.items()}, plain, target)
+        made = {label or "": to_record(m) for label, m in methods.items()}
+        return Record(source, made, plain, target, {name: asdict(plan) for name, plan in images.items()})
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 def _is_plain(value: Any) -> bool:
@@ -92,6 +116,23 @@ def recorded(metadata: Mapping[str, str], what: str) -> Record:
         if not isinstance(made.methods, dict) or not isinstance(made.options, dict):
             raise TypeError("no record")
         made.made()
-    except (ValueError, TypeError, KeyError) as error:
+        made.images()
+    except (ValueError, TypeError, KeyError, AttributeError, OnnxplainError) as error:
         raise InvalidModelError(f"what {what} says of itself is damaged; export it again") from error
     return made
+
+
+def read_record(path: str | os.PathLike[str]) -> Record:
+    """Read the record of a file, whose weights stay where they are.
+
+    Raises
+    ------
+    InvalidModelError
+        If it is missing, is no model, or has none.
+    """
+    check_source(path, ".onnx file", InvalidModelError, MODEL_BYTES)
+    try:
+        proto = onnx.load(Path(path), load_external_data=False)
+    except (OSError, DecodeError, RuntimeError) as error:
+        raise InvalidModelError(f"'{path}' is no ONNX model, or cannot be read ({error})") from error
+    return recorded({entry.key: entry.value for entry in proto.metadata_props}, f"'{path}'")

@@ -22,7 +22,7 @@ _DOUBLE = int(ir.DataType.DOUBLE)
 
 def take_images(
     model: ir.Model, given: Preprocessing | Mapping[str, Preprocessing], explained: Sequence[str], opset: int
-) -> None:
+) -> dict[str, Preprocessing]:
     """Let a file take images, uint8 (N, H, W, C) of any size, in place of some of its inputs.
 
     They are resized bilinearly with a filter as wide as a pixel of the result (as Pillow's, in two passes,
@@ -39,6 +39,11 @@ def take_images(
     opset
         Of the graph.
 
+    Returns
+    -------
+    dict
+        By input: what is done, in the size that the model takes.
+
     Raises
     ------
     DataInputError
@@ -53,8 +58,10 @@ def take_images(
             f"preprocessing is for inputs of the model ({', '.join(there)}), not "
             f"{', '.join(given) or 'nothing'}"
         )
-    for name, plan in given.items():
-        _take(graph, there[name], _fitted(plan, there[name]), opset)
+    fitted = {name: _fitted(plan, there[name]) for name, plan in given.items()}
+    for name, plan in fitted.items():
+        _take(graph, there[name], plan, opset)
+    return fitted
 
 
 def _fitted(plan: Preprocessing, value: ir.Value) -> Preprocessing:
