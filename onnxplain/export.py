@@ -26,11 +26,14 @@ from onnxplain.exported_file import (
 )
 from onnxplain.exporting.images import take_images
 from onnxplain.exporting.inputs import check_target, take_predicted
+from onnxplain.exporting.lengths import check_lengths, fix_lengths
 from onnxplain.exporting.method_graph import MethodGraph, Setting
 from onnxplain.exporting.outputs import INDEX
+from onnxplain.exporting.settled import settle_lengths
 from onnxplain.exporting.together import join, tidy
 from onnxplain.exporting.top_k import write_top_k
 from onnxplain.files import check_destination, is_same_file
+from onnxplain.graph import facts
 from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
@@ -94,7 +97,8 @@ def export(
     top_k: int | None = None,
     preprocessing: Preprocessing | Mapping[str, Preprocessing] | None = None,
     steps_at_once: int = 1,
-    batch: Literal["any"] | None = None,
+    batch: Literal["any"] | int | None = None,
+    shapes: Mapping[str, Any] | None = None,
     card: bool = False,
     **parameters: Any,
 ) -> Exported:
@@ -144,7 +148,12 @@ def export(
     steps_at_once
         Points that run at once, in one batch; memory grows with it.
     batch
-        ``"any"``: a model of a fixed batch gets one of any length first (:func:`~onnxplain.rebatch`).
+        ``"any"``: a model of a fixed batch gets one of any length first (:func:`~onnxplain.rebatch`).  A
+        number: the file takes so many samples at once, whatever number the model takes.
+    shapes
+        Lengths that the model leaves open, for runtimes that want to know them all: by input, its whole shape
+        (None in it leaves a length open), or, by name of an open axis, its length.  What follows from lengths
+        is computed while the file is written.
     card
         Write ``<name>.md`` too: what the file takes and gives, in words.
 
@@ -167,7 +176,7 @@ def export(
     Raises
     ------
     DataInputError
-        If the baselines do not fit.
+        If the baselines do not fit, or ``shapes`` or ``batch`` do not fit the model.
     MethodError
         If a method chooses its points by answers, or cannot be written: run it with the Explainer.  If there
         is no such form, or ``top_k`` without classes.
@@ -188,12 +197,19 @@ def export(
     source_size = weights_size(loaded)
     source, integers = content_hash(loaded), integers_of(loaded)
     with_card = check_option("card", card, bool)
-    if check_option("batch", batch, Literal["any"] | None, MethodError) is not None:
+    samples = check_option("batch", batch, Literal["any"] | Count | None, MethodError)
+    if samples == "any":
         loaded = free_batch(loaded)
+    axes: Mapping[str, int] = {}
+    if shapes is not None or isinstance(samples, int):
+        fixed = fix_lengths(loaded, shapes, None if samples == "any" else samples, output)
+        loaded, axes = fixed.model, fixed.axes
     normal = understood(loaded)
+    if shapes is not None or isinstance(samples, int):
+        check_lengths(normal)
     setting = Setting(
         normal, output, wrt, check_option("through_softmax", through_softmax, bool), baselines, feature_mask,
-        written, at_once, predicted or k is not None,
+        written, at_once, predicted or k is not None, axes,
     )  # fmt: skip
     several = {label: setting.for_one_of(m, methods.values()).write(m, label) for label, m in methods.items()}
     first = next(iter(several.values()))
@@ -203,13 +219,14 @@ def export(
     if preprocessing is not None:
         images = take_images(made, preprocessing, first.explained, normal.opset)
     tidy(made)
+    settle_lengths(made, _samples_at_once(made, first))
     made.producer_name = "onnxplain"
     told = {label: repr(m) for label, m in methods.items()}
     made.metadata_props["onnxplain.method"] = next(iter(told.values())) if None in told else repr(told)
     options = {
         "output": output, "wrt": wrt, "through_softmax": through_softmax, "baselines": baselines,
         "form": form, "feature_mask": feature_mask, "target": target, "top_k": k,
-        "steps_at_once": at_once, "batch": batch,
+        "steps_at_once": at_once, "batch": batch, "shapes": shapes,
     }  # fmt: skip
     names = {g.target for g in several.values()} & {str(v.name) for v in made.graph.inputs}
     record = Record.of(source, methods, options, next(iter(names), None), images)
@@ -302,8 +319,19 @@ def _with_target(
         own = first.main, samples
         return write_top_k(made, k, (name, INDEX), output, axis, originals, axes, own, normal.opset)
     if given is not None:
+        samples = _samples_at_once(made, first)
+        if samples is not None:
+            given.shape = ir.Shape([samples, *(facts.dims(given) or ())[1:]])
         (take_predicted if predicted else check_target)(made, given, main, first.axis, normal.opset)
     for value in made.graph.outputs:
         if value.name == INDEX:
             value.name = Names(made.graph).free("target")
     return made
+
+
+def _samples_at_once(made: ir.Model, first: MethodGraph) -> int | None:
+    """Return how many samples a file takes; None where that is open."""
+    main = next(v for v in made.graph.inputs if v.name == first.main)
+    dims = facts.dims(main)
+    length = None if first.axis is None or dims is None else dims[first.axis]
+    return length if isinstance(length, int) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
@@ -98,7 +98,16 @@ def export(
         str, typer.Option("--form", help="For any runtime (portable), or fast in onnxruntime on cpu or cuda.")
     ] = "portable",
     batch: Annotated[
-        str | None, typer.Option("--batch", help="'any': a model of a fixed batch gets one of any length.")
+        str | None,
+        typer.Option("--batch", help="Samples that the file takes at once; 'any' frees a fixed number."),
+    ] = None,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            help="Lengths that the model leaves open: an input's, as x=1,3,224,224, or an axis's, as T=128; "
+            "repeatable.",
+        ),
     ] = None,
     card: Annotated[bool, typer.Option("--card", help="Write a model card beside it, OUT with .md.")] = False,
     predicted: Annotated[
@@ -122,12 +131,14 @@ def export(
     """Write one standard .onnx file that gives prediction and attribution together."""
     import onnxplain as ox
     from onnxplain.commands import arguments as given
+    from onnxplain.commands import lengths
 
     chosen = given.make_method(method, params or [], composite)
     told = given.image_options(size, layout, mean, std, scale, preset)
     wanted = images or any(v is not None for v in told.values())
     made = ox.export(
-        model, out, method=chosen, output=output_name, form=form, batch=cast("Any", batch), card=card,
+        model, out, method=chosen, output=output_name, form=form, batch=lengths.batch(batch),
+        shapes=lengths.shapes(shapes), card=card,
         target="predicted" if predicted else None, top_k=top_k,
         preprocessing=given.preprocessing_of(model, told) if wanted else None,
     )  # fmt: skip

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain._types import Array, Arrays, Shape
-from onnxplain.any_length import layout_of_any_length
+from onnxplain._types import Array, Arrays
 from onnxplain.asked import understand
 from onnxplain.backward.program import build
 from onnxplain.backward.question import Question, find_output
 from onnxplain.baselines import refuse_unused
 from onnxplain.batching import without
-from onnxplain.errors import InvalidModelError, MethodError, ModelRunError, TargetError
+from onnxplain.errors import MethodError, TargetError
 from onnxplain.exporting.channelled import write_channelled
 from onnxplain.exporting.constants import background_rows, constant_baselines, constant_players, holds_rows
+from onnxplain.exporting.lengths import layout_of_lengths
 from onnxplain.exporting.mapped import one_sample, write_mapped
 from onnxplain.exporting.outputs import (
     drop_unused,
@@ -42,7 +42,7 @@ from onnxplain.methods.inner.base import AtLayer
 from onnxplain.placing import renamed
 from onnxplain.reading import depends
 from onnxplain.runtime.layout import Layout
-from onnxplain.runtime.programs import Form, Programs, lower
+from onnxplain.runtime.programs import Form, lower
 
 __all__ = ["MethodGraph", "Setting"]
 
@@ -100,6 +100,8 @@ class Setting:
         For whom the file is.
     at_once
         Points of a block.
+    axes
+        Where samples lie in inputs whose lengths were fixed, by what the model said before.
     predicted
         Whether -1 as target stands for what is predicted, and the target's index is an output.
     """
@@ -113,6 +115,7 @@ class Setting:
     form: Form
     at_once: int
     predicted: bool
+    axes: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def inner(self) -> Inner:
@@ -154,7 +157,7 @@ class Setting:
             partial(depends, normal), self.inner.explained, margins=chosen.margins(),
         )  # fmt: skip
         name = asked.output
-        layout = _layout(normal, inputs, infos, name)
+        layout = layout_of_lengths(normal, inputs, infos, name, self.axes)
         axis = layout.axis_of(name, facts.dims(find_output(graph, name)))
         length = _target_axes(next(o for o in outputs if o.name == name), axis)
         question = replace(
@@ -256,26 +259,6 @@ def _one(info: interface.InputInfo, entry: str, normal: Normalized, layout: Layo
     dims = [d if isinstance(d, int) else 1 for k, d in enumerate(facts.dims(value) or ()) if k != axis]
     dtype = (value.dtype or ir.DataType.FLOAT).numpy()
     return np.zeros((1, *dims), dtype)
-
-
-def _layout(
-    normal: Normalized,
-    inputs: Sequence[interface.InputInfo],
-    infos: Sequence[interface.InputInfo],
-    output: str,
-) -> Layout:
-    """Return how samples lie in the model's inputs and outputs."""
-    programs = Programs(normal, "cpu")
-
-    def runs(shapes: Mapping[str, Shape]) -> bool:
-        feeds = {i.name: np.zeros(shapes[i.name], i.dtype) for i in inputs}
-        try:
-            programs.values((output,), feeds)
-        except (InvalidModelError, ModelRunError):  # what is wrong is told when the walk is written
-            return False
-        return True
-
-    return layout_of_any_length(normal.model, inputs, infos, output, runs)
 
 
 def _target_axes(output: interface.OutputInfo, axis: int | None) -> int:

@@ -99,12 +99,14 @@ def _shape_fact(node: ir.Node) -> Array | None:
         if not all(isinstance(d, int) for d in picked):
             return None
         return np.array(picked, np.int64).reshape(index.shape)
-    static = facts.static_shape(source)
-    if static is None:
-        return None
     if node.op_type == "Size":
-        return np.array(int(np.prod(static, dtype=np.int64)), np.int64)
+        static = facts.static_shape(source)
+        return None if static is None else np.array(int(np.prod(static, dtype=np.int64)), np.int64)
     start, end = facts.attr(node, "start", 0), facts.attr(node, "end")
     assert isinstance(start, int)
     assert end is None or isinstance(end, int)
-    return np.array(static[slice(start, end)], np.int64)
+    lengths = facts.dims(source)
+    asked = None if lengths is None else lengths[start:end]
+    if asked is None or not all(isinstance(d, int) for d in asked):
+        return None
+    return np.array(asked, np.int64)
