@@ -80,9 +80,9 @@ def _image(explained: Path, path: Path) -> Any:
     DataInputError
         If the file takes none, or several inputs are images.
     """
-    from onnxplain.commands.images import load_pixels
     from onnxplain.errors import DataInputError
     from onnxplain.exported_file import read_record
+    from onnxplain.image_files import load_pixels
 
     plans = read_record(explained).images()
     if len(plans) != 1:
