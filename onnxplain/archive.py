@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import numpy as np
 
@@ -21,7 +22,15 @@ from onnxplain._types import Array, Arrays
 from onnxplain.errors import DataInputError
 from onnxplain.files import check_source, replacing
 
-__all__ = ["BROKEN", "read_array", "read_arrays", "reading", "write_arrays"]
+__all__ = [
+    "BROKEN",
+    "pack_arrays",
+    "read_array",
+    "read_arrays",
+    "reading",
+    "unpack_arrays",
+    "write_arrays",
+]
 
 #: What reading a damaged archive or array may raise.
 BROKEN = (
@@ -67,7 +76,13 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     OutputError
         If it cannot be written.
     """
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with replacing(path) as file:
+        pack_arrays(file, arrays)
+
+
+def pack_arrays(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """Write the content of a compressed ``.npz`` file to a file that is open already."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(_to_entry(name), "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
@@ -88,7 +103,13 @@ def read_arrays(path: str | os.PathLike[str], what: str = "file written by numpy
     DataInputError
         If the file is missing, damaged, or something else.
     """
-    with reading(path, what), zipfile.ZipFile(path) as archive:
+    with reading(path, what):
+        return unpack_arrays(path)
+
+
+def unpack_arrays(file: str | os.PathLike[str] | BinaryIO) -> Arrays:
+    """Read an ``.npz`` file that is known to be there, or open already; raises one of :data:`BROKEN`."""
+    with zipfile.ZipFile(file) as archive:
         return {_to_name(i.filename): _array(archive.read(i)) for i in archive.infolist()}
 
 

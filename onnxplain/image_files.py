@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from onnxplain.preprocessing import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from PIL import Image
@@ -33,6 +33,7 @@ __all__ = [
     "PRESETS",
     "LoadedImage",
     "Preprocessing",
+    "load_for",
     "load_image",
     "load_pixels",
     "preprocessing_for",
@@ -49,14 +50,14 @@ class LoadedImage:
     Attributes
     ----------
     array
-        float32, (1, C, H, W) or (1, H, W, C).
+        (1, C, H, W) or (1, H, W, C), float32 or what a model's input takes.
     steps
         What was done, in words and in order.
     preprocessing
         The numbers behind it.
     """
 
-    array: NDArray[np.float32]
+    array: NDArray[Any]
     steps: tuple[str, ...]
     preprocessing: Preprocessing
 
@@ -68,8 +69,9 @@ class LoadedImage:
 
 
 def load_image(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | BinaryIO,
     *,
+    name: str | None = None,
     size: tuple[int, int] | None = None,
     layout: str = "NCHW",
     channels: int = 3,
@@ -86,7 +88,9 @@ def load_image(
     Parameters
     ----------
     path
-        Anything that Pillow reads.
+        Anything that Pillow reads, or such a file that is open already.
+    name
+        What messages call it; by default its path.
     size
         (height, width); the image's own by default.
     layout
@@ -113,9 +117,8 @@ def load_image(
     plan = Preprocessing.named(
         preset, size=size, layout=layout, channels=channels, mean=mean, std=std, scale=scale
     )
-    file = Path(path)
     steps: list[str] = []
-    image = _resize(_open(file, channels, steps), plan, steps)
+    image = _resize(_open(path, name, channels, steps), plan, steps)
     pixels = np.asarray(image, np.float64)
     array = plan.arithmetic(pixels.reshape(1, image.height, image.width, channels))
     steps.append(_arithmetic(plan))
@@ -136,33 +139,82 @@ def load_pixels(path: str | os.PathLike[str], channels: int) -> NDArray[np.uint8
     DataInputError
         If the file is missing or no image.
     """
-    image = _open(Path(path), channels, [])
+    image = _open(path, None, channels, [])
     return np.asarray(image, np.uint8).reshape(1, image.height, image.width, channels)
 
 
-def _open(file: Path, channels: int, steps: list[str]) -> Image.Image:
+def load_for(
+    path: str | os.PathLike[str] | BinaryIO, entry: Any, options: Mapping[str, Any], name: str | None = None
+) -> LoadedImage:
+    """Read an image file for an input of a model.
+
+    Parameters
+    ----------
+    path, name
+        As :func:`load_image` takes them.
+    entry
+        The input, with ``name``, ``shape`` and ``dtype``.
+    options
+        ``size``, ``layout``, ``mean``, ``std``, ``scale`` and ``preset`` as :func:`load_image` takes them;
+        None, or left out, where the input says it.
+
+    Returns
+    -------
+    LoadedImage
+        Its array has the input's dtype.
+
+    Raises
+    ------
+    DataInputError
+        If the file is missing or no image, the input takes none, or an option makes no sense.
+    """
+    if not hasattr(path, "read"):
+        check_source(cast("str", path), "image", DataInputError)
+    asked = {key: value for key, value in options.items() if key not in ("layout", "size")}
+    layout, channels, size = preprocessing_for(entry.shape, options.get("layout"), options.get("size"))
+    image = load_image(path, name=name, size=size, layout=layout, channels=channels, **asked)
+    array: NDArray[Any] = image.array
+    if np.issubdtype(entry.dtype, np.integer):
+        if asked.get("scale") is None and asked.get("preset") is None:
+            raise DataInputError(
+                f"input '{entry.name}' takes whole numbers ({entry.dtype}): give --scale 1 for pixels "
+                "of 0..255"
+            )
+        array = np.round(array)
+    return replace(image, array=array.astype(entry.dtype, copy=False))
+
+
+def _open(
+    path: str | os.PathLike[str] | BinaryIO, name: str | None, channels: int, steps: list[str]
+) -> Image.Image:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    check_source(file, "image", DataInputError)
+    if hasattr(path, "read"):
+        file, shown = path, name or "image"
+    else:
+        file = Path(path)
+        shown = name or file.name
+        check_source(file, "image", DataInputError)
+    told = name or str(path)
     try:
         with Image.open(file) as held:
             held.load()
             image: Image.Image = ImageOps.exif_transpose(held)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise DataInputError(
-            f"'{file}' cannot be read as an image ({error}); give a PNG or JPEG file, or an array as .npy"
+            f"'{told}' cannot be read as an image ({error}); give a PNG or JPEG file, or an array as .npy"
         ) from error
-    steps.append(f"{file.name}: {image.height} x {image.width}")
+    steps.append(f"{shown}: {image.height} x {image.width}")
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) / 257.0).round().astype(np.uint8))
         steps.append("16 bits to 8")
     elif image.mode in ("I", "F"):
         pixels = np.asarray(image, np.float64)
         if not bool(np.isfinite(pixels).all()):
-            raise DataInputError(f"'{file}' holds pixels that are no numbers")
+            raise DataInputError(f"'{told}' holds pixels that are no numbers")
         if pixels.min() < 0 or pixels.max() > 255:
             if pixels.min() < 0 or pixels.max() > 65535:
-                raise DataInputError(f"'{file}' holds pixels outside 0..65535; save it with 8 bits a channel")
+                raise DataInputError(f"'{told}' holds pixels outside 0..65535; save it with 8 bits a channel")
             pixels = pixels / 257.0
             steps.append("16 bits to 8")
         image = Image.fromarray(pixels.round().astype(np.uint8))

@@ -10,19 +10,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from onnxplain.archive import read_array, read_arrays
 from onnxplain.automatic import AUTO
 from onnxplain.errors import DataInputError, MethodError, OutputError
-from onnxplain.files import check_destination, check_source, is_same_file
-from onnxplain.image_files import LoadedImage, Preprocessing, load_image, preprocessing_for
+from onnxplain.files import check_destination, is_same_file
+from onnxplain.image_files import LoadedImage, Preprocessing, load_for, preprocessing_for
 from onnxplain.methods import METHODS, Method, method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from onnxplain._types import Array, Arrays
+    from onnxplain._types import Arrays
 
 __all__ = [
     "baselines",
@@ -229,7 +227,7 @@ def read(
     name
         Which of them a single array is for; for ``.npz``: which to explain.
     image_options
-        Arguments of :func:`onnxplain.image_files.load_image`, None where not given.
+        Options of :func:`onnxplain.image_files.load_for`, None where not given.
 
     Returns
     -------
@@ -262,7 +260,8 @@ def read(
     place = known.index(name) if name is not None else 0
     if ending == ".npy":
         return {known[place]: held}, None, None
-    return _image(source, inputs[place], image_options)
+    image = load_for(source, inputs[place], image_options)
+    return {known[place]: image.array}, None, image
 
 
 def refuse_image_options(options: Mapping[str, Any], ending: str) -> None:
@@ -372,21 +371,3 @@ def preprocessing_of(model: Path, told: Mapping[str, Any]) -> Preprocessing:
     layout, channels, fitting = preprocessing_for(shape, told["layout"], told["size"])
     others = {key: told[key] for key in ("preset", "mean", "std", "scale")}
     return Preprocessing.named(size=fitting, layout=layout, channels=channels, **others)
-
-
-def _image(
-    source: Path, entry: Any, options: Mapping[str, Any]
-) -> tuple[Arrays, str | None, LoadedImage | None]:
-    check_source(source, "image", DataInputError)
-    layout, channels, size = preprocessing_for(entry.shape, options["layout"], options["size"])
-    given = {key: value for key, value in options.items() if key not in ("layout", "size")}
-    image = load_image(source, size=size, layout=layout, channels=channels, **given)
-    array: Array = image.array
-    if np.issubdtype(entry.dtype, np.integer):
-        if options["scale"] is None and options["preset"] is None:
-            raise DataInputError(
-                f"input '{entry.name}' takes whole numbers ({entry.dtype}): give --scale 1 for pixels "
-                "of 0..255"
-            )
-        array = np.round(array)
-    return {entry.name: array.astype(entry.dtype, copy=False)}, None, image

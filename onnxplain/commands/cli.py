@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from onnxplain.commands.batch import batch
 from onnxplain.commands.declared import (
     CompositeName,
     Debug,
@@ -34,7 +35,7 @@ from onnxplain.commands.verify import verify
 from onnxplain.commands.visualise import visualise
 from onnxplain.versions import VERSION
 
-__all__ = ["app", "evaluate", "explain", "main", "verify", "visualise"]
+__all__ = ["app", "batch", "evaluate", "explain", "main", "verify", "visualise"]
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,1 @@
+"""Forms of data sets, one a module."""
