@@ -15,9 +15,12 @@ from onnxplain.backward.names import Names
 from onnxplain.errors import MethodError, OutputError
 from onnxplain.exported_file import (
     KEY,
+    OLDEST,
+    Lowered,
     Record,
     integers_of,
     keep_integers,
+    lower_opset,
     own_weights,
     share_weights,
     weights_size,
@@ -38,10 +41,11 @@ from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
 from onnxplain.graph.normalize import Normalized
+from onnxplain.graph.passes.normal import MIN_OPSET
 from onnxplain.grouping import Grouping
 from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
-from onnxplain.options import Count, check_option
+from onnxplain.options import Count, Opset, check_option
 from onnxplain.preprocessing import Preprocessing
 from onnxplain.reading import understood
 from onnxplain.rebatching import free_batch
@@ -71,6 +75,11 @@ class Exported:
         Bytes of the file, with what lies beside it, and of the model's weights.
     data
         The file beside it that holds the weights, where they are too large for one file (2 GiB).
+    opset, ir_version
+        What a runtime must know to load it.
+    raised
+        Which node needs a newer opset than the model's own, and why; None where the file has the model's, or
+        that of ``target_opset``.
     """
 
     path: Path
@@ -80,6 +89,9 @@ class Exported:
     size: int = 0
     source_size: int = 0
     data: Path | None = None
+    opset: int = 0
+    ir_version: int = 0
+    raised: str | None = None
 
 
 def export(
@@ -99,6 +111,7 @@ def export(
     steps_at_once: int = 1,
     batch: Literal["any"] | int | None = None,
     shapes: Mapping[str, Any] | None = None,
+    target_opset: int | None = None,
     card: bool = False,
     **parameters: Any,
 ) -> Exported:
@@ -154,6 +167,10 @@ def export(
         Lengths that the model leaves open, for runtimes that want to know them all: by input, its whole shape
         (None in it leaves a length open), or, by name of an open axis, its length.  What follows from lengths
         is computed while the file is written.
+    target_opset
+        The version of the standard operators, 11 or newer.  None: the model's own, or the oldest after it
+        that all nodes of the file can be written in (:attr:`Exported.raised` says which node needs it).  The
+        file's IR version is the oldest that has that opset and the file's types of numbers.
     card
         Write ``<name>.md`` too: what the file takes and gives, in words.
 
@@ -181,7 +198,9 @@ def export(
         If a method chooses its points by answers, or cannot be written: run it with the Explainer.  If there
         is no such form, or ``top_k`` without classes.
     InvalidModelError
-        If the model is broken, or too large for one file.
+        If the model is broken, too large for one file, or cannot be raised to ``target_opset``.
+    OptionError
+        If ``target_opset`` is not a number from 11 on, or a node (which is named) needs a newer one.
     OutputError
         If the file cannot be written, or is one of the model's own.
     """
@@ -191,11 +210,13 @@ def export(
     predicted = check_option("target", target, Literal["predicted"] | None, MethodError) is not None
     k = check_option("top_k", top_k, Count | None, MethodError)
     at_once = check_option("steps_at_once", steps_at_once, Count, MethodError)
+    opset = check_option("target_opset", target_opset, Opset | None)
     loaded = load(model)
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
     source_size = weights_size(loaded)
     source, integers = content_hash(loaded), integers_of(loaded)
+    own_opset = loaded.graph.opset_imports.get("", loaded.graph.opset_imports.get("ai.onnx", MIN_OPSET))
     with_card = check_option("card", card, bool)
     samples = check_option("batch", batch, Literal["any"] | Count | None, MethodError)
     if samples == "any":
@@ -204,7 +225,7 @@ def export(
     if shapes is not None or isinstance(samples, int):
         fixed = fix_lengths(loaded, shapes, None if samples == "any" else samples, output)
         loaded, axes = fixed.model, fixed.axes
-    normal = understood(loaded)
+    normal = understood(loaded, max(MIN_OPSET, opset or MIN_OPSET))
     if shapes is not None or isinstance(samples, int):
         check_lengths(normal)
     setting = Setting(
@@ -227,6 +248,7 @@ def export(
         "output": output, "wrt": wrt, "through_softmax": through_softmax, "baselines": baselines,
         "form": form, "feature_mask": feature_mask, "target": target, "top_k": k,
         "steps_at_once": at_once, "batch": batch, "shapes": shapes,
+        "target_opset": opset,
     }  # fmt: skip
     names = {g.target for g in several.values()} & {str(v.name) for v in made.graph.inputs}
     record = Record.of(source, methods, options, next(iter(names), None), images)
@@ -236,6 +258,7 @@ def export(
         share_weights(made)
     if written == "portable":
         own_weights(made)
+    written_in = lower_opset(made, opset or max(own_opset, OLDEST), strict=opset is not None)
     unmark(made)
     file = write_file(made, Path(path))
     if with_card:
@@ -248,7 +271,16 @@ def export(
         file.size,
         source_size,
         file.data,
+        written_in.opset,
+        file.proto.ir_version,
+        _raised(own_opset, written_in) if opset is None else None,
     )
+
+
+def _raised(own: int, written: Lowered) -> str | None:
+    """Return why a file is of a newer opset than its model."""
+    old = f"{OLDEST} is the oldest opset that is written" if own < OLDEST else None
+    return written.because or old
 
 
 def _methods(

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import onnx
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
@@ -27,6 +28,7 @@ __all__ = [
     "Bytes",
     "Count",
     "OneOf",
+    "Opset",
     "Positive",
     "Seed",
     "Share",
@@ -44,6 +46,16 @@ _Made = TypeVar("_Made")
 #: How many of something.
 Count: TypeAlias = Annotated[
     int, Field(ge=1, le=10**6, description="a whole number of at least 1 (and at most 1,000,000)")
+]
+
+#: A version of the standard operators that files are written in.
+Opset: TypeAlias = Annotated[
+    int,
+    Field(
+        ge=11,
+        le=onnx.defs.onnx_opset_version(),
+        description=f"a whole number from 11 to {onnx.defs.onnx_opset_version()}",
+    ),
 ]
 
 #: Memory.

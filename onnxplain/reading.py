@@ -12,6 +12,7 @@ from onnxplain.graph.content import content_hash
 from onnxplain.graph.interface import InputInfo
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import Normalized, normalize
+from onnxplain.graph.passes.normal import MIN_OPSET
 from onnxplain.graph.patterns.heads import before_softmax, expose_scores
 
 __all__ = ["depends", "read", "understood"]
@@ -37,9 +38,17 @@ def read(model: ModelSource, *, identify: bool = False) -> Normalized:
     return replace(understood(loaded), content=content)
 
 
-def understood(loaded: ir.Model) -> Normalized:
-    """Bring a loaded model, which may be changed, into normal form, with scores among its outputs."""
-    normal = normalize(loaded, expand=needs_body)
+def understood(loaded: ir.Model, opset: int = MIN_OPSET) -> Normalized:
+    """Bring a loaded model, which may be changed, into normal form, with scores among its outputs.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    opset
+        What an older model is raised to, 18 or newer.
+    """
+    normal = normalize(loaded, expand=needs_body, opset=opset)
     note = expose_scores(normal.model.graph)
     return normal if note is None else replace(normal, notes=(*normal.notes, note))
 

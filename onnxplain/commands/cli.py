@@ -110,6 +110,9 @@ def export(
             "repeatable.",
         ),
     ] = None,
+    target_opset: Annotated[
+        int | None, typer.Option("--target-opset", help="Opset of the file (default: the model's, or near it).")
+    ] = None,
     card: Annotated[bool, typer.Option("--card", help="Write a model card beside it, OUT with .md.")] = False,
     predicted: Annotated[
         bool, typer.Option("--predicted", help="The file finds the class itself, and takes no target.")
@@ -139,13 +142,16 @@ def export(
     wanted = images or any(v is not None for v in told.values())
     made = ox.export(
         model, out, method=chosen, output=output_name, form=form, batch=lengths.batch(batch),
-        shapes=lengths.shapes(shapes), card=card,
+        shapes=lengths.shapes(shapes), card=card, target_opset=target_opset,
         target="predicted" if predicted else None, top_k=top_k,
         preprocessing=given.preprocessing_of(model, told) if wanted else None,
     )  # fmt: skip
     say = speaker(quiet)
     say("wrote", str(out))
     say("size", f"{made.size:,} bytes, the model's weights {made.source_size:,}")
+    say("opset", f"{made.opset}, IR version {made.ir_version}")
+    if made.raised is not None:
+        say("note", made.raised)
 
 
 @app.command("methods")

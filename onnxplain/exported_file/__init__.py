@@ -2,6 +2,7 @@
 
 from onnxplain.exported_file.card import write_card
 from onnxplain.exported_file.integers import integers_of, keep_integers
+from onnxplain.exported_file.opset import OLDEST, Lowered, lower_opset
 from onnxplain.exported_file.own import own_weights
 from onnxplain.exported_file.record import KEY, OWN, Record, read_record, recorded
 from onnxplain.exported_file.share import share_weights
@@ -9,11 +10,14 @@ from onnxplain.exported_file.write import Written, weights_size, write_file
 
 __all__ = [
     "KEY",
+    "OLDEST",
     "OWN",
+    "Lowered",
     "Record",
     "Written",
     "integers_of",
     "keep_integers",
+    "lower_opset",
     "own_weights",
     "read_record",
     "recorded",

@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from onnxplain.errors import InvalidModelError
+from onnxplain.exported_file.ir_version import needed_ir
 from onnxplain.exported_file.scopes import graphs_of
 from onnxplain.files import MODEL_BYTES, check_destination, replacing
 from onnxplain.graph.normalize import check
@@ -74,7 +75,7 @@ def write_file(model: ir.Model, path: Path) -> Written:
         If a file cannot be written.
     """
     place = check_destination(path)
-    model.ir_version = min(model.ir_version, _needed_ir(model))
+    model.ir_version = needed_ir(model)
     check(model)
     before = _own_data(place)
     held = [v for g in graphs_of(model) for v in g.initializers.values() if v.const_value is not None]
@@ -104,15 +105,6 @@ def write_file(model: ir.Model, path: Path) -> Written:
         raise
     _forget(before)
     return Written(proto, proto.ByteSize() + data.stat().st_size, data)
-
-
-def _needed_ir(model: ir.Model) -> int:
-    """Return the oldest IR version that has the model's opset and types: older runtimes load no newer one."""
-    values = (v for node in model.graph.all_nodes() for v in (*node.inputs, *node.outputs))
-    if any(v is not None and v.dtype is not None and v.dtype > ir.DataType.INT4 for v in values):
-        return model.ir_version
-    opsets = [onnx.helper.make_opsetid(d, v) for d, v in model.graph.opset_imports.items()]
-    return max(8, onnx.helper.find_min_ir_version_for(opsets, ignore_unknown=True))
 
 
 def _proto(model: ir.Model) -> onnx.ModelProto:

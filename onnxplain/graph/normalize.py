@@ -55,7 +55,12 @@ class Normalized:
         return self.model.graph.opset_imports.get("", normal.MIN_OPSET)
 
 
-def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = None) -> Normalized:
+def normalize(
+    model: ir.Model,
+    *,
+    expand: Callable[[ir.Node], bool] | None = None,
+    opset: int = normal.MIN_OPSET,
+) -> Normalized:
     """Bring a model into normal form.
 
     Parameters
@@ -64,6 +69,8 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
         Model as loaded; it may be changed.
     expand
         Says which operators to replace by their ONNX function body.
+    opset
+        What an older model is raised to, 18 or newer.
 
     Raises
     ------
@@ -93,9 +100,9 @@ def normalize(model: ir.Model, *, expand: Callable[[ir.Node], bool] | None = Non
         model = normal.InlineFunctions()(model).model
         check_nodes(model, "the model")  # attributes have come from the calls
     model = common.RemoveUnusedNodesPass()(model).model
-    model, raised = normal.raise_opset(model)
+    model, raised = normal.raise_opset(model, opset)
     if raised:
-        notes.append(f"opset raised from {before} to {normal.MIN_OPSET}")
+        notes.append(f"opset raised from {before} to {opset}")
     model = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
     if normal.Retype(_HALF, ir.DataType.FLOAT)(model).modified:
         notes.append("computed in float32 (the model is stored in a half-precision type)")

@@ -14,8 +14,15 @@ __all__ = ["MIN_OPSET", "raise_opset"]
 MIN_OPSET = 18
 
 
-def raise_opset(model: ir.Model) -> tuple[ir.Model, bool]:
+def raise_opset(model: ir.Model, to: int = MIN_OPSET) -> tuple[ir.Model, bool]:
     """Run ONNX's own version converter, without carrying the weights through it.
+
+    Parameters
+    ----------
+    model
+        The model.
+    to
+        The opset that it is raised to, if it is of an older one.
 
     Returns
     -------
@@ -28,16 +35,16 @@ def raise_opset(model: ir.Model) -> tuple[ir.Model, bool]:
         If the converter has no way for some operator.
     """
     version = model.graph.opset_imports.get("")
-    if version is None or version >= MIN_OPSET:
+    if version is None or version >= to:
         return model, False
     with weights_as_inputs(model) as weights:
         proto = ir.to_proto(model)
     try:
-        converted = ir.from_proto(version_converter.convert_version(proto, MIN_OPSET))
+        converted = ir.from_proto(version_converter.convert_version(proto, to))
     except Exception as error:  # the converter raises RuntimeError, ValueError and its own ConvertError
         raise InvalidModelError(
-            f"the model's opset {version} could not be raised to {MIN_OPSET} ({error}); export the model "
-            f"again with opset {MIN_OPSET} or newer"
+            f"the model's opset {version} could not be raised to {to} ({error}); export the model "
+            f"again with opset {to} or newer"
         ) from error
     restore_weights(converted, weights)
     return converted, True
