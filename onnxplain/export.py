@@ -20,6 +20,7 @@ from onnxplain.exported_file import (
     Record,
     integers_of,
     keep_integers,
+    keep_unfused,
     lower_opset,
     own_weights,
     share_weights,
@@ -258,6 +259,7 @@ def export(
         share_weights(made)
     if written == "portable":
         own_weights(made)
+    keep_unfused(made)
     written_in = lower_opset(made, opset or max(own_opset, OLDEST), strict=opset is not None)
     unmark(made)
     file = write_file(made, Path(path))

@@ -111,7 +111,7 @@ def export(
         ),
     ] = None,
     target_opset: Annotated[
-        int | None, typer.Option("--target-opset", help="Opset of the file (default: the model's, or near it).")
+        int | None, typer.Option("--target-opset", help="Opset of the file (default: the model's own).")
     ] = None,
     card: Annotated[bool, typer.Option("--card", help="Write a model card beside it, OUT with .md.")] = False,
     predicted: Annotated[

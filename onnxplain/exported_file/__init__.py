@@ -6,6 +6,7 @@ from onnxplain.exported_file.opset import OLDEST, Lowered, lower_opset
 from onnxplain.exported_file.own import own_weights
 from onnxplain.exported_file.record import KEY, OWN, Record, read_record, recorded
 from onnxplain.exported_file.share import share_weights
+from onnxplain.exported_file.unfused import keep_unfused
 from onnxplain.exported_file.write import Written, weights_size, write_file
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Written",
     "integers_of",
     "keep_integers",
+    "keep_unfused",
     "lower_opset",
     "own_weights",
     "read_record",

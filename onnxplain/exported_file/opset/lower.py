@@ -9,7 +9,7 @@ from functools import partial
 import onnx_ir as ir
 
 from onnxplain.errors import OptionError
-from onnxplain.exported_file.opset.older import REWRITINGS
+from onnxplain.exported_file.opset.older import OF_ANY_TYPE, REWRITINGS
 from onnxplain.exported_file.opset.schemas import OLDEST, misfit, versions
 from onnxplain.exported_file.scopes import free_scope, graphs_of
 from onnxplain.graph import facts
@@ -126,9 +126,12 @@ def _need(node: ir.Node, now: int) -> _Need:
             break
         if old is None:
             return _Need(since, node, "there is no such operator before")
-        rewriting = REWRITINGS.get((node.op_type, since))
+        change = (node.op_type, since)
+        rewriting = REWRITINGS.get(change)
         found = None if rewriting is None else rewriting(node)
-        reason = found if isinstance(found, str) else misfit(node, new, old, rewritten=rewriting is not None)
+        reason = found if isinstance(found, str) else None
+        if reason is None and change not in OF_ANY_TYPE:
+            reason = misfit(node, new, old, rewritten=rewriting is not None)
         if reason is not None:
             return _Need(since, node, reason)
     return _Need(OLDEST, node, "")

@@ -12,7 +12,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.build import Ops
 from onnxplain.graph.replace import take_place
 
-__all__ = ["REWRITINGS", "Step"]
+__all__ = ["OF_ANY_TYPE", "REWRITINGS", "Step"]
 
 #: Rewrites a node, with an emitter that writes before it.
 Step: TypeAlias = "Callable[[Ops], None]"
@@ -270,3 +270,6 @@ REWRITINGS: dict[tuple[str, int], Rewriting] = {
     ("Min", 12): _extreme,
     ("GroupNormalization", 21): _other_meaning,
 }
+
+#: Those that see to types as well, which the version before does not take.
+OF_ANY_TYPE = frozenset({("Max", 12), ("Min", 12)})

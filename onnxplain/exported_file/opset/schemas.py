@@ -56,8 +56,8 @@ def misfit(node: ir.Node, new: Any, old: Any, *, rewritten: bool = False) -> str
     rewritten
         Whether someone sees to the attributes and inputs that the old one lacks.
     """
-    for name, values in _LATER_VALUES.get((node.op_type, new.since_version), {}).items():
-        if facts.attr(node, name) in values:
+    for name, later in _LATER_VALUES.get((node.op_type, new.since_version), {}).items():
+        if facts.attr(node, name) in later:
             return f"its {name}='{facts.attr(node, name)}' is newer"
     if not rewritten and (reason := _newer(node, new, old)) is not None:
         return reason
