@@ -144,3 +144,16 @@ def test_other_layouts(which, at_once, models, tmp_path) -> None:
     expected = explainer(inputs, target, method)
     for name, values in expected.arrays.items():
         close(found[f"attribution/{name}"], values)
+
+
+@pytest.mark.parametrize(
+    "method", [ox.IntegratedGradients(n_steps=4), ox.InternalInfluence(n_steps=4)], ids=str
+)
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_no_slope_at_the_baseline_itself(method, at_once, models, tmp_path) -> None:
+    """Its score is asked for, and its slope, infinite, counts for nothing."""
+    model = models.make("m (float[N, 4] x) => (float[N, 1] y) { r = Sqrt(x) y = MatMul(r, w) }",
+                        w=models.random(4, 1))  # fmt: skip
+    x = np.abs(models.random(2, 4)) + 0.5
+    path = ox.export(model, tmp_path / "made.onnx", method=method, steps_at_once=at_once).path
+    close(stock(path, x=x)["attribution/x"], ox.explain(model, x, method=method).values)

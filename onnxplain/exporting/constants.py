@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,4 +117,5 @@ def constant_players(
                 "segments depend on what an image shows, and a file's players are the same in all; give "
                 "integers, or a name such as 'grid', 'pixels', 'tokens', 'columns'"
             )
-    return find_players(given, infos, features, layout)
+    axes = {**{name: layout.inner.get(name) for name in features}, **layout.axes}
+    return find_players(given, infos, features, replace(layout, axes=axes))

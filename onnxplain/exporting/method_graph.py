@@ -35,7 +35,7 @@ from onnxplain.graph import facts, interface
 from onnxplain.graph.normalize import Normalized
 from onnxplain.grouping import Grouping, refuse_mask
 from onnxplain.inner import Inner
-from onnxplain.loops import plan_of
+from onnxplain.loops import plan_of, refuse_unplanned
 from onnxplain.maps import can_be_mapped
 from onnxplain.methods import AblationCam, Method, OnePass, ScoreCam
 from onnxplain.methods.inner.base import AtLayer
@@ -144,6 +144,8 @@ class Setting:
         """
         normal, graph = self.normal, self.normal.model.graph
         chosen = renamed(chosen, self.inner.value)
+        if not (isinstance(chosen, (OnePass, AblationCam, ScoreCam, AtLayer)) or can_be_mapped(chosen)):
+            refuse_unplanned(chosen)
         refuse_unused(self.baselines, chosen)
         refuse_mask(self.feature_mask, chosen)
         if self.baselines is None and (usual := chosen.default_baseline()) is not None:

@@ -10,7 +10,7 @@ import onnxplain.loops.masks
 import onnxplain.loops.paths
 import onnxplain.loops.sliding  # noqa: F401  (importing them registers their writers)
 from onnxplain.loops.body import Body, of_program
-from onnxplain.loops.chosen import plan_of
+from onnxplain.loops.chosen import plan_of, refuse_unplanned
 from onnxplain.loops.frame import Feature, Outside, Result
 from onnxplain.loops.loop import Looped, write_loop
 from onnxplain.loops.neuron import through_neuron
@@ -25,6 +25,7 @@ __all__ = [
     "Result",
     "of_program",
     "plan_of",
+    "refuse_unplanned",
     "through_neuron",
     "write_loop",
     "write_points",

@@ -14,7 +14,7 @@ from onnxplain.runtime.plans.combinations import Mean
 from onnxplain.runtime.plans.plan import Inner, Plan
 from onnxplain.runtime.plans.points import Backgrounds
 
-__all__ = ["plan_of"]
+__all__ = ["plan_of", "refuse_unplanned"]
 
 
 def plan_of(
@@ -47,6 +47,24 @@ def plan_of(
     return question, counted
 
 
+def refuse_unplanned(method: Method) -> None:
+    """Refuse a method that is never a plan, before it is asked what goes with it.
+
+    Raises
+    ------
+    MethodError
+        If the method's points depend on answers, or it asks the model for none.
+    """
+    if type(method).plan_for is Method.plan_for and method.plan() is None:
+        raise _no_file(method)
+
+
+def _no_file(method: Method) -> MethodError:
+    return MethodError(
+        f"method '{method.name}' {method.no_file}, and cannot be one graph; run it with the Explainer"
+    )
+
+
 def _question(
     asked: Inner, players: Players | None, features: Arrays, background: Arrays
 ) -> tuple[Inner, Players | None]:
@@ -65,7 +83,5 @@ def _question(
         )
     found = asked.plan_for(players, features, background)
     if found is None:
-        raise MethodError(
-            f"method '{asked.name}' {asked.no_file}, and cannot be one graph; run it with the Explainer"
-        )
+        raise _no_file(asked)
     return _question(found[0], found[1], features, background)

@@ -177,6 +177,14 @@ class Inside:
         own = self.rows(np.asarray(numbers, np.float64))
         return cast("ir.Value", self.op.Mul(own, self.live))
 
+    def counted(self, answers: ir.Value, rank: int) -> ir.Value:
+        """Return float64 answers (m, N, ...) of this rank, 0 where a place is nobody's.
+
+        What is answered there may be no number (a slope at a baseline, say), which a weight of 0 would keep.
+        """
+        here = self.op.Greater(self.live, np.float64(0.0))
+        return cast("ir.Value", self.op.Where(self.spread(here, rank), answers, np.float64(0.0)))
+
     def spread(self, numbers: ir.Value, rank: int) -> ir.Value:
         """Return numbers (m,) with axes behind them, so that they broadcast to (m, N, ...) of this rank."""
         return cast("ir.Value", self.op.Unsqueeze(numbers, list(range(1, rank)))) if rank > 1 else numbers

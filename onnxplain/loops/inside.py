@@ -27,7 +27,8 @@ def integral_inside(combination: Integral, outside: Outside) -> Summed:
         weights = inside.weights(combination.weights)
         for total, name in zip(carried, names, strict=True):
             wide = op.Cast(answers.values[name], to=_DOUBLE)
-            summed = op.MatMul(op.Unsqueeze(weights, [0]), op.Reshape(wide, [0, -1]))
+            rows = inside.counted(op.Reshape(wide, [0, -1]), 2)
+            summed = op.MatMul(op.Unsqueeze(weights, [0]), rows)
             made.append(op.Add(total, op.Reshape(summed, op.Shape(wide, start=1))))
         return made
 

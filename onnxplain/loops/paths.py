@@ -11,7 +11,7 @@ from onnxplain._types import Array, FloatArray
 from onnxplain.features.places import image_axes
 from onnxplain.loops.frame import Answered, Inside, Outside, Result
 from onnxplain.loops.points import Written, write_points
-from onnxplain.loops.sums import Summed, cast_as, total_of, write_sums
+from onnxplain.loops.sums import Summed, added, cast_as, total_of, write_sums
 from onnxplain.runtime.plans.importance import Importance
 from onnxplain.runtime.plans.scales import ScaleIntegral, Scales
 
@@ -150,8 +150,7 @@ def _scale_integral(combination: ScaleIntegral, outside: Outside, count: int) ->
             )
             change = op.Div(change, np.float64(combination.by))
             flow = op.Mul(op.Cast(answers.values[name], to=_DOUBLE), change)
-            flow = op.Mul(flow, inside.spread(weights, rank))
-            made.append(op.Add(total, op.ReduceSum(flow, [0], keepdims=0)))
+            made.append(added(inside, total, flow, weights, rank))
         return made
 
     def finish(carried: list[ir.Value], score: ir.Value, start: ir.Value | None, scores: ir.Value) -> Result:

@@ -60,7 +60,7 @@ def write_sums(combination: Any, outside: Outside, count: int) -> Summed:
 def added(inside: Inside, total: ir.Value, values: ir.Value, weights: ir.Value, rank: int) -> ir.Value:
     """Add values (m, N, ...) of this rank, times weights (m,), to a total (N, ...) of float64."""
     op = inside.op
-    wide = op.Mul(op.Cast(values, to=_DOUBLE), inside.spread(weights, rank))
+    wide = op.Mul(inside.counted(op.Cast(values, to=_DOUBLE), rank), inside.spread(weights, rank))
     return cast("ir.Value", op.Add(total, op.ReduceSum(wide, [0], keepdims=0)))
 
 

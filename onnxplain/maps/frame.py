@@ -135,7 +135,7 @@ class Frame(Place):
             If a body of control flow lies behind it.
         """
         pairs = {value: instead}
-        if copy_forward(self.op, pairs):
+        if copy_forward(self.op, pairs, alone=True):
             raise MethodError(
                 f"what lies behind '{value.name}' runs in a loop or a branch, which a file asks once; "
                 "use the Explainer"

@@ -6,21 +6,17 @@ pytest's cache is used. ``ONNXPLAIN_CHROMIUM`` names the browser, where it is no
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from chromium import browser_here, run_in_browser
 from exported_digits import CASES, feeds, same, write
+from runtimes import MissingRuntimeError, npm_package
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path
 
 pytestmark = pytest.mark.node
-
-VERSION = "1.30.0"
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +24,10 @@ def web(request) -> Path:
     """Folder with onnxruntime-web's files; installed once."""
     if browser_here() is None:
         pytest.skip("Chromium is not installed (Debian: chromium)")
-    named = os.environ.get("ONNXPLAIN_NODE_DIR")
-    folder = Path(named) if named else Path(request.config.cache.mkdir("onnxruntime-node"))
-    dist = folder / "node_modules" / "onnxruntime-web" / "dist"
-    if not dist.is_dir():
-        if shutil.which("npm") is None:
-            pytest.skip("npm is not installed")
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            subprocess.run(
-                ["npm", "install", "--no-audit", "--ignore-scripts", f"onnxruntime-web@{VERSION}"],
-                cwd=folder, capture_output=True, text=True, check=True, timeout=120,
-            )  # fmt: skip
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"npm cannot install onnxruntime-web {VERSION}: {error}")
-    return dist
+    try:
+        return npm_package("onnxruntime-web", Path(request.config.cache.mkdir("onnxruntime-node"))) / "dist"
+    except MissingRuntimeError as missing:
+        pytest.skip(str(missing))
 
 
 def test_the_digits_explain_themselves(web, tmp_path) -> None:

@@ -5,19 +5,13 @@ Its headers are those of Debian's libonnxruntime-dev, or lie in the folder ``ONN
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from exported_digits import CASES, feeds, same, write
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "cpp"
-PLACES = ("/usr/include/onnxruntime", "/usr/local/include/onnxruntime")
+from runtimes import MissingRuntimeError, build_cpp, run_cpp, run_in_cpp
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the example is written for Linux and macOS")
 
@@ -25,50 +19,25 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the example is 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory) -> Path:
     """Build the program once."""
-    if shutil.which("cmake") is None or shutil.which("c++") is None:
-        pytest.skip("cmake or a C++ compiler is not installed")
-    named = os.environ.get("ONNXRUNTIME_INCLUDE")
-    folders = [Path(f) for f in ([named] if named else PLACES)]
-    headers = next((f for f in folders if (f / "onnxruntime_cxx_api.h").is_file()), None)
-    if headers is None:
-        pytest.skip(
-            "onnxruntime's headers are not installed (Debian: libonnxruntime-dev; or ONNXRUNTIME_INCLUDE)"
-        )
-    build = tmp_path_factory.mktemp("cpp")
-    given = [f"-DONNXRUNTIME_INCLUDE={headers}", f"-DPython3_EXECUTABLE={sys.executable}"]
-    for command in (["cmake", "-S", EXAMPLE, "-B", build, *given], ["cmake", "--build", build]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return build / "explain"
-
-
-def ran(program: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [program, *map(str, words)], capture_output=True, text=True, check=False, timeout=60
-    )
+    try:
+        return build_cpp(tmp_path_factory.mktemp("cpp"))
+    except MissingRuntimeError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_digits_explain_themselves(name, program, tmp_path) -> None:
     path, given = write(CASES[name], tmp_path), feeds()
-    words = []
-    for key, array in given.items():
-        np.save(tmp_path / f"{key}.npy", array)
-        words.append(f"{key}={tmp_path / key}.npy")
-    (tmp_path / "out").mkdir()
-    done = ran(program, path, *words, "-o", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    outputs = [o.name for o in onnx.load(path).graph.output]
-    found = {name: np.load(tmp_path / "out" / f"{name.replace('/', '_')}.npy") for name in outputs}
+    found, printed = run_in_cpp(program, path, given, tmp_path)
     same(CASES[name], given, found)
     for output, array in found.items():
-        (line,) = (x for x in done.stdout.splitlines() if x.startswith(f"{output} {list(array.shape)} "))
+        (line,) = (x for x in printed.splitlines() if x.startswith(f"{output} {list(array.shape)} "))
         total = float(line.split(" sum ")[1].split()[0])
         assert total == pytest.approx(array.sum(dtype=np.float64), rel=1e-4, abs=1e-5)
 
 
 def test_zeros_stand_for_what_is_not_given(program, tmp_path) -> None:
-    done = ran(program, write(CASES["saliency"], tmp_path))
+    done = run_cpp(program, write(CASES["saliency"], tmp_path))
     assert done.returncode == 0, done.stderr
     assert "attribution/image [1, 1, 28, 28]" in done.stdout
 
@@ -87,9 +56,9 @@ def test_what_is_wrong_is_said(program, tmp_path) -> None:
         (f"image={tmp_path}/small.npy", "imension"),
         (f"image={tmp_path}/none.npy", "no .npy file"),
     ]:
-        done = ran(program, path, word)
+        done = run_cpp(program, path, word)
         assert done.returncode == 1
         assert said in done.stderr
     np.save(tmp_path / "target.npy", np.array([77]))
-    done = ran(program, path, f"target={tmp_path}/target.npy")
+    done = run_cpp(program, path, f"target={tmp_path}/target.npy")
     assert "index = 77" in done.stderr

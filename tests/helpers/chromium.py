@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runtimes import plain
 
 __all__ = ["browser_here", "run_in_browser"]
 
@@ -63,7 +64,7 @@ def run_in_browser(
     listed = []
     for k, (model, feeds) in enumerate(jobs):
         served[f"/model{k}.onnx"] = model
-        listed.append({"model": f"/model{k}.onnx", "runs": runs, "feeds": [_plain(f) for f in feeds]})
+        listed.append({"model": f"/model{k}.onnx", "runs": runs, "feeds": [plain(f) for f in feeds]})
     served["/jobs.json"] = json.dumps(listed).encode()
     answers: list[Any] = []
     done = threading.Event()
@@ -79,17 +80,6 @@ def run_in_browser(
                     value["dims"]
                 )
     return answers
-
-
-def _plain(feeds: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {
-        k: {
-            "type": str(a.dtype),
-            "dims": list(a.shape),
-            "data": [str(v) for v in a.ravel().tolist()] if a.dtype == np.int64 else a.ravel().tolist(),
-        }
-        for k, a in feeds.items()
-    }
 
 
 class _Handler(BaseHTTPRequestHandler):

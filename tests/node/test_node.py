@@ -6,69 +6,26 @@ pytest's cache is used.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exported_digits import COMPOSITES, ONE_PASS, PLANS, feeds, same, write
+from runtimes import MissingRuntimeError, npm_package, run_in_node
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
 
 pytestmark = pytest.mark.node
 
-VERSION = "1.30.0"
-SCRIPT = Path(__file__).with_name("run.mjs")
-
 
 @pytest.fixture(scope="session")
 def modules(request) -> Path:
-    """Folder with onnxruntime-node; installed once."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js (node and npm) is not installed")
-    named = os.environ.get("ONNXPLAIN_NODE_DIR")
-    folder = Path(named) if named else Path(request.config.cache.mkdir("onnxruntime-node"))
-    if not (folder / "node_modules" / "onnxruntime-node").is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}')
-        try:
-            subprocess.run(
-                ["npm", "install", "--no-audit", "--no-fund", f"onnxruntime-node@{VERSION}"],
-                cwd=folder, env={**os.environ, "ONNXRUNTIME_NODE_INSTALL": "skip"}, capture_output=True,
-                text=True, check=True, timeout=120,
-            )  # fmt: skip
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"npm cannot install onnxruntime-node {VERSION}: {error}")
-    return folder
-
-
-def run(
-    modules: Path, model: Path, feeds: list[dict[str, np.ndarray]], folder: Path
-) -> list[dict[str, np.ndarray]]:
-    """Run a model once for each of the feeds."""
-
-    def write(a: np.ndarray) -> dict[str, object]:
-        data = [str(v) for v in a.ravel().tolist()] if a.dtype == np.int64 else a.ravel().tolist()
-        return {"type": str(a.dtype), "dims": list(a.shape), "data": data}
-
-    source, target = folder / "feeds.json", folder / "outputs.json"
-    source.write_text(json.dumps([{k: write(v) for k, v in one.items()} for one in feeds]))
-    done = subprocess.run(
-        ["node", SCRIPT, modules, model, source, target],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return [
-        {k: np.array(v["data"]).reshape(v["dims"]) for k, v in one.items()}
-        for one in json.loads(target.read_text())
-    ]
+    """Folder of onnxruntime-node; installed once."""
+    try:
+        return npm_package("onnxruntime-node", Path(request.config.cache.mkdir("onnxruntime-node")))
+    except MissingRuntimeError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("method", [*ONE_PASS, *(ox.LRP(c) for c in COMPOSITES)], ids=str)
@@ -76,7 +33,7 @@ def test_the_digits_explain_themselves_in_node(method, modules, tmp_path) -> Non
     images, labels = digits_samples()
     path = ox.export(digits_model_path(), tmp_path / "digits.onnx", method=method).path
     chosen = ((images[:3], labels[:3]), (images[3:4], labels[3:4]), (images[:3], (labels[:3] + 1) % 10))
-    outputs = run(modules, path, [{"image": i, "target": t} for i, t in chosen], tmp_path)
+    outputs = run_in_node(modules, path, [{"image": i, "target": t} for i, t in chosen], tmp_path)
     for (image, target), found in zip(chosen, outputs, strict=True):
         expected = ox.explain(digits_model_path(), image, target.tolist(), method=method)
         scale = np.abs(expected.values).max()
@@ -91,7 +48,9 @@ def test_the_digits_explain_themselves_in_node(method, modules, tmp_path) -> Non
 @pytest.mark.parametrize("name", PLANS)
 def test_plans_in_node(name, modules, tmp_path) -> None:
     asked = [feeds(2), feeds(1), feeds(2, turn=1)]
-    for given, found in zip(asked, run(modules, write(PLANS[name], tmp_path), asked, tmp_path), strict=True):
+    for given, found in zip(
+        asked, run_in_node(modules, write(PLANS[name], tmp_path), asked, tmp_path), strict=True
+    ):
         same(PLANS[name], given, found)
 
 
@@ -99,6 +58,6 @@ def test_tokens_in_node(modules, models, tmp_path) -> None:
     path = ox.export(models.tokens(), tmp_path / "tokens.onnx", method="input_x_gradient").path
     rng = np.random.default_rng(0)
     feeds = {"ids": rng.integers(0, 20, (2, 5)), "mask": np.ones((2, 5), np.int64)}
-    (found,) = run(modules, path, [{**feeds, "target": np.array([0, 2])}], tmp_path)
+    (found,) = run_in_node(modules, path, [{**feeds, "target": np.array([0, 2])}], tmp_path)
     expected = ox.explain(models.tokens(), feeds, [0, 2], method="input_x_gradient").values
     np.testing.assert_allclose(found["attribution/ids"], expected, rtol=1e-4, atol=1e-6)

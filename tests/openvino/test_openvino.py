@@ -5,25 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from exported_digits import CASES, close, feeds, same, write
+from runtimes import run_in_openvino
 
 import onnxplain as ox
 
-openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed (pip install openvino)")
-
-
-def run(path, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run a file on the CPU, in float32 (some processors would take bfloat16)."""
-    core = openvino.Core()
-    compiled = core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found = compiled(given)
-    return {name: np.array(found[o]) for o in compiled.outputs for name in o.get_names()}
+pytest.importorskip("openvino", reason="OpenVINO is not installed (pip install openvino)")
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_digits_explain_themselves(name, tmp_path) -> None:
     path = write(CASES[name], tmp_path)
     for given in (feeds(2), feeds(1, turn=1)):
-        same(CASES[name], given, run(path, given))
+        same(CASES[name], given, run_in_openvino(path, given))
 
 
 LAYERS = {
@@ -58,5 +51,5 @@ def test_layers_whose_walk_back_has_the_same_weights(layer, method, models, tmp_
     )
     x = models.random(2, 16, 8, 8)
     path = ox.export(model, tmp_path / "made.onnx", method=method).path
-    found = run(path, {"x": x, "target": np.array([1, 3])})
+    found = run_in_openvino(path, {"x": x, "target": np.array([1, 3])})
     close(found["attribution/x"], ox.explain(model, x, [1, 3], method=method).values)

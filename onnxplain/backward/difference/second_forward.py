@@ -27,7 +27,7 @@ _SIDES = ("input", "reference")
 
 
 def copy_forward(
-    op: Emitter, pairs: dict[ir.Value, ir.Value], *, mark: bool = False
+    op: Emitter, pairs: dict[ir.Value, ir.Value], *, mark: bool = False, alone: bool = False
 ) -> dict[ir.Value, ir.Value]:
     """Write a copy of every node that depends on the keys of ``pairs``, and add what it makes to ``pairs``.
 
@@ -39,6 +39,9 @@ def copy_forward(
         By value: what takes its place in the copy.
     mark
         Whether to mark nodes and copies.
+    alone
+        Whether gradients are taken in the copy, apart from the first: in units that it measures itself, and by
+        the marks that say how its nodes are differentiated.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def copy_forward(
         By output of a node with bodies that was rebuilt: the value that took its place.
     """
     replaced: dict[ir.Value, ir.Value] = {}
-    held = compared_ranges(op.graph)
+    held = {} if alone else compared_ranges(op.graph)
     scales = {r.scale: r for r in held.values()}
     theirs: dict[ir.Value, ir.Value] = {}
     for node in list(op.graph):
@@ -69,6 +72,8 @@ def copy_forward(
         copy = made[0].producer()
         if mark and copy is not None:
             _mark(op, node, copy)
+        if alone and copy is not None and facts.GRADIENT_KEY in node.metadata_props:
+            copy.metadata_props[facts.GRADIENT_KEY] = node.metadata_props[facts.GRADIENT_KEY]
     if replaced:
         op.graph.sort()
     return replaced
