@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.models
 
 @dataclass(frozen=True)
 class Case:
-    """A trained model whose samples have fixed lengths, and what its methods are given.
+    """A trained model, and what its methods are given; files have the lengths of its feeds.
 
     Attributes
     ----------
@@ -39,6 +40,10 @@ class Case:
         By method, where 0 would not do.
     refused
         What the model has no use for, by method: why; the explainer says the same.
+    options
+        What else the explainer and ``export`` are told, by method.
+    lengths
+        Of the model's open axes but the batch, by name.
     """
 
     model: onnx.ModelProto
@@ -51,6 +56,11 @@ class Case:
     baselines: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    lengths: Mapping[str, int] = field(default_factory=dict)
+
+    def export(self, path: Path, method: ox.Method, options: Mapping[str, Any]) -> ox.Exported:
+        """Write a file of fixed lengths, as noise and players need them; any number of samples stays."""
+        return ox.export(self.model, path, method=method, shapes=self.lengths or None, **options)
 
     def arguments(self, name: str) -> tuple[ox.Method, dict[str, Any]]:
         """Return a method, and what goes with it."""
@@ -58,15 +68,6 @@ class Case:
                      | dict(self.parameters.get("", {})) | dict(self.parameters.get(name, {})))  # fmt: skip
         options = given(method, players=self.players, rows=self.rows, baseline=self.baselines.get(name))
         return method, {"output": self.output, **options, **self.options.get(name, {})}
-
-
-def _of_fixed_lengths(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> onnx.ModelProto:
-    """Let all axes but the batch have the lengths of the feeds, as noise and players of a file need."""
-    for value in model.graph.input:
-        for k, dim in enumerate(value.type.tensor_type.shape.dim):
-            if dim.dim_param and "batch" not in dim.dim_param:
-                dim.dim_value = feeds[value.name].shape[k]
-    return model
 
 
 def _image(real_model: Any, folder: Any) -> Case:
@@ -100,9 +101,9 @@ def _text(real_model: Any, folder: Any) -> Case:
     players = [name for name, kind in ox.METHODS.items() if kind.takes_players and kind.takes_baselines]
     tokens = "holds tokens, of which a file holds no background"
     return Case(
-        _of_fixed_lengths(onnx.load(real.path), feeds), feeds, real.output, 0,
+        onnx.load(real.path), feeds, real.output, 0,
         players={"input_ids": np.arange(11) // 3},
-        rows=np.roll(real.feeds["input_ids"], 1, axis=1),
+        rows=np.roll(real.feeds["input_ids"], 1, axis=1), lengths={"sequence_length": 11},
         parameters={"": {"sliding_window_shapes": 3, "strides": 3}, "layer_activation": {"layer": embedding},
                     "blur_ig": {"axes": 1}},
         baselines=dict.fromkeys(players, mask_token),
@@ -120,9 +121,9 @@ def _recurrent(real_model: Any, folder: Any) -> Case:
     real = real_model("silero_half")
     sound = real.feeds["input"]
     return Case(
-        _of_fixed_lengths(onnx.load(real.path), real.feeds), dict(real.feeds), real.output, real.target[-1],
+        onnx.load(real.path), dict(real.feeds), real.output, real.target[-1],
         players={"input": np.arange(sound.shape[1]) // 144},
-        rows=np.concatenate([np.roll(sound, k, -1) for k in (7, 90)]),
+        rows=np.concatenate([np.roll(sound, k, -1) for k in (7, 90)]), lengths={"sequence": 576},
         parameters={
             "": {"sliding_window_shapes": 144, "strides": 144},
             "layer_activation": {"layer": "/encoder/1/activation/Relu_output_0"},
@@ -140,10 +141,9 @@ def _recurrent(real_model: Any, folder: Any) -> Case:
 
 def _quantised(real_model: Any, folder: Any) -> Case:
     real, path = real_model("movie_review"), folder / "int8.onnx"
-    fixed = _of_fixed_lengths(onnx.load(real.path), real.feeds)
     logging.disable(logging.WARNING)
     # 7 bits: products of 8 saturate where there is no VNNI, in fused kernels other than in plain ones
-    quantize_dynamic(fixed, path, weight_type=QuantType.QInt8, reduce_range=True)
+    quantize_dynamic(real.path, path, weight_type=QuantType.QInt8, reduce_range=True)
     logging.disable(logging.NOTSET)
     tokens = "holds tokens, of which a file holds no background"
     ids = real.feeds["input"]
@@ -151,6 +151,7 @@ def _quantised(real_model: Any, folder: Any) -> Case:
         onnx.load(path), dict(real.feeds), real.output, None,
         players={"input": np.arange(ids.shape[1]) // 5},
         rows=np.concatenate([np.roll(ids, k, axis=1) for k in (1, 4)]),
+        lengths={"sentence_length": ids.shape[1]},
         parameters={"": {"sliding_window_shapes": 5, "strides": 5}, "layer_activation": {"layer": "13"},
                     "blur_ig": {"axes": 1}},
         refused={
@@ -193,13 +194,13 @@ def test_a_file_or_a_reason(kind, name, opened, tmp_path) -> None:
     path = tmp_path / "made.onnx"
     if name in REFUSED or name in case.refused:
         with pytest.raises(OnnxplainError, match=REFUSED.get(name) or case.refused[name]) as refusal:
-            ox.export(case.model, path, method=method, **options)
+            case.export(path, method, options)
         assert not path.exists()
         if name not in REFUSED and "of which a file" not in str(refusal.value):
             with pytest.raises(OnnxplainError, match=case.refused[name]):
                 explainer(case.feeds, case.target, method, **options)
         return
-    made = ox.export(case.model, path, method=method, **options)
+    made = case.export(path, method, options)
     session = ort.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
     feeds = {k: v for k, v in case.feeds.items() if k in made.inputs}
     if "target" in made.inputs:
@@ -218,7 +219,7 @@ def test_float32_bounds_both(kind, name, opened, tmp_path) -> None:
     """Both are as far from float64 as each other, or the file is nearer; no agreement could be better."""
     case, explainer = opened(kind)
     method, options = case.arguments(name)
-    path = ox.export(case.model, tmp_path / "made.onnx", method=method, **options).path
+    path = case.export(tmp_path / "made.onnx", method, options).path
     feeds = {**case.feeds, "target": np.array([case.target])}
     (found,) = ort.InferenceSession(str(path)).run(["attribution/data"], feeds)
     exact = run_in_doubles(path, feeds)["attribution/data"]

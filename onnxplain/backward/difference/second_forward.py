@@ -40,8 +40,8 @@ def copy_forward(
     mark
         Whether to mark nodes and copies.
     alone
-        Whether gradients are taken in the copy, apart from the first: in units that it measures itself, and by
-        the marks that say how its nodes are differentiated.
+        Whether gradients are taken in the copy, apart from the first: in units that it measures itself, and
+        by the marks that say how its nodes are differentiated.
 
     Returns
     -------
