@@ -66,6 +66,8 @@ class LRP(OnePass):
         Say which nodes kept how much: ``result.extras["kept"]``, by node, over all samples of the call
         (those that fill up a fixed batch included).
 
+    Notes
+    -----
     Options left at None have the composite's own default.
 
     Raises

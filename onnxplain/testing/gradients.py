@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from onnx.reference.op_run import OpRun
 
 from onnxplain._types import Array, Arrays
 from onnxplain.backward.adjoint import SEED_PREFIX, add_adjoint, needs_body
@@ -127,7 +128,13 @@ class GradientProblem:
         return cls(forward, adjoint, outputs, tuple(names))
 
     def check(
-        self, feeds: Arrays, *, seed: int = 0, step: float = 1e-6, jitter: float = 0.0
+        self,
+        feeds: Arrays,
+        *,
+        seed: int = 0,
+        step: float = 1e-6,
+        jitter: float = 0.0,
+        operators: Sequence[type[OpRun]] = (),
     ) -> GradientCheck:
         """Compare along one random direction, on the ONNX reference evaluator.
 
@@ -141,10 +148,12 @@ class GradientProblem:
             Of the central difference.
         jitter
             Standard deviation of noise added to the point, to leave kinks and ties.
+        operators
+            What the reference evaluator does not know, as classes of ``onnx.reference.op_run.OpRun``.
         """
         rng = np.random.default_rng(seed)
         point = {k: _round(v) for k, v in feeds.items()}
-        run = Evaluator(self.forward.model)
+        run = Evaluator(self.forward.model, operators)
         if jitter:
             moved = {k: _round(point[k] + jitter * rng.standard_normal(point[k].shape)) for k in self.wrt}
             if all(np.isfinite(run({**point, **moved})[k]).all() for k in self.outputs):
@@ -160,7 +169,8 @@ class GradientProblem:
         numeric = (project(1.0) - project(-1.0)) / (2 * step)
         gradients = {k: np.zeros_like(point[k]) for k in self.wrt}
         if self.adjoint is not None:
-            results = Evaluator(self.adjoint)({**point, **{SEED_PREFIX + k: w for k, w in weights.items()}})
+            seeds = {SEED_PREFIX + k: w for k, w in weights.items()}
+            results = Evaluator(self.adjoint, operators)({**point, **seeds})
             values = list(results.values())[len(self.outputs) :]
             gradients = dict(zip(self.wrt, values, strict=True))
         for name, gradient in gradients.items():
@@ -186,6 +196,7 @@ def check_gradient(
     wrt: Sequence[str] | None = None,
     seed: int = 0,
     jitter: float = 0.0,
+    operators: Sequence[type[OpRun]] = (),
 ) -> GradientCheck:
     """Compare a model's gradient with central differences, in float64.
 
@@ -197,7 +208,7 @@ def check_gradient(
         One array per input.
     wrt
         Inputs to vary (default: all float ones).
-    seed, jitter
+    seed, jitter, operators
         See :meth:`GradientProblem.check`.
 
     Returns
@@ -210,4 +221,4 @@ def check_gradient(
     UnsupportedOperatorError
         If an operator on the way has no gradient.
     """
-    return GradientProblem.of(source, wrt).check(feeds, seed=seed, jitter=jitter)
+    return GradientProblem.of(source, wrt).check(feeds, seed=seed, jitter=jitter, operators=operators)

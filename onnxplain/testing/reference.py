@@ -329,14 +329,16 @@ class Evaluator:
     ----------
     model
         Model to run.
+    operators
+        Those that it does not know, besides the ones that are corrected here.
     """
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, operators: Sequence[type[OpRun]] = ()) -> None:
         proto = ir.to_proto(model)
         assert isinstance(proto, onnx.ModelProto)
         _name_unused(proto.graph, "unused")
         self.names = [o.name for o in proto.graph.output]
-        self.session = ReferenceEvaluator(proto, new_ops=CORRECTED)
+        self.session = ReferenceEvaluator(proto, new_ops=[*CORRECTED, *operators])
 
     def __call__(self, feeds: Arrays) -> Arrays:
         """Return the outputs by name; feeds that the model does not take are ignored."""

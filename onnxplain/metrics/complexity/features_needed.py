@@ -27,8 +27,9 @@ class FeaturesNeeded(Metric):
     With ``b_k`` the baselines (0 if none are given) to which the first k features, by attribution, have been
     brought back, it is the least k with ``|S(b_k) - S(x)| <= tolerance |S(b_0) - S(x)|``.  This is the
     effective complexity as the paper has it, ``min k`` such that the expected loss of a model that knows only
-    these k is small, with the baselines in the place of draws; :class:`EffectiveComplexity` counts
-    attributions, and does not ask the model.  The curve ``"loss"`` is ``|S(b_k) - S(x)| / |S(b_0) - S(x)|``.
+    these k is small, with the baselines in the place of draws;
+    :class:`~onnxplain.metrics.EffectiveComplexity` counts attributions, and does not ask the model.  The
+    curve ``"loss"`` is ``|S(b_k) - S(x)| / |S(b_0) - S(x)|``.
 
     Features are the pixels of an image, channels together, or else elements, if no ``feature_mask`` is given.
 

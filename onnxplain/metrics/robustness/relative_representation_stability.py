@@ -32,7 +32,7 @@ class RelativeRepresentationStability(RelativeStability):
     Parameters
     ----------
     n_samples, lower_bound, upper_bound, eps_min, seed, when_prediction_changes
-        See :class:`RelativeInputStability`.
+        See :class:`~onnxplain.metrics.RelativeInputStability`.
     layer
         Name of a value inside the model (or of its node), or several.  None: what enters the last layer with
         weights (Gemm, MatMul, Conv...) on the way from what is explained to the score, such as a classifier's

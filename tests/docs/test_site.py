@@ -1,0 +1,156 @@
+"""The site builds without a warning, holds every public name, and loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib import import_module
+from inspect import ismodule
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("material")
+
+import griffe
+import more
+import outside
+from mkdocs.structure.files import File, Files
+from roles import Roles
+
+import onnxplain as ox
+from onnxplain.methods import FAMILIES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The built site."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+class Read(HTMLParser):
+    """What a page names, and what it loads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.loads: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        found = dict(attrs)
+        if found.get("id"):
+            self.names.add(found["id"])
+        if tag in ("script", "img", "iframe", "source") and found.get("src"):
+            self.loads.add(found["src"])
+        if tag == "link" and found.get("rel") not in ("canonical", "prev", "next"):
+            self.loads.add(found["href"])
+
+
+def test_every_public_name_is_there(site) -> None:
+    names: set[str] = set()
+    for page in site.glob("reference/**/*.html"):
+        names |= Read(page.read_text(encoding="utf-8")).names
+    wanted = {f"onnxplain.{name}" for name in ox.__all__ if not ismodule(getattr(ox, name))}
+    for name in ("metrics", "errors", "evaluation", "plots", "testing", "testing.tasks", "data", "checks"):
+        module = import_module(f"onnxplain.{name}")
+        wanted |= {f"{module.__name__}.{n}" for n in module.__all__ if not ismodule(getattr(module, n))}
+    wanted.remove("onnxplain.metrics.perturbed")  # a module is called so, too
+    wanted.add("onnxplain.metrics.roar.perturbed")
+    assert wanted <= names, wanted - names
+    for family, classes in FAMILIES.items():
+        page = (site / "reference" / "methods" / family.replace(" ", "-") / "index.html").read_text("utf-8")
+        assert {f"onnxplain.{cls.__name__}" for cls in classes} <= Read(page).names
+
+
+def test_nothing_is_loaded_from_elsewhere(site) -> None:
+    for page in site.rglob("*.html"):
+        for source in Read(page.read_text(encoding="utf-8")).loads:
+            assert not source.startswith(("http:", "https:", "//")), f"{page}: {source}"
+
+
+def test_no_role_of_sphinx_is_left(site) -> None:
+    for page in site.glob("reference/**/*.html"):
+        text = page.read_text(encoding="utf-8")
+        for role in (":class:", ":func:", ":meth:", ":data:", ":mod:", ":attr:"):
+            assert role not in text, f"{page}: {role}"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (":class:`Thing`", None),
+        (":class:`~small.Thing`", None),
+        (":meth:`Thing.run`", None),
+        (":class:`ValueError`", None),
+        (":class:`numpy.ndarray`", None),
+        (":class:`Thong`", "names 'Thong'"),
+        (":meth:`Thing.walk`", "names 'Thing.walk'"),
+        (":class:`~small.inner.Thing`", "names 'small.inner.Thing'"),
+    ],
+)
+def test_docstrings_name_what_exists(tmp_path, caplog, written, said) -> None:
+    text = f'"""See {written}."""\n\nclass Thing:\n    """A thing."""\n\n    def run(self):\n        pass\n'
+    (tmp_path / "small.py").write_text(text)
+    extensions = griffe.load_extensions(Roles)
+    with caplog.at_level(logging.WARNING):
+        module = griffe.load("small", search_paths=[tmp_path], extensions=extensions)
+    assert "`:" not in module.docstring.value
+    assert [said in record.getMessage() for record in caplog.records] == ([] if said is None else [True])
+
+
+def config(**options):
+    return SimpleNamespace(
+        site_dir="site", use_directory_urls=True, plugins=SimpleNamespace(_current_plugin="x"), **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "written", "leads"),
+    [
+        ("files.md", "[x](tables.md#a)", "[x](tables.md#a)"),
+        ("files.md", "[x](../CONTRIBUTING.md)", "[x](contributing.md)"),
+        ("tutorials/image.md", "[x](../../CONTRIBUTING.md#a)", "[x](../contributing.md#a)"),
+        ("files.md", "[x](../examples/cpp/explain.cpp)", "[x](source/examples/cpp/explain.cpp)"),
+        ("files.md", "see [x](../examples/cpp).", "see x."),
+        ("contributing.md", "[x](docs/files.md)", "[x](files.md)"),
+        ("benchmarks.md", "[x](../docs/gallery/README.md)", "[x](gallery/README.md)"),
+        ("files.md", "[x](../nothing.md)", "[x](../nothing.md)"),
+        ("files.md", "[x](https://onnx.ai)", "[x](https://onnx.ai)"),
+        ("files.md", "`[x](../README.md)`", "`[x](../README.md)`"),
+    ],
+)
+def test_links_lead_to_where_things_lie(page, written, leads) -> None:
+    found = SimpleNamespace(file=SimpleNamespace(src_uri=page))
+    assert outside.on_page_markdown(written, page=found, config=config(), files=Files([])) == leads
+
+
+def test_linked_files_come_along() -> None:
+    settings = config()
+    page = File.generated(settings, "a.md", content="[x](../examples/cpp/explain.cpp) and [y](../nothing.py)")
+    files = outside.on_files(Files([page]), settings)
+    assert files.get_file_from_path("source/examples/cpp/explain.cpp") is not None
+    assert files.get_file_from_path("contributing.md") is not None
+    assert not any("nothing" in file.src_uri for file in files)
+
+
+def test_pages_that_nobody_lists_are_under_more() -> None:
+    settings = config(nav=[{"Start": "a.md"}, {"Guide": ["b.md", {"C": "c/d.md"}]}])
+    pages = [File.generated(settings, name, content="") for name in ("a.md", "b.md", "c/d.md", "new.md")]
+    more.on_files(Files(pages), settings)
+    assert settings.nav[-1] == {"More": ["new.md"]}
+    more.on_files(Files(pages[:3]), config(nav=settings.nav))
+    assert len(settings.nav) == 3

@@ -1,0 +1,86 @@
+"""An extension of Griffe: Sphinx's roles in docstrings, such as ``:class:`LRP```, become links of the site.
+
+The name must exist, or there is a warning, which fails the strict build. It is a link where the reference
+has it; inner names have no page, and stay words.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from html import escape
+from importlib.util import find_spec
+from typing import Any
+
+from griffe import Extension, Kind, Object, get_logger
+
+_ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc|obj):`([^`]+)`")
+_MATH = re.compile(r":math:`([^`]+)`")
+_log = get_logger("onnxplain.roles")
+
+
+class Roles(Extension):
+    """Rewrite all docstrings of a package, once it is loaded."""
+
+    def on_package(self, *, pkg: Any, **_: Any) -> None:
+        """Walk through the package."""
+        self._walk(pkg)
+
+    def _walk(self, thing: Object) -> None:
+        if thing.docstring is not None:
+            text = _ROLE.sub(lambda match: _link(thing, match[1]), thing.docstring.value)
+            thing.docstring.value = _MATH.sub(r"`\1`", text)
+        for member in thing.members.values():
+            if not member.is_alias:
+                self._walk(member)
+
+
+def _link(thing: Object, written: str) -> str:
+    name = written.removeprefix("~")
+    found = _found(thing, name)
+    if found is None and _is_foreign(name):
+        return f"`{name}`"
+    if found is None:
+        _log.warning("%s: its docstring names '%s', which does not exist", thing.path, name)
+        return f"`{name}`"
+    shown = name.rpartition(".")[2] if written.startswith("~") else name
+    return f'<autoref identifier="{escape(found)}" optional><code>{escape(shown)}</code></autoref>'
+
+
+def _found(thing: Object, name: str) -> str | None:
+    """Path of what a docstring names: in full, in its class, or in its module."""
+    package = thing.package
+    scopes = [thing, *([thing.parent] if thing.parent else []), thing.module]
+    for scope in scopes:
+        at: Any = scope
+        for part in name.split("."):
+            at = _member(at, part)
+            if at is None:
+                break
+        else:
+            return str(at.path)
+    if name == package.name:
+        return name
+    at = package
+    for part in name.removeprefix(f"{package.name}.").split("."):
+        at = _member(at, part)
+        if at is None:
+            return None
+    return str(at.path)
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether it is Python's own, or lies in another package."""
+    first, _, rest = name.partition(".")
+    return hasattr(builtins, first) or (bool(rest) and first != "onnxplain" and find_spec(first) is not None)
+
+
+def _member(at: Any, name: str) -> Any:
+    """Return a member, through what is imported and inherited."""
+    try:
+        target = at.final_target if at.is_alias else at
+        members = target.all_members if target.kind in (Kind.CLASS, Kind.MODULE) else target.members
+        found = members.get(name)
+        return found.final_target if found is not None and found.is_alias else found
+    except Exception:  # what lies outside of the package is not loaded
+        return None
