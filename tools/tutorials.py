@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +152,12 @@ def pages(names: list[str] | None = None) -> list[Page]:
 
 def differences(written: str, ran: str) -> Iterator[str]:
     """Say where two texts differ by more than the last digit of a number, or rounding."""
-    for number, (old, new) in enumerate(zip_longest(written.splitlines(), ran.splitlines()), 1):
-        if old is None or new is None or not _alike(old, new):
+    before, after = written.splitlines(), ran.splitlines()
+    if len(before) != len(after):
+        yield from (line for line in unified_diff(before, after, "the page", "running it", n=0, lineterm=""))
+        return
+    for number, (old, new) in enumerate(zip(before, after, strict=True), 1):
+        if not _alike(old, new):
             yield f"line {number}: the page has {old!r}, and running it gives {new!r}"
 
 

@@ -67,7 +67,7 @@ def test_the_last_digit_may_differ(page, shown) -> None:
     [
         (PRINTS + block("text", "a 0.34"), "the page has 'a 0.34', and running it gives 'a 0.333"),
         (PRINTS + block("text", "b 0.3333"), "the page has 'b 0.3333'"),
-        (PRINTS + block("text", "a 0.3333", "more"), "running it gives '```'"),
+        (PRINTS + block("text", "a 0.3333", "more"), "-more"),
         (PRINTS, "what is printed before the end is not shown: 'a 0.333"),
         (PRINTS + block("python", "1"), "what is printed before line 5 is not shown"),
         (block("text", "a"), "nothing was printed that could stand here"),
