@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx_ir as ir
-
 from onnxplain._types import ArrayLike
-from onnxplain.backward.names import Names
 from onnxplain.errors import MethodError, OutputError
 from onnxplain.exported_file import (
     KEY,
     OLDEST,
     Lowered,
     Record,
+    halve_weights,
     integers_of,
     keep_integers,
     keep_unfused,
@@ -28,20 +26,18 @@ from onnxplain.exported_file import (
     write_card,
     write_file,
 )
+from onnxplain.exporting.half_products import halve_products
+from onnxplain.exporting.halves import halves_of, is_narrow, keep_halves
 from onnxplain.exporting.images import take_images
-from onnxplain.exporting.inputs import check_target, take_predicted
 from onnxplain.exporting.lengths import check_lengths, fix_lengths
-from onnxplain.exporting.method_graph import MethodGraph, Setting
-from onnxplain.exporting.outputs import INDEX
+from onnxplain.exporting.method_graph import Setting
 from onnxplain.exporting.settled import settle_lengths
+from onnxplain.exporting.targets import samples_at_once, with_target
 from onnxplain.exporting.together import join, tidy
-from onnxplain.exporting.top_k import write_top_k
 from onnxplain.files import check_destination, is_same_file
-from onnxplain.graph import facts
 from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
-from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.passes.normal import MIN_OPSET
 from onnxplain.grouping import Grouping
 from onnxplain.methods import Method
@@ -81,6 +77,8 @@ class Exported:
     raised
         Which node needs a newer opset than the model's own, and why; None where the file has the model's, or
         that of ``target_opset``.
+    float16_products
+        How many products the file computes in float16.
     """
 
     path: Path
@@ -93,6 +91,7 @@ class Exported:
     opset: int = 0
     ir_version: int = 0
     raised: str | None = None
+    float16_products: int = 0
 
 
 def export(
@@ -113,6 +112,7 @@ def export(
     batch: Literal["any"] | int | None = None,
     shapes: Mapping[str, Any] | None = None,
     target_opset: int | None = None,
+    precision: Literal["float32", "float16", "model"] | None = None,
     card: bool = False,
     **parameters: Any,
 ) -> Exported:
@@ -172,13 +172,23 @@ def export(
         The version of the standard operators, 11 or newer.  None: the model's own, or the oldest after it
         that all nodes of the file can be written in (:attr:`Exported.raised` says which node needs it).  The
         file's IR version is the oldest that has that opset and the file's types of numbers.
+    precision
+        In which precision the file computes, where the model is of half precision.  What it takes and gives
+        is float16 where the model's is, and its weights are; attributions, and what is checked of them, are
+        at least float32 in any case.  ``"float32"`` (default): it computes in float32, as the Explainer
+        does, so that nothing overflows on the way.  ``"float16"``, or ``"model"``: products of the walk back
+        are computed in float16 where that is accurate (see Notes).  For a model of float32, ``"model"`` is
+        float32.
     card
         Write ``<name>.md`` too: what the file takes and gives, in words.
 
     Returns
     -------
     Exported
-        The file's inputs and outputs.  ``target`` is int64, (N,) class indices; (N, k) index tuples for
+        The file's inputs and outputs.  What the model takes and gives in float16 the file does too; inside,
+        and in all that it gives beside the model's outputs, it computes in float32.
+
+        ``target`` is int64, (N,) class indices; (N, k) index tuples for
         outputs with more axes.  Where samples cannot be told apart, N is 1 and the index is one of the whole
         output.  A target that names no score (-1, or 7 of 2 classes, or three for one sample) fails when the
         file runs.  What is promised of a plan's values comes along: ``delta/<output>``, (N,), how far their
@@ -190,6 +200,12 @@ def export(
     -----
     A file's players are the same for all samples: where the explainer leaves out players who bring nothing
     else than the baseline (games), the file asks for them too, so that the drawn coalitions differ there.
+
+    In float16 are products by weights, or of two values, of a walk back, each operand scaled by its largest
+    size (of a row, a column or a sample), so that nothing overflows or vanishes.  The model's own nodes,
+    whose signs and maxima decide what is walked through, and all that stands below a quotient (stabilisers,
+    LRP's epsilon), in a root or in an exponential, stay in float32; so do products of quotients, LRP's
+    relevances among them.  ``Exported.float16_products`` says how many there are.
 
     Raises
     ------
@@ -216,8 +232,9 @@ def export(
     if any(is_same_file(path, own) for own in loaded.meta.get(FILES_KEY, ())):
         raise OutputError(f"cannot write '{path}': the model itself lies there; give another path")
     source_size = weights_size(loaded)
-    source, integers = content_hash(loaded), integers_of(loaded)
+    source, integers, halves = content_hash(loaded), integers_of(loaded), halves_of(loaded)
     own_opset = loaded.graph.opset_imports.get("", loaded.graph.opset_imports.get("ai.onnx", MIN_OPSET))
+    narrow = is_narrow(precision, halves)
     with_card = check_option("card", card, bool)
     samples = check_option("batch", batch, Literal["any"] | Count | None, MethodError)
     if samples == "any":
@@ -236,26 +253,30 @@ def export(
     several = {label: setting.for_one_of(m, methods.values()).write(m, label) for label, m in methods.items()}
     first = next(iter(several.values()))
     made = join({str(label): g.model for label, g in several.items()}) if len(several) > 1 else first.model
-    made = _with_target(made, several, normal, k, predicted=predicted)
+    made = with_target(made, several, normal, k, predicted=predicted)
     images = {}
     if preprocessing is not None:
         images = take_images(made, preprocessing, first.explained, normal.opset)
     tidy(made)
-    settle_lengths(made, _samples_at_once(made, first))
+    settle_lengths(made, samples_at_once(made, first))
+    products = halve_products(made) if narrow else 0
+    keep_halves(made, halves, [str(v.name) for v in normal.model.graph.outputs])
     made.producer_name = "onnxplain"
     told = {label: repr(m) for label, m in methods.items()}
     made.metadata_props["onnxplain.method"] = next(iter(told.values())) if None in told else repr(told)
     options = {
         "output": output, "wrt": wrt, "through_softmax": through_softmax, "baselines": baselines,
         "form": form, "feature_mask": feature_mask, "target": target, "top_k": k,
-        "steps_at_once": at_once, "batch": batch, "shapes": shapes,
-        "target_opset": opset,
+        "steps_at_once": at_once, "batch": batch, "target_opset": opset, "precision": precision,
+        "shapes": None if shapes is None else ", ".join(f"{k}={v}" for k, v in shapes.items()),
     }  # fmt: skip
     names = {g.target for g in several.values()} & {str(v.name) for v in made.graph.inputs}
     record = Record.of(source, methods, options, next(iter(names), None), images)
     made.metadata_props[KEY] = record.text()
     share_weights(made)
     if keep_integers(made, integers):
+        share_weights(made)
+    if halves.any and halve_weights(made):
         share_weights(made)
     if written == "portable":
         own_weights(made)
@@ -276,6 +297,7 @@ def export(
         written_in.opset,
         file.proto.ir_version,
         _raised(own_opset, written_in) if opset is None else None,
+        products,
     )
 
 
@@ -316,56 +338,3 @@ def _methods(
     if not made:
         raise MethodError("no method is given; name at least one")
     return made
-
-
-def _with_target(
-    made: ir.Model,
-    several: Mapping[str | None, MethodGraph],
-    normal: Normalized,
-    k: int | None,
-    *,
-    predicted: bool,
-) -> ir.Model:
-    """Let the file find what is predicted, or the k highest scores; else check the target that it is given.
-
-    Raises
-    ------
-    MethodError
-        If there are no classes to choose the highest of.
-    """
-    first = next(iter(several.values()))
-    name = next((g.target for g in several.values() if g.target is not None), None)
-    given = next((v for v in made.graph.inputs if v.name == name), None)
-    main = next(v for v in made.graph.inputs if v.name == first.main)
-    output, length = first.score
-    if k is not None:
-        axis, samples = first.score_axis, first.axis
-        if given is None or name is None or length != 1 or axis is None or samples is None:
-            raise MethodError(
-                f"top_k explains the highest classes of each sample, and output '{output}' is not (samples, "
-                "classes); leave top_k out"
-            )
-        classes = first.classes
-        if classes is not None and k > classes:
-            raise MethodError(f"top_k is {k}, and output '{output}' has {classes} classes")
-        axes = {v: a for g in several.values() for v, a in g.sample_axes.items()}
-        originals = [str(v.name) for v in normal.model.graph.outputs]
-        own = first.main, samples
-        return write_top_k(made, k, (name, INDEX), output, axis, originals, axes, own, normal.opset)
-    if given is not None:
-        samples = _samples_at_once(made, first)
-        if samples is not None:
-            given.shape = ir.Shape([samples, *(facts.dims(given) or ())[1:]])
-        (take_predicted if predicted else check_target)(made, given, main, first.axis, normal.opset)
-    for value in made.graph.outputs:
-        if value.name == INDEX:
-            value.name = Names(made.graph).free("target")
-    return made
-
-
-def _samples_at_once(made: ir.Model, first: MethodGraph) -> int | None:
-    """Return how many samples a file takes; None where that is open."""
-    main = next(v for v in made.graph.inputs if v.name == first.main)
-    dims = facts.dims(main)
-    length = None if first.axis is None or dims is None else dims[first.axis]
-    return length if isinstance(length, int) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,22 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from onnxplain._types import Array, ArrayLike, Arrays
-from onnxplain.errors import DataInputError, InvalidModelError, OptionError
+from onnxplain.errors import DataInputError, InvalidModelError, OnnxplainError, OptionError
 from onnxplain.explainer import Explainer
 from onnxplain.exported_file import OWN, Record, recorded
+from onnxplain.exporting.halves import halves_of
 from onnxplain.files import MODEL_BYTES, check_source
 from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
+from onnxplain.graph.normalize import normalize
+from onnxplain.runtime.programs import Programs
 from onnxplain.written import WrittenMethod
 
 __all__ = ["Difference", "Verified", "verify"]
 
+_FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
+#: What two neighbours in float16 are apart, relative to the larger.
+_STEP = 2.0**-10
 #: Options of a file that the explainer takes as well.
 _COMMON = ("output", "wrt", "through_softmax", "baselines", "feature_mask")
 
@@ -107,7 +113,8 @@ def verify(
     target
         Which score of each sample (default: the predicted one); not where the file finds it itself.
     tolerance
-        The largest difference from the expected numbers, relative to the largest of them.
+        The largest difference from the expected numbers, relative to the largest of them (at least a step of
+        float16, for outputs in float16).
     baselines, feature_mask
         Where the file was made with arrays: the same again.
 
@@ -129,11 +136,11 @@ def verify(
     session = _session(path, f"'{path}'")
     record = recorded(session.get_modelmeta().custom_metadata_map, f"'{path}'")
     loaded = load(against)
-    notes = []
+    notes: list[str] = []
     if content_hash(loaded) != record.source:
         notes.append("the file was made from a model of other content")
     explainer = Explainer(loaded)
-    feeds = _by_name(inputs, session, record)
+    feeds = _as_taken(_by_name(inputs, session, record), session)
     wanted = feeds.pop(record.target, None) if record.target is not None else None
     images = record.images()
     given = {k: images[k].apply(v, f"input '{k}'") if k in images else v for k, v in feeds.items()}
@@ -146,15 +153,14 @@ def verify(
         found = dict(zip(names, session.run(None, feeds), strict=True))
     except Exception as error:  # onnxruntime's errors have no common base
         raise DataInputError(f"'{path}' does not run on these inputs: {error}") from error
-    differences = [
-        _difference(n, "model", found[n], v, tolerance) for n, v in _predicted(against, given, names)
-    ]
+    expected = _predicted(against, loaded, given, notes)
+    differences = [_difference(n, "model", found[n], v, tolerance) for n, v in expected.items() if n in found]
     for label, method in record.made().items():
         if isinstance(method, WrittenMethod):
             notes.append(f"{method} cannot be made from the file, and was not compared")
             continue
-        expected = _explained(explainer, given, method, options, record, found, first)
-        for name, values in expected.items():
+        explained = _explained(explainer, given, method, options, record, found, first)
+        for name, values in explained.items():
             output = f"attribution/{label}/{name}" if label else f"attribution/{name}"
             if output in found:
                 differences.append(_difference(output, "explainer", found[output], values, tolerance))
@@ -219,15 +225,50 @@ def _target(explainer: Explainer, given: Arrays, record: Record, options: Any, t
     return chosen[:, 0] if chosen.ndim == 2 and chosen.shape[1] == 1 else chosen
 
 
-def _predicted(against: ModelSource, given: Arrays, names: list[str]) -> Iterator[tuple[str, Array]]:
-    """Run the model as it is."""
-    session = _session(against, "the model")
-    own = [o.name for o in session.get_outputs()]
+def _as_taken(feeds: Arrays, session: ort.InferenceSession) -> Arrays:
+    """Return numbers in the precision in which a file takes them."""
+    wanted = {i.name: _FLOATS.get(i.type) for i in session.get_inputs()}
+    with np.errstate(over="ignore"):  # the explainer refuses what is infinite
+        return {
+            k: v.astype(dtype) if v.dtype.kind == "f" and (dtype := wanted.get(k)) is not None else v
+            for k, v in feeds.items()
+        }
+
+
+def _predicted(against: ModelSource, loaded: ir.Model, given: Arrays, notes: list[str]) -> Arrays:
+    """Run the model as it is; where it is of half precision, in float32, and say how far it is from that."""
+    half = halves_of(loaded)
+    if not half.any:
+        return _stock(_session(against, "the model"), given)
+    normal = normalize(loaded.clone())
+    names = [str(v.name) for v in normal.model.graph.outputs]
+    made = Programs(normal, "cpu").values(tuple(names), {k: _wide(v) for k, v in given.items()})
+    with np.errstate(over="ignore"):
+        made |= {names[k]: made[names[k]].astype(np.float16) for k in half.outputs}
+    notes.append("the model holds numbers of half precision; it was compared as computed in float32")
     try:
-        found = session.run(None, given)
+        stored = _stock(_session(against, "the model"), given)
+    except OnnxplainError:
+        notes.append("onnxruntime does not run it as it is stored")
+        return made
+    for name in (n for n in names if n in stored):
+        apart = _difference(name, "model", _wide(stored[name]), _wide(made[name]), 0.0).relative
+        notes.append(
+            f"as it is stored, its output '{name}' is {apart:.2g} of the largest number away from that"
+        )
+    return made
+
+
+def _stock(session: ort.InferenceSession, given: Arrays) -> Arrays:
+    names = [o.name for o in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(None, _as_taken(given, session)), strict=True))
     except Exception as error:  # onnxruntime's errors have no common base
         raise DataInputError(f"the model does not run on these inputs: {error}") from error
-    return ((n, v) for n, v in zip(own, found, strict=True) if n in names)
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _explained(
@@ -253,7 +294,7 @@ def _for(method: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _difference(output: str, against: str, found: Any, expected: Any, tolerance: float) -> Difference:
     a, b = np.asarray(found), np.asarray(expected)
-    if a.shape != b.shape:
+    if a.shape != b.shape or (a.dtype != b.dtype and np.float16 in (a.dtype, b.dtype)):
         return Difference(output, against, float("inf"), 0.0, False)
     if a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
         same = bool(np.array_equal(a, b))
@@ -265,5 +306,6 @@ def _difference(output: str, against: str, found: Any, expected: Any, tolerance:
         apart = np.where(alike, 0.0, np.abs(wide_a - wide_b))
     apart[np.isnan(apart)] = np.inf
     largest = float(apart.max(initial=0))
-    allowed = tolerance * scale if a.dtype.kind == "f" else 0.0
+    rounding = _STEP if a.dtype == np.float16 else 0.0
+    allowed = max(tolerance, rounding) * scale if a.dtype.kind == "f" else 0.0
     return Difference(output, against, largest, scale, largest <= allowed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -113,6 +113,14 @@ def export(
     target_opset: Annotated[
         int | None, typer.Option("--target-opset", help="Opset of the file (default: the model's own).")
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            help="Of a model in half precision: float32 (the default) inside, or float16 (or model) where "
+            "that is accurate.",
+        ),
+    ] = None,
     card: Annotated[bool, typer.Option("--card", help="Write a model card beside it, OUT with .md.")] = False,
     predicted: Annotated[
         bool, typer.Option("--predicted", help="The file finds the class itself, and takes no target.")
@@ -143,6 +151,7 @@ def export(
     made = ox.export(
         model, out, method=chosen, output=output_name, form=form, batch=lengths.batch(batch),
         shapes=lengths.shapes(shapes), card=card, target_opset=target_opset,
+        precision=cast("Any", precision),
         target="predicted" if predicted else None, top_k=top_k,
         preprocessing=given.preprocessing_of(model, told) if wanted else None,
     )  # fmt: skip

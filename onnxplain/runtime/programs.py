@@ -99,6 +99,7 @@ class Programs:
         def compile_program() -> Compiled:
             program = make()
             lower(program.model, self.device)
+            unmark(program.model)
             return Compiled(program, self._executable(program.model))
 
         with quiet:
@@ -172,14 +173,13 @@ def lower(model: ir.Model, form: Form) -> None:
     Parameters
     ----------
     model
-        The program; the marks of its nodes are gone afterwards.
+        The program, whose nodes are still marked.
     form
         ``"cpu"`` and ``"cuda"`` suit it to a device; ``"portable"`` leaves it as it was written.
     """
     if form == "cpu":
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)
-    unmark(model)
 
 
 def unmark(model: ir.Model) -> None:
