@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxplain.commands.arguments import baselines, parameters
 from onnxplain.errors import MethodError
+from onnxplain.methods import Method, method
 from onnxplain.metrics import FAMILIES
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from onnxplain.image_files import LoadedImage
 
-__all__ = ["method_specs", "metric_specs"]
+__all__ = ["method_specs", "methods_by_specs", "metric_specs"]
 
 _OPEN, _CLOSE = "([{", ")]}"
 
@@ -38,6 +39,18 @@ def method_specs(texts: Sequence[str], image: LoadedImage | None) -> list[Any]:
         if isinstance(given.get("baselines"), str):
             given["baselines"] = baselines(given["baselines"], image)
     return found
+
+
+def methods_by_specs(texts: Sequence[str]) -> list[Method]:
+    """Read methods likewise, and make them.
+
+    Raises
+    ------
+    MethodError
+        If one is malformed or unknown, there is none, or one is given what is no parameter of its own.
+    """
+    found = [one if isinstance(one, tuple) else (one, {}) for one in method_specs(texts, None)]
+    return [method(name, **given) for name, given in found]
 
 
 def metric_specs(texts: Sequence[str]) -> list[Any]:

@@ -172,12 +172,12 @@ def write_report(
     return Path(path)
 
 
-def rendered(template: str, **content: Any) -> str:
-    """Return a page of a template, in which all text is escaped."""
+def rendered(template: str, *, folder: str = "report", **content: Any) -> str:
+    """Return a page of a template, which lies in a folder of the package; all text in it is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("onnxplain", "report"),
+        loader=PackageLoader("onnxplain", folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

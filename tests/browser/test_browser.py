@@ -6,28 +6,14 @@ pytest's cache is used. ``ONNXPLAIN_CHROMIUM`` names the browser, where it is no
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from chromium import browser_here, run_in_browser
+from chromium import run_in_browser
 from exported_digits import CASES, feeds, same, write
-from runtimes import MissingRuntimeError, npm_package
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path
 
 pytestmark = pytest.mark.node
-
-
-@pytest.fixture(scope="module")
-def web(request) -> Path:
-    """Folder with onnxruntime-web's files; installed once."""
-    if browser_here() is None:
-        pytest.skip("Chromium is not installed (Debian: chromium)")
-    try:
-        return npm_package("onnxruntime-web", Path(request.config.cache.mkdir("onnxruntime-node"))) / "dist"
-    except MissingRuntimeError as missing:
-        pytest.skip(str(missing))
 
 
 def test_the_digits_explain_themselves(web, tmp_path) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from npm_modules import modules
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 if str(TOOLS) not in sys.path:
     sys.path.insert(0, str(TOOLS))
 
 import real_inputs  # noqa: E402
+
+__all__ = ["modules", "real_model"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
