@@ -14,10 +14,11 @@ from onnxplain.errors import DataInputError, MethodError, OnnxplainError
 from onnxplain.explainer import Explainer
 from onnxplain.export import Exported, export
 from onnxplain.graph.load import ModelSource
+from onnxplain.image_files import load_pixels
 from onnxplain.inputs import choose_output
 from onnxplain.methods import Method
 from onnxplain.methods import method as make_method
-from onnxplain.page.examples import picture_of, write_pictures
+from onnxplain.page.examples import write_pictures
 from onnxplain.page.folder import check_folder, replacing_folder
 from onnxplain.page.form import Form
 from onnxplain.page.forms import form_of
@@ -149,7 +150,7 @@ def write_page(
         models.mkdir()
         shown = dict(form.shown)
         if form.kind == "image":
-            shown["examples"] = write_pictures(examples or (), site)
+            shown["examples"] = write_pictures(examples or (), shown["channels"], site)
             form = _prepared(form, site, models, shown)
         write_model(explainer, explained, models / "model.onnx")
         written, left = _export(model, models, chosen, form, explained, strict=strict)
@@ -241,7 +242,7 @@ def _prepared(form: Form, site: Path, models: Path, shown: Mapping[str, Any]) ->
     write_preparation(form, models / "prepare.onnx")
     if not shown["examples"]:
         return form
-    pixels = picture_of(site / shown["examples"][0]["file"], shown["mode"])
+    pixels = load_pixels(site / shown["examples"][0]["file"], shown["channels"])
     (name,) = form.explained
     return replace(form, probe={name: run_file(models / "prepare.onnx", {name: pixels})["prepared"]})
 

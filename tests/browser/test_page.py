@@ -12,7 +12,6 @@ from page_visit import serving, visit
 from PIL import Image
 
 import onnxplain as ox
-from onnxplain.commands.images import load_image
 from onnxplain.data import (
     diabetes_background,
     diabetes_model_path,
@@ -21,6 +20,7 @@ from onnxplain.data import (
     digits_samples,
 )
 from onnxplain.features.removal import Background
+from onnxplain.image_files import load_image
 from onnxplain.page import write_page
 
 pytestmark = pytest.mark.node

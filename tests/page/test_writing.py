@@ -149,7 +149,7 @@ def test_methods_that_do_not_work_are_left_out_and_told(runtime, tmp_path, model
     assert made.notes[0].startswith("integrated_gradients is left out: ")
 
 
-TWO = "m (float[N, 3] x, float[N, 4, 4] z) => (float[N, 3] y) { s = ReduceSum<keepdims = 0>(z) y = Add(x, s) }"
+TWO = "m (float[N, 3] x, float[N, 4, 4] z) => (float[N, 3] y) { s = ReduceSum<keepdims=0>(z) y = Add(x, s) }"
 DENSE = "m (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Relu(x) }"
 FREE = "m (float[N, 3, H, W] x) => (float[N, 3] y) { g = GlobalAveragePool(x) y = Flatten(g) }"
 WORDS = "m (int64[N, L] ids) => (float[N, 2] y) { e = Gather(t, ids) y = ReduceMean<keepdims = 0>(e, a) }"
@@ -191,7 +191,7 @@ def test_refused(body, options, error, words, runtime, tmp_path, models) -> None
 
 def test_an_example_that_is_no_picture(runtime, tmp_path) -> None:
     (tmp_path / "a.png").write_text("none")
-    with pytest.raises(DataInputError, match="cannot be read as a picture"):
+    with pytest.raises(DataInputError, match="cannot be read as an image"):
         write_page(digits_model_path(), tmp_path / "site", examples=[tmp_path / "a.png"], runtime=runtime)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 

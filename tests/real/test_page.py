@@ -10,8 +10,8 @@ from page_visit import visit
 from PIL import Image
 
 import onnxplain as ox
-from onnxplain.commands.images import load_image
 from onnxplain.data import imagenet_classes
+from onnxplain.image_files import load_image
 from onnxplain.page import write_page
 
 pytestmark = [pytest.mark.models, pytest.mark.node]
