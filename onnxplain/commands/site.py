@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from onnxplain.commands.arguments import refuse_ids
 from onnxplain.commands.tables import background as read_background
-from onnxplain.commands.tables import holds_table, load_table
+from onnxplain.commands.tables import load_table
 from onnxplain.errors import DataInputError
 from onnxplain.files import TEXT_BYTES, check_source
+from onnxplain.table_files import holds_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
