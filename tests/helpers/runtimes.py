@@ -40,8 +40,8 @@ class MissingRuntimeError(Exception):
     """A runtime is not here, and why."""
 
 
-def npm_package(name: str, folder: Path) -> Path:
-    """Return the folder ``node_modules/<name>`` below a folder, installed there if it is not.
+def npm_package(name: str, folder: Path, version: str = NPM_VERSION) -> Path:
+    """Return the folder ``node_modules/<name>`` below a folder, installed there beside others if it is not.
 
     ``ONNXPLAIN_NODE_DIR`` names another folder.
     """
@@ -51,16 +51,17 @@ def npm_package(name: str, folder: Path) -> Path:
     found = folder / "node_modules" / name
     if not found.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}')
-        flags = ["--ignore-scripts"] if name.endswith("-web") else []
-        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", *flags, f"{name}@{NPM_VERSION}"]
+        if not (folder / "package.json").is_file():  # npm removes what no such file names
+            (folder / "package.json").write_text('{"private": true}')
+        flags = [] if name.endswith("-node") else ["--ignore-scripts"]
+        command = ["npm", "install", "--no-audit", "--no-fund", "--save-exact", *flags, f"{name}@{version}"]
         environment = {**os.environ, "ONNXRUNTIME_NODE_INSTALL": "skip"}
         try:
             subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=120
             )
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise MissingRuntimeError(f"npm cannot install {name} {NPM_VERSION}: {error}") from error
+            raise MissingRuntimeError(f"npm cannot install {name} {version}: {error}") from error
     return found
 
 
