@@ -21,9 +21,10 @@ def modules(request) -> Path:
         pytest.skip("Chromium is not installed (Debian: chromium)")
     folder = Path(request.config.cache.mkdir("onnxruntime-node"))
     try:
-        return [npm_package(name, folder, version) for name, version in _PACKAGES.items()][0].parent
+        (parent,) = {npm_package(name, folder, version).parent for name, version in _PACKAGES.items()}
     except MissingRuntimeError as missing:
         pytest.skip(str(missing))
+    return parent
 
 
 @pytest.fixture(scope="session")
