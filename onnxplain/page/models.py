@@ -15,10 +15,11 @@ from onnxplain.exported_file import write_file
 from onnxplain.exporting.images import take_images
 from onnxplain.page.form import Form
 
-__all__ = ["index_length", "output_shape", "write_model", "write_preparation"]
+__all__ = ["index_length", "output_shape", "refuse_halves", "write_model", "write_preparation"]
 
 #: Has all operators that prepare pictures.
 _OPSET = 18
+_HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
 def output_shape(explainer: Explainer, name: str) -> int | None:
@@ -27,14 +28,9 @@ def output_shape(explainer: Explainer, name: str) -> int | None:
     Raises
     ------
     NotExplainableError
-        If these are no classes and no single score, or no float32.
+        If these are no classes and no single score.
     """
     output = next(o for o in explainer.outputs if o.name == name)
-    if output.dtype is None or output.dtype.name not in ("float32", "float64"):
-        raise NotExplainableError(
-            f"output '{name}' holds {output.dtype}, which browsers do not read alike; export the model with "
-            "float32 scores"
-        )
     shape = output.shape
     if shape is None or len(shape) not in (1, 2):
         raise NotExplainableError(
@@ -51,6 +47,22 @@ def index_length(path: Path, target: str) -> int:
     model = onnx.load(path, load_external_data=False)
     shape = next(i for i in model.graph.input if i.name == target).type.tensor_type.shape.dim
     return 1 if len(shape) == 1 else int(shape[1].dim_value)
+
+
+def refuse_halves(model: ir.Model) -> None:
+    """Refuse a model whose users give or get float16.
+
+    Raises
+    ------
+    NotExplainableError
+        If an input or output holds them.
+    """
+    half = next((v for v in (*model.graph.inputs, *model.graph.outputs) if v.dtype in _HALVES), None)
+    if half is not None and half.dtype is not None:
+        raise NotExplainableError(
+            f"'{half.name}' holds {half.dtype.name.lower()}, which not all browsers have; export the model "
+            "with float32 inputs and outputs"
+        )
 
 
 def write_model(explainer: Explainer, output: str, path: Path) -> None:

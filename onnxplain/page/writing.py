@@ -13,7 +13,7 @@ from typing import Any
 from onnxplain.errors import DataInputError, MethodError, OnnxplainError
 from onnxplain.explainer import Explainer
 from onnxplain.export import Exported, export
-from onnxplain.graph.load import ModelSource
+from onnxplain.graph.load import ModelSource, load
 from onnxplain.image_files import load_pixels
 from onnxplain.inputs import choose_output
 from onnxplain.methods import Method
@@ -23,7 +23,7 @@ from onnxplain.page.folder import check_folder, replacing_folder
 from onnxplain.page.form import Form
 from onnxplain.page.forms import form_of
 from onnxplain.page.methods import USUAL, about, title_of
-from onnxplain.page.models import index_length, output_shape, write_model, write_preparation
+from onnxplain.page.models import index_length, output_shape, refuse_halves, write_model, write_preparation
 from onnxplain.page.pieces import cut
 from onnxplain.page.runtime import find_runtime
 from onnxplain.page.trial import run_file, try_files
@@ -135,6 +135,7 @@ def write_page(
         If the folder cannot be written; what stood there is still there.
     """
     check_folder(folder, MANIFEST)
+    refuse_halves(load(model))
     explainer = Explainer(model)
     explained = choose_output(explainer.outputs, output)
     classes = output_shape(explainer, explained)

@@ -163,6 +163,7 @@ FLAT = "m (float[N, 3] x) => (float[N, 3] y) { y = Relu(x) }"
         (TWO, {}, NotExplainableError, r"input 'z' \(N, 4, 4\) is none of them"),
         (DENSE, {}, NotExplainableError, "explains classes"),
         (FREE, {}, DataInputError, "say which one"),
+        (HALF, {}, NotExplainableError, "'x' holds float16"),
         (FLAT, {"output": "z"}, TargetError, "no output 'z'"),
         (FLAT, {"labels": ["a"]}, DataInputError, "1 labels, and output 'y' has 3 classes"),
         (FLAT, {"methods": ["magic"]}, MethodError, "magic"),
@@ -232,12 +233,6 @@ def test_a_file_that_gives_something_else_is_refused(runtime, tmp_path, models, 
     monkeypatch.setattr(writing, "export", wrong)
     with pytest.raises(CheckFailedError, match="the file of 'lrp' gives"):
         write_page(models.mlp(), tmp_path / "site", methods=["lrp"], runtime=runtime)
-
-
-def test_a_model_of_half_precision(runtime, tmp_path, models) -> None:
-    """Its files take float32, as the explainer does."""
-    made = write_page(models.make(HALF), tmp_path / "site", methods=["lrp"], runtime=runtime)
-    assert manifest(made.folder)["form"]["inputs"] == [{"name": "x", "dtype": "float32", "shape": [1, 3]}]
 
 
 def test_names_and_titles_are_escaped(runtime, tmp_path, models) -> None:
