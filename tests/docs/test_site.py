@@ -19,8 +19,8 @@ pytest.importorskip("material")
 import griffe
 import more
 import outside
+from docstrings import Docstrings
 from mkdocs.structure.files import File, Files
-from roles import Roles
 
 import onnxplain as ox
 from onnxplain.methods import FAMILIES
@@ -105,11 +105,37 @@ def test_no_role_of_sphinx_is_left(site) -> None:
 def test_docstrings_name_what_exists(tmp_path, caplog, written, said) -> None:
     text = f'"""See {written}."""\n\nclass Thing:\n    """A thing."""\n\n    def run(self):\n        pass\n'
     (tmp_path / "small.py").write_text(text)
-    extensions = griffe.load_extensions(Roles)
+    extensions = griffe.load_extensions(Docstrings)
     with caplog.at_level(logging.WARNING):
         module = griffe.load("small", search_paths=[tmp_path], extensions=extensions)
     assert "`:" not in module.docstring.value
     assert [said in record.getMessage() for record in caplog.records] == ([] if said is None else [True])
+
+
+TABLE = """Rules::
+
+    x = 1
+
+    ====  =====
+    rule  where
+    ====  =====
+    one   here,
+          there
+    two   a | b
+    ====  =====
+
+End."""
+
+
+@pytest.mark.parametrize("headed", [True, False])
+def test_tables_and_code_become_markdown(tmp_path, headed) -> None:
+    text = TABLE if headed else TABLE.replace("    rule  where\n    ====  =====\n", "", 1)
+    (tmp_path / "small.py").write_text(f'"""{text}\n"""\n')
+    extensions = griffe.load_extensions(Docstrings)
+    found = griffe.load("small", search_paths=[tmp_path], extensions=extensions).docstring.value
+    head = "| rule | where |" if headed else "|  |  |"
+    rows = [head, "| --- | --- |", "| one | here, there |", "| two | a \\| b |"]
+    assert found.splitlines() == ["Rules:", "", "    x = 1", "", *(f"    {row}" for row in rows), "", "End."]
 
 
 def config(**options):

@@ -47,6 +47,7 @@ def draw_table(
         one column's value against its attribution                   ``dependence``
         mean size of what pairs of columns do together               ``interactions``
         ============================================================ ================
+
     sample
         Which row (waterfall, force).
     feature

@@ -1,7 +1,8 @@
-"""An extension of Griffe: Sphinx's roles in docstrings, such as ``:class:`LRP```, become links of the site.
+"""An extension of Griffe: docstrings that are written for Sphinx become Markdown.
 
-The name must exist, or there is a warning, which fails the strict build. It is a link where the reference
-has it; inner names have no page, and stay words.
+Roles, such as ``:class:`LRP```, become links: the name must exist, or there is a warning, which fails the
+strict build; inner names have no page, and stay words. Tables between rulers become tables, and ``::``
+introduces code without showing.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Any
 from griffe import Extension, Kind, Object, get_logger
 
 _ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc|obj):`([^`]+)`")
-_MATH = re.compile(r":math:`([^`]+)`")
-_log = get_logger("onnxplain.roles")
+_MATH = re.compile(r":math:`([^`]+)`|^( *)\.\. math:: (.*)$", re.MULTILINE)
+_CODE = re.compile(r"::$", re.MULTILINE)
+_TABLE = re.compile(r"^( *)(=+(?: +=+)+) *\n((?:.*\n)+?)\1\2 *(?=\n\s*\n|\n*\Z)", re.MULTILINE)
+_log = get_logger("onnxplain.docstrings")
 
 
-class Roles(Extension):
+class Docstrings(Extension):
     """Rewrite all docstrings of a package, once it is loaded."""
 
     def on_package(self, *, pkg: Any, **_: Any) -> None:
@@ -28,11 +31,34 @@ class Roles(Extension):
 
     def _walk(self, thing: Object) -> None:
         if thing.docstring is not None:
-            text = _ROLE.sub(lambda match: _link(thing, match[1]), thing.docstring.value)
-            thing.docstring.value = _MATH.sub(r"`\1`", text)
+            text = _TABLE.sub(_table, thing.docstring.value)
+            text = _ROLE.sub(lambda match: _link(thing, match[1]), text)
+            text = _MATH.sub(lambda match: f"{match[2] or ''}`{match[1] or match[3]}`", text)
+            thing.docstring.value = _CODE.sub(":", text)
         for member in thing.members.values():
             if not member.is_alias:
                 self._walk(member)
+
+
+def _table(match: re.Match[str]) -> str:
+    """Write a table anew; a row without a first cell goes on with the row before."""
+    indent, ruler = match[1], match[2]
+    starts = [found.start() + len(indent) for found in re.finditer("=+", ruler)]
+    ends = [*starts[1:], None]
+    rows: list[list[str]] = []
+    headed = False
+    for line in match[3].splitlines():
+        cells = [line[start:end].strip().replace("|", "\\|") for start, end in zip(starts, ends, strict=True)]
+        if line.strip() == ruler:
+            headed = True
+        elif rows and not cells[0]:
+            rows[-1] = [" ".join(filter(None, pair)) for pair in zip(rows[-1], cells, strict=True)]
+        else:
+            rows.append(cells)
+    if not headed:
+        rows.insert(0, [""] * len(starts))
+    rows.insert(1, ["---"] * len(starts))
+    return "\n".join(f"{indent}| {' | '.join(row)} |" for row in rows)
 
 
 def _link(thing: Object, written: str) -> str:
