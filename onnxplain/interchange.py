@@ -97,7 +97,7 @@ def free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def optional_package(name: str, use: str) -> Any:
+def optional_package(name: str, use: str, extra: str | None = None) -> Any:
     """Import a package that is needed for one thing alone.
 
     Parameters
@@ -106,6 +106,8 @@ def optional_package(name: str, use: str) -> Any:
         Of the package.
     use
         What needs it, for the error.
+    extra
+        The extra of this package that brings it; None if none does.
 
     Raises
     ------
@@ -115,6 +117,7 @@ def optional_package(name: str, use: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        way = name.partition(".")[0] if extra is None else f"'onnxplain[{extra}]'"
         raise OptionalDependencyError(
-            f"{use} needs the package {name}, which cannot be imported ({error}); pip install {name}"
+            f"{use} needs the package {name}, which cannot be imported ({error}); pip install {way}"
         ) from error

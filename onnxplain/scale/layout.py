@@ -136,8 +136,8 @@ class Rows:
     ----------
     layout
         Which columns there are.
-    source, row
-        What rows are known by, (n,).
+    keys
+        What rows are known by, (n,) by name.
     ids
         What is handed on, (n,) by name.
     columns
@@ -149,8 +149,7 @@ class Rows:
     """
 
     layout: Layout
-    source: Array
-    row: Array
+    keys: Mapping[str, Array]
     ids: Mapping[str, Any]
     columns: Arrays
     errors: Sequence[str]

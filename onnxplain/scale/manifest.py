@@ -8,7 +8,7 @@ from typing import Any
 
 from onnxplain.digests import digest
 from onnxplain.errors import OutputError
-from onnxplain.scale.parts import FORMS, parts_in
+from onnxplain.scale.parts import FORMS, part_names
 from onnxplain.scale.places import Place
 
 __all__ = ["MANIFEST", "SUMMARY", "held_facts", "settle"]
@@ -34,7 +34,7 @@ def held_facts(out: Place) -> dict[str, Any] | None:
     """
     names = out.names()
     if MANIFEST not in names:
-        if any(parts_in(out, form) for form in FORMS):
+        if any(part_names(out, form) for form in FORMS):
             raise OutputError(
                 f"'{out.root}' holds parts, and no {MANIFEST} that says what they are made from; give "
                 "another folder"

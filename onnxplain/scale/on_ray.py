@@ -7,10 +7,8 @@ import importlib
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
-
-import numpy as np
 
 from onnxplain.errors import OptionalDependencyError, OptionError, RuntimeUnavailableError
 from onnxplain.explainer import Explainer
@@ -18,7 +16,7 @@ from onnxplain.options import Count, check_option
 from onnxplain.scale.pieces import Piece
 from onnxplain.scale.worker import Done, Job, Worker
 
-__all__ = ["Pool", "RayWorker", "ray_data", "revived", "session"]
+__all__ = ["Pool", "RayWorker", "confirmed", "pickled", "ray_data", "revived", "session", "silent"]
 
 #: Tasks that Ray is given at most: with more pieces than that, a task holds several.
 _TASKS = 10_000
@@ -141,19 +139,31 @@ class Pool:
         if not todo:
             return
         ray = ray_data()
-        with session(ray), _silent(ray):
+        with session(ray):
             held = ray.put((pickled(explainer, *self.options()), job))
             rows = [{"number": number, "piece": pickle.dumps(piece)} for number, piece in todo]
             data = ray.data.from_items(rows, override_num_blocks=min(len(rows), _TASKS))
             found = self.mapped(ray, data, RayWorker, (held,), batch_size=1, batch_format="numpy")
-            try:
-                for row in found.iter_rows():
-                    yield Done(**{**row, "notes": tuple(row["notes"])})
-            except ray.exceptions.RayError as error:
-                said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-                raise RuntimeUnavailableError(
-                    f"Ray could not go on ({said}); what is written stays, and the same call goes on there"
-                ) from error
+            yield from confirmed(ray, found)
+
+
+def confirmed(ray: Any, found: Any) -> Iterator[Done]:
+    """Yield what workers answer, as a data set does.
+
+    Raises
+    ------
+    RuntimeUnavailableError
+        If Ray cannot go on.
+    """
+    with silent(ray):
+        try:
+            for row in found.iter_rows():
+                yield Done.of_row(row)
+        except ray.exceptions.RayError as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise RuntimeUnavailableError(
+                f"Ray could not go on ({said}); what is written stays, and the same call goes on there"
+            ) from error
 
 
 class RayWorker:
@@ -172,10 +182,7 @@ class RayWorker:
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Explain one piece, and say what became of it."""
         (number,), (piece,) = batch["number"], batch["piece"]
-        told = asdict(self._worker(int(number), pickle.loads(bytes(piece))))
-        notes = np.empty(1, object)
-        notes[0] = list(told.pop("notes"))
-        return {**{k: [v] for k, v in told.items()}, "notes": notes}
+        return self._worker(int(number), pickle.loads(bytes(piece))).as_row()
 
 
 def pickled(explainer: Explainer, device: str, threads: int) -> dict[str, Any]:
@@ -193,7 +200,7 @@ def revived(state: dict[str, Any]) -> Explainer:
 
 
 @contextlib.contextmanager
-def _silent(ray: Any) -> Iterator[None]:
+def silent(ray: Any) -> Iterator[None]:
     """Show no bars but our own."""
     context = ray.data.DataContext.get_current()
     before = context.enable_progress_bars

@@ -14,7 +14,7 @@ from onnxplain.archive import BROKEN, pack_arrays, unpack_arrays
 from onnxplain.errors import DataInputError
 from onnxplain.interchange import optional_package
 from onnxplain.options import nearest
-from onnxplain.scale.layout import ERROR, ROW, SOURCE, Field, Rows
+from onnxplain.scale.layout import ERROR, Field, Rows
 from onnxplain.scale.places import Place
 
 __all__ = [
@@ -24,7 +24,9 @@ __all__ = [
     "check_form",
     "encode",
     "part_name",
+    "part_names",
     "parts_in",
+    "read_column",
     "read_parts",
 ]
 
@@ -38,10 +40,15 @@ def part_name(number: int, form: str) -> str:
     return f"part-{number:08d}.{form}"
 
 
+def part_names(place: Place, form: str) -> list[str]:
+    """Return the names of the parts in a folder, in order."""
+    return sorted(n for n in place.names() if n.startswith("part-") and n.endswith(f".{form}"))
+
+
 def parts_in(place: Place, form: str) -> dict[int, str]:
-    """Return the names of the parts in a folder, by number."""
+    """Return the names of the parts that have numbers, by number."""
     found = {}
-    for name in place.names():
+    for name in part_names(place, form):
         number = name.removeprefix("part-").removesuffix(f".{form}")
         if number.isdigit() and name == part_name(int(number), form):
             found[int(number)] = name
@@ -60,7 +67,7 @@ def check_form(form: str) -> None:
             f"there is no form '{form}'; choose one of {', '.join(FORMS)}{nearest(form, FORMS)}"
         )
     if form == "parquet":
-        _arrow("writing Parquet", ".parquet")
+        _arrow()
 
 
 def encode(rows: Rows, form: str, about: Mapping[str, Any]) -> bytes:
@@ -75,7 +82,7 @@ def encode(rows: Rows, form: str, about: Mapping[str, Any]) -> bytes:
     about
         What the file says of itself besides how many rows it has, and how many of them failed.
     """
-    told = {**about, "rows": len(rows.row), "failed": rows.failed, "notes": list(rows.notes)}
+    told = {**about, "rows": len(rows.errors), "failed": rows.failed, "notes": list(rows.notes)}
     return FORMS[form][0](rows, told)
 
 
@@ -111,13 +118,31 @@ def read_parts(out: Any) -> Iterator[Arrays]:
     """
     place = Place.of(out)
     for form in FORMS:
-        names = parts_in(place, form)
+        names = part_names(place, form)
         if names:
             break
     else:
         raise DataInputError(f"'{out}' holds no parts; give a folder that onnxplain batch wrote")
-    for name in names.values():
+    for name in names:
         yield _reading(place, name)[0]
+
+
+def read_column(place: Place, name: str, column: str) -> list[Any]:
+    """Return one column of a part in Parquet.
+
+    Raises
+    ------
+    DataInputError
+        If it cannot be read.
+    """
+    try:
+        with place.open(name) as file:
+            held = _arrow("pyarrow.parquet").read_table(file, columns=[column])
+            return list(held.column(column).to_pylist())
+    except BROKEN as error:
+        raise DataInputError(
+            f"'{place.root}/{name}' is no whole part ({error}); remove it, and run again"
+        ) from error
 
 
 def _reading(place: Place, name: str) -> tuple[Arrays, dict[str, Any]]:
@@ -132,7 +157,8 @@ def _reading(place: Place, name: str) -> tuple[Arrays, dict[str, Any]]:
 
 def _npz(rows: Rows, about: Mapping[str, Any]) -> bytes:
     held: Arrays = {
-        "about": np.array(json.dumps(about)), SOURCE: _texts(rows.source), ROW: rows.row,
+        "about": np.array(json.dumps(about)),
+        **{k: _texts(v) if v.dtype == object else v for k, v in rows.keys.items()},
         **{k: _texts(v.to_pylist() if hasattr(v, "to_pylist") else v) for k, v in rows.ids.items()},
         **{f.name: _texts(rows.columns[f.name]) if f.dtype == "str" else rows.columns[f.name]
            for f in rows.layout.fields},
@@ -156,11 +182,11 @@ def _texts(cells: Any) -> Array:
 
 def arrow_table(rows: Rows, about: Mapping[str, Any]) -> Any:
     """Return a part as an Arrow table: null where nothing was found, shapes in the columns' metadata."""
-    arrow = _arrow("writing Parquet", ".parquet")
+    arrow = _arrow()
     failed = np.asarray(list(map(bool, rows.errors)), bool)
-    names = [SOURCE, ROW]
-    arrays = [arrow.array(rows.source, arrow.string()), arrow.array(rows.row, arrow.int64())]
-    told: list[dict[str, str]] = [{}, {}]
+    names = list(rows.keys)
+    arrays = [arrow.array(column) for column in rows.keys.values()]
+    told: list[dict[str, str]] = [{} for _ in names]
     arrays += [
         given if hasattr(given, "to_pylist") else arrow.array(given, arrow.string())
         for given in rows.ids.values()
@@ -193,15 +219,13 @@ def _column(arrow: Any, f: Field, values: Array, failed: Array) -> Any:
 def _parquet(rows: Rows, about: Mapping[str, Any]) -> bytes:
     table = arrow_table(rows, about)
     file = io.BytesIO()
-    plain = [SOURCE, *(f.name for f in rows.layout.fields if f.dtype == "str"), ERROR]
-    optional_package("pyarrow.parquet", "writing Parquet").write_table(
-        table, file, compression="zstd", use_dictionary=plain
-    )
+    plain = ["source", *(f.name for f in rows.layout.fields if f.dtype == "str"), ERROR]
+    _arrow("pyarrow.parquet").write_table(table, file, compression="zstd", use_dictionary=plain)
     return file.getvalue()
 
 
 def _from_parquet(content: bytes) -> tuple[Arrays, dict[str, Any]]:
-    table = optional_package("pyarrow.parquet", "reading Parquet").read_table(io.BytesIO(content))
+    table = _arrow("pyarrow.parquet").read_table(io.BytesIO(content))
     held: Arrays = {}
     for field, column in zip(table.schema, table.columns, strict=True):
         shape = json.loads((field.metadata or {}).get(b"shape", b"[]"))
@@ -225,8 +249,8 @@ def _values(array: Any, f: Field) -> Array:
     return found
 
 
-def _arrow(use: str, ending: str) -> Any:
-    return optional_package("pyarrow", f"{use} ({ending})")
+def _arrow(module: str = "pyarrow") -> Any:
+    return optional_package(module, "Parquet", "parquet")
 
 
 #: How parts are written and read, by name.

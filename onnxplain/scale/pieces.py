@@ -40,13 +40,14 @@ class Piece:
     line: int = 0
     step: int = 0
 
-    def keys(self) -> tuple[Array, Array]:
+    def keys(self) -> dict[str, Array]:
         """Return what each row is known by: the name of its file, and its number there."""
         if len(self.files) > 1:
-            return np.asarray([f.name for f in self.files], object), np.zeros(self.count, np.int64)
-        name = np.empty(self.count, object)
-        name[:] = self.files[0].name
-        return name, np.arange(self.first, self.first + self.count, dtype=np.int64)
+            names, rows = [f.name for f in self.files], np.zeros(self.count, np.int64)
+        else:
+            names = [self.files[0].name] * self.count
+            rows = np.arange(self.first, self.first + self.count, dtype=np.int64)
+        return {"source": np.asarray(names, object), "row": rows}
 
 
 class Block(Protocol):

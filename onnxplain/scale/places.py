@@ -229,7 +229,7 @@ class Place:
 
 def _store(url: str) -> tuple[Any, str]:
     """Return the file system behind a URL, and the path in it."""
-    core = optional_package("fsspec.core", f"'{url}'")
+    core = optional_package("fsspec.core", f"'{url}'", "parquet")
     try:
         store, path = core.url_to_fs(url)
     except ImportError as error:
@@ -240,6 +240,8 @@ def _store(url: str) -> tuple[Any, str]:
 
 
 def _told(name: str, info: Any) -> File:
+    """Say how a store's file was; listings and single looks write the same mark in different ways."""
     marks = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "updated", "created")
-    stamp = next((str(info[key]) for key in marks if info.get(key) is not None), "")
+    mark = next((info[key] for key in marks if info.get(key) is not None), "")
+    stamp = str(mark.timestamp() if hasattr(mark, "timestamp") else mark).strip('"')
     return File(name, int(info.get("size") or 0), stamp)

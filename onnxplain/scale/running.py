@@ -29,12 +29,12 @@ from onnxplain.scale.worker import Done, Job, Worker
 from onnxplain.text import visible_line
 from onnxplain.versions import VERSION, versions
 
-__all__ = ["Summary", "explain_files"]
+__all__ = ["TRIED", "Summary", "explain_files", "rows_by_size"]
 
 #: Numbers that a part holds, about, and rows at most, where nobody says how many rows it has.
 _NUMBERS, _ROWS = 1 << 22, 4096
 #: Rows that are tried before the run, one after another, until one can be explained.
-_TRIED = 8
+TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Summary:
         Parts that were there already.
     seconds
         How long it took.
+    cpu_seconds
+        Processor time of reading, explaining and writing, of all workers together.
     method
         The method, as written in Python.
     notes
@@ -66,6 +68,7 @@ class Summary:
     failed: int
     kept: int
     seconds: float
+    cpu_seconds: float
     method: str
     notes: tuple[str, ...] = ()
 
@@ -185,11 +188,11 @@ def explain_files(
     held = held_facts(place)
     explainer = model if isinstance(model, Explainer) else Explainer(model, **own)
     reader = reading.form(data.kind, explainer)
-    first = data.first(reader, _TRIED)
+    first = data.first(reader, TRIED)
     asked = digest([question.method, question.target, question.told, asdict(reading)])
     question, shown = question.tried(explainer, reader.read(data.place, first), first.count)
     layout = Layout.of(shown, ids)
-    size = rows_a_part or (held or {}).get("rows_a_part") or max(1, min(_ROWS, _NUMBERS // layout.numbers))
+    size = rows_a_part or (held or {}).get("rows_a_part") or rows_by_size(layout)
     facts = {
         "version": VERSION, "model": explainer.model_hash, "method": shown.written_method, "told": asked,
         "source": data.digest(), "form": form, "rows_a_part": size, "columns": layout.described(),
@@ -212,18 +215,23 @@ def explain_files(
     else:
         answers = pool.answers(explainer, job, todo)
     notes = dict.fromkeys((*explainer.notes, *shown.notes))
-    done, failed = 0, 0
+    done, failed, spent = 0, 0, 0.0
     with contextlib.closing(_shown(answers, pieces, kept, progress)) as confirmed:
         for one in confirmed:
-            done, failed = done + one.rows, failed + one.failed
+            done, failed, spent = done + one.rows, failed + one.failed, spent + one.seconds
             notes |= dict.fromkeys(one.notes)
     _sweep(place, begun)
     summary = Summary(
         str(out), rows, len(pieces), done, failed, len(pieces) - len(todo), perf_counter() - start,
-        shown.written_method, tuple(notes),
+        spent, shown.written_method, tuple(notes),
     )  # fmt: skip
     place.write(SUMMARY, json.dumps({**asdict(summary), "made_from": made_from}, indent=1).encode())
     return summary
+
+
+def rows_by_size(layout: Layout) -> int:
+    """Return how many rows are explained together, where nobody says it."""
+    return max(1, min(_ROWS, _NUMBERS // layout.numbers))
 
 
 def _shown(

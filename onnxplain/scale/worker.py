@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from time import perf_counter
+from dataclasses import dataclass, fields
+from time import process_time
 from typing import Any
+
+import numpy as np
 
 from onnxplain import errors
 from onnxplain.errors import OnnxplainError
@@ -60,13 +62,15 @@ class Done:
     rows, failed
         How many it has, and how many of them have errors.
     seconds
-        How long it took.
+        Of processor time.
     worker
         Number of the process.
     notes
         What a person may want to know.
     error, kind
         What ended it, and the name of that error; empty where the part is written.
+    skipped
+        Rows that were written before.
     """
 
     number: int
@@ -77,6 +81,18 @@ class Done:
     notes: tuple[str, ...] = ()
     error: str = ""
     kind: str = ""
+    skipped: int = 0
+
+    def as_row(self) -> dict[str, Any]:
+        """Return it as a batch of one row, which Ray Data takes."""
+        notes = np.empty(1, object)
+        notes[0] = list(self.notes)
+        return {**{f.name: [getattr(self, f.name)] for f in fields(self)}, "notes": notes}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Done:
+        """Undo :meth:`as_row`."""
+        return cls(**{**row, "notes": tuple(row["notes"])})
 
     def confirmed(self) -> Done:
         """Return it, if the part is written.
@@ -108,12 +124,20 @@ class Worker:
 
     def __call__(self, number: int, piece: Piece) -> Done:
         """Explain a piece; when this returns, and says no error, its part is where it belongs."""
-        start, job = perf_counter(), self.job
+        start, job = process_time(), self.job
         try:
             block = job.reader.read(job.source, piece)
-            rows = explained(self.explainer, job.question, block, piece, job.layout, strict=job.strict)
+            rows = explained(
+                self.explainer,
+                job.question,
+                block,
+                piece.count,
+                job.layout,
+                keys=piece.keys(),
+                strict=job.strict,
+            )
             job.out.write(part_name(number, job.form), encode(rows, job.form, job.about))
         except OnnxplainError as error:
-            seconds = perf_counter() - start
+            seconds = process_time() - start
             return Done(number, 0, 0, seconds, os.getpid(), (), str(error), type(error).__name__)
-        return Done(number, piece.count, rows.failed, perf_counter() - start, os.getpid(), tuple(rows.notes))
+        return Done(number, piece.count, rows.failed, process_time() - start, os.getpid(), tuple(rows.notes))

@@ -60,7 +60,7 @@ def test_only_bad_rows_fail(spoilt: Any, tmp_path: Path, rows_a_part: int, form:
 
 def test_strict(spoilt: Any, tmp_path: Path) -> None:
     data, model = spoilt
-    with pytest.raises(DataInputError, match=r"'t.csv', row 3: .*line 5, column 'b'"):
+    with pytest.raises(DataInputError, match=r"source t.csv, row 3: .*line 5, column 'b'"):
         explain_files(
             data, model, tmp_path / "out", "saliency", ids=["key"], form="npz", rows_a_part=2, strict=True
         )

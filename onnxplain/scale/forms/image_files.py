@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -47,7 +47,12 @@ class ImageFiles:
     def read(self, place: Place, piece: Piece) -> ImageBlock:
         """Take files, which are opened one by one; see :class:`~onnxplain.scale.pieces.Form`."""
         unchanged(place, piece.files)
-        return ImageBlock(place, piece.files, self)
+        names = [file.name for file in piece.files]
+
+        def opened(row: int) -> Path | BinaryIO:
+            return io.BytesIO(place.read(names[row])) if place.remote else Path(place.root, names[row])
+
+        return ImageBlock(self.info, self.options, names, opened)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +61,20 @@ class ImageBlock:
 
     Attributes
     ----------
-    place, files
-        Where they are.
-    form
-        How they are read.
+    info, options
+        The input that they are for, and what is done to them.
+    names
+        What messages call them.
+    opened
+        Gives the file of a row, by its number.
     ids
-        Nothing is handed on.
+        What is handed on.
     """
 
-    place: Place
-    files: Sequence[File]
-    form: ImageFiles
+    info: InputInfo
+    options: Mapping[str, Any]
+    names: Sequence[str]
+    opened: Callable[[int], Path | BinaryIO]
     ids: Mapping[str, Any] = field(default_factory=dict)
     _held: dict[int, Array | DataInputError] = field(default_factory=dict)
 
@@ -75,22 +83,20 @@ class ImageBlock:
         arrays: list[Array] = []
         for row in rows:
             if row not in self._held:
-                self._held[row] = self._read(self.files[row].name)
+                self._held[row] = self._read(row)
             held = self._held[row]
             if isinstance(held, DataInputError):
                 raise held
             if arrays and held.shape != arrays[0].shape:
                 raise DataInputError(
-                    f"'{self.files[row].name}' becomes an array of shape {held.shape[1:]}, and others one of "
+                    f"'{self.names[row]}' becomes an array of shape {held.shape[1:]}, and others one of "
                     f"{arrays[0].shape[1:]}; bring them to one size (--size)"
                 )
             arrays.append(held)
-        return {self.form.info.name: np.concatenate(arrays)}, None
+        return {self.info.name: np.concatenate(arrays)}, None
 
-    def _read(self, name: str) -> Array | DataInputError:
-        path = Path(self.place.root, name)
-        source = io.BytesIO(self.place.read(name)) if self.place.remote else path
+    def _read(self, row: int) -> Array | DataInputError:
         try:
-            return load_for(source, self.form.info, self.form.options, name).array
+            return load_for(self.opened(row), self.info, self.options, self.names[row]).array
         except DataInputError as error:
             return error

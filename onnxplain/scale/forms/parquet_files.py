@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
 
-import numpy as np
-
-from onnxplain._types import Array
 from onnxplain.errors import DataInputError
 from onnxplain.interchange import optional_package
+from onnxplain.scale.forms.arrow import array_columns, values
 from onnxplain.scale.forms.columns import ColumnBlock, Roles
 from onnxplain.scale.pieces import Piece, unchanged
 from onnxplain.scale.places import File, Place
@@ -39,9 +37,7 @@ class ParquetFiles:
             with place.open(file.name) as held:
                 parquet = _opened(held, file.name)
                 schema = parquet.schema_arrow
-                arrays = [
-                    field.name for field in schema if _nested(getattr(field.type, "storage_type", field.type))
-                ]
+                arrays = array_columns(schema)
                 self.roles.wanted(list(schema.names), f"'{file.name}'", arrays)
                 before = 0
                 for group in range(parquet.num_row_groups):
@@ -66,13 +62,13 @@ class ParquetFiles:
                 raise _damaged(file.name, error) from error
         if batch.num_rows != piece.count:
             raise _damaged(file.name, f"row group {piece.at} ends early")
-        columns = {name: _values(batch.column(name)) for name in batch.schema.names}
+        columns = {name: values(batch.column(name)) for name in batch.schema.names}
         ids = {name: batch.column(name) for name in self.roles.ids}
         return ColumnBlock(columns, self.roles, file.name, None, {}, ids)
 
 
 def _opened(held: Any, name: str) -> Any:
-    parquet = optional_package("pyarrow.parquet", f"'{name}'")
+    parquet = optional_package("pyarrow.parquet", f"'{name}'", "parquet")
     try:
         return parquet.ParquetFile(held)
     except Exception as error:  # what pyarrow raises on a damaged file has many names
@@ -81,24 +77,3 @@ def _opened(held: Any, name: str) -> Any:
 
 def _damaged(name: str, error: object) -> DataInputError:
     return DataInputError(f"'{name}' cannot be read as Parquet ({error})")
-
-
-def _values(column: Any) -> Array:
-    """Return a column as NumPy has it: values, or arrays of one shape behind each other."""
-    kind = column.type
-    shape = getattr(kind, "shape", None)  # of arrow.fixed_shape_tensor
-    storage = getattr(column, "storage", column)
-    if shape is not None and not column.null_count:
-        return np.asarray(storage.flatten()).reshape(len(column), *shape)
-    size = getattr(storage.type, "list_size", None)
-    if size is not None and not storage.null_count and not _nested(storage.type.value_type):
-        return np.asarray(storage.flatten()).reshape(len(storage), size)
-    if _nested(storage.type):
-        cells = np.empty(len(storage), object)
-        cells[:] = [None if cell is None else np.asarray(cell) for cell in storage.to_pylist()]
-        return cells
-    return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-def _nested(kind: Any) -> bool:
-    return bool(getattr(kind, "num_fields", 0)) and hasattr(kind, "value_type")
