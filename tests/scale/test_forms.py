@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gathered import gathered
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import onnxplain as ox
@@ -24,6 +24,7 @@ from onnxplain.scale.places import File, Place
 ROLES = Roles((InputInfo("x", np.dtype("float32"), ("N", 1), "float", ("x",), True),), {}, ("text",))
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=9), min_size=1
@@ -38,7 +39,7 @@ def test_csv_of_any_texts(
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     with path.open("w", newline="", encoding="utf-8-sig" if bom else "utf-8") as file:
-        writer = csv.writer(file, delimiter=mark, lineterminator=end)
+        writer = csv.writer(file, delimiter=mark, lineterminator=end, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(["text", "x"])
         for k, text in enumerate(texts):
             writer.writerow([text, k])
