@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,17 @@ class Models:
 def models() -> Models:
     """The zoo of small models."""
     return Models()
+
+
+@pytest.fixture(scope="session")
+def npm(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Return a function that gives the folder of an npm package of onnxruntime, installed once."""
+    from runtimes import MissingRuntimeError, npm_package
+
+    def get(name: str) -> Path:
+        try:
+            return npm_package(name, Path(request.config.cache.mkdir("onnxruntime-node")))
+        except MissingRuntimeError as missing:
+            pytest.skip(str(missing))
+
+    return get

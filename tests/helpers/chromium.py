@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from runtimes import plain
 
-__all__ = ["browser_here", "run_in_browser"]
+__all__ = ["browser_here", "page_says", "run_in_browser"]
 
 PAGE = Path(__file__).parents[1] / "browser" / "page.html"
 _TYPES = {
@@ -66,6 +66,30 @@ def run_in_browser(
         served[f"/model{k}.onnx"] = model
         listed.append({"model": f"/model{k}.onnx", "runs": runs, "feeds": [plain(f) for f in feeds]})
     served["/jobs.json"] = json.dumps(listed).encode()
+    answers = _answers(served, timeout)
+    for answer in answers:
+        for one in answer.get("results", ()):
+            for name, value in one.items():
+                one[name] = np.array([np.nan if v is None else v for v in value["data"]]).reshape(
+                    value["dims"]
+                )
+    return answers
+
+
+def page_says(page: str, files: Mapping[str, Path], timeout: float = 120) -> str:
+    """Open a page beside files (by their paths), and return the first text that it puts into its body."""
+    script = """<script>
+    new MutationObserver(() => {
+      if (!document.body.querySelector("script"))
+        fetch("/results", { method: "POST", body: JSON.stringify([document.body.textContent]) });
+    }).observe(document.body, { childList: true });
+    </script>"""
+    (text,) = _answers({"/": f"{page}{script}".encode(), **files}, timeout)
+    return str(text)
+
+
+def _answers(served: dict[str, Path | bytes], timeout: float) -> list[Any]:
+    """Open ``/`` in the browser, and wait for what it sends back."""
     answers: list[Any] = []
     done = threading.Event()
     with _serving(served, answers, done) as port, _chromium(f"http://127.0.0.1:{port}/") as process:
@@ -73,12 +97,6 @@ def run_in_browser(
             timeout -= 0.2
             if timeout < 0 or process.poll() is not None:
                 raise RuntimeError(f"the browser gave no answer (exit status {process.poll()})")
-    for answer in answers:
-        for one in answer.get("results", ()):
-            for name, value in one.items():
-                one[name] = np.array([np.nan if v is None else v for v in value["data"]]).reshape(
-                    value["dims"]
-                )
     return answers
 
 
@@ -95,6 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = found if isinstance(found, bytes) else found.read_bytes()
         self.send_response(200)
         kind = "application/json" if isinstance(found, bytes) else _TYPES.get(found.suffix)
+        kind = _TYPES[".html"] if self.path == "/" else kind
         self.send_header("Content-Type", kind or "application/octet-stream")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 __all__ = [
-    "NPM_VERSION",
+    "EXAMPLE", "NPM_VERSION",
     "MissingRuntimeError",
     "build_cpp",
     "npm_package",
@@ -30,7 +30,7 @@ __all__ = [
 #: Of onnxruntime-node and onnxruntime-web.
 NPM_VERSION = "1.30.0"
 _TESTS = Path(__file__).parents[1]
-_EXAMPLE = _TESTS.parent / "examples" / "cpp"
+EXAMPLE = _TESTS.parent / "examples" / "cpp"
 _HEADERS = ("/usr/include/onnxruntime", "/usr/local/include/onnxruntime")
 
 Feeds = Mapping[str, np.ndarray]
@@ -92,8 +92,8 @@ def plain(feeds: Feeds) -> dict[str, Any]:
     }
 
 
-def build_cpp(folder: Path) -> Path:
-    """Build the program of ``examples/cpp`` against the wheel's library; return it.
+def build_cpp(folder: Path, example: Path = EXAMPLE) -> Path:
+    """Build the program of ``examples/cpp`` (or what lies in a copy) against the wheel's library; return it.
 
     Its headers are those of Debian's libonnxruntime-dev, or lie in the folder ``ONNXRUNTIME_INCLUDE``.
     """
@@ -107,7 +107,7 @@ def build_cpp(folder: Path) -> Path:
             "onnxruntime's headers are not installed (Debian: libonnxruntime-dev; or ONNXRUNTIME_INCLUDE)"
         )
     given = [f"-DONNXRUNTIME_INCLUDE={headers}", f"-DPython3_EXECUTABLE={sys.executable}"]
-    for command in (["cmake", "-S", _EXAMPLE, "-B", folder, *given], ["cmake", "--build", folder]):
+    for command in (["cmake", "-S", example, "-B", folder, *given], ["cmake", "--build", folder]):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
     return folder / "explain"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exported_digits import COMPOSITES, ONE_PASS, PLANS, feeds, same, write
-from runtimes import MissingRuntimeError, npm_package, run_in_node
+from runtimes import run_in_node
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
@@ -19,13 +19,10 @@ from onnxplain.data import digits_model_path, digits_samples
 pytestmark = pytest.mark.node
 
 
-@pytest.fixture(scope="session")
-def modules(request) -> Path:
-    """Folder of onnxruntime-node; installed once."""
-    try:
-        return npm_package("onnxruntime-node", Path(request.config.cache.mkdir("onnxruntime-node")))
-    except MissingRuntimeError as missing:
-        pytest.skip(str(missing))
+@pytest.fixture
+def modules(npm) -> Path:
+    """Folder of onnxruntime-node."""
+    return npm("onnxruntime-node")
 
 
 @pytest.mark.parametrize("method", [*ONE_PASS, *(ox.LRP(c) for c in COMPOSITES)], ids=str)

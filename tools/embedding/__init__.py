@@ -1,0 +1,1 @@
+"""What ``tools/make_embedding.py`` measures, and what it makes of that."""
