@@ -63,6 +63,8 @@ class Reading:
                 raise DataInputError(f"{name}={given!r:.60}; give a list of names of columns")
             if given is not None:
                 object.__setattr__(self, name, tuple(given))
+        told = {k: v for k, v in (self.images or {}).items() if v is not None}
+        object.__setattr__(self, "images", told or None)
 
     def form(self, kind: str, explainer: Explainer) -> Form:
         """Return what reads files of a form for a model.

@@ -218,7 +218,9 @@ def explain_dataset(
     ray = ray_data()
     if not isinstance(ds, ray.data.Dataset):
         raise DataInputError(f"a {type(ds).__name__} is no ray.data.Dataset; files go to explain_files")
+    pool.find_room(ray, started=False)
     question = Question.of(method, target, options)
+    known = question.known
     reading = Reading(None, ids, target_column, feature_names, images)  # type: ignore[arg-type]
     explainer = model if isinstance(model, Explainer) else Explainer(model, **{**own, "device": "cpu"})
     job = _Rows(reading, image_column, question, strict)
@@ -235,7 +237,7 @@ def explain_dataset(
     if out is None:
         return pool.mapped(ray, ds, BatchWorker, (ray.put((state, job, frozenset())),), **how)
     place = Place.made(out)
-    asked = digest([question.method, target, dict(question.told), asdict(reading), image_column, key])
+    asked = digest([known, asdict(reading), image_column, key])
     facts = {
         "version": VERSION, "model": explainer.model_hash, "method": shown.written_method, "told": asked,
         "source": f"a data set of rows known by {key}", "form": "parquet", "rows_a_part": 0,

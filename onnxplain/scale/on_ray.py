@@ -6,7 +6,8 @@ import contextlib
 import importlib
 import os
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,8 +43,13 @@ def ray_data() -> Any:
 
 
 @contextlib.contextmanager
-def session(ray: Any) -> Iterator[None]:
+def session(ray: Any) -> Iterator[bool]:
     """Use the cluster that runs, or the one that ``RAY_ADDRESS`` names, or start one here for the while.
+
+    Yields
+    ------
+    bool
+        Whether one was started here.
 
     Raises
     ------
@@ -51,7 +57,7 @@ def session(ray: Any) -> Iterator[None]:
         If it cannot be reached or started.
     """
     if ray.is_initialized():
-        yield
+        yield False
         return
     here = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
     try:
@@ -62,7 +68,7 @@ def session(ray: Any) -> Iterator[None]:
             "leave workers out"
         ) from error
     try:
-        yield
+        yield bool(here)
     finally:
         ray.shutdown()
 
@@ -107,6 +113,30 @@ class Pool:
         device = "cuda" if self.num_gpus and self.device == "auto" else self.device
         return ("cpu" if device == "auto" else device), self.threads or max(1, int(self.num_cpus))
 
+    def find_room(self, ray: Any, started: bool) -> None:
+        """Make sure that a worker has room on some node; a cluster that may grow is waited for.
+
+        Parameters
+        ----------
+        ray
+            The package.
+        started
+            Whether the cluster was started here, so that it will not grow.
+
+        Raises
+        ------
+        RuntimeUnavailableError
+            If there will never be room.
+        """
+        for node in ray.nodes():
+            has = node["Resources"]
+            if node["Alive"] and has.get("CPU", 0) >= self.num_cpus and has.get("GPU", 0) >= self.num_gpus:
+                return
+        told = f"no node has {self.num_cpus:g} CPUs and {self.num_gpus:g} GPUs for a worker"
+        if started:
+            raise RuntimeUnavailableError(f"{told}; ask for less, or name another cluster with RAY_ADDRESS")
+        warnings.warn(f"{told}; Ray waits until one has", stacklevel=2)
+
     def mapped(self, ray: Any, data: Any, kind: type, arguments: tuple[Any, ...], **how: Any) -> Any:
         """Return a data set that the workers make of another one, batch by batch."""
         if self.num_gpus:
@@ -116,7 +146,9 @@ class Pool:
             compute=ray.data.ActorPoolStrategy(size=self.workers), **how,
         )  # fmt: skip
 
-    def answers(self, explainer: Explainer, job: Job, todo: Sequence[tuple[int, Piece]]) -> Iterator[Done]:
+    def answers(
+        self, explainer: Explainer, job: Job, todo: Sequence[tuple[int, Piece]]
+    ) -> Generator[Done, None, None]:
         """Yield what becomes of pieces, as workers are done with them.
 
         A worker that dies is started anew, and its piece given out again: the part has its name from the
@@ -139,7 +171,8 @@ class Pool:
         if not todo:
             return
         ray = ray_data()
-        with session(ray):
+        with session(ray) as started:
+            self.find_room(ray, started)
             held = ray.put((pickled(explainer, *self.options()), job))
             rows = [{"number": number, "piece": pickle.dumps(piece)} for number, piece in todo]
             data = ray.data.from_items(rows, override_num_blocks=min(len(rows), _TASKS))
@@ -147,7 +180,7 @@ class Pool:
             yield from confirmed(ray, found)
 
 
-def confirmed(ray: Any, found: Any) -> Iterator[Done]:
+def confirmed(ray: Any, found: Any) -> Generator[Done, None, None]:
     """Yield what workers answer, as a data set does.
 
     Raises

@@ -250,7 +250,7 @@ def _values(array: Any, f: Field) -> Array:
 
 
 def _arrow(module: str = "pyarrow") -> Any:
-    return optional_package(module, "Parquet", "parquet")
+    return optional_package(module, "Parquet (what is written as npz does without)", "parquet")
 
 
 #: How parts are written and read, by name.

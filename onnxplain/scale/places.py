@@ -103,6 +103,8 @@ class Place:
         if "://" in str(text):
             url = str(text).rstrip("/")
             store, path = _store(url)
+            if _whole(url):  # folders are there once something is in them
+                return cls(url)
             try:
                 store.makedirs(path, exist_ok=True)
             except Exception as error:  # whatever a store's own library raises
@@ -172,7 +174,13 @@ class Place:
             return {entry.name for entry in os.scandir(self.root)}
         store, path = _store(self.root)
         store.invalidate_cache()
-        return {str(one).rstrip("/").rpartition("/")[2] for one in store.ls(path, detail=False)}
+        try:
+            found = store.ls(path, detail=False)
+        except FileNotFoundError:
+            return set()
+        except Exception as error:  # whatever a store's own library raises
+            raise DataInputError(f"'{self.root}' cannot be listed ({error})") from error
+        return {str(one).rstrip("/").rpartition("/")[2] for one in found}
 
     def read(self, name: str) -> bytes:
         """Read a file as a whole."""
@@ -192,7 +200,7 @@ class Place:
                 file.write(content)
             return
         store, _ = _store(self.root)
-        whole = self.root.partition("://")[0] in _WHOLE
+        whole = _whole(self.root)
         try:
             store.pipe_file(self._path(name if whole else f".{name}.part"), content)
             if not whole:
@@ -225,6 +233,10 @@ class Place:
             name = str(full)[len(path.rstrip("/")) + 1 :]
             if not any(part.startswith(_HIDDEN) for part in name.split("/")):
                 yield _told(name, info)
+
+
+def _whole(url: str) -> bool:
+    return url.partition("://")[0] in _WHOLE
 
 
 def _store(url: str) -> tuple[Any, str]:

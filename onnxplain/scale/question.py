@@ -73,6 +73,12 @@ class Question:
             raise MethodError("method 'auto' takes many baselines as ox.Background(rows); give them so")
         return cls(AUTO, target, told)
 
+    @property
+    def known(self) -> list[Any]:
+        """What its answers are made from; what only says how they are computed is left out."""
+        how = {k: v for k, v in self.told.items() if v is not None and v is not False}
+        return [self.method, self.target, {k: v for k, v in how.items() if k != "internal_batch_size"}]
+
     def ask(self, explainer: Explainer, block: Block, rows: list[int]) -> Attribution:
         """Explain some rows of a block.
 

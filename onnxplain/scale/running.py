@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import starmap
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter, time
 from typing import Any
@@ -167,7 +166,7 @@ def explain_files(
     late = [k for k in own if made and (workers is None or k not in ("device", "threads"))]
     if late:
         raise MethodError(f"{', '.join(late)}: the explainer is made already; give it to that")
-    if target_column is not None and target != "predicted":
+    if target_column is not None and not (isinstance(target, str) and target == "predicted"):
         raise DataInputError("target and target_column are both given; keep one of them")
     rows_a_part = check_option("rows_a_part", rows_a_part, Count | None)
     check_form(form)
@@ -189,7 +188,7 @@ def explain_files(
     explainer = model if isinstance(model, Explainer) else Explainer(model, **own)
     reader = reading.form(data.kind, explainer)
     first = data.first(reader, TRIED)
-    asked = digest([question.method, question.target, question.told, asdict(reading)])
+    asked = digest([question.known, asdict(replace(reading, kind=data.kind))])
     question, shown = question.tried(explainer, reader.read(data.place, first), first.count)
     layout = Layout.of(shown, ids)
     size = rows_a_part or (held or {}).get("rows_a_part") or rows_by_size(layout)
@@ -211,7 +210,8 @@ def explain_files(
         kept = {n: name for n, name in kept.items() if not about_part(place, name)["failed"]}
     todo = [(number, piece) for number, piece in enumerate(pieces) if number not in kept]
     if pool is None:
-        answers: Iterable[Done] = starmap(Worker(explainer, job), todo)
+        worker = Worker(explainer, job)
+        answers = (worker(number, piece) for number, piece in todo)
     else:
         answers = pool.answers(explainer, job, todo)
     notes = dict.fromkeys((*explainer.notes, *shown.notes))
@@ -235,13 +235,14 @@ def rows_by_size(layout: Layout) -> int:
 
 
 def _shown(
-    answers: Iterable[Done], pieces: Sequence[Piece], kept: Mapping[int, str], progress: bool
+    answers: Generator[Done, None, None], pieces: Sequence[Piece], kept: Mapping[int, str], progress: bool
 ) -> Generator[Done, None, None]:
     """Yield parts as they are confirmed, behind a bar."""
     from tqdm import tqdm
 
     total, there = sum(p.count for p in pieces), sum(p.count for n, p in enumerate(pieces) if n in kept)
-    with tqdm(total=total, initial=there, desc="explaining", unit="row", disable=not progress) as bar:
+    bar = tqdm(total=total, initial=there, desc="explaining", unit="row", disable=not progress)
+    with contextlib.closing(answers), bar:
         for one in answers:
             yield one.confirmed()
             bar.update(one.rows)

@@ -14,6 +14,7 @@ from gathered import gathered
 
 import onnxplain as ox
 from onnxplain.data import diabetes_model_path, digits_samples
+from onnxplain.scale import explain_files
 
 NPZ = ("--form", "npz", "--out", "out")
 
@@ -37,6 +38,9 @@ def test_digits_and_what_is_said(folder: Path) -> None:
     asked = ox.explain(MODEL, images[10:12], 3, "lrp", composite="epsilon_plus_flat")
     np.testing.assert_allclose(gathered(Path("out"))["attribution/image"], asked.values, rtol=1e-5)
     assert json.loads(Path("out/_summary.json").read_text())["explained"] == 2
+    method = ox.LRP(composite="epsilon_plus_flat")  # asked again from Python, with more memory
+    again = explain_files("digits.npy", MODEL, "out", method, target=3, form="npz", memory_budget=1 << 20)
+    assert (again.kept, again.explained) == (1, 0)
 
 
 def test_pictures_with_a_colour(folder: Path) -> None:

@@ -20,7 +20,7 @@ from gathered import gathered, same
 from PIL import Image
 
 import onnxplain as ox
-from onnxplain.errors import DataInputError, MethodError, OptionError, OutputError
+from onnxplain.errors import DataInputError, MethodError, OptionError, OutputError, RuntimeUnavailableError
 from onnxplain.scale import explain_dataset, explain_files
 from onnxplain.scale.on_ray import Pool
 from onnxplain.scale.worker import Done
@@ -222,6 +222,15 @@ def test_shares_of_a_gpu() -> None:
     assert Pool(4, num_cpus=2, num_gpus=0.25).options() == ("cuda", 2)
     assert Pool(4).options() == ("cpu", 1)
     assert Pool(4, threads=3, num_gpus=1, device="cuda").options() == ("cuda", 3)
+
+
+def test_no_room_for_a_worker(ray: Any) -> None:
+    Pool(2, num_cpus=2).find_room(ray, started=True)
+    for pool in (Pool(1, num_cpus=3), Pool(1, num_gpus=0.5)):
+        with pytest.warns(UserWarning, match=r"no node has .* for a worker; Ray waits"):
+            pool.find_room(ray, started=False)
+        with pytest.raises(RuntimeUnavailableError, match="for a worker; ask for less"):
+            pool.find_room(ray, started=True)
 
 
 def test_the_model_reaches_workers_in_one_piece(ray: Any, numbers: Any, tmp_path: Path) -> None:
