@@ -36,6 +36,7 @@ DIGITS: dict[str, dict[str, Any]] = {
     **{
         f"map_{m}": {"method": m} for m in ("grad_cam", "layer_cam", "eigen_cam", "score_cam", "ablation_cam")
     },
+    "map_eigen_cam_centred": {"method": ox.EigenCam(center=True)},
     "loop_integrated_gradients": {"method": ox.IntegratedGradients(n_steps=20), "steps_at_once": 5},
     "loop_smooth_grad": {"method": ox.SmoothGrad(n_samples=5)},
     "loop_occlusion": {"method": ox.Occlusion(**QUARTER), "steps_at_once": 4},
