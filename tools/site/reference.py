@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[str, str]] = {
 #: Subpackages with names of their own, and of which the module's text comes first.
 MODULES = (
     "checks", "errors", "metrics", "evaluation", "plots", "data", "testing", "testing.tasks", "scale",
-    "serving", "page", "backward.composites.presets", "backward.rules.catalogue", "backward.rules.lrp",
+    "serve", "page", "backward.composites.presets", "backward.rules.catalogue", "backward.rules.lrp",
     "backward.registry",
 )  # fmt: skip
 _ELSEWHERE = {"errors", "metrics"}  # names of the package that are modules
