@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from onnxplain.errors import MethodError
 from onnxplain.methods import Method
+from onnxplain.methods import method as make_method
 
-__all__ = ["USUAL", "about", "title_of"]
+__all__ = ["USUAL", "about", "chosen_methods", "title_of"]
 
 #: By kind of page: what is offered where nobody asks for something else, as far as the model allows it.
 USUAL: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
@@ -69,3 +71,41 @@ def about(method: Method) -> str:
     """Return a sentence on what a method answers: plain words, or the first line of its documentation."""
     first = (inspect.getdoc(type(method)) or "").splitlines()[:1]
     return _WORDS.get(method.name, " ".join(first).replace("``", ""))
+
+
+def chosen_methods(
+    methods: Sequence[str | Method] | Mapping[str, str | Method] | None, kind: str
+) -> tuple[dict[str, Method], bool]:
+    """Return methods by the name that their file has, and whether each must work.
+
+    Parameters
+    ----------
+    methods
+        As :func:`~onnxplain.page.write_page` takes them; None for those that are usual, which need not work.
+    kind
+        Of the page.
+
+    Raises
+    ------
+    MethodError
+        If one is unknown, two have one name, or a name cannot be that of a file.
+    """
+    if methods is None:
+        return {name: make_method(name, **given) for name, given in USUAL[kind]}, False
+    if isinstance(methods, (str, Method)):
+        methods = [methods]
+    pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in methods]
+    made: dict[str, Method] = {}
+    for label, each in pairs:
+        method = make_method(each)
+        name = method.name if label is None else str(label)
+        if name in made:
+            raise MethodError(f"there are two methods '{name}'; give a dict, by names of your own")
+        if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
+            raise MethodError(f"'{name}' cannot be a file's name; use letters, digits, - and _")
+        if name in ("model", "prepare"):
+            raise MethodError(f"a method cannot be called '{name}'; choose another name")
+        made[name] = method
+    if not made:
+        raise MethodError("no method is given; name at least one")
+    return made, True

@@ -13,9 +13,17 @@ from onnxplain.errors import NotExplainableError
 from onnxplain.explainer import Explainer
 from onnxplain.exported_file import write_file
 from onnxplain.exporting.images import take_images
+from onnxplain.graph.patterns.heads import before_softmax
 from onnxplain.page.form import Form
 
-__all__ = ["index_length", "output_shape", "refuse_halves", "write_model", "write_preparation"]
+__all__ = [
+    "explained_score",
+    "index_length",
+    "output_shape",
+    "refuse_halves",
+    "write_model",
+    "write_preparation",
+]
 
 #: Has all operators that prepare pictures.
 _OPSET = 18
@@ -40,6 +48,14 @@ def output_shape(explainer: Explainer, name: str) -> int | None:
         )
     last = shape[-1] if len(shape) == 2 else 1
     return last if isinstance(last, int) else None
+
+
+def explained_score(explainer: Explainer, name: str) -> str:
+    """Say what of an output is explained, where that is not the output itself."""
+    output = next(v for v in explainer.normal.model.graph.outputs if v.name == name)
+    if before_softmax(output) is None:
+        return ""
+    return "What is explained is the score before the closing Softmax, not the probability."
 
 
 def index_length(path: Path, target: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -14,7 +15,7 @@ from onnxplain.explainer import Explainer
 from onnxplain.methods import Method
 from onnxplain.page.form import Form
 
-__all__ = ["run_file", "try_files"]
+__all__ = ["run_file", "try_method", "try_model"]
 
 #: Largest difference, relative to the largest number.
 _TOLERANCE = 1e-4
@@ -38,63 +39,70 @@ def run_file(path: Path, feeds: Arrays) -> Arrays:
         raise CheckFailedError(f"'{path.name}' does not run: {error}") from error
 
 
-def try_files(
-    explainer: Explainer,
-    folder: Path,
-    form: Form,
-    methods: Mapping[str, Method],
-    output: str,
-    targets: Mapping[str, tuple[str, int] | None],
-) -> None:
-    """Run every file, and compare.
-
-    Parameters
-    ----------
-    explainer
-        Of the model that the files were made of.
-    folder
-        Where they lie.
-    form
-        With the inputs to try, and what the methods were told.
-    methods
-        By the name of their file.
-    output
-        Of the model.
-    targets
-        By file: its input for the target, and how many numbers an index has; None without one.
+def try_model(explainer: Explainer, path: Path, form: Form, output: str) -> None:
+    """Run the file of the model, and compare.
 
     Raises
     ------
     CheckFailedError
-        If a file does not load or run, or gives something else than the explainer.
+        If it does not run, or gives something else.
     """
-    found = run_file(folder / "model.onnx", form.probe)
     scores = explainer.predict(form.probe)[output]
-    scale = float(np.abs(scores).max())
-    _compare("model", output, found[output], scores, scale)
-    for name, method in methods.items():
-        result = explainer(
-            form.probe, "predicted", method=method, output=output, wrt=list(form.explained),
-            **form.options_for(method),
-        )  # fmt: skip
-        feeds = dict(form.probe)
-        if (target := targets[name]) is not None:
-            index = np.asarray(result.target, np.int64).reshape(1, -1)
-            feeds[target[0]] = index[:, -1] if target[1] == 1 else index
-        found = run_file(folder / f"{name}.onnx", feeds)
-        for entry, expected in result.arrays.items():
-            _compare(name, f"attribution/{entry}", found[f"attribution/{entry}"], expected, scale)
+    _compare(path.stem, output, run_file(path, form.probe)[output], scores)
 
 
-def _compare(name: str, output: str, found: Array, expected: Array, scale: float) -> None:
-    """Refuse a file that gives something else, beside the largest number or the scores' scale.
+def try_method(
+    explainer: Explainer,
+    path: Path,
+    form: Form,
+    method: Method,
+    output: str,
+    target: Mapping[str, Any] | None,
+) -> None:
+    """Run a method's file, and compare.
+
+    Parameters
+    ----------
+    explainer
+        Of the model that the file was made of.
+    path
+        The file.
+    form
+        With the inputs to try, and what the method was told.
+    method
+        What the file does.
+    output
+        Of the model.
+    target
+        ``name`` of the file's input for the target, and ``length`` of an index; None without one.
+
+    Raises
+    ------
+    CheckFailedError
+        If the file does not load or run, or gives something else than the explainer.
+    """
+    result = explainer(
+        form.probe, "predicted", method=method, output=output, wrt=list(form.explained),
+        **form.options_for(method),
+    )  # fmt: skip
+    feeds = dict(form.probe)
+    if target is not None:
+        index = np.asarray(result.target, np.int64).reshape(1, -1)
+        feeds[target["name"]] = index[:, -1] if target["length"] == 1 else index
+    found = run_file(path, feeds)
+    for entry, expected in result.arrays.items():
+        _compare(path.stem, f"attribution/{entry}", found[f"attribution/{entry}"], expected, result.score)
+
+
+def _compare(name: str, output: str, found: Array, expected: Array, scores: Array | float = 0.0) -> None:
+    """Refuse a file that gives something else, beside the largest number or score.
 
     Raises
     ------
     CheckFailedError
         If it does.
     """
-    scale = max(scale, float(np.abs(expected).max()))
+    scale = max(float(np.abs(expected).max()), float(np.abs(scores).max()))
     if found.shape == expected.shape:
         apart = float(np.abs(found - expected).max())
         if apart <= _TOLERANCE * scale:

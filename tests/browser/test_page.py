@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -78,6 +79,21 @@ def test_a_picture(modules, digits, pictures) -> None:
         expected = explainer(image, wanted, method=METHODS[name])
         same(answer["values"]["image"], expected.values)
         same({"data": answer["scores"], "dims": [10]}, expected.predictions[0])
+
+
+def test_threads_where_the_page_is_isolated(modules, digits) -> None:
+    headers = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+    ask = "import('./main.js').then(async ({ page }) => (await page.engine.ready).threads)"
+    steps = [SETTLE, READ, {"do": "evaluate", "code": ask}, {"do": "evaluate", "code": "crossOriginIsolated"}]
+    for given in ({}, headers):
+        found = visit(modules, digits, steps, given)
+        _, answer, threads, isolated = found.answers
+        assert isolated == bool(given)
+        assert (threads > 1) == (isolated and (os.cpu_count() or 1) > 1)
+        images, labels = digits_samples()
+        expected = ox.explain(digits_model_path(), images[3:4], int(labels[3]), method=METHODS["lrp"])
+        same(answer["values"]["image"], expected.values)
+        assert not found.complaints
 
 
 def test_nothing_goes_elsewhere(modules, digits, tmp_path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -40,19 +40,26 @@ class Visit:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def __init__(self, hits: list[str], *rest: Any, **options: Any) -> None:
-        self.hits = hits
+    def __init__(self, hits: list[str], headers: Mapping[str, str], *rest: Any, **options: Any) -> None:
+        self.hits, self.added = hits, headers
         super().__init__(*rest, **options)
+
+    def end_headers(self) -> None:
+        for name, value in self.added.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def log_message(self, *_: Any) -> None:
         self.hits.append(self.path)
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def serving(folder: Path, headers: Mapping[str, str] | None = None) -> Iterator[tuple[str, list[str]]]:
     """Serve a folder as ``python -m http.server`` does: where, and a list that what is asked for goes to."""
     hits: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, hits, directory=str(folder)))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Quiet, hits, headers or {}, directory=str(folder))
+    )
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -64,7 +71,13 @@ def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def visit(modules: Path, folder: Path, steps: Sequence[dict[str, Any]], **options: Any) -> Visit:
+def visit(
+    modules: Path,
+    folder: Path,
+    steps: Sequence[dict[str, Any]],
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Visit:
     """Open a site, and take steps; ``visit.mjs`` says which there are.
 
     Parameters
@@ -75,10 +88,12 @@ def visit(modules: Path, folder: Path, steps: Sequence[dict[str, Any]], **option
         The site.
     steps
         What to do.
+    headers
+        What the server adds to its answers.
     **options
         ``width``, ``height``, ``scheme`` ("light" or "dark"), ``path`` behind the address.
     """
-    with serving(folder) as (address, _):
+    with serving(folder, headers) as (address, _):
         job = {
             "modules": str(modules), "browser": browser_here(), "address": address, "steps": list(steps),
             **options,

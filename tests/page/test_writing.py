@@ -23,7 +23,7 @@ from onnxplain.errors import (
     OutputError,
     TargetError,
 )
-from onnxplain.page import write_page, writing
+from onnxplain.page import offers, write_page, writing
 from onnxplain.page.pieces import cut
 from onnxplain.page.runtime import FILES, find_runtime
 
@@ -144,6 +144,7 @@ def test_methods_that_do_not_work_are_left_out_and_told(runtime, tmp_path, model
     made = write_page(models.mlp(), tmp_path / "site", runtime=runtime, feature_names=list("abcde"))
     assert len(made.methods) == 4
     assert [f["name"] for f in manifest(made.folder)["form"]["fields"]] == list("abcde")
+    assert made.notes == ()
     made = write_page(diabetes_model_path(), tmp_path / "site", runtime=runtime)  # which takes its place
     assert len(made.methods) == 3
     assert made.notes[0].startswith("integrated_gradients is left out: ")
@@ -154,6 +155,7 @@ DENSE = "m (float[N, 3, 8, 8] x) => (float[N, 3, 8, 8] y) { y = Relu(x) }"
 FREE = "m (float[N, 3, H, W] x) => (float[N, 3] y) { g = GlobalAveragePool(x) y = Flatten(g) }"
 WORDS = "m (int64[N, L] ids) => (float[N, 2] y) { e = Gather(t, ids) y = ReduceMean<keepdims = 0>(e, a) }"
 HALF = "m (float16[N, 3] x) => (float16[N, 3] y) { y = Relu(x) }"
+LAYER = ox.METHODS["layer_activation"](layer="y")
 FLAT = "m (float[N, 3] x) => (float[N, 3] y) { y = Relu(x) }"
 
 
@@ -172,6 +174,12 @@ FLAT = "m (float[N, 3] x) => (float[N, 3] y) { y = Relu(x) }"
         (FLAT, {"methods": {"../a": "lrp"}}, MethodError, "cannot be a file's name"),
         (FLAT, {"methods": {"model": "lrp"}}, MethodError, "choose another name"),
         (FLAT, {"methods": ["tree_shap"]}, MethodError, "tree_shap"),
+        (
+            FLAT,
+            {"methods": [ox.METHODS["layer_activation"](layer="y")]},
+            MethodError,
+            "does not explain the inputs",
+        ),
         (FLAT, {"preprocessing": ox.Preprocessing()}, DataInputError, "this model takes none"),
         (FLAT, {"vocabulary": ["a"]}, DataInputError, "this model takes none"),
         (FLAT, {"examples": {"a": [1.0], "b": [2.0]}}, DataInputError, "3 columns"),
@@ -217,7 +225,7 @@ def test_the_old_site_stays_where_the_new_one_fails(runtime, tmp_path, models, m
     def refuse(*_, **__):
         raise CheckFailedError("no")
 
-    monkeypatch.setattr(writing, "try_files", refuse)
+    monkeypatch.setattr(writing, "try_model", refuse)
     with pytest.raises(CheckFailedError):
         write_page(models.mlp(), site, methods=["lrp"], title="new", runtime=runtime)
     assert before == {f: f.read_bytes() for f in site.rglob("*") if f.is_file()}
@@ -225,14 +233,20 @@ def test_the_old_site_stays_where_the_new_one_fails(runtime, tmp_path, models, m
 
 
 def test_a_file_that_gives_something_else_is_refused(runtime, tmp_path, models, monkeypatch) -> None:
-    kept = writing.export
+    kept = offers.export
 
     def wrong(model, path, *, method, **options):
         return kept(models.mlp(bias=False), path, method=method, **options)
 
-    monkeypatch.setattr(writing, "export", wrong)
+    monkeypatch.setattr(offers, "export", wrong)
     with pytest.raises(CheckFailedError, match="the file of 'lrp' gives"):
         write_page(models.mlp(), tmp_path / "site", methods=["lrp"], runtime=runtime)
+
+
+def test_what_is_explained_before_a_softmax_is_told(runtime, tmp_path, models) -> None:
+    made = write_page(models.mlp(softmax=True), tmp_path / "site", methods=["lrp"], runtime=runtime)
+    assert made.notes == ("What is explained is the score before the closing Softmax, not the probability.",)
+    assert made.notes[0] in (made.folder / "index.html").read_text()
 
 
 def test_names_and_titles_are_escaped(runtime, tmp_path, models) -> None:
