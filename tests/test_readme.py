@@ -20,6 +20,8 @@ README = Path(__file__).parents[1] / "README.md"
 NOT_RUN = re.compile(r"<!-- not run: .+ -->")
 #: Packages that Python of the README asks for, and that are no dependencies.
 OPTIONAL = {"shap", "xarray"}
+#: Commands that need packages which are no dependencies: they say so where these are not there.
+NEEDS = {"batch": ("pyarrow", "ray")}
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ def test_commands(folder) -> None:
     for line, (program, *rest) in found:
         assert program == "onnxplain", f"line {line}: mark the block, or let it run"
         before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+        if not all(importlib.util.find_spec(name) for name in NEEDS.get(rest[0], ())):
+            assert "pip install 'onnxplain[" in run(*rest, code=2).stderr
+            continue
         run(*rest)
         for k, word in enumerate(rest):
             if word == "-o":
