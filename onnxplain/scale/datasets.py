@@ -51,6 +51,8 @@ class _Rows:
         The column of images; None for tables.
     question, layout, strict, about
         As jobs have them.
+    columns
+        In the order of the first rows, which all others are brought to; () for the batch's own.
     out, key
         Where parts go, and the column that rows are known by; None where batches are handed on.
     """
@@ -60,13 +62,14 @@ class _Rows:
     question: Question
     strict: bool
     layout: Layout | None = None
+    columns: tuple[str, ...] = ()
     out: Place | None = None
     key: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def block(self, batch: Any, explainer: Explainer) -> Block:
         """Return the rows of an Arrow table."""
-        table = batch.combine_chunks()
+        table = (batch.select(list(self.columns)) if self.columns else batch).combine_chunks()
         held = {name: _whole(table.column(name)) for name in table.column_names}
         missing = next((n for n in (*self.reading.ids, self.image_column) if n and n not in held), None)
         if missing is not None:
@@ -219,9 +222,9 @@ def explain_dataset(
     if not isinstance(ds, ray.data.Dataset):
         raise DataInputError(f"a {type(ds).__name__} is no ray.data.Dataset; files go to explain_files")
     pool.find_room(ray, started=False)
-    question = Question.of(method, target, options)
-    known = question.known
     reading = Reading(None, ids, target_column, feature_names, images)  # type: ignore[arg-type]
+    question = Question.of(method, target, options, reading.feature_names)
+    known = question.known
     explainer = model if isinstance(model, Explainer) else Explainer(model, **{**own, "device": "cpu"})
     job = _Rows(reading, image_column, question, strict)
     with silent(ray):
@@ -231,7 +234,7 @@ def explain_dataset(
     question, shown = question.tried(explainer, job.block(first, explainer), first.num_rows)
     layout = Layout.of(shown, reading.ids)
     about = {"model": explainer.model_hash, "method": shown.written_method}
-    job = replace(job, question=question, layout=layout, about=about)
+    job = replace(job, question=question, layout=layout, about=about, columns=tuple(first.column_names))
     how = {"batch_size": batch_size or rows_by_size(layout), "batch_format": "pyarrow"}
     state = pickled(explainer, *pool.options())
     if out is None:

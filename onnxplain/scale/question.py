@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,8 +48,19 @@ class Question:
     told: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, method: Any, target: Any, options: Mapping[str, Any]) -> Question:
-        """Check what users give: a method or its name, a target, and all options, the method's own too.
+    def of(
+        cls, method: Any, target: Any, options: Mapping[str, Any], names: Sequence[str] | None = None
+    ) -> Question:
+        """Check what users give.
+
+        Parameters
+        ----------
+        method, target
+            The method or its name, and what is explained.
+        options
+            All of them, the method's own too.
+        names
+            Of the columns of the model's only input, in its order.
 
         Raises
         ------
@@ -60,6 +71,8 @@ class Question:
         """
         told = {k: v for k, v in options.items() if k in TOLD}
         parameters = {k: v for k, v in options.items() if k not in told}
+        if names is not None:
+            told["feature_names"] = list(names)
         if isinstance(target, (list, np.ndarray)):
             raise TargetError(
                 f"target is a {type(target).__name__}, and rows are not counted before they are "

@@ -54,6 +54,36 @@ def test_csv_of_any_texts(
     assert [p.first for p in pieces] == list(range(0, len(texts), size))
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_columns_in_another_order(models: Any, tmp_path: Path, ending: str) -> None:
+    """Without names they would go to the wrong places of the model."""
+    data = tmp_path / "data"
+    data.mkdir()
+    x = models.random(2, 5, seed=3)
+    for name, order in (("1", "abcde"), ("2", "edcba")):
+        columns = {c: x[:, "abcde".index(c)] for c in order}
+        if ending == "parquet":
+            parquet_of(data / f"{name}.parquet", columns)
+        else:
+            rows = [",".join(order), *(",".join(map(str, r)) for r in zip(*columns.values(), strict=True))]
+            (data / f"{name}.csv").write_text("\n".join(rows))
+    asking = {"method": "saliency", "form": "npz", "kind": ending}
+    with pytest.raises(DataInputError, match=r"'2\..* has its columns in another order than the first file"):
+        explain_files(data, models.mlp(), tmp_path / "out", **asking)
+    explain_files(data, models.mlp(), tmp_path / "out", feature_names=list("abcde"), **asking)
+    found = gathered(tmp_path / "out")["attribution/x"]
+    np.testing.assert_array_equal(found[:2], found[2:])
+
+
+def test_keys_of_another_type(models: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, key in (("1", ["k"]), ("2", [3])):
+        parquet_of(data / f"{name}.parquet", {"key": key, **{c: [1.0] for c in "abcde"}})
+    with pytest.raises(DataInputError, match=r"column 'key' is int64, and string in the first file"):
+        explain_files(data, models.mlp(), tmp_path / "out", "saliency", ids=["key"])
+
+
 def parquet_of(path: Path, columns: dict[str, Any], group: int = 10) -> Path:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq

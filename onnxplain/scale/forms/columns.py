@@ -88,6 +88,23 @@ class Roles:
             ) from error
         return {name: wanted.get(name) for name in own}
 
+    def refuse_unlike(self, first: Sequence[str], header: Sequence[str], where: str) -> None:
+        """Refuse a table whose columns go to other places of the model than those of the first table.
+
+        Raises
+        ------
+        DataInputError
+            If they do, as columns without known names do in another order.
+        """
+        own = ([name for name in names if name not in self.aside] for names in (first, header))
+        before, now = (name_columns(n, self.names, self.inputs, self.metadata).names for n in own)
+        if before != now:
+            raise DataInputError(
+                f"{where} has its columns in another order than the first file ({', '.join(header)}; there "
+                f"{', '.join(first)}), and the model does not say how they are called; bring them to one "
+                "order, or give feature_names (--names)"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class ColumnBlock:

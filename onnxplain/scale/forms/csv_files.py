@@ -53,10 +53,13 @@ class CsvFiles:
 
     def cut(self, place: Place, files: Sequence[File], size: int) -> Iterator[Piece]:
         """Cut files, reading each once from end to end; see :class:`~onnxplain.scale.pieces.Form`."""
+        before: list[str] = []
         for file in files:
             with place.open(file.name) as held:
                 header, mark = _header(held, file.name)
                 self.roles.wanted(header, f"'{file.name}'")
+                before = before or header
+                self.roles.refuse_unlike(before, header, f"'{file.name}'")
                 rows = _Rows(held, mark, held.tell(), 1)
                 first, count, at, line = 0, 0, rows.at, rows.line
                 try:

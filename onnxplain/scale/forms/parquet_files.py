@@ -33,18 +33,29 @@ class ParquetFiles:
 
     def cut(self, place: Place, files: Sequence[File], size: int) -> Iterator[Piece]:
         """Cut files by what their ends say of row groups; see :class:`~onnxplain.scale.pieces.Form`."""
+        before = None
         for file in files:
             with place.open(file.name) as held:
                 parquet = _opened(held, file.name)
                 schema = parquet.schema_arrow
                 arrays = array_columns(schema)
                 self.roles.wanted(list(schema.names), f"'{file.name}'", arrays)
-                before = 0
+                before = before or schema
+                if not arrays:
+                    self.roles.refuse_unlike(before.names, schema.names, f"'{file.name}'")
+                for name in self.roles.ids:
+                    one, other = (s.field(name).type for s in (before, schema))
+                    if one != other:
+                        raise DataInputError(
+                            f"'{file.name}': column '{name}' is {other}, and {one} in the first file; bring "
+                            "it to one type"
+                        )
+                passed = 0
                 for group in range(parquet.num_row_groups):
                     rows = parquet.metadata.row_group(group).num_rows
                     for start in range(0, rows, size):
-                        yield Piece((file,), before + start, min(size, rows - start), group, start, size)
-                    before += rows
+                        yield Piece((file,), passed + start, min(size, rows - start), group, start, size)
+                    passed += rows
 
     def read(self, place: Place, piece: Piece) -> ColumnBlock:
         """Read a piece; see :class:`~onnxplain.scale.pieces.Form`.
