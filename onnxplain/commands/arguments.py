@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from onnxplain._types import Arrays
 
 __all__ = [
+    "amount",
     "baselines",
     "budget",
     "composite_options",
@@ -168,12 +169,21 @@ def budget(text: str | None) -> dict[str, Any]:
     DataInputError
         If it is none.
     """
-    if text is None:
-        return {}
+    return {} if text is None else {"memory_budget": amount(text, "--memory-budget")}
+
+
+def amount(text: str, option: str) -> int:
+    """Read an amount of memory, such as 512MB or 2GB, in bytes.
+
+    Raises
+    ------
+    DataInputError
+        If it is none.
+    """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)i?b?\s*", text.casefold())
     if found is None or float(found[1]) == 0:
-        raise DataInputError(f"--memory-budget {text}: give an amount, such as 512MB or 2GB")
-    return {"memory_budget": math.ceil(float(found[1]) * 1024 ** " kmg".index(found[2] or " "))}
+        raise DataInputError(f"{option} {text}: give an amount, such as 512MB or 2GB")
+    return math.ceil(float(found[1]) * float(1024 ** " kmg".index(found[2] or " ")))
 
 
 def pair(text: str) -> tuple[int, int]:

@@ -31,12 +31,25 @@ from onnxplain.commands.declared import (
 from onnxplain.commands.evaluate import evaluate
 from onnxplain.commands.explain import explain
 from onnxplain.commands.page import page
+from onnxplain.commands.repository import repository
+from onnxplain.commands.serve import serve
 from onnxplain.commands.terminal import app, speaker, tell
 from onnxplain.commands.verify import verify
 from onnxplain.commands.visualise import visualise
 from onnxplain.versions import VERSION
 
-__all__ = ["app", "batch", "evaluate", "explain", "main", "page", "verify", "visualise"]
+__all__ = [
+    "app",
+    "batch",
+    "evaluate",
+    "explain",
+    "main",
+    "page",
+    "repository",
+    "serve",
+    "verify",
+    "visualise",
+]
 
 
 @app.callback(invoke_without_command=True)

@@ -19,7 +19,7 @@ __all__ = ["method_specs", "methods_by_specs", "metric_specs"]
 _OPEN, _CLOSE = "([{", ")]}"
 
 
-def method_specs(texts: Sequence[str], image: LoadedImage | None) -> list[Any]:
+def method_specs(texts: Sequence[str], image: LoadedImage | None, option: str = "--methods") -> list[Any]:
     """Read methods: names, or pairs of a name and parameters.
 
     Parameters
@@ -28,13 +28,15 @@ def method_specs(texts: Sequence[str], image: LoadedImage | None) -> list[Any]:
         Names with commas between them, each with its parameters behind colons.
     image
         The first picture of the samples, if these are pictures: baselines may be named by colours.
+    option
+        Where they were typed.
 
     Raises
     ------
     MethodError
         If one is malformed, or there is none.
     """
-    found = [_spec(one, "--methods") for one in _all(texts, "--methods")]
+    found = [_spec(one, option) for one in _all(texts, option)]
     for _, given in (one for one in found if isinstance(one, tuple)):
         if isinstance(given.get("baselines"), str):
             given["baselines"] = baselines(given["baselines"], image)
