@@ -172,6 +172,8 @@ def test_several_inputs(folder: Path) -> None:
 
 def test_export(folder: Path) -> None:
     assert "wrote        out.onnx" in run("export", MODEL, "out.onnx", "--method", "input_x_gradient").stdout
+    told = run("export", MODEL, "old.onnx", "--method", "grad_cam", "--target-opset", "13").stdout
+    assert "opset        13, IR version 7" in told
     session = ort.InferenceSession("out.onnx", providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
     made = session.run(None, {"image": np.load("digits.npy"), "target": np.array([2, 2])})

@@ -189,6 +189,12 @@ def test_what_has_no_older_form(case, models) -> None:
     check(model)
 
 
+def test_nothing_is_raised_here(models) -> None:
+    with pytest.raises(OptionError, match="the file is of opset 18, and could not be raised"):
+        lower_opset(ir.from_proto(models.mlp()), 21, strict=True)
+    assert lower_opset(ir.from_proto(models.mlp()), 21).opset == 18
+
+
 def test_group_normalisation_means_something_else(models) -> None:
     proto = models.make(
         "m (float[1, 4, 3] x) => (float[1, 4, 3] y) { y = GroupNormalization<num_groups = 2>(x, s, s) }",
@@ -238,6 +244,23 @@ def test_a_file_has_the_opset_that_is_asked_for(target, models, tmp_path) -> Non
     made = ox.export(model, tmp_path / "made.onnx", method=["lrp", METHODS["loop"]], target_opset=target)
     assert (made.opset, made.raised) == (target, None)
     assert ox.verify(made.path, model, {"x": models.random(3, 5)}, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("target", [None, 13, 21])
+def test_models_without_a_standard_operator(target, models, tmp_path) -> None:
+    node = onnx.helper.make_node(
+        "LinearRegressor", ["x"], ["y"], domain="ai.onnx.ml", coefficients=[1.0, 2.0], intercepts=[0.5]
+    )
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", k])
+        for name, k in (("x", 2), ("y", 1))
+    )
+    imports = [onnx.helper.make_opsetid("ai.onnx.ml", 1)]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "m", [x], [y]), opset_imports=imports)
+    model.ir_version = 6
+    made = ox.export(model, tmp_path / "made.onnx", method="input_x_gradient", target_opset=target)
+    assert made.opset == (target or 18)
+    assert ox.verify(made.path, model, {"x": models.random(3, 2)})
 
 
 def test_a_newer_opset_is_told(models, tmp_path) -> None:

@@ -68,9 +68,11 @@ def lower_opset(model: ir.Model, wanted: int, *, strict: bool = False) -> Lowere
     Raises
     ------
     OptionError
-        If ``strict``, and a node needs a newer opset.
+        If ``strict``, and a node needs a newer opset, or the model is of an older one.
     """
     now = model.graph.opset_imports.get("", 1)
+    if now < wanted and strict:
+        raise OptionError(f"the file is of opset {now}, and could not be raised to target_opset={wanted}")
     if now <= wanted:
         return Lowered(now, None)
     need = _most(model, now, wanted)

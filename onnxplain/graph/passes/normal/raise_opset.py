@@ -35,6 +35,8 @@ def raise_opset(model: ir.Model, to: int = MIN_OPSET) -> tuple[ir.Model, bool]:
         If the converter has no way for some operator.
     """
     version = model.graph.opset_imports.get("")
+    if version is None:  # no node is of the standard
+        model.graph.opset_imports[""] = to
     if version is None or version >= to:
         return model, False
     with weights_as_inputs(model) as weights:
