@@ -112,6 +112,17 @@ def test_docstrings_name_what_exists(tmp_path, caplog, written, said) -> None:
     assert [said in record.getMessage() for record in caplog.records] == ([] if said is None else [True])
 
 
+def test_names_of_the_package_around_are_found(tmp_path, caplog) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "__init__.py").write_text("from large.there import thing\n")
+    (tmp_path / "large" / "there.py").write_text("def thing():\n    pass\n")
+    (tmp_path / "large" / "here.py").write_text('"""See :func:`thing`."""\n')
+    with caplog.at_level(logging.WARNING):
+        large = griffe.load("large", search_paths=[tmp_path], extensions=griffe.load_extensions(Docstrings))
+    assert 'identifier="large.there.thing"' in large["here"].docstring.value
+    assert not caplog.records
+
+
 TABLE = """Rules::
 
     x = 1

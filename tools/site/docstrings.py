@@ -74,9 +74,11 @@ def _link(thing: Object, written: str) -> str:
 
 
 def _found(thing: Object, name: str) -> str | None:
-    """Path of what a docstring names: in full, in its class, or in its module."""
+    """Path of what a docstring names: in full, or in what is around it, from the inside out."""
     package = thing.package
-    scopes = [thing, *([thing.parent] if thing.parent else []), thing.module]
+    scopes = [thing]
+    while scopes[-1].parent is not None:
+        scopes.append(scopes[-1].parent)
     for scope in scopes:
         at: Any = scope
         for part in name.split("."):
