@@ -70,7 +70,8 @@ class XRAI(Method):
     takes_players: ClassVar[bool] = True
     takes_background: ClassVar[bool] = True
     no_file: ClassVar[str] = (
-        "cuts each image into regions of its own (export integrated_gradients, and gather outside)"
+        "cuts each image into regions of its own (export integrated_gradients with baselines=ox.Background "
+        "of a black and a white image, which is what it gathers)"
     )
     method: Method | str | None = None
     n_steps: Count = 100

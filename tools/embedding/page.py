@@ -21,7 +21,7 @@ NAMES = {
 }
 
 
-def write_page(table: dict[str, Any], path: Path, methods: Sequence[Sequence[str]]) -> None:
+def write_page(table: dict[str, Any], path: Path, methods: Sequence[str]) -> None:
     """Write the page.
 
     Parameters
@@ -31,12 +31,13 @@ def write_page(table: dict[str, Any], path: Path, methods: Sequence[Sequence[str
     path
         Where to.
     methods
-        Names in the order of rows: of the first model, of the others.
+        Names in the order of rows.
     """
     notes: list[str] = []
-    parts = [HEAD.read_text(encoding="utf-8").rstrip(), "", "## Method by runtime", "", _versions(table), ""]
+    head = HEAD.read_text(encoding="utf-8").rstrip()
+    parts = [head, "", "## Method by runtime", "", _versions(table), *_others(path), ""]
     for model, title in NAMES.items():
-        rows = {m: table["rows"].get(f"{model}/{m}") for m in methods[model != "digits"]}
+        rows = {m: table["rows"].get(f"{model}/{m}") for m in methods}
         if not any(rows.values()):
             continue
         parts += [f"### {title}", "", *_table(rows, notes), ""]
@@ -48,6 +49,17 @@ def _versions(table: dict[str, Any]) -> str:
     made = table["versions"]
     told = [f"onnxruntime {made.get('onnxruntime')}", *(made[r] for r in RUNTIMES if r in made)]
     return f"Made with {'; '.join(told)}."
+
+
+def _others(page: Path) -> list[str]:
+    """Return where other results lie, as far as there are any."""
+    results = page.parents[1] / "benchmarks" / "results"
+    of = {"runtimes.json": "Onnxruntimes of several ages", "openvino.json": "OpenVINO on every trained model"}
+    return [
+        f"{said}: [results/{name}](../benchmarks/results/{name})."
+        for name, said in of.items()
+        if (results / name).exists()
+    ]
 
 
 def _table(rows: dict[str, Any], notes: list[str]) -> list[str]:
