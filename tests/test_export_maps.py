@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnxruntime.quantization import quantize_dynamic
 
 import onnxplain as ox
 from onnxplain.errors import MethodError, NotExplainableError
@@ -129,3 +132,18 @@ def test_lengths_that_only_a_run_tells_are_refused(models, tmp_path) -> None:
         model.graph.input[0].type.tensor_type.shape.dim[k].dim_param = f"side{k}"
     with pytest.raises(MethodError, match=r"\(2, \?, \?\).*fixed"):
         ox.export(model, tmp_path / "made.onnx", method="grad_cam")
+
+
+def test_neighbouring_points_of_a_quantised_model(models, tmp_path) -> None:
+    """Gradients there go straight through rounding, as those at the row itself."""
+    onnx.save(models.conv(), tmp_path / "float.onnx")
+    logging.disable(logging.WARNING)
+    quantize_dynamic(tmp_path / "float.onnx", tmp_path / "int8.onnx", reduce_range=True)
+    logging.disable(logging.NOTSET)
+    x = models.random(1, 2, 8, 8)
+    relu = next(n.output[0] for n in models.conv().graph.node if n.op_type == "Relu")
+    method = ox.ShapleyCam(layer=relu, relu_attributions=False)
+    made = ox.export(tmp_path / "int8.onnx", tmp_path / "made.onnx", method=method)
+    expected = ox.explain(tmp_path / "int8.onnx", x, 1, method=method).values
+    found = stock(made, x=x, target=np.array([1]))["attribution/x"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))

@@ -87,7 +87,7 @@ def _times(a: float, b: float) -> str:
 
 
 def _off(apart: float, same: float) -> str:
-    return "yes" if apart <= same else f"{apart:.0e}"
+    return "yes" if apart <= same else f"off by {apart:.0e}"
 
 
 def _cell(answer: float | str | None, notes: list[str]) -> str:
