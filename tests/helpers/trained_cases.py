@@ -15,6 +15,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
+from onnxplain.methods import OnePass
 
 __all__ = ["CASES", "Case", "digits"]
 
@@ -63,8 +64,9 @@ class Case:
         return feeds
 
     def export(self, path: Path, method: ox.Method, options: Mapping[str, Any]) -> ox.Exported:
-        """Write a file of fixed lengths, as noise and players need them; any number of samples stays."""
-        return ox.export(self.model, path, method=method, shapes=self.lengths or None, **options)
+        """Write a file, of fixed lengths where noise and players need them; any number of samples stays."""
+        lengths = None if isinstance(method, OnePass) else self.lengths or None
+        return ox.export(self.model, path, method=method, shapes=lengths, **options)
 
     def arguments(self, name: str) -> tuple[ox.Method, dict[str, Any]]:
         """Return a method, and what goes with it."""
