@@ -157,3 +157,11 @@ def test_no_slope_at_the_baseline_itself(method, at_once, models, tmp_path) -> N
     x = np.abs(models.random(2, 4)) + 0.5
     path = ox.export(model, tmp_path / "made.onnx", method=method, steps_at_once=at_once).path
     close(stock(path, x=x)["attribution/x"], ox.explain(model, x, method=method).values)
+
+
+def test_standard_errors_of_a_value_inside_have_its_shape(models, tmp_path) -> None:
+    model = models.conv()
+    relu = next(n.output[0] for n in model.graph.node if n.op_type == "Relu")
+    made = ox.export(model, tmp_path / "made.onnx", method=ox.SmoothGrad(n_samples=2), wrt=relu)
+    ranks = {o.name: len(o.type.tensor_type.shape.dim) for o in onnx.load(made.path).graph.output}
+    assert ranks[f"standard_error/{relu}"] == ranks[f"attribution/{relu}"] == 4

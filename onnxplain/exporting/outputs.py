@@ -112,10 +112,9 @@ def name_checks(
     for info in infos:
         if info.entries == (info.name,) and info.name in result.errors:
             error = result.errors[info.name]
-            error.name, error.shape = (
-                names.free(_called("standard_error", info.name, label)),
-                ir.Shape(list(info.shape or ())),
-            )
+            error.name = names.free(_called("standard_error", info.name, label))
+            if info.shape is not None:  # of a value inside, it is as the loop has it
+                error.shape = ir.Shape(list(info.shape))
             made.append(error)
     return made
 
