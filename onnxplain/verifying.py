@@ -260,11 +260,29 @@ def _predicted(against: ModelSource, loaded: ir.Model, given: Arrays, notes: lis
 
 
 def _stock(session: ort.InferenceSession, given: Arrays) -> Arrays:
+    """Run a model on as many samples as it takes at once, and join what it gives."""
     names = [o.name for o in session.get_outputs()]
     try:
-        return dict(zip(names, session.run(None, _as_taken(given, session)), strict=True))
+        made = [session.run(None, part) for part in _pieces(_as_taken(given, session), session)]
     except Exception as error:  # onnxruntime's errors have no common base
         raise DataInputError(f"the model does not run on these inputs: {error}") from error
+    joined = made[0] if len(made) == 1 else [np.concatenate(each) for each in zip(*made, strict=True)]
+    return dict(zip(names, joined, strict=True))
+
+
+def _pieces(given: Arrays, session: ort.InferenceSession) -> list[Arrays]:
+    """Cut inputs along the first axis, where the model has a fixed number of samples there."""
+    first = {i.name: i.shape[0] for i in session.get_inputs() if i.shape}
+    lengths = {k: n for k, n in first.items() if isinstance(n, int) and n > 0}
+    cut = {k: n for k, n in lengths.items() if k in given and given[k].ndim and len(given[k]) != n}
+    counts = {divmod(len(given[k]), n) for k, n in cut.items()}
+    if len(counts) != 1:
+        return [given]
+    ((count, rest),) = counts
+    if rest:
+        return [given]
+    parts = {k: np.split(given[k], count) for k in cut}
+    return [{k: parts[k][at] if k in parts else v for k, v in given.items()} for at in range(count)]
 
 
 def _wide(array: Array) -> Array:

@@ -163,6 +163,16 @@ def test_command_with_images(ending, models, tmp_path) -> None:
         assert "takes no images" in failure("verify", explained, "--against", model, "--inputs", given)
 
 
+@pytest.mark.parametrize("batch", ["any", 4])
+def test_files_of_other_batches_than_the_model(batch, models, tmp_path) -> None:
+    model = models.conv(batch="2")
+    made = ox.export(model, tmp_path / "made.onnx", method="lrp", batch=batch)
+    found = ox.verify(made.path, model, models.random(4, 2, 8, 8))
+    assert found, found.differences
+    damaged(made.path)
+    assert not ox.verify(made.path, model, models.random(4, 2, 8, 8))
+
+
 def test_a_damaged_record_is_told(models, tmp_path) -> None:
     made = ox.export(grey(models), tmp_path / "made.onnx", preprocessing=IMAGES["resized"])
     model = onnx.load(made.path)
