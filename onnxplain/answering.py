@@ -31,6 +31,7 @@ from onnxplain.runtime.device import resolve
 from onnxplain.runtime.driver import Driver
 from onnxplain.runtime.memory import MemoryModel
 from onnxplain.runtime.opened import known_channel, opened_at
+from onnxplain.runtime.operators import accelerated
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.weights import WeightStore
@@ -82,7 +83,7 @@ class Answering:
     ----------
     normal
         The model.
-    device, memory_budget, threads, allow_tf32
+    device, memory_budget, threads, allow_tf32, accelerate
         As :class:`~onnxplain.Explainer` takes them.
     weights
         Holds weights that other models share; None: its own.
@@ -95,6 +96,7 @@ class Answering:
         memory_budget: int,
         threads: int | None,
         allow_tf32: bool,
+        accelerate: bool | str = "auto",
         weights: WeightStore | None = None,
     ) -> None:
         self.normal = normal
@@ -105,9 +107,11 @@ class Answering:
         self._memory = MemoryModel(normal.model)
         self._dependent: dict[tuple[str, str], bool] = {}
         self._batching = Batching(normal.model, self.inputs)
+        where = resolve(device)
         self.programs = Programs(
-            normal, resolve(device), threads, memory_budget, allow_tf32=allow_tf32, weights=weights
-        )
+            normal, where, threads, memory_budget,
+            allow_tf32=allow_tf32, weights=weights, accelerate=accelerated(accelerate, where),
+        )  # fmt: skip
 
     def pose(self, request: Request) -> Posed:
         """Make a problem of a request; :class:`~onnxplain.Explainer` says what is raised."""

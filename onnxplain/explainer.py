@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from onnxplain._types import ArrayLike, Arrays
 from onnxplain.answering import Answering, Posed
@@ -36,6 +36,7 @@ from onnxplain.request import Request
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.memory import DEFAULT_BUDGET
+from onnxplain.runtime.operators import accelerated, note_on
 from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.weights import WeightStore
 from onnxplain.specialised import leaves_ranks_open, specialised
@@ -44,22 +45,16 @@ from onnxplain.text import visible_line
 __all__ = ["EXPLAINERS_OWN", "Explainer", "explain"]
 
 #: Options that explainers take, and calls do not.
-EXPLAINERS_OWN = ("device", "memory_budget", "threads", "allow_tf32")
+EXPLAINERS_OWN = ("device", "memory_budget", "threads", "allow_tf32", "accelerate")
 
 #: What else a request says.
 _ASKED = (
-    "baselines",
-    "feature_mask",
-    "output",
-    "wrt",
-    "through_softmax",
-    "batch_axes",
-    "internal_batch_size",
+    "baselines", "feature_mask", "output", "wrt", "through_softmax", "batch_axes", "internal_batch_size",
     "progress",
-)
+)  # fmt: skip
 
 _Answer = TypeVar("_Answer", Attribution, Posed)
-_Options: TypeAlias = tuple[str, int, "int | None", bool]
+_Options: TypeAlias = tuple[str, int, "int | None", bool, "bool | str"]
 
 #: Forms of a model for inputs of certain shapes that are kept, where only these tell what is needed.
 _MOST_SHAPES = 4
@@ -83,6 +78,9 @@ class Explainer:
         Threads within an operator; None leaves it to onnxruntime.
     allow_tf32
         Let a GPU compute products of float32 with 10 bits of mantissa (TF32), which is faster and less exact.
+    accelerate
+        ``"auto"``: on the CPU, with onnxplain's own operators where their library loads: the same numbers,
+        faster.  False: operators of the standard alone.  True: an error where ours do not run.
 
     Attributes
     ----------
@@ -116,14 +114,17 @@ class Explainer:
         memory_budget: int = DEFAULT_BUDGET,
         threads: int | None = None,
         allow_tf32: bool = False,
+        accelerate: bool | Literal["auto"] = "auto",
     ) -> None:
         resolve(device)
         memory_budget = check_option("memory_budget", memory_budget, Bytes)
         threads = check_option("threads", threads, Count | None)
         allow_tf32 = check_option("allow_tf32", allow_tf32, bool)
+        accelerate = check_option("accelerate", accelerate, bool | Literal["auto"])
+        accelerated(accelerate, resolve(device))
         with quiet:
             normal = read(model, identify=True)
-        self._open(normal, (device, memory_budget, threads, allow_tf32))
+        self._open(normal, (device, memory_budget, threads, allow_tf32, accelerate))
 
     def _open(self, normal: Normalized, options: _Options, weights: WeightStore | None = None) -> None:
         self._normal, self._options = normal, options
@@ -131,7 +132,8 @@ class Explainer:
         self._fixed: Cache[Answering] = Cache(_MOST_SHAPES, 0, lambda _: 0)
         self.inputs: tuple[InputInfo, ...] = self._answering.inputs
         self.outputs: tuple[OutputInfo, ...] = self._answering.outputs
-        self.notes, self.metadata = normal.notes, normal.model.metadata_props
+        self.notes = (*normal.notes, *note_on(options[-1], self.device))
+        self.metadata = normal.model.metadata_props
         self.memory_budget = self._answering.memory_budget
 
     def __getstate__(self) -> dict[str, Any]:
@@ -386,8 +388,7 @@ def explain(
     model
         Path, bytes, ``onnx.ModelProto`` or ``onnx_ir.Model``.
     inputs, target, method, **options
-        As :meth:`Explainer.__call__` takes them; ``device``, ``memory_budget``, ``threads`` and
-        ``allow_tf32`` go to the explainer.
+        As :meth:`Explainer.__call__` takes them; :class:`Explainer`'s own (``device``...) go to it.
 
     Returns
     -------

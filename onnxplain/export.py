@@ -38,6 +38,7 @@ from onnxplain.files import check_destination, is_same_file
 from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.load.external import FILES_KEY
+from onnxplain.graph.passes.lower import DOMAIN
 from onnxplain.graph.passes.normal import MIN_OPSET
 from onnxplain.grouping import Grouping
 from onnxplain.methods import Method
@@ -146,7 +147,9 @@ def export(
     form
         ``"portable"`` (default): the backward pass as it is written, for any runtime.  ``"cpu"``, ``"cuda"``:
         rewritten to be fast in onnxruntime on that device (on the CPU, transposed convolutions as plain ones,
-        and masks of rectifiers as steep hard sigmoids).  The model's own nodes stay as they are in all forms.
+        and masks of rectifiers as steep hard sigmoids).  ``"accelerated"``: so for the CPU, and with
+        onnxplain's own operators, whose library the program that runs the file must load
+        (:func:`onnxplain.kernels.operators_library`).  The model's own nodes stay as they are in all forms.
     feature_mask
         Who plays, as :meth:`Explainer.__call__` takes it, but the same in all samples: no segments of images.
     target
@@ -283,6 +286,8 @@ def export(
     keep_unfused(made)
     written_in = lower_opset(made, opset or max(own_opset, OLDEST), strict=opset is not None)
     unmark(made)
+    if any(node.domain == DOMAIN for node in made.graph.all_nodes()):
+        made.graph.opset_imports[DOMAIN] = 1
     file = write_file(made, Path(path))
     if with_card:
         write_card(Path(path), file, record, source_size)

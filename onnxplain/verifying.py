@@ -21,6 +21,7 @@ from onnxplain.files import MODEL_BYTES, check_source
 from onnxplain.graph.content import content_hash
 from onnxplain.graph.load import ModelSource, load
 from onnxplain.graph.normalize import normalize
+from onnxplain.runtime import operators
 from onnxplain.runtime.programs import Programs
 from onnxplain.written import WrittenMethod
 
@@ -176,6 +177,8 @@ def verify(
 def _session(model: Any, what: str) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    if operators.why_not() is None:
+        operators.register(options)
     if isinstance(model, ir.Model):
         model = ir.to_proto(model)
     if isinstance(model, onnx.ModelProto):

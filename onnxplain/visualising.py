@@ -127,9 +127,9 @@ def visualise(
     through_softmax
         Make the probability high, instead of the score before a closing Softmax.
     **parameters
-        ``device``, ``memory_budget``, ``threads`` and ``allow_tf32`` go to the explainer; the others are
-        those of :class:`~onnxplain.methods.maximisation.ActivationMaximisation`: ``space``, ``n_steps``,
-        ``range``, ``mean``, ``std``, ``jitter``, ``seed``...
+        ``device``, ``memory_budget``, ``threads``, ``allow_tf32`` and ``accelerate`` go to the explainer; the
+        others are those of :class:`~onnxplain.methods.maximisation.ActivationMaximisation`: ``space``,
+        ``n_steps``, ``range``, ``mean``, ``std``, ``jitter``, ``seed``...
 
     Returns
     -------

@@ -1,9 +1,10 @@
 // Runs an explained file, or any ONNX model: explain MODEL.onnx [input=file.npy ...] [-o FOLDER]
-// [-n RUNS]
+// [-n RUNS] [-l LIBRARY]
 //
 // Inputs that are not given are zeros, with 1 where a length is open. Prints each output's shape,
 // sum and largest magnitude: the prediction is one, "attribution/..." another. -o writes them as
 // .npy, "/" in names becoming "_"; -n runs so many times and says how long the fastest took.
+// -l loads onnxplain's operators (onnxplain_ops.so), for files of form="accelerated".
 
 #include <onnxruntime_cxx_api.h>
 
@@ -79,10 +80,12 @@ void print(const std::string& name, const Array& array) {
 }
 
 void run(const std::string& path, const std::map<std::string, std::string>& files,
-         const std::string& folder, int runs) {
+         const std::string& folder, int runs, const std::string& library) {
   auto begin = Clock::now();
   Ort::Env env(ORT_LOGGING_LEVEL_ERROR, "explain");
-  Ort::Session session(env, path.c_str(), Ort::SessionOptions());
+  Ort::SessionOptions options;
+  if (!library.empty()) options.RegisterCustomOpsLibrary(library.c_str());
+  Ort::Session session(env, path.c_str(), options);
   std::printf("loaded in %.1f ms\n",
               std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
 
@@ -136,7 +139,7 @@ void run(const std::string& path, const std::map<std::string, std::string>& file
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string model, folder;
+  std::string model, folder, library;
   std::map<std::string, std::string> files;
   int runs = 1;
   try {
@@ -147,6 +150,8 @@ int main(int argc, char** argv) {
         folder = argv[++k];
       } else if (word == "-n" && k + 1 < argc) {
         runs = std::max(1, std::stoi(argv[++k]));
+      } else if (word == "-l" && k + 1 < argc) {
+        library = argv[++k];
       } else if (equals != std::string::npos) {
         files[word.substr(0, equals)] = word.substr(equals + 1);
       } else if (model.empty()) {
@@ -156,8 +161,10 @@ int main(int argc, char** argv) {
       }
     }
     if (model.empty())
-      throw std::runtime_error("explain MODEL.onnx [input=file.npy ...] [-o FOLDER] [-n RUNS]");
-    run(model, files, folder, runs);
+      throw std::runtime_error(
+          "explain MODEL.onnx [input=file.npy ...] [-o FOLDER] [-n RUNS] "
+          "[-l LIBRARY]");
+    run(model, files, folder, runs, library);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

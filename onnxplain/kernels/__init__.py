@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from onnxplain.kernels import path_batches
 from onnxplain.kernels._native import core
+from onnxplain.kernels.operators import operators_library
 
-__all__ = ["built_with_cuda", "cuda_device_count", "has_core", "path_batches"]
+__all__ = ["built_with_cuda", "cuda_device_count", "has_core", "operators_library", "path_batches"]
 
 
 def has_core() -> bool:

@@ -15,7 +15,7 @@ from onnxplain.errors import MethodError
 from onnxplain.forking import leave_alive, quiet, start_over
 from onnxplain.graph import facts
 from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.passes.lower import FlipTransposedConvs, MaskByHardSigmoid
+from onnxplain.graph.passes.lower import FlipTransposedConvs, FuseElementwise, MaskByHardSigmoid
 from onnxplain.runtime import arena
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.diagnose import first_not_finite
@@ -31,8 +31,8 @@ MOST_PROGRAMS = 32
 _MOST_CHECKED = 256
 
 #: For whom a finished program is written.
-Form = Literal["portable", "cpu", "cuda"]
-FORMS: tuple[Form, ...] = ("portable", "cpu", "cuda")
+Form = Literal["portable", "cpu", "cuda", "accelerated"]
+FORMS: tuple[Form, ...] = ("portable", "cpu", "cuda", "accelerated")
 
 
 _T = TypeVar("_T")
@@ -62,6 +62,8 @@ class Programs:
         Whether a GPU may compute products of float32 with less precision.
     weights
         Where weights are held; None: where none but this model's are.
+    accelerate
+        Whether programs have our own operators, which the device must run.
     """
 
     def __init__(
@@ -73,10 +75,12 @@ class Programs:
         *,
         allow_tf32: bool = False,
         weights: WeightStore | None = None,
+        accelerate: bool = False,
     ) -> None:
         self.source = source
         self.allow_tf32 = allow_tf32
         self.device = device
+        self.form: Form = "accelerated" if accelerate else device
         self.threads = threads
         self.weights = WeightStore() if weights is None else weights
         self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
@@ -98,7 +102,7 @@ class Programs:
 
         def compile_program() -> Compiled:
             program = make()
-            lower(program.model, self.device)
+            lower(program.model, self.form)
             unmark(program.model)
             return Compiled(program, self._executable(program.model))
 
@@ -175,11 +179,14 @@ def lower(model: ir.Model, form: Form) -> None:
     model
         The program, whose nodes are still marked.
     form
-        ``"cpu"`` and ``"cuda"`` suit it to a device; ``"portable"`` leaves it as it was written.
+        ``"cpu"`` and ``"cuda"`` suit it to a device; ``"accelerated"``: to the CPU, with our own operators;
+        ``"portable"`` leaves it as it was written.
     """
-    if form == "cpu":
+    if form in ("cpu", "accelerated"):
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)
+    if form == "accelerated":
+        FuseElementwise()(model)
 
 
 def unmark(model: ir.Model) -> None:

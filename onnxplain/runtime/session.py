@@ -13,7 +13,8 @@ import onnxruntime as ort
 from onnxplain._types import Array, Arrays
 from onnxplain.errors import InvalidModelError
 from onnxplain.forking import quiet
-from onnxplain.runtime import arena
+from onnxplain.graph.passes.lower import DOMAIN
+from onnxplain.runtime import arena, operators
 from onnxplain.runtime.device import must_run_on, providers
 from onnxplain.runtime.failures import run_failed
 from onnxplain.runtime.weights import WeightStore
@@ -67,6 +68,8 @@ class Executable:
             options.intra_op_num_threads = threads
         if device == "cpu":
             arena.share(options)
+        if DOMAIN in model.opset_imports:
+            operators.register(options)
         if shared:
             options.add_external_initializers(list(shared), [w.value for w in shared.values()])
         self.device = device

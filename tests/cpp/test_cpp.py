@@ -13,6 +13,9 @@ import pytest
 from exported_digits import CASES, feeds, same, write
 from runtimes import MissingRuntimeError, build_cpp, run_cpp, run_in_cpp
 
+import onnxplain as ox
+from onnxplain.kernels import operators_library
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the example is written for Linux and macOS")
 
 
@@ -34,6 +37,24 @@ def test_the_digits_explain_themselves(name, program, tmp_path) -> None:
         (line,) = (x for x in printed.splitlines() if x.startswith(f"{output} {list(array.shape)} "))
         total = float(line.split(" sum ")[1].split()[0])
         assert total == pytest.approx(array.sum(dtype=np.float64), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.skipif(operators_library() is None, reason="the library of operators was not built here")
+@pytest.mark.parametrize("method", ["lrp", "deep_lift"])
+def test_operators_of_our_own(method, program, models, tmp_path) -> None:
+    model, x = models.conv(), models.random(2, 2, 8, 8)
+    path = ox.export(model, tmp_path / "fast.onnx", method=method, form="accelerated").path
+    for name, array in {"x": x, "target": np.array([2, 1])}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    words = [path, f"x={tmp_path}/x.npy", f"target={tmp_path}/target.npy", "-o", tmp_path]
+    done = run_cpp(program, *words, "-l", operators_library())
+    assert done.returncode == 0, done.stderr
+    expected = ox.explain(model, x, [2, 1], method=method, accelerate=False).values
+    found = np.load(tmp_path / "attribution_x.npy")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    done = run_cpp(program, *words)  # and without them it says what is missing
+    assert done.returncode == 1
+    assert "ai.onnxplain" in done.stderr
 
 
 def test_zeros_stand_for_what_is_not_given(program, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """Passes that suit a finished program to a device; they touch only nodes that a walk wrote."""
 
 from onnxplain.graph.passes.lower.flip_transposed_convs import FlipTransposedConvs
+from onnxplain.graph.passes.lower.fuse_elementwise import DOMAIN, FuseElementwise
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import MaskByHardSigmoid
 
-__all__ = ["FlipTransposedConvs", "MaskByHardSigmoid"]
+__all__ = ["DOMAIN", "FlipTransposedConvs", "FuseElementwise", "MaskByHardSigmoid"]

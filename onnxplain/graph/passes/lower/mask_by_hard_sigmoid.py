@@ -17,9 +17,11 @@ import onnx_ir as ir
 from onnxplain.graph import facts
 from onnxplain.graph.poles import has_pole
 
-__all__ = ["MaskByHardSigmoid"]
+__all__ = ["STEEP", "MaskByHardSigmoid"]
 
-_AT_ZERO, _ELSEWHERE = 2.0**127, 2.0**100
+#: Slopes of masks are at least so steep.
+STEEP = 2.0**100
+_AT_ZERO, _ELSEWHERE = 2.0**127, STEEP
 _LARGEST = 2.0**24  # beyond, slope * c leaves float32
 _RANK = 4
 

@@ -1,0 +1,299 @@
+#include "kernels/elementwise.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "onnxplain/check.hpp"
+
+namespace onnxplain {
+namespace {
+
+std::string listed(const std::vector<std::int64_t>& shape) {
+  std::string text = "(";
+  for (std::size_t k = 0; k < shape.size(); ++k) {
+    text += (k == 0 ? "" : ", ") + std::to_string(shape[k]);
+  }
+  return text + ")";
+}
+
+}  // namespace
+
+int arity(StepKind kind) {
+  switch (kind) {
+    case StepKind::kNeg:
+    case StepKind::kAbs:
+    case StepKind::kSqrt:
+    case StepKind::kReciprocal:
+    case StepKind::kNot:
+      return 1;
+    case StepKind::kWhere:
+      return 3;
+    default:
+      return 2;
+  }
+}
+
+ElementwiseProgram::ElementwiseProgram(std::int64_t inputs,
+                                       const std::vector<std::int64_t>& encoded,
+                                       std::vector<float> constants)
+    : inputs_(inputs), constants_(std::move(constants)) {
+  require(inputs >= 1, "Elementwise: there is no input");
+  require(!encoded.empty() && encoded.size() % 4 == 0, "Elementwise: program has no whole steps");
+  const std::int64_t given = inputs + static_cast<std::int64_t>(constants_.size());
+  const std::size_t count = encoded.size() / 4;
+  std::vector<std::size_t> last(count, 0);  // the step that reads a step's result last
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::int64_t kind = encoded[4 * k];
+    require(kind >= 0 && kind < static_cast<std::int64_t>(StepKind::kCount),
+            "Elementwise: there is no step of kind " + std::to_string(kind) +
+                "; the library is older than the file");
+    Step step{static_cast<StepKind>(kind), {-1, -1, -1}};
+    for (int i = 0; i < arity(step.kind); ++i) {
+      const std::int64_t from = encoded[4 * k + 1 + static_cast<std::size_t>(i)];
+      require(from >= 0 && from < given + static_cast<std::int64_t>(k),
+              "Elementwise: step " + std::to_string(k) + " reads what is not there");
+      step.operands[i] = static_cast<std::int32_t>(from);
+      if (from >= given) {
+        last[static_cast<std::size_t>(from - given)] = k;
+      }
+    }
+    steps_.push_back(step);
+  }
+  std::vector<std::int32_t> free;
+  places_.resize(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    for (std::size_t j = 0; j < k; ++j) {
+      if (last[j] == k) {  // read here for the last time: the result may take its place
+        free.push_back(places_[j]);
+      }
+    }
+    if (free.empty()) {
+      free.push_back(buffers_++);
+    }
+    places_[k] = free.back();
+    free.pop_back();
+  }
+}
+
+std::vector<std::int64_t> broadcast(const std::vector<std::vector<std::int64_t>>& shapes) {
+  std::vector<std::int64_t> result;
+  for (const auto& shape : shapes) {
+    if (shape.size() > result.size()) {
+      result.insert(result.begin(), shape.size() - result.size(), 1);
+    }
+    const std::size_t ahead = result.size() - shape.size();
+    for (std::size_t k = 0; k < shape.size(); ++k) {
+      std::int64_t& length = result[ahead + k];
+      require(length == shape[k] || length == 1 || shape[k] == 1,
+              "Elementwise: shape " + listed(shape) + " does not broadcast to " + listed(result));
+      length = length == 1 ? shape[k] : length;
+    }
+  }
+  return result;
+}
+
+Operand operand(const float* data, const std::vector<std::int64_t>& shape,
+                const std::vector<std::int64_t>& result) {
+  require(shape.size() <= result.size(),
+          "Elementwise: " + listed(shape) + " has more axes than the result " + listed(result));
+  Operand found{data, {}, {}};
+  const std::size_t ahead = result.size() - shape.size();
+  std::int64_t stride = 1;
+  bool whole = true;
+  for (std::size_t k = result.size(); k-- > 0;) {
+    const std::int64_t own = k < ahead ? 1 : shape[k - ahead];
+    require(own == result[k] || own == 1,
+            "Elementwise: shape " + listed(shape) + " does not broadcast to " + listed(result));
+    if (result[k] == 1) {
+      continue;
+    }
+    const bool there = own != 1;
+    whole = whole && there;
+    const bool again = !found.lengths.empty() && (found.strides.back() != 0) == there;
+    if (again) {
+      found.lengths.back() *= result[k];
+    } else {
+      found.lengths.push_back(result[k]);
+      found.strides.push_back(there ? stride : 0);
+    }
+    stride *= own;
+  }
+  if (whole) {
+    return {data, {}, {}};
+  }
+  std::reverse(found.lengths.begin(), found.lengths.end());
+  std::reverse(found.strides.begin(), found.strides.end());
+  return found;
+}
+
+namespace cpu {
+namespace {
+
+// Copies elements [begin, begin + count) of a repeated input.
+void gather(const Operand& from, std::int64_t begin, std::int64_t count, float* to) {
+  const std::size_t rank = from.lengths.size();
+  std::vector<std::int64_t> at(rank);
+  std::int64_t rest = begin;
+  std::int64_t offset = 0;
+  for (std::size_t k = rank; k-- > 0;) {
+    at[k] = rest % from.lengths[k];
+    rest /= from.lengths[k];
+    offset += at[k] * from.strides[k];
+  }
+  while (count > 0) {
+    const std::int64_t run = std::min(count, from.lengths[rank - 1] - at[rank - 1]);
+    const float* source = from.data + offset;
+    if (from.strides[rank - 1] == 0) {
+      std::fill_n(to, run, *source);
+    } else {
+      std::copy_n(source, run, to);
+    }
+    to += run;
+    count -= run;
+    at[rank - 1] += run;
+    offset += run * from.strides[rank - 1];
+    for (std::size_t k = rank - 1; k > 0 && at[k] == from.lengths[k]; --k) {
+      offset += from.strides[k - 1] - at[k] * from.strides[k];
+      at[k] = 0;
+      ++at[k - 1];
+    }
+  }
+}
+
+// Each loop is compiled for several kinds of processors, of which the loader chooses. Fused
+// products and sums stay switched off, so all give the same bits.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ONNXPLAIN_FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define ONNXPLAIN_FOR_EACH_PROCESSOR
+#endif
+
+// A result may take the place of an operand, element by element, which is nothing to wait for.
+#if defined(__GNUC__) && !defined(__clang__)
+#define ONNXPLAIN_NO_WAITING _Pragma("GCC ivdep")
+#else
+#define ONNXPLAIN_NO_WAITING
+#endif
+
+#define ONNXPLAIN_LOOP(expression)       \
+  ONNXPLAIN_NO_WAITING                   \
+  for (std::int64_t i = 0; i < n; ++i) { \
+    const float x = a[i];                \
+    out[i] = (expression);               \
+  }                                      \
+  break
+
+#define ONNXPLAIN_LOOP2(expression)      \
+  ONNXPLAIN_NO_WAITING                   \
+  for (std::int64_t i = 0; i < n; ++i) { \
+    const float x = a[i];                \
+    const float y = b[i];                \
+    out[i] = (expression);               \
+  }                                      \
+  break
+
+ONNXPLAIN_FOR_EACH_PROCESSOR
+void step(StepKind kind, const float* a, const float* b, const float* c, float* out,
+          std::int64_t n) {
+  switch (kind) {
+    case StepKind::kAdd:
+      ONNXPLAIN_LOOP2(x + y);
+    case StepKind::kSub:
+      ONNXPLAIN_LOOP2(x - y);
+    case StepKind::kMul:
+      ONNXPLAIN_LOOP2(x * y);
+    case StepKind::kDiv:
+      ONNXPLAIN_LOOP2(x / y);
+    case StepKind::kNeg:
+      ONNXPLAIN_LOOP(-x);
+    case StepKind::kAbs:
+      ONNXPLAIN_LOOP(__builtin_fabsf(x));
+    case StepKind::kSqrt:
+      ONNXPLAIN_LOOP(__builtin_sqrtf(x));
+    case StepKind::kReciprocal:
+      ONNXPLAIN_LOOP(1.0f / x);
+    case StepKind::kMax:  // what is not a number stays so
+      ONNXPLAIN_LOOP2(x != x ? x : (y != y ? y : (x > y ? x : y)));
+    case StepKind::kMin:
+      ONNXPLAIN_LOOP2(x != x ? x : (y != y ? y : (x < y ? x : y)));
+    case StepKind::kGreater:
+      ONNXPLAIN_LOOP2(x > y ? 1.0f : 0.0f);
+    case StepKind::kLess:
+      ONNXPLAIN_LOOP2(x < y ? 1.0f : 0.0f);
+    case StepKind::kGreaterOrEqual:
+      ONNXPLAIN_LOOP2(x >= y ? 1.0f : 0.0f);
+    case StepKind::kLessOrEqual:
+      ONNXPLAIN_LOOP2(x <= y ? 1.0f : 0.0f);
+    case StepKind::kEqual:
+      ONNXPLAIN_LOOP2(x == y ? 1.0f : 0.0f);
+    case StepKind::kNot:
+      ONNXPLAIN_LOOP(x == 0.0f ? 1.0f : 0.0f);
+    case StepKind::kAnd:
+      ONNXPLAIN_LOOP2(x * y);
+    case StepKind::kOr:
+      ONNXPLAIN_LOOP2(x + y > 0.0f ? 1.0f : 0.0f);
+    case StepKind::kWhere:
+      ONNXPLAIN_NO_WAITING
+      for (std::int64_t i = 0; i < n; ++i) {
+        const float x = b[i];
+        const float y = c[i];
+        out[i] = a[i] != 0.0f ? x : y;
+      }
+      break;
+    case StepKind::kCount:
+      break;
+  }
+}
+
+#undef ONNXPLAIN_NO_WAITING
+#undef ONNXPLAIN_LOOP
+#undef ONNXPLAIN_LOOP2
+
+}  // namespace
+
+Scratch::Scratch(const ElementwiseProgram& program, std::size_t operands)
+    : buffers_(static_cast<std::size_t>(program.buffers())),
+      inputs_(operands),
+      memory_((buffers_ + inputs_ + program.constants().size()) *
+              static_cast<std::size_t>(kBlock)) {
+  for (std::size_t k = 0; k < program.constants().size(); ++k) {
+    std::fill_n(constant(k), kBlock, program.constants()[k]);
+  }
+}
+
+void run(const ElementwiseProgram& program, const std::vector<Operand>& operands, float* out,
+         std::int64_t begin, std::int64_t end, Scratch& scratch) {
+  const std::size_t inputs = operands.size();
+  const std::size_t given = inputs + program.constants().size();
+  std::vector<const float*> at(given + program.steps().size());
+  for (std::size_t k = 0; k < program.constants().size(); ++k) {
+    at[inputs + k] = scratch.constant(k);
+  }
+  for (std::int64_t start = begin; start < end; start += kBlock) {
+    const std::int64_t n = std::min(kBlock, end - start);
+    for (std::size_t k = 0; k < inputs; ++k) {
+      if (operands[k].lengths.empty()) {
+        at[k] = operands[k].data + start;
+      } else {
+        gather(operands[k], start, n, scratch.input(k));
+        at[k] = scratch.input(k);
+      }
+    }
+    for (std::size_t k = 0; k < program.steps().size(); ++k) {
+      const Step& each = program.steps()[k];
+      const auto operand_at = [&](int i) {
+        return each.operands[i] < 0 ? nullptr : at[static_cast<std::size_t>(each.operands[i])];
+      };
+      const bool is_last = k + 1 == program.steps().size();
+      float* to = is_last ? out + start : scratch.buffer(program.places()[k]);
+      step(each.kind, operand_at(0), operand_at(1), operand_at(2), to, n);
+      at[given + k] = to;
+    }
+  }
+}
+
+}  // namespace cpu
+}  // namespace onnxplain

@@ -1,0 +1,49 @@
+// The library's one entry, which every onnxruntime program can load:
+// SessionOptions.register_custom_ops_library in Python, RegisterCustomOpsLibrary in C and C++.
+#include "ort_ops/context.hpp"
+#include "ort_ops/elementwise_op.hpp"
+
+#if defined(_WIN32)
+#define ONNXPLAIN_EXPORT __declspec(dllexport)
+#else
+#define ONNXPLAIN_EXPORT __attribute__((visibility("default")))
+#endif
+
+using onnxplain::ort::Api;
+using onnxplain::ort::ApiBase;
+using onnxplain::ort::call;
+using onnxplain::ort::check;
+using onnxplain::ort::CustomOp;
+using onnxplain::ort::CustomOpDomain;
+using onnxplain::ort::Entry;
+using onnxplain::ort::SessionOptions;
+using onnxplain::ort::Status;
+
+namespace {
+
+// One for all sessions, which hold it as long as they live.
+CustomOpDomain* domain_of(const Api* api) {
+  CustomOpDomain* domain = nullptr;
+  check(call<Status*(const char*, CustomOpDomain**)>(api, Entry::kCreateCustomOpDomain,
+                                                     "ai.onnxplain", &domain));
+  check(call<Status*(CustomOpDomain*, const CustomOp*)>(api, Entry::kCustomOpDomainAdd, domain,
+                                                        &onnxplain::ort::elementwise_op()));
+  return domain;
+}
+
+}  // namespace
+
+extern "C" ONNXPLAIN_EXPORT Status* RegisterCustomOps(SessionOptions* options,
+                                                      const ApiBase* base) {
+  const Api* api = base->get_api(onnxplain::ort::kApiVersion);
+  if (api == nullptr) {  // older than 1.18: a status can still be made, by the oldest interface
+    return call<Status*(int, const char*)>(
+        base->get_api(1), Entry::kCreateStatus, int{onnxplain::ort::kFail},
+        "onnxplain's operators need onnxruntime 1.18 or newer; export with form='portable'");
+  }
+  return onnxplain::ort::guarded(api, [&] {
+    static CustomOpDomain* domain = domain_of(api);
+    check(call<Status*(SessionOptions*, CustomOpDomain*)>(api, Entry::kAddCustomOpDomain, options,
+                                                          domain));
+  });
+}

@@ -1,0 +1,197 @@
+"""Write several elementwise nodes as one of our own operators, ``ai.onnxplain::Elementwise``.
+
+Cases: nodes that a walk back wrote (never the model's own), float32, whose steps are exact or correctly
+rounded.  A group is a node and all whose results are read within the group alone, so that one value comes
+out of it.  Elementwise steps commute with broadcasting, so the group may be computed at the shape to which
+all that enters it broadcasts, whatever shapes lie between: no declared shape is trusted.  Comparisons are
+cheap, so groups have copies of those that others read too.
+
+Masks that were written as steep hard sigmoids are comparisons again where they are in a group.
+
+Left as they are: groups of one step; and groups that onnxruntime runs on the blocked values between
+convolutions as they are (sums, products and such masks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain.graph import facts
+from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import STEEP
+
+__all__ = ["DOMAIN", "KINDS", "FuseElementwise"]
+
+DOMAIN = "ai.onnxplain"
+
+#: What a step does, as ``csrc/kernels/elementwise.hpp`` numbers it.
+KINDS = {
+    kind: number
+    for number, kind in enumerate(
+        "Add Sub Mul Div Neg Abs Sqrt Reciprocal Max Min "
+        "Greater Less GreaterOrEqual LessOrEqual Equal Not And Or Where".split()
+    )
+}
+_COMPARISONS = frozenset({"Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal"})
+_VARIADIC = {"Sum": "Add", "Max": "Max", "Min": "Min"}
+_BLOCKED = frozenset({"Add", "Sum", "Mul"})
+_RANK = 4
+_MOST_OPERANDS = 3
+_KNOWN = (ir.DataType.FLOAT, ir.DataType.BOOL)
+
+
+class FuseElementwise(ir.passes.InPlacePass):
+    """Lower for where the library of operators is loaded."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Run the pass."""
+        taken: set[ir.Node] = set()
+        modified = False
+        for root in reversed(list(model.graph)):
+            if root in taken or not _fits(root) or root.outputs[0].dtype != ir.DataType.FLOAT:
+                continue
+            group = _group(root, taken)
+            if len(group) < 2 or _stays(root, group):
+                continue
+            _replace(model.graph, root, group)
+            taken |= group
+            modified = True
+        if modified:
+            model.graph.opset_imports[DOMAIN] = 1
+        return ir.passes.PassResult(model, modified)
+
+
+def _fits(node: ir.Node) -> bool:
+    """Whether a node may be a step."""
+    if not facts.is_written(node) or node.domain not in ("", "ai.onnx") or len(node.outputs) != 1:
+        return False
+    if node.op_type not in KINDS and node.op_type not in _VARIADIC and not _is_mask(node):
+        return False
+    return all(v is not None and v.dtype in _KNOWN for v in (*node.inputs, *node.outputs))
+
+
+def _inside(node: ir.Node, group: Iterable[ir.Node]) -> bool:
+    """Whether nothing but the group reads a node's result."""
+    made = node.outputs[0]
+    return not made.is_graph_output() and all(use.node in group for use in made.uses())
+
+
+def _group(root: ir.Node, taken: set[ir.Node]) -> set[ir.Node]:
+    """Return the root and what only it needs."""
+    group = {root}
+    while True:
+        makers = {v.producer() for node in group for v in node.inputs if v is not None}
+        found = {m for m in makers if m is not None and m not in group | taken and _fits(m)}
+        found = {m for m in found if _is_cheap(m) or _inside(m, group)}
+        if not found:
+            return _closed(root, group)
+        group |= found
+
+
+def _closed(root: ir.Node, group: set[ir.Node]) -> set[ir.Node]:
+    """Leave out what takes truth values from outside, and then what only that needed."""
+    while True:
+        unfit = {node for node in group if not _belongs(node, root, group)}
+        if root in unfit:
+            return set()
+        if not unfit:
+            return group
+        group = group - unfit
+
+
+def _belongs(node: ir.Node, root: ir.Node, group: set[ir.Node]) -> bool:
+    """Whether a node takes numbers alone from outside, and only the group needs it (or a copy of it)."""
+    outer = (v for v in node.inputs if v is not None and v.producer() not in group)
+    if any(v.dtype == ir.DataType.BOOL for v in outer):
+        return False
+    if node is root or _inside(node, group):
+        return True
+    return _is_cheap(node) and any(use.node in group for use in node.outputs[0].uses())
+
+
+def _stays(root: ir.Node, group: set[ir.Node]) -> bool:
+    """Whether onnxruntime runs the group well as it is."""
+    blocked = all(n.op_type in _BLOCKED or _is_mask(n) for n in group)
+    return blocked and facts.rank(root.outputs[0]) in (None, _RANK)
+
+
+def _is_mask(node: ir.Node) -> bool:
+    """Whether a node is a comparison that was written as a steep hard sigmoid."""
+    slope = facts.attr(node, "alpha", 0.2)
+    return node.op_type == "HardSigmoid" and isinstance(slope, float) and abs(slope) >= STEEP
+
+
+def _is_cheap(node: ir.Node) -> bool:
+    """Whether a node may be computed once more where others read it, too."""
+    return node.op_type in _COMPARISONS or _is_mask(node)
+
+
+def _replace(graph: ir.Graph, root: ir.Node, group: set[ir.Node]) -> None:
+    """Put one node in the place of a group; what others read stays for them."""
+    order = [n for n in graph if n in group]
+    gone = [n for n in reversed(order) if n is not root and _inside(n, group)]
+    program = _Program(order)
+    attributes: dict[str, Sequence[int] | Sequence[float]] = {
+        "program": program.encoded,
+        "constants": program.constants,
+    }
+    fused = ir.node("Elementwise", program.inputs, attributes, domain=DOMAIN, name=root.name)
+    new, old = fused.outputs[0], root.outputs[0]
+    new.name, new.type, new.shape = old.name, old.type, old.shape
+    fused.metadata_props[facts.WRITTEN_KEY] = ""
+    ir.convenience.replace_nodes_and_values(graph, root, [root], [fused], [old], [new])
+    for node in gone:
+        graph.remove(node, safe=True)
+
+
+class _Program:
+    """Nodes in order as the steps of one operator.
+
+    Constant numbers are held by the operator, unless they give the result axes that no tensor gives it.
+    """
+
+    def __init__(self, order: Sequence[ir.Node]) -> None:
+        made = {n.outputs[0] for n in order}
+        entering = dict.fromkeys(v for n in order for v in n.inputs if v is not None and v not in made)
+        ranks = [facts.rank(v) or 0 for v in entering if not _is_number(v)]
+        held = [v for v in entering if ranks and _is_number(v) and (facts.rank(v) or 0) <= max(ranks)]
+        self.inputs = [v for v in entering if v not in held]
+        self.constants = [float(np.asarray(facts.constant(v)).item()) for v in held]
+        bounds = {n: self._bound(n) for n in order if _is_mask(n)}
+        self.constants += bounds.values()
+        self.encoded: list[int] = []
+        self.constants = self.constants or [0.0]
+        self._given = len(self.inputs) + len(self.constants)
+        numbers = {v: k for k, v in enumerate([*self.inputs, *held])}
+        first_bound = len(numbers)
+        for node in order:
+            operands = [numbers[v] for v in node.inputs if v is not None]
+            kind = node.op_type
+            if node in bounds:
+                kind = "Greater" if facts.attr(node, "alpha") > 0 else "Less"  # type: ignore[operator]
+                operands.append(first_bound + list(bounds).index(node))
+            numbers[node.outputs[0]] = self._chain(_VARIADIC.get(kind, kind), operands)
+
+    @staticmethod
+    def _bound(mask: ir.Node) -> float:
+        slope, beta = facts.attr(mask, "alpha"), facts.attr(mask, "beta")
+        assert isinstance(slope, float)
+        assert isinstance(beta, float)
+        return -beta / slope
+
+    def _chain(self, kind: str, operands: list[int]) -> int:
+        """Add a step (several, where the standard takes any number of operands); return its number."""
+        if len(operands) > _MOST_OPERANDS or (kind in _VARIADIC.values() and len(operands) > 2):
+            rest = self._chain(kind, operands[:-1])
+            return self._chain(kind, [rest, operands[-1]])
+        if kind in _VARIADIC.values() and len(operands) == 1:
+            return operands[0]
+        self.encoded += [KINDS[kind], *operands, *[-1] * (_MOST_OPERANDS - len(operands))]
+        return self._given + len(self.encoded) // (_MOST_OPERANDS + 1) - 1
+
+
+def _is_number(value: ir.Value) -> bool:
+    held = facts.constant(value)
+    return held is not None and held.size == 1

@@ -1,0 +1,83 @@
+"""Whether onnxruntime takes our own operators here, and how a session gets them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from onnxplain.errors import RuntimeUnavailableError
+from onnxplain.forking import quiet
+from onnxplain.graph.passes.lower import DOMAIN
+from onnxplain.kernels.operators import operators_library
+
+__all__ = ["accelerated", "note_on", "register", "why_not"]
+
+
+def accelerated(asked: bool | str, device: str) -> bool:
+    """Tell whether programs are written with our own operators.
+
+    Parameters
+    ----------
+    asked
+        True, False, or ``"auto"``: where they run.
+    device
+        Where programs run.
+
+    Raises
+    ------
+    RuntimeUnavailableError
+        If they are asked for and do not run.
+    """
+    if asked is False:
+        return False
+    reason = why_not(device)
+    if asked is True and reason is not None:
+        raise RuntimeUnavailableError(f"accelerate=True: {reason}; leave accelerate out, or mend that")
+    return reason is None
+
+
+def note_on(asked: bool | str, device: str) -> Iterator[str]:
+    """Say so if programs on the CPU do without the operators that they might have."""
+    reason = why_not() if asked == "auto" and device == "cpu" else None
+    if reason is not None:
+        yield f"walks back have operators of the standard alone: {reason}"
+
+
+def register(options: Any) -> None:
+    """Give a session the operators, by its options."""
+    options.register_custom_ops_library(str(operators_library()))
+
+
+def why_not(device: str = "cpu") -> str | None:
+    """Say why onnxruntime does not run our operators on a device; None where it does."""
+    return _tried() if device == "cpu" else f"the operators are for the CPU, and programs run on {device}"
+
+
+@functools.lru_cache(maxsize=1)
+def _tried() -> str | None:
+    """Run one step, x + x, and say what went wrong."""
+    if operators_library() is None:
+        return "onnxplain was installed without its library of operators (onnxplain_ops)"
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xy")
+    node = onnx.helper.make_node(
+        "Elementwise", ["x"], ["y"], domain=DOMAIN, program=[0, 0, 0, -1], constants=[0.0]
+    )
+    imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, 1)]
+    graph = onnx.helper.make_graph([node], "probe", [x], [y])
+    content = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        with quiet:
+            register(options)
+            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            (made,) = session.run(None, {"x": np.array([1.5, -2.0], np.float32)})
+    except Exception as error:  # onnxruntime raises many kinds
+        reason = str(error).split("\n")[0]
+        return f"onnxruntime {ort.__version__} does not take the library of operators: {reason}"
+    return None if made.tolist() == [3.0, -4.0] else "the library of operators computes something else"

@@ -1,0 +1,57 @@
+"""The library of operators, and graphs that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import helper
+
+from onnxplain.graph.passes.lower import DOMAIN
+from onnxplain.kernels import operators_library
+from onnxplain.runtime.operators import register
+
+
+@pytest.fixture(autouse=True)
+def _library() -> None:
+    if operators_library() is None:
+        pytest.skip("the library of operators was not built here")
+
+
+class Graphs:
+    """Makes and runs graphs of float32, their nodes as they are."""
+
+    @staticmethod
+    def run(nodes: Sequence[onnx.NodeProto], feeds: dict[str, np.ndarray], made: str = "made") -> np.ndarray:
+        session = Graphs.session(nodes, list(feeds), made)
+        return session.run([made], feeds)[0]
+
+    @staticmethod
+    def session(nodes: Sequence[onnx.NodeProto], inputs: Sequence[str], made: str) -> ort.InferenceSession:
+        def info(name: str) -> onnx.ValueInfoProto:
+            return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+
+        graph = helper.make_graph(list(nodes), "g", [info(n) for n in inputs], [info(made)])
+        imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)]
+        content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        register(options)
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    @staticmethod
+    def fused(
+        inputs: Sequence[str], program: Sequence[int], constants: Sequence[float] = (0.0,)
+    ) -> list[onnx.NodeProto]:
+        """One node with this program; the first step's number is that of inputs and constants together."""
+        attributes = {"program": list(program), "constants": list(constants)}
+        return [helper.make_node("Elementwise", list(inputs), ["made"], domain=DOMAIN, **attributes)]
+
+
+@pytest.fixture
+def graphs() -> type[Graphs]:
+    return Graphs
