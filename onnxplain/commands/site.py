@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxplain.commands.arguments import refuse_ids
@@ -13,7 +14,6 @@ from onnxplain.table_files import holds_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from onnxplain.explainer import Explainer
 
@@ -57,9 +57,12 @@ def examples_of(
             f"--example {(tables or texts)[0]}: give one table or file of texts, and nothing else"
         )
     table = load_table(tables[0], explainer, ids, names) if tables else None
-    if table is None:
+    if table is None and background is None:
         refuse_ids(ids)
-    rows, _ = read_background(background, table, explainer)
+    if table is None and background is not None and holds_table(Path(background)):
+        rows: Any = load_table(Path(background), explainer, ids, names).columns
+    else:
+        rows, _ = read_background(background, table, explainer)
     if table is not None:
         return table.columns, rows
     if texts:

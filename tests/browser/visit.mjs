@@ -14,7 +14,12 @@ const browser = await puppeteer.launch({
 });
 const page = await browser.newPage();
 await page.setViewport({ width: job.width ?? 1280, height: job.height ?? 900 });
-await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: job.scheme ?? "light" }]);
+// Reduced motion, so that nothing is looked at while it changes its colour.
+const media = (scheme) => page.emulateMediaFeatures([
+  { name: "prefers-color-scheme", value: scheme },
+  { name: "prefers-reduced-motion", value: "reduce" },
+]);
+await media(job.scheme ?? "light");
 const requests = [];
 const complaints = [];
 page.on("request", (request) => requests.push(request.url()));
@@ -50,7 +55,7 @@ const steps = {
   /** Look at it on another screen. */
   look: async ({ width, scheme }) => {
     await page.setViewport({ width, height: 900 });
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+    await media(scheme);
     return null;
   },
   shot: async ({ file }) => (await page.screenshot({ path: file, fullPage: true })) && null,

@@ -289,6 +289,16 @@ def test_the_command(runtime, tmp_path, picture, monkeypatch) -> None:
     ]
 
 
+def test_the_command_with_a_background_alone(runtime, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = diabetes_model_path().with_name("diabetes_train.csv")
+    told = ["-m", "feature_ablation", "--background", str(train), "--runtime", str(runtime)]
+    run("page", str(diabetes_model_path()), "-o", "site", *told)
+    found = manifest(tmp_path / "site")
+    assert found["methods"][0]["against"].startswith("20 rows")
+    assert found["form"]["examples"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
