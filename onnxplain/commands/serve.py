@@ -59,7 +59,9 @@ def serve(
     from onnxplain.commands import arguments as given
     from onnxplain.commands.specs import method_specs
     from onnxplain.serve import Server, Settings, served
+    from onnxplain.serve.kserving import import_kserve
 
+    import_kserve()  # before a model is read for nothing
     settings = Settings(
         host, port, workers, max_batch, queue, timeout, given.amount(max_body, "--max-body"), read_timeout,
         grace,
