@@ -23,7 +23,7 @@ from onnxplain.grouping import find_players
 from onnxplain.inner import Inner
 from onnxplain.inputs import check_inputs
 from onnxplain.methods import Method, attributions
-from onnxplain.outcome import confirm, note_on_score, notes_on, refuse_not_finite
+from onnxplain.outcome import confirm, note_on_score, notes_on, notes_on_tokens, refuse_not_finite
 from onnxplain.placing import renamed
 from onnxplain.reading import depends
 from onnxplain.request import Request
@@ -204,8 +204,9 @@ class Answering:
         table = tuple(row for rows in driver.rule_tables for row in rows)
         extras = dict(found.extras) | ({} if found.errors is None else {"standard_error": found.errors})
         groups = columns.grouped(request.feature_mask, posed.infos)
+        arrays = {i.name: shown.back(i, found.values) for i in shown.infos}
         return Attribution(
-            arrays={i.name: shown.back(i, found.values) for i in shown.infos},
+            arrays=arrays,
             inputs={
                 i.name: shown.arrays[i.name] if i.name in shown.arrays else shown.back(i, inside)
                 for i in shown.infos
@@ -221,6 +222,7 @@ class Answering:
                 *self.normal.notes,
                 *note_on_score(self.normal.model.graph, name, explained),
                 *notes_on(driver.layout, posed.infos),
+                *notes_on_tokens(shown.infos, shown.back, found.values, arrays),
                 *found.notes,
                 *question.walk.composite.remarks(table),
             ),

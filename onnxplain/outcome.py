@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -14,7 +14,10 @@ from onnxplain.graph.patterns.heads import before_link
 from onnxplain.runtime.driver import not_finite
 from onnxplain.runtime.layout import Layout
 
-__all__ = ["confirm", "note_on_score", "notes_on", "refuse_not_finite"]
+__all__ = ["confirm", "note_on_score", "notes_on", "notes_on_tokens", "refuse_not_finite"]
+
+#: What sums of float32 that cancel leave, beside the sum of their magnitudes.
+_ROUNDING = 1e-5
 
 
 def note_on_score(graph: ir.Graph, output: str, explained: str) -> Iterator[str]:
@@ -38,6 +41,37 @@ def notes_on(layout: Layout, infos: Sequence[InputInfo]) -> Iterator[str]:
     for info in infos:
         if info.token:
             yield f"input '{info.name}' holds tokens and is explained at its embedding"
+
+
+def notes_on_tokens(
+    infos: Sequence[InputInfo],
+    back: Callable[[InputInfo, Arrays], Array],
+    values: Mapping[str, Array],
+    found: Arrays,
+) -> Iterator[str]:
+    """Say so if the numbers of each token's embedding cancel, so that nothing but rounding is left of them.
+
+    Parameters
+    ----------
+    infos
+        What is shown.
+    back
+        Sums the numbers of an input's embeddings for each token (:meth:`~onnxplain.samples.Samples.back`).
+    values
+        By explained value, samples first.
+    found
+        By input: the same, summed for each token.
+    """
+    for info in infos:
+        if info.role != "token" or not all(e in values for e in info.entries):
+            continue
+        whole = back(info, {e: np.abs(values[e]) for e in info.entries})
+        if whole.any() and bool((np.abs(found[info.name]) <= _ROUNDING * whole).all()):
+            yield (
+                f"what the numbers of each token's embedding in '{info.name}' get cancels, as before a "
+                "normalisation: their sums are rounding; use saliency, input_x_gradient or "
+                "integrated_gradients"
+            )
 
 
 def refuse_not_finite(features: Arrays, values: Mapping[str, Array]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 
 import onnxplain as ox
+from onnxplain.errors import DataInputError
 
 IDS = np.arange(64).reshape(1, 8, 8) // 4 % 16
 
@@ -165,3 +168,12 @@ def test_standard_errors_of_a_value_inside_have_its_shape(models, tmp_path) -> N
     made = ox.export(model, tmp_path / "made.onnx", method=ox.SmoothGrad(n_samples=2), wrt=relu)
     ranks = {o.name: len(o.type.tensor_type.shape.dim) for o in onnx.load(made.path).graph.output}
     assert ranks[f"standard_error/{relu}"] == ranks[f"attribution/{relu}"] == 4
+
+
+@pytest.mark.parametrize("method", ["feature_ablation", "kernel_shap"])
+def test_texts_have_no_baseline_in_a_file(method, tmp_path) -> None:
+    path = Path(ox.__file__).parent / "data" / "diabetes.onnx"
+    with pytest.raises(DataInputError, match="'sex' holds text"):
+        ox.export(path, tmp_path / "made.onnx", method=method)
+    wrt = ["age", "bmi"]
+    assert ox.export(path, tmp_path / "made.onnx", method=method, wrt=wrt).path.is_file()

@@ -110,3 +110,19 @@ def test_other_numbers_of_rules(rule, number, models) -> None:
     with pytest.raises((MethodError, NotFiniteError)):  # noqa: PT012 (the rule itself may refuse)
         composite = Composite("mine", ((Match(ops=("Gemm",)), rule(number)), (Match(), Pass())))
         ox.explain(models.mlp(), models.random(2, 5), 1, method=ox.LRP(composite))
+
+
+@pytest.mark.parametrize("method", ["guided_backprop", "smooth_grad", "saliency", "input_x_gradient"])
+def test_sums_that_are_rounding_are_told(method, models) -> None:
+    """Before a normalisation the gradient of a token's numbers sums to 0."""
+    model = models.make(
+        """m (int64[N, L] ids) => (float[N, 3] y) {
+          e = Gather(table, ids) n = LayerNormalization(e, scale) t = Tanh(n)
+          p = ReduceMean<keepdims = 0>(t, middle) y = MatMul(p, w)
+        }""",
+        table=models.random(9, 8, seed=1), scale=np.ones(8, np.float32), middle=np.array([1]),
+        w=models.random(8, 3, seed=2),
+    )  # fmt: skip
+    result = ox.explain(model, np.array([[1, 4, 2], [3, 3, 8]]), [0, 1], method=method)
+    told = any("sums are rounding" in note for note in result.notes)
+    assert told == (method in ("guided_backprop", "smooth_grad"))

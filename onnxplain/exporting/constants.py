@@ -33,6 +33,11 @@ def constant_baselines(given: Baselines | None, infos: Sequence[InputInfo]) -> d
     found: dict[str, Array] = {}
     for info in infos:
         start = starts.get(info.name)
+        if info.dtype is not None and info.dtype.kind in "OUS":
+            raise DataInputError(
+                f"input '{info.name}' holds text, and a file has no text to put in its place; leave it "
+                "out of wrt=, or use the Explainer"
+            )
         if isinstance(start, (str, *REMOVALS)):
             raise DataInputError(
                 f"the baseline of '{info.name}' is made of each sample ({start!r}), and a file's is the same "
