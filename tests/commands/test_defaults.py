@@ -50,7 +50,10 @@ MEANT: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
     "export": {
         "method": (ox.export, "method"),
         "output_name": (ox.export, "output"),
-        **{name: (ox.export, name) for name in ("form", "batch", "card", "top_k")},
+        **{
+            name: (ox.export, name)
+            for name in ("form", "batch", "card", "top_k", "shapes", "precision", "target_opset")
+        },
     },
     "demo": {"folder": (run_demo, "folder")},
 }

@@ -14,7 +14,7 @@ convolutions as they are (sums, products and such masks).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -69,13 +69,18 @@ def _fits(node: ir.Node) -> bool:
         return False
     if node.op_type not in KINDS and node.op_type not in _VARIADIC and not _is_mask(node):
         return False
+    if node.op_type in _VARIADIC and len(node.inputs) == 1:  # nothing is done
+        return False
     return all(v is not None and v.dtype in _KNOWN for v in (*node.inputs, *node.outputs))
 
 
-def _inside(node: ir.Node, group: Iterable[ir.Node]) -> bool:
-    """Whether nothing but the group reads a node's result."""
+def _inside(node: ir.Node, group: set[ir.Node]) -> bool:
+    """Whether nothing but the group reads a node's result, and no node of which the group has a copy."""
     made = node.outputs[0]
-    return not made.is_graph_output() and all(use.node in group for use in made.uses())
+    if made.is_graph_output():
+        return False
+    users = {use.node for use in made.uses()}
+    return users <= group and all(_inside(user, group) for user in users if _is_cheap(user))
 
 
 def _group(root: ir.Node, taken: set[ir.Node]) -> set[ir.Node]:
@@ -186,8 +191,6 @@ class _Program:
         if len(operands) > _MOST_OPERANDS or (kind in _VARIADIC.values() and len(operands) > 2):
             rest = self._chain(kind, operands[:-1])
             return self._chain(kind, [rest, operands[-1]])
-        if kind in _VARIADIC.values() and len(operands) == 1:
-            return operands[0]
         self.encoded += [KINDS[kind], *operands, *[-1] * (_MOST_OPERANDS - len(operands))]
         return self._given + len(self.encoded) // (_MOST_OPERANDS + 1) - 1
 
