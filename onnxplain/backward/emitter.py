@@ -160,13 +160,21 @@ class Emitter(Ops):
         pairs = list(zip(narrow, wide[extra:], strict=True))
         pairs = pairs[: len(pairs) - keep]
         if any(_perhaps_broadcast(a, b) for a, b in pairs):
-            sx, sg = self.Shape(x, end=-keep or None), self.Shape(g, end=-keep or None)
-            shrunk = self.And(self.Equal(sx, 1), self.Not(self.Equal(sg, 1)))
-            axes = self.Reshape(self.NonZero(shrunk), [-1])
-            g = self.ReduceSum(g, axes, keepdims=1, noop_with_empty_axes=1)
+            g = self._sum_copies(g, x, len(pairs), keep)
         else:
             g = self.sum(g, [k for k, (a, b) in enumerate(pairs) if a == 1 and b != 1], keepdims=True)
         return self.annotate(g, x)
+
+    def _sum_copies(self, g: ir.Value, x: ir.Value, count: int, keep: int) -> ir.Value:
+        """Sum over axes that may be copies: each is split in its own length and that of its copies.
+
+        One of the two is 1, and the second is summed over, so that the axes of the sum are known.
+        """
+        own, wide = self.Shape(x, end=-keep or None), self.Shape(g, end=-keep or None)
+        copies = self.Where(self.Equal(own, 1), wide, 1)
+        pairs = self.Concat(self.Unsqueeze(own, [1]), self.Unsqueeze(copies, [1]), axis=1)
+        parts = [self.Reshape(pairs, [-1]), *([self.Shape(g, start=-keep)] if keep else [])]
+        return self.sum(self.Reshape(g, self.concat(parts), allowzero=1), range(1, 2 * count, 2))
 
     def _unbroadcast_unknown(self, g: ir.Value, x: ir.Value) -> ir.Value:
         """Sum over broadcast axes where not even their number is known before running."""

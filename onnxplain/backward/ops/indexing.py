@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.registry import Category, Entry, gradient
@@ -162,9 +163,16 @@ def cumprod(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
 
 @gradient("Compress", Category.STRUCTURAL)
 def compress(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """Put each kept slice back in its place (without an axis, each element)."""
-    x, kept = node.x, op.Reshape(op.NonZero(node.input(1)), [-1])
-    if "axis" in node.source.attributes:
-        return (lambda: op.scatter_add(op.shape_of(x), node.rank(), node.axis("axis", 0), kept, g),)
-    size = op.Reshape(op.Size(x), [1])
-    return (lambda: op.reshape_like(op.scatter_add(size, 1, 0, kept, g), x),)
+    """Read each kept slice (without an axis, each element) from its place in g; the others are 0."""
+    x, kept = node.x, op.Cast(node.input(1), to=int(ir.DataType.INT64))
+    along = "axis" in node.source.attributes
+    axis = node.axis("axis", 0) if along else 0
+
+    def entry() -> Any:
+        length = op.dim(x, axis) if along else op.Reshape(op.Size(x), [1])
+        places = op.Mul(op.CumSum(kept, 0), kept)  # from 1
+        places = op.Pad(places, op.concat([0, op.Sub(length, op.Shape(kept))]))  # it may be shorter
+        picked = op.Gather(op.Pad(g, [1, 0], None, [axis]), places, axis=axis)
+        return picked if along else op.reshape_like(picked, x)
+
+    return (entry,)

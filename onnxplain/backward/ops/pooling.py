@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
+from onnxplain.backward.ops.maxima import to_first_maxima
 from onnxplain.backward.ops.windows import Windows
 from onnxplain.backward.registry import Category, Entry, gradient, linear
 from onnxplain.backward.view import NodeView
@@ -16,17 +17,9 @@ from onnxplain.backward.view import NodeView
 
 @gradient("MaxPool", Category.POOLING)
 def max_pool(op: Emitter, node: NodeView, g: Any) -> Sequence[Entry]:
-    """Send g to each window's first maximum, found by running the pooling once more for its indices."""
-
-    def entry() -> Any:
-        attrs = {name: a.value for name, a in node.source.attributes.items() if name != "storage_order"}
-        where = op.MaxPool(node.x, **attrs, _outputs=2)[1]
-        zero = ir.tensor(np.zeros(1, (node.x.dtype or ir.DataType.FLOAT).numpy()))
-        flat = op.ConstantOfShape(op.Reshape(op.Size(node.x), [1]), value=zero)
-        summed = op.ScatterElements(flat, op.Reshape(where, [-1]), op.Reshape(g, [-1]), reduction="add")
-        return op.Reshape(summed, op.shape_of(node.x))
-
-    return (entry,)
+    """Send g to each window's first maximum."""
+    w = Windows.of(node, node.ints("kernel_shape", ()))
+    return (lambda: to_first_maxima(op, w, g),)
 
 
 def spread(op: Emitter, w: Windows, g: Any) -> Any:

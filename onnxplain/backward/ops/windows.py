@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +127,113 @@ class Windows:
             total = count if total is None else op.Mul(total, count)
         assert isinstance(total, ir.Value)
         return total
+
+    def along(self, op: Emitter, k: int, x: ir.Value) -> ir.Value:
+        """Pool the maxima of one spatial axis alone; the axes behind it are pooled already."""
+        attrs: dict[str, Any] = {"ceil_mode": self.node.int("ceil_mode", 0)}
+        for name, numbers in (
+            ("kernel_shape", self.kernel),
+            ("strides", self.strides),
+            ("dilations", self.dilations),
+        ):
+            attrs[name] = [number if j == k else 1 for j, number in enumerate(numbers)]
+        pads = self.node.optional_ints("pads")
+        if pads is not None:
+            attrs["pads"] = [p if j % self.n == k else 0 for j, p in enumerate(pads)]
+        auto = self.node.str("auto_pad", "NOTSET")
+        if auto != "NOTSET":
+            attrs["auto_pad"] = auto
+        return self._partly(op.MaxPool(x, **attrs), k)
+
+    def taps(self, op: Emitter, k: int, x: ir.Value, made: ir.Value, fill: float) -> list[ir.Value]:
+        """Return the first element of each window along an axis, the second ones...; ``fill`` outside.
+
+        Parameters
+        ----------
+        op
+            Where to write.
+        k
+            The spatial axis.
+        x, made
+            What windows slide over, and what they make, which is as long as there are windows.
+        fill
+            What lies outside.
+        """
+        axis, begin, (size, count) = k + 2, self.begin(op)[k], self._lengths(k)
+        stride, reach = self.strides[k], self.reach[k]
+        last: int | ir.Value
+        if size is not None and count is not None and isinstance(begin, int):
+            last = (count - 1) * stride
+            after = max(last + reach - begin - size, 0)
+            if begin or after:
+                x = op.Pad(x, np.array([begin, after]), fill, [axis])
+        else:
+            last = op.Mul(op.Sub(op.dim(made, axis), 1), stride)
+            x = op.Pad(x, op.concat([begin, stride + reach]), fill, [axis])
+        starts = [j * self.dilations[k] for j in range(self.kernel[k])]
+        stops = [last + j + 1 if isinstance(last, int) else op.Add(last, j + 1) for j in starts]
+        return [
+            op.annotate(op.slice(x, axis, start, stop, stride), made)
+            for start, stop in zip(starts, stops, strict=True)
+        ]
+
+    def put(self, op: Emitter, k: int, parts: Sequence[ir.Value], x: ir.Value) -> ir.Value:
+        """Add up numbers at the places of :meth:`taps`: its adjoint.
+
+        Parameters
+        ----------
+        op
+            Where to write.
+        k
+            The spatial axis.
+        parts
+            What goes to the first element of each window, to the second ones...
+        x
+            What the windows slide over.
+        """
+        axis, begin, (size, count) = k + 2, self.begin(op)[k], self._lengths(k)
+        stride, most = self.strides[k], (self.reach[k] - 1) // self.strides[k]
+        lanes: dict[int, Any] = {}  # places are lane + stride * (window + shift)
+        for j, part in enumerate(parts):
+            shift, lane = divmod(j * self.dilations[k], stride)
+            part = op.Pad(part, np.array([shift, most - shift]), None, [axis]) if most else part
+            lanes[lane] = op.Add(lanes[lane], part) if lane in lanes else part
+        full = lanes[0]
+        length = None if count is None else (count + most) * stride
+        if stride > 1:
+            empty = None if len(lanes) == stride else op.zeros_like(full)
+            wide = [op.Unsqueeze(lanes.get(lane, empty), [axis + 1]) for lane in range(stride)]
+            long = length or op.Mul(op.Add(op.dim(parts[0], axis), most), stride)
+            behind = self._behind(op, axis, x)
+            full = op.Reshape(op.Concat(*wide, axis=axis + 1), op.concat([*[0] * axis, long, *behind]))
+        if size is not None and length is not None and isinstance(begin, int):
+            if begin + size > length:
+                full = op.Pad(full, np.array([0, begin + size - length]), None, [axis])
+            if begin or length != size:
+                full = op.slice(full, axis, begin, begin + size)
+        else:
+            start = op.concat([begin])
+            full = op.Pad(full, np.array([0, stride + self.reach[k]]), None, [axis])
+            full = op.slice(full, axis, start, op.Add(start, op.dim(x, axis)))
+        return op.annotate(full, x)
+
+    def _lengths(self, k: int) -> tuple[int | None, int | None]:
+        """Return the input's length along a spatial axis, and the number of windows."""
+        return self._size(self.node.x, k), self._size(self.node.y, k)
+
+    def _behind(self, op: Emitter, axis: int, x: ir.Value) -> list[int | ir.Value]:
+        """Return the lengths of the axes behind one."""
+        return [
+            size if (size := self._size(x, j)) is not None else op.dim(x, j + 2)
+            for j in range(axis - 1, self.n)
+        ]
+
+    def _partly(self, value: ir.Value, k: int) -> ir.Value:
+        """State the shape of what is pooled along an axis and those behind it."""
+        before, after = facts.dims(self.node.x), facts.dims(self.node.y)
+        if before is not None and after is not None:
+            value.shape = ir.Shape([*before[: k + 2], *after[k + 2 :]])
+        return value
 
     @staticmethod
     def _size(value: ir.Value, k: int) -> int | None:
