@@ -19,6 +19,7 @@ from onnxplain.exported_file import (
     integers_of,
     keep_integers,
     keep_unfused,
+    limits_of,
     lower_opset,
     own_weights,
     share_weights,
@@ -80,6 +81,10 @@ class Exported:
         that of ``target_opset``.
     float16_products
         How many products the file computes in float16.
+    limits
+        What the file asks for that keeps it from some runtimes, in words, by the first node that does; in the
+        portable form only what the model itself asks for, loops of recurrent layers (``Scan``), and axes of
+        values of unknown rank.
     """
 
     path: Path
@@ -93,6 +98,7 @@ class Exported:
     ir_version: int = 0
     raised: str | None = None
     float16_products: int = 0
+    limits: tuple[str, ...] = ()
 
 
 def export(
@@ -288,6 +294,7 @@ def export(
     unmark(made)
     if any(node.domain == DOMAIN for node in made.graph.all_nodes()):
         made.graph.opset_imports[DOMAIN] = 1
+    limits = limits_of(made, loaded)
     file = write_file(made, Path(path))
     if with_card:
         write_card(Path(path), file, record, source_size)
@@ -303,6 +310,7 @@ def export(
         file.proto.ir_version,
         _raised(own_opset, written_in) if opset is None else None,
         products,
+        limits,
     )
 
 

@@ -215,3 +215,21 @@ def npm(request: pytest.FixtureRequest) -> Callable[[str], Path]:
             pytest.skip(str(missing))
 
     return get
+
+
+@pytest.fixture(autouse=True)
+def _portable_files_are_portable(monkeypatch) -> None:
+    """Hold every portable file that a test writes to what the form promises."""
+    from onnxplain.exported_file import OWN_LIMIT
+
+    module = sys.modules["onnxplain.export"]
+    limits_of = module.limits_of
+
+    def checked(model: Any, source: Any) -> tuple[str, ...]:
+        limits = limits_of(model, source)
+        if '"form": "portable"' in model.metadata_props[module.KEY]:
+            new = [line for line in limits if not line.endswith(OWN_LIMIT) and "Scan" not in line]
+            assert not new, f"no portable file: {new}"
+        return limits
+
+    monkeypatch.setattr(module, "limits_of", checked)

@@ -3,6 +3,7 @@
 from onnxplain.exported_file.card import write_card
 from onnxplain.exported_file.half_weights import halve_weights
 from onnxplain.exported_file.integers import integers_of, keep_integers
+from onnxplain.exported_file.limits import OWN_LIMIT, limits_of
 from onnxplain.exported_file.opset import OLDEST, Lowered, lower_opset
 from onnxplain.exported_file.own import own_weights
 from onnxplain.exported_file.record import KEY, OWN, Record, read_record, recorded
@@ -15,6 +16,7 @@ __all__ = [
     "KEY",
     "OLDEST",
     "OWN",
+    "OWN_LIMIT",
     "Lowered",
     "Record",
     "Written",
@@ -23,6 +25,7 @@ __all__ = [
     "integers_of",
     "keep_integers",
     "keep_unfused",
+    "limits_of",
     "lower_opset",
     "own_weights",
     "read_record",

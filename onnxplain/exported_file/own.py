@@ -78,11 +78,20 @@ def _source(node: ir.Node, place: int) -> tuple[ir.Node, int, ir.Value | None, b
 
 def _made_of_constants(value: ir.Value) -> bool:
     """Whether a runtime can compute a value when it loads the file."""
-    producer = value.producer()
-    if producer is None:
-        return facts.is_constant(value) and value.const_value is not None
-    plain = bool(producer.inputs) and is_pure(producer)
-    return plain and all(v is None or _made_of_constants(v) for v in producer.inputs)
+    waiting, seen = [value], {value}
+    while waiting:
+        current = waiting.pop()
+        producer = current.producer()
+        if producer is None:
+            if not facts.is_constant(current):
+                return False
+        elif not producer.inputs or not is_pure(producer):
+            return False
+        else:
+            new = {v for v in producer.inputs if v is not None} - seen
+            seen |= new
+            waiting += new
+    return True
 
 
 def _after(graph: ir.Graph, producer: ir.Node | None) -> ir.Node:

@@ -88,3 +88,13 @@ def test_others_keep_their_weights(models) -> None:
         )
     )
     assert own_weights(model) == 0
+
+
+def test_deep_networks_are_no_recursion(models, tmp_path) -> None:
+    layers = "\n".join(f"h{k + 1} = Tanh(h{k})" for k in range(1500))
+    model = models.make(
+        f"m (float[N, 4] x) => (float[N, 3] y) {{ h0 = Identity(x) {layers} y = MatMul(h1500, v) }}",
+        v=models.random(4, 3),
+    )
+    proto = ir.from_proto(model)
+    assert own_weights(proto) == 0

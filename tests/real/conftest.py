@@ -6,41 +6,11 @@ been fetched, or whose input needs a package that is not installed, skips the te
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pytest
 from npm_modules import modules
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-if str(TOOLS) not in sys.path:
-    sys.path.insert(0, str(TOOLS))
-
-import real_inputs  # noqa: E402
+from trained import real_inputs, real_model
 
 __all__ = ["modules", "real_model"]
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-@pytest.fixture(scope="session")
-def real_model() -> Callable[[str], real_inputs.RealModel]:
-    """Return a function that gives the model of a name, its real input, and what it must predict."""
-    made: dict[str, real_inputs.RealModel] = {}
-
-    def get(name: str) -> real_inputs.RealModel:
-        if name not in made:
-            try:
-                made[name] = real_inputs.load(name)
-            except FileNotFoundError as error:
-                pytest.skip(str(error))
-            except ModuleNotFoundError as error:
-                pytest.skip(f"the input of {name} needs {error.name}, which is not installed")
-        return made[name]
-
-    return get
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,6 +14,13 @@ from onnxplain.graph import facts
 __all__ = ["difference", "indistinct", "middle", "number", "quotient"]
 
 
+#: The smallest numbers that are not denormal, where values are as small as that at all.
+_LEAST = {
+    ir.DataType.FLOAT: float(np.finfo(np.float32).smallest_normal),
+    ir.DataType.DOUBLE: float(np.finfo(np.float64).smallest_normal),
+}
+
+
 def number(op: Emitter, value: ir.Value) -> ir.Value:
     """Return a value as floating-point numbers: truth values as 0 and 1."""
     if facts.is_float(value):
@@ -63,8 +70,11 @@ def indistinct(op: Emitter, x: ir.Value, dx: Any, y: Any, y0: Any, dy: Any, eps:
 
 
 def quotient(op: Emitter, dy: Any, dx: Any, near: Any, close: Any = None) -> Any:
-    """Return ``dy / dx``, and ``near`` where dx is 0 (or no number), or where ``close`` says so."""
-    apart = op.Greater(op.Abs(dx), 0.0)
+    """Return ``dy / dx``, and ``near`` where dx is 0 (or no number), or where ``close`` says so.
+
+    Denormal numbers count as 0: some runtimes divide by 0 in their place.
+    """
+    apart = op.Greater(op.Abs(dx), _LEAST.get(dx.dtype, 0.0))
     if close is not None:
         apart = op.And(apart, op.Not(close))
     return op.Where(apart, op.Div(dy, op.Where(apart, dx, 1.0)), near)
