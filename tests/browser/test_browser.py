@@ -33,3 +33,14 @@ def test_the_browser_says_what_does_not_fit(web, tmp_path) -> None:
     wrong = {**given, "target": given["target"] + 70}
     (answer,) = run_in_browser(web, [(path, [wrong])])
     assert "index = " in answer["error"]
+
+
+@pytest.mark.parametrize("name", ["saliency", "lrp"])
+def test_walks_run_in_webgpu(name, web, tmp_path) -> None:
+    (answer,) = run_in_browser(web, [(write(CASES[name], tmp_path), [feeds(2)])], provider="webgpu")
+    if any(
+        said in answer.get("error", "") for said in ("WebGPU is not supported", "Failed to get GPU adapter")
+    ):
+        pytest.skip("this Chromium has no WebGPU without a GPU")
+    assert "error" not in answer, answer["error"]
+    same(CASES[name], feeds(2), answer["results"][0])

@@ -40,6 +40,7 @@ def run_in_browser(
     jobs: Sequence[tuple[Path, Sequence[dict[str, np.ndarray]]]],
     runs: int = 1,
     timeout: float = 120,
+    provider: str = "wasm",
 ) -> list[dict[str, Any]]:
     """Run models, each once (or ``runs`` times) for each of its feeds.
 
@@ -53,13 +54,15 @@ def run_in_browser(
         How often; the fastest time counts.
     timeout
         Seconds for all of it.
+    provider
+        ``"wasm"``, or ``"webgpu"`` (on a processor, by SwiftShader).
 
     Returns
     -------
     list of dict
         ``results`` (outputs by name, for each feed), ``load_ms``, ``run_ms``; or ``error``.
     """
-    served: dict[str, Path | bytes] = {"/": PAGE}
+    served: dict[str, Path | bytes] = {f"/?{provider}": PAGE}
     served |= {f"/web/{f.name}": f for f in web.iterdir() if f.suffix in (".mjs", ".wasm")}
     listed = []
     for k, (model, feeds) in enumerate(jobs):
@@ -92,7 +95,10 @@ def _answers(served: dict[str, Path | bytes], timeout: float) -> list[Any]:
     """Open ``/`` in the browser, and wait for what it sends back."""
     answers: list[Any] = []
     done = threading.Event()
-    with _serving(served, answers, done) as port, _chromium(f"http://127.0.0.1:{port}/") as process:
+    with (
+        _serving(served, answers, done) as port,
+        _chromium(f"http://127.0.0.1:{port}/?{provider}") as process,
+    ):
         while not done.wait(0.2):
             timeout -= 0.2
             if timeout < 0 or process.poll() is not None:
@@ -150,7 +156,8 @@ def _chromium(url: str) -> Any:
     assert browser is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            browser, "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-webgpu",
+            "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
             "--no-first-run", "--disable-background-networking", "--remote-debugging-port=0",
             f"--user-data-dir={profile}", url,
         ]  # fmt: skip
