@@ -29,6 +29,9 @@ _TYPES = {
 }
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
+_NO_GPU = ("--disable-gpu",)
+_WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+
 
 def browser_here() -> str | None:
     """Return the path of a Chromium, None if there is none; ``ONNXPLAIN_CHROMIUM`` names one."""
@@ -62,14 +65,14 @@ def run_in_browser(
     list of dict
         ``results`` (outputs by name, for each feed), ``load_ms``, ``run_ms``; or ``error``.
     """
-    served: dict[str, Path | bytes] = {f"/?{provider}": PAGE}
+    served: dict[str, Path | bytes] = {"/": PAGE}
     served |= {f"/web/{f.name}": f for f in web.iterdir() if f.suffix in (".mjs", ".wasm")}
     listed = []
     for k, (model, feeds) in enumerate(jobs):
         served[f"/model{k}.onnx"] = model
         listed.append({"model": f"/model{k}.onnx", "runs": runs, "feeds": [plain(f) for f in feeds]})
-    served["/jobs.json"] = json.dumps(listed).encode()
-    answers = _answers(served, timeout)
+    served["/jobs.json"] = json.dumps({"provider": provider, "jobs": listed}).encode()
+    answers = _answers(served, timeout, _WEBGPU if provider == "webgpu" else _NO_GPU)
     for answer in answers:
         for one in answer.get("results", ()):
             for name, value in one.items():
@@ -91,13 +94,13 @@ def page_says(page: str, files: Mapping[str, Path], timeout: float = 120) -> str
     return str(text)
 
 
-def _answers(served: dict[str, Path | bytes], timeout: float) -> list[Any]:
+def _answers(served: dict[str, Path | bytes], timeout: float, flags: Sequence[str] = _NO_GPU) -> list[Any]:
     """Open ``/`` in the browser, and wait for what it sends back."""
     answers: list[Any] = []
     done = threading.Event()
     with (
         _serving(served, answers, done) as port,
-        _chromium(f"http://127.0.0.1:{port}/?{provider}") as process,
+        _chromium(f"http://127.0.0.1:{port}/", flags) as process,
     ):
         while not done.wait(0.2):
             timeout -= 0.2
@@ -151,13 +154,12 @@ def _serving(served: Any, answers: list[Any], done: threading.Event) -> Any:
 
 
 @contextmanager
-def _chromium(url: str) -> Any:
+def _chromium(url: str, flags: Sequence[str]) -> Any:
     browser = browser_here()
     assert browser is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
-            browser, "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--enable-unsafe-webgpu",
-            "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
+            browser, "--headless", "--no-sandbox", *flags, "--disable-dev-shm-usage",
             "--no-first-run", "--disable-background-networking", "--remote-debugging-port=0",
             f"--user-data-dir={profile}", url,
         ]  # fmt: skip

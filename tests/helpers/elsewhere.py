@@ -11,6 +11,7 @@ import onnx
 import onnxruntime as ort
 from decisions import given, told
 from node_by_node import worst_node
+from runtimes import run_in_openvino
 
 import onnxplain as ox
 from onnxplain.errors import OnnxplainError
@@ -71,7 +72,7 @@ class Compared:
 def runs_plain(real: Any) -> str | None:
     """Return why OpenVINO does not run a model itself; None where it does."""
     try:
-        _openvino(real.path, dict(real.feeds))
+        run_in_openvino(real.path, dict(real.feeds))
     except Exception as error:  # of whatever part of OpenVINO
         return _reason(error)
     return None
@@ -96,7 +97,7 @@ def compare(real: Any, method: str, folder: Path) -> Compared:
     if not all(np.isfinite(expected[n]).all() for n in names):
         return Compared("no numbers in onnxruntime", why="not finite")
     try:
-        found = _openvino(path, feeds)
+        found = run_in_openvino(path, feeds)
     except Exception as error:  # of whatever part of OpenVINO
         return Compared("refused by OpenVINO", why=_reason(error))
     apart = _apart(found, expected, names)
@@ -104,7 +105,7 @@ def compare(real: Any, method: str, folder: Path) -> Compared:
         return Compared("equal", apart)
     model, decisions = told(path)
     onnx.save(model, folder / "told.onnx")
-    theirs, ours = (run(folder / "told.onnx", feeds) for run in (_openvino, _onnxruntime))
+    theirs, ours = (run(folder / "told.onnx", feeds) for run in (run_in_openvino, _onnxruntime))
     flips = sum(int((theirs[d] != ours[d]).sum()) for d in decisions)
     unchanged = _apart(theirs, found, names) <= LIMIT / 10  # it is the same computation as before
     onnx.save(given(path, {d: theirs[d] for d in decisions}), folder / "given.onnx")
@@ -113,18 +114,9 @@ def compare(real: Any, method: str, folder: Path) -> Compared:
     itself = _apart(_onnxruntime(path, feeds, optimise=False), expected, names)
     if decided <= LIMIT and unchanged:
         return Compared("equal, given the same decisions", apart, decided, flips, itself=itself)
-    node, _ = worst_node(path, feeds, _openvino, _onnxruntime)
+    node, _ = worst_node(path, feeds, run_in_openvino, _onnxruntime)
     verdict = "equal node by node" if node <= LIMIT else "wrong"
     return Compared(verdict, apart, None, flips, node, itself)
-
-
-def _openvino(path: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    import openvino
-
-    core = openvino.Core()
-    compiled = core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found = compiled(feeds)
-    return {name: np.array(found[o]) for o in compiled.outputs for name in o.get_names()}
 
 
 def _onnxruntime(path: Path, feeds: dict[str, np.ndarray], *, optimise: bool = True) -> dict[str, np.ndarray]:
