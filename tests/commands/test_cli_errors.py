@@ -40,7 +40,6 @@ from command_line import MODEL, failure, run
         (["explain", MODEL, "digits.npy", "-c", "epsilon"], "takes no composite; use it with lrp"),
         (["export", MODEL, "out.onnx", "-m", "saliency", "-c", "epsilon"], "'saliency' takes no composite"),
         (["export", MODEL, "out.onnx", "--target-opset", "9"], "give a whole number from 11 to"),
-        (["export", MODEL, "out.onnx", "-m", "saliency", "--target-opset", "13"], "needs opset 16"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "zplus", "-p", "composite=zero"], "given too"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "zminus"], "no composite 'zminus'; choose"),
         (["explain", MODEL, "digits.npy", "-m", "lrp", "-c", "none.toml"], "there is no file 'none.toml'"),
