@@ -17,7 +17,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.methods import OnePass
-from onnxplain.runtime.programs import lower
+from onnxplain.runtime.programs import lower, unmark
 
 ONE_PASS = tuple(n for n, m in ox.METHODS.items() if issubclass(m, OnePass))
 
@@ -123,6 +123,7 @@ def test_an_exported_file_is_a_model_like_any_other(models, tmp_path) -> None:
     assert any(facts.is_written(n) for n in program.model.clone().graph), "marks survive a copy"
     lower(program.model, "cpu")
     assert sum(n.op_type == "Where" for n in program.model.graph) == wheres
+    unmark(program.model)
     assert not any(facts.is_written(n) for n in program.model.graph)
 
 
