@@ -221,8 +221,8 @@ class RayWorker:
 def pickled(explainer: Explainer, device: str, threads: int) -> dict[str, Any]:
     """Return an explainer as it travels to workers, who run it on a device with threads of their own."""
     state = explainer.__getstate__()
-    _, budget, _, tf32 = state["options"]
-    return {**state, "options": (device, budget, threads, tf32)}
+    _, budget, _, *others = state["options"]
+    return {**state, "options": (device, budget, threads, *others)}
 
 
 def revived(state: dict[str, Any]) -> Explainer:
