@@ -38,7 +38,7 @@ int arity(StepKind kind) {
 ElementwiseProgram::ElementwiseProgram(std::int64_t inputs,
                                        const std::vector<std::int64_t>& encoded,
                                        std::vector<float> constants)
-    : inputs_(inputs), constants_(std::move(constants)) {
+    : constants_(std::move(constants)) {
   require(inputs >= 1, "Elementwise: there is no input");
   require(!encoded.empty() && encoded.size() % 4 == 0, "Elementwise: program has no whole steps");
   const std::int64_t given = inputs + static_cast<std::int64_t>(constants_.size());

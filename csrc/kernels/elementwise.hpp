@@ -52,7 +52,6 @@ class ElementwiseProgram {
   ElementwiseProgram(std::int64_t inputs, const std::vector<std::int64_t>& encoded,
                      std::vector<float> constants);
 
-  std::int64_t inputs() const { return inputs_; }
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<float>& constants() const { return constants_; }
   // For each step, which of the buffers takes its result; the last step's is that of the program.
@@ -60,7 +59,6 @@ class ElementwiseProgram {
   std::int32_t buffers() const { return buffers_; }
 
  private:
-  std::int64_t inputs_;
   std::vector<Step> steps_;
   std::vector<float> constants_;
   std::vector<std::int32_t> places_;

@@ -120,12 +120,6 @@ class Context {
     check(call<Status*(const KernelContext*, Body, std::size_t, std::size_t, void*)>(
         api_, Entry::kContextParallelFor, context_, body, total, std::size_t{0}, user));
   }
-  void* stream() const {
-    void* found = nullptr;
-    check(call<Status*(const KernelContext*, void**)>(api_, Entry::kContextGetStream, context_,
-                                                      &found));
-    return found;
-  }
 
  private:
   float* data(Value* value) const {

@@ -15,7 +15,7 @@ inline constexpr std::uint32_t kApiVersion = 18;
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
 enum ElementType : int { kFloat = 1 };
-enum Characteristic : int { kRequired = 0, kOptional = 1, kVariadic = 2 };
+enum Characteristic : int { kRequired = 0, kVariadic = 2 };
 enum MemoryType : int { kDefaultMemory = 0 };
 
 // Opaque to us.
@@ -44,10 +44,8 @@ enum class Entry : std::size_t {
   kContextGetInput = 90,
   kContextGetOutput = 91,
   kReleaseTensorInfo = 99,
-  kReleaseStatus = 93,
   kInfoGetFloats = 162,
   kInfoGetInts = 163,
-  kContextGetStream = 193,
   kInfoGetInputCount = 230,
   kContextParallelFor = 274,
 };

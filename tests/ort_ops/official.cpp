@@ -13,7 +13,6 @@ namespace ours = onnxplain::ort;
       offsetof(OrtApi, official) / sizeof(void*) == static_cast<std::size_t>(ours::Entry::own), \
       #official)
 SAME_ENTRY(CreateStatus, kCreateStatus);
-SAME_ENTRY(ReleaseStatus, kReleaseStatus);
 SAME_ENTRY(CreateCustomOpDomain, kCreateCustomOpDomain);
 SAME_ENTRY(CustomOpDomain_Add, kCustomOpDomainAdd);
 SAME_ENTRY(AddCustomOpDomain, kAddCustomOpDomain);
@@ -27,7 +26,6 @@ SAME_ENTRY(KernelContext_GetOutput, kContextGetOutput);
 SAME_ENTRY(ReleaseTensorTypeAndShapeInfo, kReleaseTensorInfo);
 SAME_ENTRY(KernelInfoGetAttributeArray_float, kInfoGetFloats);
 SAME_ENTRY(KernelInfoGetAttributeArray_int64, kInfoGetInts);
-SAME_ENTRY(KernelContext_GetGPUComputeStream, kContextGetStream);
 SAME_ENTRY(KernelInfo_GetInputCount, kInfoGetInputCount);
 SAME_ENTRY(KernelContext_ParallelFor, kContextParallelFor);
 
