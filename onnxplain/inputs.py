@@ -11,6 +11,7 @@ import numpy as np
 from onnxplain._types import Array, ArrayLike, Arrays, IntArray, Shape
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph.interface import InputInfo, OutputInfo
+from onnxplain.tensors import read_tensor
 from onnxplain.text import visible_line
 
 __all__ = [
@@ -89,7 +90,7 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], wa
     if wanted is None or wanted.kind in "UOT":
         return array
     if wanted.kind == "f":
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiub" and not np.can_cast(array.dtype, wanted):
             raise DataInputError(f"{what} has dtype {array.dtype}; give numbers of dtype {wanted}")
         with np.errstate(over="ignore"):
             array = array.astype(wanted)
@@ -230,7 +231,7 @@ def choose_varied(
 
 
 def as_array(given: object, what: str) -> Array:
-    """Return an array.
+    """Return an array, over the same memory where :func:`~onnxplain.tensors.read_tensor` can.
 
     Raises
     ------
@@ -245,7 +246,7 @@ def as_array(given: object, what: str) -> Array:
     if hasattr(given, "toarray") and hasattr(given, "nnz"):
         raise DataInputError(f"{what} is a sparse matrix; give .toarray()")
     try:
-        return np.asarray(given)
+        return read_tensor(given)
     except Exception as error:  # an object's own __array__ raises what it likes
         if isinstance(given, (list, tuple)) and isinstance(error, ValueError):
             raise DataInputError(
@@ -348,9 +349,10 @@ def _indices(target: object, n: int, each: Shape, what: str, why: str) -> IntArr
     wanted = f"a tuple of {k} indices" if len(long) > 1 else "one index" if k else "None"
     text = f"{what}, so a target is {wanted}{why}"
     try:
-        array = np.asarray(target)
-    except (ValueError, OverflowError):
-        raise TargetError(f"{text}, or a list of one per sample; not {target!r}") from None
+        array = read_tensor(target)
+    except Exception as error:  # a tensor's own methods raise what they like
+        hint = "" if isinstance(target, (list, tuple)) else f" ({visible_line(str(error))})"
+        raise TargetError(f"{text}, or a list of one per sample; not {target!r:.200}{hint}") from None
     if array.dtype.kind not in "iu" or (array.dtype.kind == "u" and array.max(initial=0) > 2**62):
         raise TargetError(f"a target is an integer index, not {target!r}; {text}")
     array = array.astype(np.int64)

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+    from onnxplain._types import Array
+
 __all__ = [
     "DeviceTensor",
     "accumulate",
+    "download",
     "interpolate",
     "synchronize",
 ]
@@ -113,6 +116,26 @@ def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor) ->
         acc_dtype,
         dtype,
     )
+
+
+def download(address: int, to: Array) -> None:
+    """Copy memory of the first GPU into an array, after all work there is done.
+
+    Parameters
+    ----------
+    address
+        Of the first byte, in GPU memory.
+    to
+        Contiguous; its bytes are what is copied.
+
+    Raises
+    ------
+    RuntimeError
+        If there are no CUDA kernels, or the copy fails.
+    """
+    launchers = _launchers()
+    launchers.synchronize()
+    launchers.to_host(address, to)
 
 
 def synchronize() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from onnxplain._types import Array, IntArray, Shape
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.features.places import behind_samples
+from onnxplain.tensors import read_tensor
 
 __all__ = ["Output", "numbers", "which_class"]
 
@@ -79,8 +80,8 @@ def numbers(given: object, what: str) -> Array:
         If it is none.
     """
     try:
-        array = np.asarray(given)
-    except (ValueError, TypeError):
+        array = read_tensor(given)
+    except Exception:  # a tensor's own methods raise what they like
         array = np.array(None)
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
         raise TargetError(f"{what} must be finite numbers, not {given!r:.60}; give an array")
@@ -109,8 +110,8 @@ def which_class(given: object, count: int, output: Output) -> IntArray:
             return np.zeros(output.n, np.int64)
         raise TargetError(f"{output.told}, with {count} classes; say which one with class_=")
     try:
-        array = np.asarray(given)
-    except ValueError:
+        array = read_tensor(given)
+    except Exception:
         array = np.array(None)
     if array.dtype.kind not in "iu" or array.shape not in ((), (output.n,)):
         raise TargetError(
