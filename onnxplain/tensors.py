@@ -1,7 +1,7 @@
 """Tensors of other libraries as NumPy arrays: over the same memory on the CPU, read once from a GPU.
 
-They are known by what they can do (``__array__``, ``__dlpack__``, ``__cuda_array_interface__``), and none of the
-libraries is imported.
+They are known by what they can do (``__array__``, ``__dlpack__``, ``__cuda_array_interface__``), and none of
+the libraries is imported.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def _explained(error: Exception) -> Exception:
     text = str(error)
     if "bfloat16" in text.lower() or "float8" in text.lower() or "unsupported" in text.lower():
         return ValueError(
-            f"{text.splitlines()[0].rstrip('.')}: NumPy has no such dtype; convert it first, with .float() in "
-            "PyTorch or .astype('float32')"
+            f"{text.splitlines()[0].rstrip('.')}: NumPy has no such dtype; convert it first, with .float() "
+            "in PyTorch or .astype('float32')"
         )
     return error
 

@@ -1,4 +1,4 @@
-"""Tensors of other libraries as inputs and targets, by what they hand on: ``__dlpack__`` and its relatives."""
+"""Tensors of other libraries as inputs and targets, through ``__dlpack__`` and its relatives."""
 
 from __future__ import annotations
 
