@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "onnxplain/check.hpp"
+#include "onnxplain/processors.hpp"
 
 namespace onnxplain {
 namespace {
@@ -161,15 +162,6 @@ void gather(const Operand& from, std::int64_t begin, std::int64_t count, float* 
     }
   }
 }
-
-// Each loop is compiled for several kinds of processors, of which the loader chooses. Fused
-// products and sums stay switched off, so all give the same bits.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define ONNXPLAIN_FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define ONNXPLAIN_FOR_EACH_PROCESSOR
-#endif
 
 // A result may take the place of an operand, element by element, which is nothing to wait for.
 #if defined(__GNUC__) && !defined(__clang__)

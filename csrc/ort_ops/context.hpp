@@ -106,13 +106,16 @@ class Context {
     check(status);
     return dims;
   }
-  const float* floats(const Value* value) const { return data(const_cast<Value*>(value)); }
+  const float* floats(const Value* value) const { return data<float>(const_cast<Value*>(value)); }
+  const std::int64_t* ints(const Value* value) const {
+    return data<std::int64_t>(const_cast<Value*>(value));
+  }
   float* output(const std::vector<std::int64_t>& shape) const {
     Value* value = nullptr;
     check(call<Status*(KernelContext*, std::size_t, const std::int64_t*, std::size_t, Value**)>(
         api_, Entry::kContextGetOutput, context_, std::size_t{0}, shape.data(), shape.size(),
         &value));
-    return data(value);
+    return data<float>(value);
   }
   // Calls body(user, k) for k < total on the session's own threads.
   void parallel_for(void (*body)(void*, std::size_t), std::size_t total, void* user) const {
@@ -122,10 +125,11 @@ class Context {
   }
 
  private:
-  float* data(Value* value) const {
+  template <class T>
+  T* data(Value* value) const {
     void* found = nullptr;
     check(call<Status*(Value*, void**)>(api_, Entry::kGetTensorMutableData, value, &found));
-    return static_cast<float*>(found);
+    return static_cast<T*>(found);
   }
 
   const Api* api_;

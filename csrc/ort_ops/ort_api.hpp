@@ -14,8 +14,8 @@ namespace onnxplain::ort {
 inline constexpr std::uint32_t kApiVersion = 18;
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
-enum ElementType : int { kFloat = 1 };
-enum Characteristic : int { kRequired = 0, kVariadic = 2 };
+enum ElementType : int { kFloat = 1, kInt64 = 7 };
+enum Characteristic : int { kRequired = 0, kOptional = 1, kVariadic = 2 };
 enum MemoryType : int { kDefaultMemory = 0 };
 
 // Opaque to us.

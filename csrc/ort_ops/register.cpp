@@ -2,6 +2,8 @@
 // SessionOptions.register_custom_ops_library in Python, RegisterCustomOpsLibrary in C and C++.
 #include "ort_ops/context.hpp"
 #include "ort_ops/elementwise_op.hpp"
+#include "ort_ops/row_ops.hpp"
+#include "ort_ops/sum_copies_op.hpp"
 
 #if defined(_WIN32)
 #define ONNXPLAIN_EXPORT __declspec(dllexport)
@@ -26,8 +28,12 @@ CustomOpDomain* domain_of(const Api* api) {
   CustomOpDomain* domain = nullptr;
   check(call<Status*(const char*, CustomOpDomain**)>(api, Entry::kCreateCustomOpDomain,
                                                      "ai.onnxplain", &domain));
-  check(call<Status*(CustomOpDomain*, const CustomOp*)>(api, Entry::kCustomOpDomainAdd, domain,
-                                                        &onnxplain::ort::elementwise_op()));
+  namespace ops = onnxplain::ort;
+  for (const CustomOp* op : {&ops::elementwise_op(), &ops::norm_backward_op(),
+                             &ops::softmax_backward_op(), &ops::sum_copies_op()}) {
+    check(call<Status*(CustomOpDomain*, const CustomOp*)>(api, Entry::kCustomOpDomainAdd, domain,
+                                                          op));
+  }
   return domain;
 }
 

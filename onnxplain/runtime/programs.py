@@ -15,7 +15,13 @@ from onnxplain.errors import MethodError
 from onnxplain.forking import leave_alive, quiet, start_over
 from onnxplain.graph import facts
 from onnxplain.graph.normalize import Normalized
-from onnxplain.graph.passes.lower import FlipTransposedConvs, FuseElementwise, MaskByHardSigmoid
+from onnxplain.graph.passes.lower import (
+    FlipTransposedConvs,
+    FuseElementwise,
+    FuseRows,
+    FuseSums,
+    MaskByHardSigmoid,
+)
 from onnxplain.runtime import arena
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.diagnose import first_not_finite
@@ -186,6 +192,8 @@ def lower(model: ir.Model, form: Form) -> None:
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)
     if form == "accelerated":
+        FuseSums()(model)
+        FuseRows()(model)
         FuseElementwise()(model)
 
 

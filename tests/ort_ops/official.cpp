@@ -60,6 +60,8 @@ SAME_FIELD(ReleaseAliasMap, release_alias_map);
 static_assert(sizeof(OrtCustomOp) >= sizeof(ours::CustomOp));
 
 static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT == static_cast<int>(ours::kFloat));
+static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 == static_cast<int>(ours::kInt64));
+static_assert(INPUT_OUTPUT_OPTIONAL == static_cast<int>(ours::kOptional));
 static_assert(INPUT_OUTPUT_VARIADIC == static_cast<int>(ours::kVariadic));
 static_assert(INPUT_OUTPUT_REQUIRED == static_cast<int>(ours::kRequired));
 static_assert(ORT_INVALID_ARGUMENT == static_cast<int>(ours::kInvalidArgument));

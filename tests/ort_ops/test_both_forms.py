@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
+import attention_models
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -27,15 +28,18 @@ def said(explainer, *arguments, **options):
         return error
 
 
-def both(model, x, target, method, **options) -> None:
+def both(model, x, target, method, **options) -> bool:
+    """Compare both; return whether there was something to compare."""
     a, b = (said(ox.Explainer(model, accelerate=k), x, target, method, **options) for k in (True, False))
     if isinstance(b, OnnxplainError):
         assert str(a) == str(b)
-        return
+        return False
     for name, values in b.arrays.items():
-        # The steps are the same bit for bit; onnxruntime fuses what stands around them otherwise.
+        # Steps are the same bit for bit; sums are made in another order, and onnxruntime fuses what stands
+        # around them otherwise.
         np.testing.assert_allclose(a.arrays[name], values, rtol=0, atol=5e-5 * np.abs(values).max())
     np.testing.assert_allclose(a.score, b.score, rtol=1e-5, atol=1e-6)
+    return True
 
 
 @pytest.mark.parametrize("name", sorted(ox.METHODS))
@@ -72,12 +76,45 @@ def test_every_composite(name, models) -> None:
         both(model, models.random(*shape), "predicted", COMPOSITES[name])
 
 
+def transformer(models, norm: str):
+    """Attention over words, of which not even the graph says that their axes are those of the rest."""
+    names = {"LayerNormalization": "gain, shift", "RMSNormalization": "gain"}[norm]
+    body = attention_models.block(0, masked=True).replace("Reshape(q0, split)", "Reshape(q0, asked)")
+    return models.make(
+        f"""m (float[N, L, 8] x, float[N, 1, 1, M] hidden, int64[4] asked) => (float[N, 3] y) {{
+          h0 = {norm}(x, {names})
+          {body}
+          a = {norm}(h1, {names}) d = Div(a, root) e = Erf(d) f = Add(e, unit) b = Mul(a, f) c = Mul(b, half)
+          p = ReduceMean<keepdims = 0>(c, one)
+          y = MatMul(p, end)
+        }}""",
+        opset=23, **attention_models.weights(models, 1), **attention_models.shapes("apart", 0),
+        gain=models.random(8, seed=3), shift=models.random(8, seed=4), unit=1.0, half=0.5, root=np.sqrt(2),
+    )  # fmt: skip
+
+
+WALKS = [(m, "LayerNormalization") for m in ("saliency", "deep_lift", "lrp", ox.LRP("attention"))]
+WORDS = {"hidden": np.zeros((2, 1, 1, 4), np.float32), "asked": np.array([0, 0, 2, 4])}
+
+
+@pytest.mark.parametrize(("method", "norm"), [*WALKS, ("saliency", "RMSNormalization")], ids=str)
+def test_transformers(method, norm, models) -> None:
+    if norm == "RMSNormalization":
+        pytest.importorskip("onnxruntime", minversion="1.24", reason="it has no kernel for RMSNormalization")
+    model, x = transformer(models, norm), WORDS | {"x": models.random(2, 4, 8)}
+    assert both(model, x, [0, 2], method, wrt=["x"])
+
+
 def test_programs_have_them(models, tmp_path) -> None:
     """What is compared above is not twice the same."""
-    made = ox.export(models.conv(), tmp_path / "made.onnx", method="deep_lift", form="accelerated").path
-    own = [n for n in onnx.load(made).graph.node if n.domain == DOMAIN]
-    assert own
-    assert {n.op_type for n in own} == {"Elementwise"}
+
+    def own(model, method, **options) -> set[str]:
+        path = ox.export(model, tmp_path / "made.onnx", method=method, form="accelerated", **options).path
+        return {n.op_type for n in onnx.load(path).graph.node if n.domain == DOMAIN}
+
+    assert own(models.conv(), "deep_lift") == {"Elementwise"}
+    text = transformer(models, "LayerNormalization")
+    assert own(text, "saliency", wrt=["x"]) >= {"NormBackward", "SoftmaxBackward", "SumCopies"}
 
 
 @pytest.mark.parametrize("method", ["lrp", "deep_lift", "integrated_gradients", "smooth_grad"])

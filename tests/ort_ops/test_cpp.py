@@ -12,7 +12,10 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SOURCES = ("csrc/kernels/elementwise.cpp", "csrc/ort_ops/elementwise_op.cpp")
+PROGRAMS = {
+    "stress": ("csrc/kernels/elementwise.cpp", "csrc/ort_ops/elementwise_op.cpp"),
+    "stress_rows": ("csrc/kernels/row_backward.cpp", "csrc/kernels/sum_copies.cpp"),
+}
 FOLDERS = (
     os.environ.get("ONNXRUNTIME_INCLUDE", ""),
     "/usr/include/onnxruntime",
@@ -35,11 +38,14 @@ def compiled(program: Path, *words: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
-def test_the_sanitizers_find_nothing(sanitizer, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("sanitizer", "source"),
+    [("address,undefined", "stress"), ("thread", "stress"), ("address,undefined", "stress_rows")],
+)
+def test_the_sanitizers_find_nothing(sanitizer, source, tmp_path) -> None:
     program = tmp_path / "stress"
     flags = ("-O1", "-g", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all")
-    compiled(program, *flags, HERE / "stress.cpp", *(ROOT / s for s in SOURCES))
+    compiled(program, *flags, HERE / f"{source}.cpp", *(ROOT / s for s in PROGRAMS[source]))
     done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == "clean\n"

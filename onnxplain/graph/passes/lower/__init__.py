@@ -1,7 +1,10 @@
 """Passes that suit a finished program to a device; they touch only nodes that a walk wrote."""
 
 from onnxplain.graph.passes.lower.flip_transposed_convs import FlipTransposedConvs
-from onnxplain.graph.passes.lower.fuse_elementwise import DOMAIN, FuseElementwise
+from onnxplain.graph.passes.lower.fuse_elementwise import FuseElementwise
+from onnxplain.graph.passes.lower.fuse_rows import FuseRows
+from onnxplain.graph.passes.lower.fuse_sums import FuseSums
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import MaskByHardSigmoid
+from onnxplain.graph.passes.lower.matching import DOMAIN
 
-__all__ = ["DOMAIN", "FlipTransposedConvs", "FuseElementwise", "MaskByHardSigmoid"]
+__all__ = ["DOMAIN", "FlipTransposedConvs", "FuseElementwise", "FuseRows", "FuseSums", "MaskByHardSigmoid"]

@@ -21,10 +21,9 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import STEEP
+from onnxplain.graph.passes.lower.matching import DOMAIN
 
-__all__ = ["DOMAIN", "KINDS", "FuseElementwise"]
-
-DOMAIN = "ai.onnxplain"
+__all__ = ["KINDS", "FuseElementwise"]
 
 #: What a step does, as ``csrc/kernels/elementwise.hpp`` numbers it.
 KINDS = {

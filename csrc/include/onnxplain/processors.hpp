@@ -1,0 +1,18 @@
+// Loops for several kinds of processors.
+#pragma once
+
+// A function is compiled for several kinds of processors, of which the loader chooses. Fused
+// products and sums stay switched off, so all give the same bits.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ONNXPLAIN_FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define ONNXPLAIN_FOR_EACH_PROCESSOR
+#endif
+
+// A part of such a function must be written into it, to be compiled for the same processors.
+#if defined(__GNUC__)
+#define ONNXPLAIN_INLINE __attribute__((always_inline))
+#else
+#define ONNXPLAIN_INLINE
+#endif

@@ -1,0 +1,165 @@
+#include "kernels/sum_copies.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "onnxplain/check.hpp"
+#include "onnxplain/processors.hpp"
+
+namespace onnxplain {
+namespace {
+
+// Numbers of the result that are worked on at once.
+constexpr std::int64_t kBlock = 512;
+constexpr std::int64_t kLanes = 16;
+
+// Steps through all places along some axes, in the order of memory.
+class Odometer {
+ public:
+  void add(std::int64_t length, std::int64_t stride) {
+    lengths_.push_back(length);
+    strides_.push_back(stride);
+    at_.push_back(0);
+  }
+  // Goes to a place by its number.
+  void go(std::int64_t place) {
+    offset_ = 0;
+    for (std::size_t k = lengths_.size(); k-- > 0;) {
+      at_[k] = place % lengths_[k];
+      place /= lengths_[k];
+      offset_ += at_[k] * strides_[k];
+    }
+  }
+  // Goes on; false after the last place, and it is at the first again.
+  bool next() {
+    for (std::size_t k = lengths_.size(); k-- > 0;) {
+      offset_ += strides_[k];
+      if (++at_[k] < lengths_[k]) {
+        return true;
+      }
+      offset_ -= at_[k] * strides_[k];
+      at_[k] = 0;
+    }
+    return false;
+  }
+  std::int64_t offset() const { return offset_; }
+
+ private:
+  std::vector<std::int64_t> lengths_;
+  std::vector<std::int64_t> strides_;
+  std::vector<std::int64_t> at_;
+  std::int64_t offset_ = 0;
+};
+
+ONNXPLAIN_FOR_EACH_PROCESSOR
+void add(const float* from, std::int64_t count, double* sums) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    sums[i] += static_cast<double>(from[i]);
+  }
+}
+
+// Adds up what lies one behind the other, in lanes.
+ONNXPLAIN_FOR_EACH_PROCESSOR
+double along(const float* from, std::int64_t count) {
+  double lanes[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::int64_t k = 0; k < kLanes; ++k) {
+      lanes[k] += static_cast<double>(from[i + k]);
+    }
+  }
+  double sum = 0.0;
+  for (const double lane : lanes) {
+    sum += lane;
+  }
+  for (; i < count; ++i) {
+    sum += static_cast<double>(from[i]);
+  }
+  return sum;
+}
+
+std::string listed(const std::vector<std::int64_t>& shape) {
+  std::string text = "(";
+  for (std::size_t k = 0; k < shape.size(); ++k) {
+    text += (k == 0 ? "" : ", ") + std::to_string(shape[k]);
+  }
+  return text + ")";
+}
+
+}  // namespace
+
+bool Copies::none() const {
+  return std::find(summed.begin(), summed.end(), true) == summed.end();
+}
+
+Copies copies(const std::vector<std::int64_t>& wide, const std::vector<std::int64_t>& own) {
+  bool fits = own.size() <= wide.size();
+  for (std::size_t k = 0; fits && k < own.size(); ++k) {
+    fits = own[k] == wide[k] || own[k] == 1;
+  }
+  require(fits, "SumCopies: a tensor whose first axes are " + listed(own) +
+                    " is not broadcast to the shape " + listed(wide));
+  Copies found;
+  std::int64_t stride = 1;
+  for (std::size_t k = wide.size(); k-- > 0;) {
+    const bool is_summed = k < own.size() && own[k] != wide[k];
+    found.shape.insert(found.shape.begin(), is_summed ? 1 : wide[k]);
+    found.total *= found.shape.front();
+    if (wide[k] != 1) {
+      if (!found.lengths.empty() && found.summed.front() == is_summed) {
+        found.lengths.front() *= wide[k];
+      } else {
+        found.lengths.insert(found.lengths.begin(), wide[k]);
+        found.strides.insert(found.strides.begin(), stride);
+        found.summed.insert(found.summed.begin(), is_summed);
+      }
+    }
+    stride *= wide[k];
+  }
+  return found;
+}
+
+void cpu::sum_copies(const Copies& copies, const float* from, std::int64_t begin, std::int64_t end,
+                     float* to) {
+  const std::size_t runs = copies.lengths.size();
+  if (copies.none()) {
+    std::copy(from + begin, from + end, to + begin);
+    return;
+  }
+  const bool inner_summed = copies.summed.back();
+  const std::int64_t inner = copies.lengths.back();
+  Odometer kept;
+  Odometer summed;
+  bool empty = false;
+  for (std::size_t k = 0; k < runs; ++k) {
+    empty = empty || copies.lengths[k] == 0;
+    if (k + 1 < runs) {
+      (copies.summed[k] ? summed : kept).add(copies.lengths[k], copies.strides[k]);
+    }
+  }
+  if (empty) {  // a sum of nothing
+    std::fill(to + begin, to + end, 0.0f);
+    return;
+  }
+  double sums[kBlock];
+  const std::int64_t width = inner_summed ? 1 : inner;
+  for (std::int64_t at = begin; at < end;) {
+    const std::int64_t count = std::min({end - at, width - at % width, kBlock});
+    kept.go(at / width);
+    const float* first = from + kept.offset() + at % width;
+    std::fill_n(sums, count, 0.0);
+    do {
+      if (inner_summed) {
+        sums[0] += along(first + summed.offset(), inner);
+      } else {
+        add(first + summed.offset(), count, sums);
+      }
+    } while (summed.next());
+    for (std::int64_t k = 0; k < count; ++k) {
+      to[at + k] = static_cast<float>(sums[k]);
+    }
+    at += count;
+  }
+}
+
+}  // namespace onnxplain

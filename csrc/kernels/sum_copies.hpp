@@ -1,0 +1,37 @@
+// Sums over the copies that broadcasting made of a tensor.
+//
+// A tensor of shape (own..., rest...) was broadcast to the shape of what arrives, whose last axes
+// `rest` it has; where its own length is 1 and the other is not, there are copies. Sums are made in
+// double precision, in an order that depends on the shapes alone, and rounded once: they depend
+// neither on threads nor on the processor.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace onnxplain {
+
+// What is summed: runs of axes that are all summed over, or all kept, are one axis; of length 1
+// there are none.
+struct Copies {
+  std::vector<std::int64_t> shape;    // of the result
+  std::vector<std::int64_t> lengths;  // of what arrives, in runs
+  std::vector<std::int64_t> strides;  // of what arrives, for each run
+  std::vector<bool> summed;           // for each run
+  std::int64_t total = 1;             // numbers in the result
+
+  // Nothing is summed: the result is what arrives.
+  bool none() const;
+};
+
+// Throws std::invalid_argument where the one shape is not broadcast to the other.
+Copies copies(const std::vector<std::int64_t>& wide, const std::vector<std::int64_t>& own);
+
+namespace cpu {
+
+// Computes elements [begin, end) of the result.
+void sum_copies(const Copies& copies, const float* from, std::int64_t begin, std::int64_t end,
+                float* to);
+
+}  // namespace cpu
+}  // namespace onnxplain

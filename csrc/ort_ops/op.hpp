@@ -1,0 +1,91 @@
+// An operator from a class, for those with a fixed list of inputs and one output of float32.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <new>
+
+#include "ort_ops/context.hpp"
+
+namespace onnxplain::ort {
+
+// Describes a class to onnxruntime. It has
+//   kName; kInputs, the types of inputs, the first kRequiredInputs of which must be there;
+//   Kernel(const Info&): reads the attributes; void compute(const Context&) const.
+template <class Kernel>
+CustomOp described() {
+  struct Held {
+    const Api* api;
+    Kernel kernel;
+  };
+  CustomOp op{};
+  op.version = kApiVersion;
+  op.name = [](const CustomOp*) { return Kernel::kName; };
+  op.provider = [](const CustomOp*) { return "CPUExecutionProvider"; };
+  op.input_type = [](const CustomOp*, std::size_t which) { return Kernel::kInputs[which]; };
+  op.input_count = [](const CustomOp*) { return std::size(Kernel::kInputs); };
+  op.output_type = [](const CustomOp*, std::size_t) { return kFloat; };
+  op.output_count = [](const CustomOp*) { return std::size_t{1}; };
+  op.destroy = [](void* held) { delete static_cast<Held*>(held); };
+  op.input_characteristic = [](const CustomOp*, std::size_t which) {
+    return which < Kernel::kRequiredInputs ? kRequired : kOptional;
+  };
+  op.output_characteristic = [](const CustomOp*, std::size_t) { return kRequired; };
+  op.input_memory = [](const CustomOp*, std::size_t) { return kDefaultMemory; };
+  op.variadic_input_minimum = [](const CustomOp*) { return 1; };
+  op.variadic_input_homogeneous = [](const CustomOp*) { return 1; };
+  op.variadic_output_minimum = [](const CustomOp*) { return 1; };
+  op.variadic_output_homogeneous = [](const CustomOp*) { return 1; };
+  op.create_kernel_v2 = [](const CustomOp*, const Api* api, const KernelInfo* raw, void** held) {
+    return guarded(api, [&] { *held = new Held{api, Kernel(Info(api, raw))}; });
+  };
+  op.compute_v2 = [](void* raw, KernelContext* context) {
+    const auto& held = *static_cast<const Held*>(raw);
+    return guarded(held.api, [&] { held.kernel.compute(Context(held.api, context)); });
+  };
+  op.start_version = [](const CustomOp*) { return 1; };
+  op.end_version = [](const CustomOp*) { return 1; };
+  return op;
+}
+
+// Calls body(begin, end) on ranges of `grain` items that together cover [0, total), on the
+// session's own threads. The body must not depend on the range.
+template <class Body>
+void over_ranges(const Context& context, std::int64_t total, std::int64_t grain, const Body& body) {
+  struct Work {
+    const Body& body;
+    std::int64_t total;
+    std::int64_t grain;
+    std::atomic<bool> failed{false};
+
+    void task(std::size_t which) noexcept {
+      try {
+        const std::int64_t begin = static_cast<std::int64_t>(which) * grain;
+        body(begin, begin + (total - begin < grain ? total - begin : grain));
+      } catch (const std::exception&) {  // no memory is left
+        failed = true;
+      }
+    }
+  };
+  if (total <= 0) {
+    return;
+  }
+  Work work{body, total, grain < 1 ? 1 : grain};
+  const auto tasks = static_cast<std::size_t>((total + work.grain - 1) / work.grain);
+  if (tasks == 1) {
+    work.task(0);
+  } else {
+    context.parallel_for([](void* all, std::size_t which) { static_cast<Work*>(all)->task(which); },
+                         tasks, &work);
+  }
+  if (work.failed) {
+    throw std::bad_alloc();
+  }
+}
+
+// Numbers for one task of a thread: some ten microseconds of work.
+inline constexpr std::int64_t kTask = std::int64_t{1} << 14;
+
+}  // namespace onnxplain::ort

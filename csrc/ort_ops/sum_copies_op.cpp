@@ -1,0 +1,51 @@
+#include "ort_ops/sum_copies_op.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/sum_copies.hpp"
+#include "onnxplain/check.hpp"
+#include "ort_ops/op.hpp"
+
+namespace onnxplain::ort {
+namespace {
+
+class SumCopies {
+ public:
+  static constexpr const char* kName = "SumCopies";
+  static constexpr ElementType kInputs[] = {kFloat, kInt64};
+  static constexpr std::size_t kRequiredInputs = 2;
+
+  explicit SumCopies(const Info&) {}
+
+  void compute(const Context& context) const {
+    const Value* arrives = context.input(0);
+    const Value* lengths = context.input(1);
+    const std::vector<std::int64_t> wide = context.shape(arrives);
+    const std::vector<std::int64_t> count = context.shape(lengths);
+    require(count.size() == 1, "SumCopies: lengths must have one axis");
+    const std::int64_t* own = context.ints(lengths);
+    const Copies found = copies(wide, std::vector<std::int64_t>(own, own + count[0]));
+    const float* from = context.floats(arrives);
+    float* to = context.output(found.shape);
+    std::int64_t read = 1;  // numbers in what arrives
+    for (const std::int64_t length : wide) {
+      read *= length;
+    }
+    const std::int64_t each =
+        read / std::max<std::int64_t>(found.total, 1);  // by one of the result
+    over_ranges(context, found.total, kTask / std::max<std::int64_t>(each, 1),
+                [&](std::int64_t begin, std::int64_t end) {
+                  cpu::sum_copies(found, from, begin, end, to);
+                });
+  }
+};
+
+}  // namespace
+
+const CustomOp& sum_copies_op() {
+  static const CustomOp op = described<SumCopies>();
+  return op;
+}
+
+}  // namespace onnxplain::ort

@@ -1,0 +1,85 @@
+"""What passes that know a pattern share: who wrote a value, and one node in the place of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+from onnxplain.graph import facts
+
+__all__ = ["DOMAIN", "last", "put", "reduced", "swaps", "written"]
+
+DOMAIN = "ai.onnxplain"
+
+
+def written(value: ir.Value | None, op_type: str) -> ir.Node | None:
+    """Return the node that makes a value of float32, if a walk back wrote it and it is of this operator."""
+    node = None if value is None else value.producer()
+    if node is None or node.op_type != op_type or node.domain not in ("", "ai.onnx"):
+        return None
+    return node if facts.is_written(node) and node.outputs[0].dtype == ir.DataType.FLOAT else None
+
+
+def swaps(node: ir.Node | None) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """Return the two operands of a node in both orders; nothing where there is no node."""
+    if node is not None and len(node.inputs) == 2 and None not in node.inputs:
+        a, b = node.inputs
+        assert a is not None
+        assert b is not None
+        yield a, b
+        yield b, a
+
+
+def reduced(value: ir.Value | None, op_type: str) -> tuple[ir.Value, tuple[int, ...]] | None:
+    """Return what was reduced, and over which axes, which stay with length 1; None where it was not."""
+    node = written(value, op_type)
+    if node is None or len(node.inputs) != 2 or not facts.attr(node, "keepdims", 1):
+        return None
+    x, axes = node.inputs[0], facts.constant(node.inputs[1])
+    return None if x is None or axes is None else (x, tuple(axes.ravel().tolist()))
+
+
+def last(axes: Sequence[int], of: ir.Value) -> int:
+    """Return how many axes these are, if they are a value's last; else 0."""
+    rank = facts.rank(of)
+    if rank is None or not all(-rank <= a < rank for a in axes):
+        return 0
+    return len(axes) if sorted(a % rank for a in axes) == list(range(rank - len(axes), rank)) else 0
+
+
+def put(
+    model: ir.Model,
+    root: ir.Node,
+    op_type: str,
+    inputs: Sequence[ir.Value],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Put one of our own operators in the place of a node, and remove what only that read.
+
+    Parameters
+    ----------
+    model
+        The program.
+    root
+        Its output is computed by the operator from now on.
+    op_type, inputs, attributes
+        The operator.
+    """
+    graph = model.graph
+    made = ir.node(op_type, inputs, dict(attributes), domain=DOMAIN, name=root.name)
+    new, old = made.outputs[0], root.outputs[0]
+    new.name, new.type, new.shape = old.name, old.type, old.shape
+    made.metadata_props[facts.WRITTEN_KEY] = ""
+    before = [v for v in root.inputs if v is not None]
+    ir.convenience.replace_nodes_and_values(graph, root, [root], [made], [old], [new])
+    model.graph.opset_imports[DOMAIN] = 1
+    while before:
+        value = before.pop()
+        node = value.producer()
+        if node is None or not facts.is_written(node) or node.graph is not graph:
+            continue
+        if not any(o.uses() or o.is_graph_output() for o in node.outputs):
+            before += [v for v in node.inputs if v is not None]
+            graph.remove(node, safe=True)

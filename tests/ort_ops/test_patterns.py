@@ -1,0 +1,156 @@
+"""The passes that know patterns: what they take, what they leave, and that numbers stay what they were."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+
+from onnxplain.graph import facts
+from onnxplain.graph.passes.lower import DOMAIN, FuseRows, FuseSums
+from onnxplain.runtime.operators import register
+
+SOFTMAX = "gy = Mul(g, x) s = ReduceSum(gy, last) ys = Mul(x, s) r = Sub(gy, ys)"
+RMS = """xx = Mul(x, x) m = ReduceMean(xx, last) e = Add(m, tiny) d = Sqrt(e) i = Reciprocal(d)
+  n = Mul(x, i) h = Mul(g, scale) hn = Mul(h, n) a = ReduceMean(hn, last) na = Mul(n, a) z = Sub(h, na)
+  r = Mul(i, z)"""
+LAYER = """mx = ReduceMean(x, last) c = Sub(x, mx) cc = Mul(c, c) m = ReduceMean(cc, last) e = Add(m, tiny)
+  d = Sqrt(e) i = Reciprocal(d) n = Mul(c, i) h = Mul(g, scale) hn = Mul(h, n) a = ReduceMean(hn, last)
+  na = Mul(n, a) mh = ReduceMean(h, last) w = Sub(h, mh) z = Sub(w, na) r = Mul(i, z)"""
+SUM = """o = Shape(x) w = Shape(g) q = Equal(o, unit) k = Where(q, w, unit) u = Unsqueeze(o, unit_axis)
+  v = Unsqueeze(k, unit_axis) p = Concat<axis = 1>(u, v) f = Reshape(p, flat) t = Reshape<allowzero = 1>(g, f)
+  r = ReduceSum<keepdims = 0>(t, odd)"""
+KEPT = """o = Shape<end = -1>(x) w = Shape<end = -1>(g) q = Equal(o, unit) k = Where(q, w, unit)
+  u = Unsqueeze(o, unit_axis) v = Unsqueeze(k, unit_axis) p = Concat<axis = 1>(u, v) f0 = Reshape(p, flat)
+  b = Shape<start = -1>(g) f = Concat<axis = 0>(f0, b) t = Reshape<allowzero = 1>(g, f)
+  r = ReduceSum<keepdims = 0>(t, odd)"""
+CONSTANTS = {
+    "last": np.array([-1]), "tiny": np.float32(0.1), "unit": np.array(1), "unit_axis": np.array([1]),
+    "flat": np.array([-1]), "odd": np.array([1, 3]), "scale": np.array([2, -1, 0.5, 3], np.float32),
+}  # fmt: skip
+
+
+def made(body: str, *, outputs: str = "r", x: str = "A, C, 4", unmarked: str = "", **constants) -> ir.Model:
+    """Make a program whose nodes are marked as written, but for some."""
+    outs = ", ".join(f"float[] {o}" for o in outputs.split())
+    inputs = f"float[{x}] x, float[A, B, 4] g"
+    text = f'<ir_version: 8, opset_import: ["" : 18]> m ({inputs}) => ({outs}) {{ {body} }}'
+    proto = onnx.parser.parse_model(text)
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    for name, content in (CONSTANTS | constants).items():
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(content, name))
+    model = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+    for node in model.graph:
+        if node.outputs[0].name not in unmarked.split():
+            node.metadata_props[facts.WRITTEN_KEY] = ""
+    return model
+
+
+def run(model: ir.Model, shape: tuple[int, ...]) -> list[np.ndarray]:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    register(options)
+    content = ir.to_proto(model).SerializeToString()
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.random(shape), "g": rng.normal(size=(2, 3, 4))}
+    names = {i.name for i in session.get_inputs()}
+    return session.run(None, {k: v.astype(np.float32) for k, v in feeds.items() if k in names})
+
+
+TAKEN = {
+    "softmax": (SOFTMAX, "SoftmaxBackward"),
+    "softmax, operands swapped": (SOFTMAX.replace("(x, s)", "(s, x)").replace("(g, x)", "(x, g)"),
+                                  "SoftmaxBackward"),
+    "layer": (LAYER, "NormBackward"),
+    "layer, swapped": (LAYER.replace("(i, z)", "(z, i)").replace("(n, a)", "(a, n)"), "NormBackward"),
+    "root mean square": (RMS, "NormBackward"),
+    "sum": (SUM, "SumCopies"),
+    "sum of some axes": (KEPT, "SumCopies"),
+}  # fmt: skip
+LEFT = {
+    "the model's own": (SOFTMAX, {"unmarked": "ys"}),
+    "not the last axis": (SOFTMAX, {"last": np.array([1])}),
+    "two axes": (SOFTMAX, {"last": np.array([1, 2])}),
+    "of another value": ("z = Abs(x) " + SOFTMAX.replace("Mul(x, s)", "Mul(z, s)"), {}),
+    "layer, not the last axis": (LAYER, {"last": np.array([1])}),
+    "layer, the model's own deviation": (LAYER, {"unmarked": "d"}),
+    "layer, another mean": (LAYER.replace("ReduceMean(h, last)", "ReduceMean(h, unit_axis)"), {}),
+    "layer, another factor": (LAYER.replace("n = Mul(c, i)", "n = Mul(c, d)"), {}),
+    "layer, another root": (LAYER.replace("cc = Mul(c, c)", "cc = Mul(c, x)"), {}),
+    "layer, no mean": (LAYER.replace("Sub(h, mh)", "Sub(g, mh)"), {}),
+    "layer, an epsilon for each": (LAYER, {"tiny": np.array([0.1, 0.2, 0.3, 0.4], np.float32)}),
+    "root mean square, of two axes": (RMS.replace("hn, last", "hn, unit_axis"), {}),
+    "sum, not flat": (SUM, {"odd": np.array([1, 2])}),
+    "sum, lengths of another": (SUM.replace("w = Shape(g)", "w = Shape(x)"), {}),
+    "sum, kept": (SUM.replace("<keepdims = 0>", ""), {}),
+}
+READ = {  # which others read parts of it
+    "layer, normalised values": (LAYER, "r n", "NormBackward"),
+    "layer, scaled gradient": (LAYER, "r h", "NormBackward"),
+    "softmax, products": (SOFTMAX, "r gy", "SoftmaxBackward"),
+    "sum, lengths": (SUM, "r o", "SumCopies"),
+}
+
+
+def options_of(body: str) -> dict:
+    """Where x may have been broadcast in any of its axes, or in the first two."""
+    return {"odd": np.array([1, 3, 5])} if "odd" in body and "end = -1" not in body else {}
+
+
+def shapes_of(body: str) -> list[tuple[int, ...]]:
+    return [(2, 3, 4), (2, 1, 4), (1, 3, 4), (1, 1, 4)] if "odd" in body else [(2, 3, 4)]
+
+
+def check(body: str, outputs: str, **options) -> list[str]:
+    """Compare before and after, and return which operators of our own there are then."""
+    options = options_of(body) | options
+    kinds = []
+    for shape in shapes_of(body):
+        before, after = (made(body, outputs=outputs, **options) for _ in range(2))
+        FuseSums()(after)
+        FuseRows()(after)
+        kinds = [n.op_type for n in after.graph if n.domain == DOMAIN]
+        try:
+            expected = run(before, shape)
+        except Exception:  # what was made of the pattern here fits no shapes
+            assert not kinds
+            return []
+        for a, b in zip(run(after, shape), expected, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+    return kinds
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_taken(name) -> None:
+    body, kind = TAKEN[name]
+    assert check(body, "r") == [kind]
+    model = made(body, **options_of(body))
+    FuseSums()(model)
+    FuseRows()(model)
+    assert len(model.graph) <= 2  # nothing that nobody reads is left
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_left(name) -> None:
+    body, options = LEFT[name]
+    assert check(body, "r", **options) == []
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_others_read_stays(name) -> None:
+    body, outputs, kind = READ[name]
+    outputs_ = outputs.replace(" o", "") if "odd" in body else outputs  # a shape is no float
+    assert check(body, outputs_) == [kind]
+
+
+def test_a_scale_that_others_read_is_not_part_of_it() -> None:
+    for outputs, count in (("r", 3), ("r h", 2)):
+        model = made(LAYER, outputs=outputs)
+        FuseRows()(model)
+        (own,) = (n for n in model.graph if n.domain == DOMAIN)
+        assert len(own.inputs) == count
