@@ -79,8 +79,8 @@ class Explainer:
     allow_tf32
         Let a GPU compute products of float32 with 10 bits of mantissa (TF32), which is faster and less exact.
     accelerate
-        ``"auto"``: on the CPU, with onnxplain's own operators where their library loads: the same numbers,
-        faster.  False: operators of the standard alone.  True: an error where ours do not run.
+        ``"auto"``: with onnxplain's own operators where their library loads and has them for the device: the
+        same numbers, faster.  False: operators of the standard alone.  True: an error where ours do not run.
 
     Attributes
     ----------

@@ -155,7 +155,8 @@ def export(
         rewritten to be fast in onnxruntime on that device (on the CPU, transposed convolutions as plain ones,
         and masks of rectifiers as steep hard sigmoids).  ``"accelerated"``: so for the CPU, and with
         onnxplain's own operators, whose library the program that runs the file must load
-        (:func:`onnxplain.kernels.operators_library`).  The model's own nodes stay as they are in all forms.
+        (:func:`onnxplain.kernels.operators_library`); ``"accelerated_cuda"``: the same for a
+        GPU.  The model's own nodes stay as they are in all forms.
     feature_mask
         Who plays, as :meth:`Explainer.__call__` takes it, but the same in all samples: no segments of images.
     target

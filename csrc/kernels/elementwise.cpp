@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "onnxplain/check.hpp"
@@ -20,21 +21,6 @@ std::string listed(const std::vector<std::int64_t>& shape) {
 }
 
 }  // namespace
-
-int arity(StepKind kind) {
-  switch (kind) {
-    case StepKind::kNeg:
-    case StepKind::kAbs:
-    case StepKind::kSqrt:
-    case StepKind::kReciprocal:
-    case StepKind::kNot:
-      return 1;
-    case StepKind::kWhere:
-      return 3;
-    default:
-      return 2;
-  }
-}
 
 ElementwiseProgram::ElementwiseProgram(std::int64_t inputs,
                                        const std::vector<std::int64_t>& encoded,
@@ -62,20 +48,30 @@ ElementwiseProgram::ElementwiseProgram(std::int64_t inputs,
     }
     steps_.push_back(step);
   }
+  buffers_ = find_places(last, std::vector<bool>(count, true), places_);
+}
+
+std::int32_t find_places(const std::vector<std::size_t>& last, const std::vector<bool>& kept,
+                         std::vector<std::int32_t>& places) {
+  std::int32_t count = 0;
   std::vector<std::int32_t> free;
-  places_.resize(count);
-  for (std::size_t k = 0; k < count; ++k) {
+  places.assign(last.size(), -1);
+  for (std::size_t k = 0; k < last.size(); ++k) {
     for (std::size_t j = 0; j < k; ++j) {
-      if (last[j] == k) {  // read here for the last time: the result may take its place
-        free.push_back(places_[j]);
+      if (last[j] == k && kept[j]) {  // read here for the last time: the result may take its place
+        free.push_back(places[j]);
       }
     }
-    if (free.empty()) {
-      free.push_back(buffers_++);
+    if (!kept[k]) {
+      continue;
     }
-    places_[k] = free.back();
+    if (free.empty()) {
+      free.push_back(count++);
+    }
+    places[k] = free.back();
     free.pop_back();
   }
+  return count;
 }
 
 std::vector<std::int64_t> broadcast(const std::vector<std::vector<std::int64_t>>& shapes) {
@@ -95,11 +91,12 @@ std::vector<std::int64_t> broadcast(const std::vector<std::vector<std::int64_t>>
   return result;
 }
 
-Operand operand(const float* data, const std::vector<std::int64_t>& shape,
-                const std::vector<std::int64_t>& result) {
+template <class T>
+Operand<T> operand(const T* data, const std::vector<std::int64_t>& shape,
+                   const std::vector<std::int64_t>& result) {
   require(shape.size() <= result.size(),
           "Elementwise: " + listed(shape) + " has more axes than the result " + listed(result));
-  Operand found{data, {}, {}};
+  Operand<T> found{data, {}, {}};
   const std::size_t ahead = result.size() - shape.size();
   std::int64_t stride = 1;
   bool whole = true;
@@ -129,11 +126,35 @@ Operand operand(const float* data, const std::vector<std::int64_t>& shape,
   return found;
 }
 
+template Operand<float> operand(const float*, const std::vector<std::int64_t>&,
+                                const std::vector<std::int64_t>&);
+template Operand<Half> operand(const Half*, const std::vector<std::int64_t>&,
+                               const std::vector<std::int64_t>&);
+
 namespace cpu {
 namespace {
 
+ONNXPLAIN_FOR_EACH_PROCESSOR
+void widen(const Half* from, std::int64_t n, float* to) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    to[i] = to_float(from[i]);
+  }
+}
+
+ONNXPLAIN_FOR_EACH_PROCESSOR
+void narrow(const float* from, std::int64_t n, Half* to) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    to[i] = from_float<Half>(from[i]);
+  }
+}
+
+void widen(const float* from, std::int64_t n, float* to) {
+  std::copy_n(from, n, to);
+}
+
 // Copies elements [begin, begin + count) of a repeated input.
-void gather(const Operand& from, std::int64_t begin, std::int64_t count, float* to) {
+template <class T>
+void gather(const Operand<T>& from, std::int64_t begin, std::int64_t count, float* to) {
   const std::size_t rank = from.lengths.size();
   std::vector<std::int64_t> at(rank);
   std::int64_t rest = begin;
@@ -145,11 +166,11 @@ void gather(const Operand& from, std::int64_t begin, std::int64_t count, float* 
   }
   while (count > 0) {
     const std::int64_t run = std::min(count, from.lengths[rank - 1] - at[rank - 1]);
-    const float* source = from.data + offset;
+    const T* source = from.data + offset;
     if (from.strides[rank - 1] == 0) {
-      std::fill_n(to, run, *source);
+      std::fill_n(to, run, to_float(*source));
     } else {
-      std::copy_n(source, run, to);
+      widen(source, run, to);
     }
     to += run;
     count -= run;
@@ -170,71 +191,23 @@ void gather(const Operand& from, std::int64_t begin, std::int64_t count, float* 
 #define ONNXPLAIN_NO_WAITING
 #endif
 
-#define ONNXPLAIN_LOOP(expression)       \
-  ONNXPLAIN_NO_WAITING                   \
-  for (std::int64_t i = 0; i < n; ++i) { \
-    const float x = a[i];                \
-    out[i] = (expression);               \
-  }                                      \
-  break
-
-#define ONNXPLAIN_LOOP2(expression)      \
-  ONNXPLAIN_NO_WAITING                   \
-  for (std::int64_t i = 0; i < n; ++i) { \
-    const float x = a[i];                \
-    const float y = b[i];                \
-    out[i] = (expression);               \
-  }                                      \
-  break
+// What a step does not read is not touched: the number of its operands is known to the compiler.
+#define ONNXPLAIN_LOOP(name, number, operands, meaning)              \
+  case StepKind::name:                                               \
+    ONNXPLAIN_NO_WAITING                                             \
+    for (std::int64_t i = 0; i < n; ++i) {                           \
+      const float x = a[i];                                          \
+      [[maybe_unused]] const float y = (operands) > 1 ? b[i] : 0.0f; \
+      [[maybe_unused]] const float z = (operands) > 2 ? c[i] : 0.0f; \
+      out[i] = (meaning);                                            \
+    }                                                                \
+    break;
 
 ONNXPLAIN_FOR_EACH_PROCESSOR
 void step(StepKind kind, const float* a, const float* b, const float* c, float* out,
           std::int64_t n) {
   switch (kind) {
-    case StepKind::kAdd:
-      ONNXPLAIN_LOOP2(x + y);
-    case StepKind::kSub:
-      ONNXPLAIN_LOOP2(x - y);
-    case StepKind::kMul:
-      ONNXPLAIN_LOOP2(x * y);
-    case StepKind::kDiv:
-      ONNXPLAIN_LOOP2(x / y);
-    case StepKind::kNeg:
-      ONNXPLAIN_LOOP(-x);
-    case StepKind::kAbs:
-      ONNXPLAIN_LOOP(__builtin_fabsf(x));
-    case StepKind::kSqrt:
-      ONNXPLAIN_LOOP(__builtin_sqrtf(x));
-    case StepKind::kReciprocal:
-      ONNXPLAIN_LOOP(1.0f / x);
-    case StepKind::kMax:  // what is not a number stays so
-      ONNXPLAIN_LOOP2(x != x ? x : (y != y ? y : (x > y ? x : y)));
-    case StepKind::kMin:
-      ONNXPLAIN_LOOP2(x != x ? x : (y != y ? y : (x < y ? x : y)));
-    case StepKind::kGreater:
-      ONNXPLAIN_LOOP2(x > y ? 1.0f : 0.0f);
-    case StepKind::kLess:
-      ONNXPLAIN_LOOP2(x < y ? 1.0f : 0.0f);
-    case StepKind::kGreaterOrEqual:
-      ONNXPLAIN_LOOP2(x >= y ? 1.0f : 0.0f);
-    case StepKind::kLessOrEqual:
-      ONNXPLAIN_LOOP2(x <= y ? 1.0f : 0.0f);
-    case StepKind::kEqual:
-      ONNXPLAIN_LOOP2(x == y ? 1.0f : 0.0f);
-    case StepKind::kNot:
-      ONNXPLAIN_LOOP(x == 0.0f ? 1.0f : 0.0f);
-    case StepKind::kAnd:
-      ONNXPLAIN_LOOP2(x * y);
-    case StepKind::kOr:
-      ONNXPLAIN_LOOP2(x + y > 0.0f ? 1.0f : 0.0f);
-    case StepKind::kWhere:
-      ONNXPLAIN_NO_WAITING
-      for (std::int64_t i = 0; i < n; ++i) {
-        const float x = b[i];
-        const float y = c[i];
-        out[i] = a[i] != 0.0f ? x : y;
-      }
-      break;
+    ONNXPLAIN_STEPS(ONNXPLAIN_LOOP)
     case StepKind::kCount:
       break;
   }
@@ -242,21 +215,21 @@ void step(StepKind kind, const float* a, const float* b, const float* c, float* 
 
 #undef ONNXPLAIN_NO_WAITING
 #undef ONNXPLAIN_LOOP
-#undef ONNXPLAIN_LOOP2
 
 }  // namespace
 
 Scratch::Scratch(const ElementwiseProgram& program, std::size_t operands)
     : buffers_(static_cast<std::size_t>(program.buffers())),
       inputs_(operands),
-      memory_((buffers_ + inputs_ + program.constants().size()) *
+      memory_((buffers_ + inputs_ + program.constants().size() + 1) *
               static_cast<std::size_t>(kBlock)) {
   for (std::size_t k = 0; k < program.constants().size(); ++k) {
     std::fill_n(constant(k), kBlock, program.constants()[k]);
   }
 }
 
-void run(const ElementwiseProgram& program, const std::vector<Operand>& operands, float* out,
+template <class T>
+void run(const ElementwiseProgram& program, const std::vector<Operand<T>>& operands, T* out,
          std::int64_t begin, std::int64_t end, Scratch& scratch) {
   const std::size_t inputs = operands.size();
   const std::size_t given = inputs + program.constants().size();
@@ -267,11 +240,14 @@ void run(const ElementwiseProgram& program, const std::vector<Operand>& operands
   for (std::int64_t start = begin; start < end; start += kBlock) {
     const std::int64_t n = std::min(kBlock, end - start);
     for (std::size_t k = 0; k < inputs; ++k) {
-      if (operands[k].lengths.empty()) {
-        at[k] = operands[k].data + start;
-      } else {
+      const T* data = operands[k].data;
+      at[k] = scratch.input(k);
+      if (!operands[k].lengths.empty()) {
         gather(operands[k], start, n, scratch.input(k));
-        at[k] = scratch.input(k);
+      } else if constexpr (std::is_same_v<T, float>) {
+        at[k] = data + start;
+      } else {
+        widen(data + start, n, scratch.input(k));
       }
     }
     for (std::size_t k = 0; k < program.steps().size(); ++k) {
@@ -279,13 +255,27 @@ void run(const ElementwiseProgram& program, const std::vector<Operand>& operands
       const auto operand_at = [&](int i) {
         return each.operands[i] < 0 ? nullptr : at[static_cast<std::size_t>(each.operands[i])];
       };
-      const bool is_last = k + 1 == program.steps().size();
-      float* to = is_last ? out + start : scratch.buffer(program.places()[k]);
+      float* to = scratch.buffer(program.places()[k]);
+      if (k + 1 == program.steps().size()) {
+        if constexpr (std::is_same_v<T, float>) {
+          to = out + start;
+        } else {
+          to = scratch.made();
+        }
+      }
       step(each.kind, operand_at(0), operand_at(1), operand_at(2), to, n);
       at[given + k] = to;
     }
+    if constexpr (!std::is_same_v<T, float>) {
+      narrow(scratch.made(), n, out + start);
+    }
   }
 }
+
+template void run(const ElementwiseProgram&, const std::vector<Operand<float>>&, float*,
+                  std::int64_t, std::int64_t, Scratch&);
+template void run(const ElementwiseProgram&, const std::vector<Operand<Half>>&, Half*, std::int64_t,
+                  std::int64_t, Scratch&);
 
 }  // namespace cpu
 }  // namespace onnxplain

@@ -11,8 +11,8 @@ namespace onnxplain::cuda {
 inline constexpr int kThreads = 256;
 
 // Enough blocks to fill any GPU; the kernels loop where there are more elements than threads.
-inline unsigned int blocks_for(std::int64_t items) {
-  const std::int64_t blocks = (items + kThreads - 1) / kThreads;
+inline unsigned int blocks_for(std::int64_t items, int threads = kThreads) {
+  const std::int64_t blocks = (items + threads - 1) / threads;
   return static_cast<unsigned int>(std::min<std::int64_t>(blocks, 65536));
 }
 

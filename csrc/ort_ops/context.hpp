@@ -106,16 +106,27 @@ class Context {
     check(status);
     return dims;
   }
-  const float* floats(const Value* value) const { return data<float>(const_cast<Value*>(value)); }
-  const std::int64_t* ints(const Value* value) const {
-    return data<std::int64_t>(const_cast<Value*>(value));
+  // The elements of a tensor of Ts.
+  template <class T>
+  const T* elements(const Value* value) const {
+    return data<T>(const_cast<Value*>(value));
   }
-  float* output(const std::vector<std::int64_t>& shape) const {
+  const float* floats(const Value* value) const { return elements<float>(value); }
+  const std::int64_t* ints(const Value* value) const { return elements<std::int64_t>(value); }
+  template <class T = float>
+  T* output(const std::vector<std::int64_t>& shape) const {
     Value* value = nullptr;
     check(call<Status*(KernelContext*, std::size_t, const std::int64_t*, std::size_t, Value**)>(
         api_, Entry::kContextGetOutput, context_, std::size_t{0}, shape.data(), shape.size(),
         &value));
-    return data<float>(value);
+    return data<T>(value);
+  }
+  // The CUDA stream of this run.
+  void* gpu_stream() const {
+    void* stream = nullptr;
+    check(call<Status*(const KernelContext*, void**)>(api_, Entry::kContextGetGpuStream, context_,
+                                                      &stream));
+    return stream;
   }
   // Calls body(user, k) for k < total on the session's own threads.
   void parallel_for(void (*body)(void*, std::size_t), std::size_t total, void* user) const {

@@ -1,4 +1,4 @@
-// An operator from a class, for those with a fixed list of inputs and one output of float32.
+// An operator from a class, for those with one output.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,10 @@ namespace onnxplain::ort {
 
 // Describes a class to onnxruntime. It has
 //   kName; kInputs, the types of inputs, the first kRequiredInputs of which must be there;
-//   Kernel(const Info&): reads the attributes; void compute(const Context&) const.
+//   Kernel(const Info&): reads the attributes; void compute(const Context&) const;
+// and may have
+//   kIsVariadic: its only input stands for any number of such;
+//   kOutput, the type of the output, if not float32; kProvider, if not the CPU's.
 template <class Kernel>
 CustomOp described() {
   struct Held {
@@ -23,14 +26,30 @@ CustomOp described() {
   CustomOp op{};
   op.version = kApiVersion;
   op.name = [](const CustomOp*) { return Kernel::kName; };
-  op.provider = [](const CustomOp*) { return "CPUExecutionProvider"; };
+  op.provider = [](const CustomOp*) {
+    if constexpr (requires { Kernel::kProvider; }) {
+      return Kernel::kProvider;
+    } else {
+      return "CPUExecutionProvider";
+    }
+  };
   op.input_type = [](const CustomOp*, std::size_t which) { return Kernel::kInputs[which]; };
   op.input_count = [](const CustomOp*) { return std::size(Kernel::kInputs); };
-  op.output_type = [](const CustomOp*, std::size_t) { return kFloat; };
+  op.output_type = [](const CustomOp*, std::size_t) {
+    if constexpr (requires { Kernel::kOutput; }) {
+      return Kernel::kOutput;
+    } else {
+      return kFloat;
+    }
+  };
   op.output_count = [](const CustomOp*) { return std::size_t{1}; };
   op.destroy = [](void* held) { delete static_cast<Held*>(held); };
   op.input_characteristic = [](const CustomOp*, std::size_t which) {
-    return which < Kernel::kRequiredInputs ? kRequired : kOptional;
+    if constexpr (requires { Kernel::kIsVariadic; }) {
+      return kVariadic;
+    } else {
+      return which < Kernel::kRequiredInputs ? kRequired : kOptional;
+    }
   };
   op.output_characteristic = [](const CustomOp*, std::size_t) { return kRequired; };
   op.input_memory = [](const CustomOp*, std::size_t) { return kDefaultMemory; };

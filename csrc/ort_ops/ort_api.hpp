@@ -14,7 +14,7 @@ namespace onnxplain::ort {
 inline constexpr std::uint32_t kApiVersion = 18;
 
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
-enum ElementType : int { kFloat = 1, kInt64 = 7 };
+enum ElementType : int { kFloat = 1, kInt64 = 7, kFloat16 = 10 };
 enum Characteristic : int { kRequired = 0, kOptional = 1, kVariadic = 2 };
 enum MemoryType : int { kDefaultMemory = 0 };
 
@@ -46,6 +46,7 @@ enum class Entry : std::size_t {
   kReleaseTensorInfo = 99,
   kInfoGetFloats = 162,
   kInfoGetInts = 163,
+  kContextGetGpuStream = 193,
   kInfoGetInputCount = 230,
   kContextParallelFor = 274,
 };

@@ -29,8 +29,17 @@ CustomOpDomain* domain_of(const Api* api) {
   check(call<Status*(const char*, CustomOpDomain**)>(api, Entry::kCreateCustomOpDomain,
                                                      "ai.onnxplain", &domain));
   namespace ops = onnxplain::ort;
-  for (const CustomOp* op : {&ops::elementwise_op(), &ops::norm_backward_op(),
-                             &ops::softmax_backward_op(), &ops::sum_copies_op()}) {
+  for (const CustomOp* op : {
+           &ops::elementwise_op(),
+           &ops::elementwise_float16_op(),
+           &ops::norm_backward_op(),
+           &ops::softmax_backward_op(),
+           &ops::sum_copies_op(),
+#ifdef ONNXPLAIN_WITH_CUDA
+           &ops::elementwise_cuda_op(),
+           &ops::elementwise_float16_cuda_op(),
+#endif
+       }) {
     check(call<Status*(CustomOpDomain*, const CustomOp*)>(api, Entry::kCustomOpDomainAdd, domain,
                                                           op));
   }

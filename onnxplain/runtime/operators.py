@@ -13,7 +13,8 @@ import onnxruntime as ort
 from onnxplain.errors import RuntimeUnavailableError
 from onnxplain.forking import quiet
 from onnxplain.graph.passes.lower import DOMAIN
-from onnxplain.kernels.operators import operators_library
+from onnxplain.kernels import built_with_cuda, operators_library
+from onnxplain.runtime.device import must_run_on, providers, resolve
 
 __all__ = ["accelerated", "note_on", "register", "why_not"]
 
@@ -42,8 +43,8 @@ def accelerated(asked: bool | str, device: str) -> bool:
 
 
 def note_on(asked: bool | str, device: str) -> Iterator[str]:
-    """Say so if programs on the CPU do without the operators that they might have."""
-    reason = why_not() if asked == "auto" and device == "cpu" else None
+    """Say so if programs do without the operators that they might have."""
+    reason = why_not(device) if asked == "auto" else None
     if reason is not None:
         yield f"walks back have operators of the standard alone: {reason}"
 
@@ -55,14 +56,16 @@ def register(options: Any) -> None:
 
 def why_not(device: str = "cpu") -> str | None:
     """Say why onnxruntime does not run our operators on a device; None where it does."""
-    return _tried() if device == "cpu" else f"the operators are for the CPU, and programs run on {device}"
+    return _tried(device)
 
 
-@functools.lru_cache(maxsize=1)
-def _tried() -> str | None:
+@functools.lru_cache(maxsize=2)
+def _tried(device: str = "cpu") -> str | None:
     """Run one step, x + x, and say what went wrong."""
     if operators_library() is None:
         return "onnxplain was installed without its library of operators (onnxplain_ops)"
+    if device == "cuda" and not built_with_cuda():
+        return "onnxplain and its library of operators were built without CUDA"
     x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xy")
     node = onnx.helper.make_node(
         "Elementwise", ["x"], ["y"], domain=DOMAIN, program=[0, 0, 0, -1], constants=[0.0]
@@ -73,11 +76,17 @@ def _tried() -> str | None:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
+        where = resolve(device)
+        if where != "cpu":  # else what has no form for the device would silently run on the CPU
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         with quiet:
             register(options)
-            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(content, options, providers=providers(where))
+            must_run_on(session, where)
             (made,) = session.run(None, {"x": np.array([1.5, -2.0], np.float32)})
+    except RuntimeUnavailableError as error:
+        return str(error)
     except Exception as error:  # onnxruntime raises many kinds
         reason = str(error).split("\n")[0]
-        return f"onnxruntime {ort.__version__} does not take the library of operators: {reason}"
+        return f"onnxruntime {ort.__version__} does not take the library of operators on {device}: {reason}"
     return None if made.tolist() == [3.0, -4.0] else "the library of operators computes something else"

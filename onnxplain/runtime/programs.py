@@ -37,8 +37,9 @@ MOST_PROGRAMS = 32
 _MOST_CHECKED = 256
 
 #: For whom a finished program is written.
-Form = Literal["portable", "cpu", "cuda", "accelerated"]
-FORMS: tuple[Form, ...] = ("portable", "cpu", "cuda", "accelerated")
+Form = Literal["portable", "cpu", "cuda", "accelerated", "accelerated_cuda"]
+FORMS: tuple[Form, ...] = ("portable", "cpu", "cuda", "accelerated", "accelerated_cuda")
+_ACCELERATED: dict[str, Form] = {"cpu": "accelerated", "cuda": "accelerated_cuda"}
 
 
 _T = TypeVar("_T")
@@ -86,7 +87,7 @@ class Programs:
         self.source = source
         self.allow_tf32 = allow_tf32
         self.device = device
-        self.form: Form = "accelerated" if accelerate else device
+        self.form: Form = _ACCELERATED[device] if accelerate else device
         self.threads = threads
         self.weights = WeightStore() if weights is None else weights
         self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
@@ -185,8 +186,8 @@ def lower(model: ir.Model, form: Form) -> None:
     model
         The program, whose nodes are still marked.
     form
-        ``"cpu"`` and ``"cuda"`` suit it to a device; ``"accelerated"``: to the CPU, with our own operators;
-        ``"portable"`` leaves it as it was written.
+        ``"cpu"`` and ``"cuda"`` suit it to a device; ``"accelerated"``: to the CPU, with our own operators,
+        ``"accelerated_cuda"`` to a GPU; ``"portable"`` leaves it as it was written.
     """
     if form in ("cpu", "accelerated"):
         FlipTransposedConvs()(model)
@@ -195,6 +196,8 @@ def lower(model: ir.Model, form: Form) -> None:
         FuseSums()(model)
         FuseRows()(model)
         FuseElementwise()(model)
+    if form == "accelerated_cuda":
+        FuseElementwise("cuda")(model)
 
 
 def unmark(model: ir.Model) -> None:

@@ -26,6 +26,7 @@ SAME_ENTRY(KernelContext_GetOutput, kContextGetOutput);
 SAME_ENTRY(ReleaseTensorTypeAndShapeInfo, kReleaseTensorInfo);
 SAME_ENTRY(KernelInfoGetAttributeArray_float, kInfoGetFloats);
 SAME_ENTRY(KernelInfoGetAttributeArray_int64, kInfoGetInts);
+SAME_ENTRY(KernelContext_GetGPUComputeStream, kContextGetGpuStream);
 SAME_ENTRY(KernelInfo_GetInputCount, kInfoGetInputCount);
 SAME_ENTRY(KernelContext_ParallelFor, kContextParallelFor);
 
@@ -61,6 +62,7 @@ static_assert(sizeof(OrtCustomOp) >= sizeof(ours::CustomOp));
 
 static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT == static_cast<int>(ours::kFloat));
 static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 == static_cast<int>(ours::kInt64));
+static_assert(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 == static_cast<int>(ours::kFloat16));
 static_assert(INPUT_OUTPUT_OPTIONAL == static_cast<int>(ours::kOptional));
 static_assert(INPUT_OUTPUT_VARIADIC == static_cast<int>(ours::kVariadic));
 static_assert(INPUT_OUTPUT_REQUIRED == static_cast<int>(ours::kRequired));

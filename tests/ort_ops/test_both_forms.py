@@ -132,7 +132,7 @@ def test_files_of_this_form_say_the_same(method, models, tmp_path) -> None:
 
 def test_without_the_library(models, monkeypatch) -> None:
     """Explainers go on with operators of the standard, and say so; who insists is told why."""
-    monkeypatch.setattr(operators, "_tried", lambda: "it is not there")
+    monkeypatch.setattr(operators, "_tried", lambda device: "it is not there")
     explainer = ox.Explainer(models.conv())
     assert any("operators of the standard alone: it is not there" in note for note in explainer.notes)
     assert explainer(models.random(1, 2, 8, 8), 0, "deep_lift").values.any()

@@ -51,6 +51,17 @@ def test_the_sanitizers_find_nothing(sanitizer, source, tmp_path) -> None:
     assert done.stdout == "clean\n"
 
 
+def test_threads_of_a_gpu_and_loops_of_the_cpu_make_the_same_bits(tmp_path) -> None:
+    """Run one after the other on the host: indices, places and steps are those of the CUDA kernel."""
+    program = tmp_path / "threads"
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    sources = ("csrc/kernels/elementwise.cpp", "csrc/kernels/elementwise_threads.cpp")
+    compiled(program, *flags, HERE / "threads.cpp", *(ROOT / s for s in sources))
+    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == "the same\n"
+
+
 def test_entries_and_layouts_are_the_official_ones(tmp_path) -> None:
     header = next((Path(f) for f in FOLDERS if f and (Path(f) / "onnxruntime_c_api.h").is_file()), None)
     if header is None:

@@ -78,9 +78,27 @@ def test_outputs_stay_what_they_were(block) -> None:
         rng = np.random.default_rng(seed)
         feeds = {str(v.name): rng.normal(size=v.shape.numpy()).astype(np.float32) for v in model.graph.inputs}
         expected = run(model, feeds)
-        FuseElementwise()(model)
+        FuseElementwise("cuda" if seed % 2 else "cpu")(model)
         fused += sum(node.domain == DOMAIN for node in model.graph)
         for name, found in run(model, feeds).items():
             assert found.shape == expected[name].shape, (seed, name)
             np.testing.assert_array_equal(found, expected[name], err_msg=f"{seed} {name}")
     assert fused > 3  # these are not all left alone
+
+
+def test_programs_for_a_gpu_fit_its_kernels_parameters() -> None:
+    text = ["m (float[4] x, float[4] y) => (float[4] made) {", "v0 = Sub(x, y)"]
+    text += [f"v{k} = {'Mul' if k % 2 else 'Div'}(v{k - 1}, y)" for k in range(1, 150)]
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18]>' + "\n".join([*text, "made = Neg(v149)", "}"])
+    )
+    feeds = {"x": np.float32([1, 2, 3, 4]), "y": np.float32([2, 0.5, -1, 3])}
+    for device, longest in (("cpu", 151), ("cuda", 96)):
+        model = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+        for node in model.graph:
+            node.metadata_props[facts.WRITTEN_KEY] = ""
+        expected = run(model, feeds)["made"]
+        FuseElementwise(device)(model)
+        programs = [n.attributes["program"].as_ints() for n in model.graph if n.domain == DOMAIN]
+        assert max(len(p) // 4 for p in programs) == longest
+        np.testing.assert_array_equal(run(model, feeds)["made"], expected)

@@ -1,20 +1,22 @@
 """Write several elementwise nodes as one of our own operators, ``ai.onnxplain::Elementwise``.
 
-Cases: nodes that a walk back wrote (never the model's own), float32, whose steps are exact or correctly
-rounded.  A group is a node and all whose results are read within the group alone, so that one value comes
-out of it.  Elementwise steps commute with broadcasting, so the group may be computed at the shape to which
-all that enters it broadcasts, whatever shapes lie between: no declared shape is trusted.  Comparisons are
-cheap, so groups have copies of those that others read too.
+Cases: nodes that a walk back wrote (never the model's own), all of float32 or all of float16 (then
+``ElementwiseFloat16``, which rounds the result alone), whose steps are exact or correctly rounded.  A group
+is a node and all whose results are read within the group alone, so that one value comes out of it.
+Elementwise steps commute with broadcasting, so the group may be computed at the shape to which all that
+enters it broadcasts, whatever shapes lie between: no declared shape is trusted.  Comparisons are cheap, so
+groups have copies of those that others read too.
 
 Masks that were written as steep hard sigmoids are comparisons again where they are in a group.
 
-Left as they are: groups of one step; and groups that onnxruntime runs on the blocked values between
-convolutions as they are (sums, products and such masks).
+Left as they are: groups of one step; on the CPU groups that onnxruntime runs on the blocked values between
+convolutions as they are (sums, products and such masks); on a GPU groups larger than a kernel's parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -38,23 +40,39 @@ _VARIADIC = {"Sum": "Add", "Max": "Max", "Min": "Min"}
 _BLOCKED = frozenset({"Add", "Sum", "Mul"})
 _RANK = 4
 _MOST_OPERANDS = 3
-_KNOWN = (ir.DataType.FLOAT, ir.DataType.BOOL)
+_OPERATORS = {ir.DataType.FLOAT: "Elementwise", ir.DataType.FLOAT16: "ElementwiseFloat16"}
+#: What fits a kernel's parameters in any case (csrc/kernels/elementwise_threads.hpp).
+_MOST_INPUTS, _MOST_CONSTANTS, _MOST_STEPS = 16, 64, 96
 
 
 class FuseElementwise(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded."""
+    """Lower for where the library of operators is loaded.
+
+    Parameters
+    ----------
+    device
+        Where the program runs.
+    """
+
+    def __init__(self, device: Literal["cpu", "cuda"] = "cpu") -> None:
+        self.device = device
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         taken: set[ir.Node] = set()
         modified = False
         for root in reversed(list(model.graph)):
-            if root in taken or not _fits(root) or root.outputs[0].dtype != ir.DataType.FLOAT:
+            kind = root.outputs[0].dtype
+            if root in taken or kind not in _OPERATORS or not _fits(root, kind):
                 continue
-            group = _group(root, taken)
-            if len(group) < 2 or _stays(root, group):
+            group = _group(root, taken, kind)
+            if len(group) < 2 or (self.device == "cpu" and _stays(root, group)):
                 continue
-            _replace(model.graph, root, group)
+            order = [n for n in model.graph if n in group]
+            program = _Program(order)
+            if self.device == "cuda" and not program.is_small:
+                continue
+            _replace(model.graph, root, order, program, _OPERATORS[kind])
             taken |= group
             modified = True
         if modified:
@@ -62,15 +80,16 @@ class FuseElementwise(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
 
-def _fits(node: ir.Node) -> bool:
-    """Whether a node may be a step."""
+def _fits(node: ir.Node, kind: ir.DataType) -> bool:
+    """Whether a node may be a step among numbers of this kind."""
     if not facts.is_written(node) or node.domain not in ("", "ai.onnx") or len(node.outputs) != 1:
         return False
     if node.op_type not in KINDS and node.op_type not in _VARIADIC and not _is_mask(node):
         return False
     if node.op_type in _VARIADIC and len(node.inputs) == 1:  # nothing is done
         return False
-    return all(v is not None and v.dtype in _KNOWN for v in (*node.inputs, *node.outputs))
+    known = (kind, ir.DataType.BOOL)
+    return all(v is not None and v.dtype in known for v in (*node.inputs, *node.outputs))
 
 
 def _inside(node: ir.Node, group: set[ir.Node]) -> bool:
@@ -82,12 +101,12 @@ def _inside(node: ir.Node, group: set[ir.Node]) -> bool:
     return users <= group and all(_inside(user, group) for user in users if _is_cheap(user))
 
 
-def _group(root: ir.Node, taken: set[ir.Node]) -> set[ir.Node]:
+def _group(root: ir.Node, taken: set[ir.Node], kind: ir.DataType) -> set[ir.Node]:
     """Return the root and what only it needs."""
     group = {root}
     while True:
         makers = {v.producer() for node in group for v in node.inputs if v is not None}
-        found = {m for m in makers if m is not None and m not in group | taken and _fits(m)}
+        found = {m for m in makers if m is not None and m not in group | taken and _fits(m, kind)}
         found = {m for m in found if _is_cheap(m) or _inside(m, group)}
         if not found:
             return _closed(root, group)
@@ -132,16 +151,17 @@ def _is_cheap(node: ir.Node) -> bool:
     return node.op_type in _COMPARISONS or _is_mask(node)
 
 
-def _replace(graph: ir.Graph, root: ir.Node, group: set[ir.Node]) -> None:
+def _replace(
+    graph: ir.Graph, root: ir.Node, order: Sequence[ir.Node], program: _Program, operator: str
+) -> None:
     """Put one node in the place of a group; what others read stays for them."""
-    order = [n for n in graph if n in group]
+    group = set(order)
     gone = [n for n in reversed(order) if n is not root and _inside(n, group)]
-    program = _Program(order)
     attributes: dict[str, Sequence[int] | Sequence[float]] = {
         "program": program.encoded,
         "constants": program.constants,
     }
-    fused = ir.node("Elementwise", program.inputs, attributes, domain=DOMAIN, name=root.name)
+    fused = ir.node(operator, program.inputs, attributes, domain=DOMAIN, name=root.name)
     new, old = fused.outputs[0], root.outputs[0]
     new.name, new.type, new.shape = old.name, old.type, old.shape
     fused.metadata_props[facts.WRITTEN_KEY] = ""
@@ -177,6 +197,16 @@ class _Program:
                 kind = "Greater" if facts.attr(node, "alpha") > 0 else "Less"  # type: ignore[operator]
                 operands.append(first_bound + list(bounds).index(node))
             numbers[node.outputs[0]] = self._chain(_VARIADIC.get(kind, kind), operands)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a GPU's kernel takes it."""
+        steps = len(self.encoded) // (_MOST_OPERANDS + 1)
+        return (
+            len(self.inputs) <= _MOST_INPUTS
+            and len(self.constants) <= _MOST_CONSTANTS
+            and steps <= _MOST_STEPS
+        )
 
     @staticmethod
     def _bound(mask: ir.Node) -> float:

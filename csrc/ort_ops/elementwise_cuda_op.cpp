@@ -1,0 +1,42 @@
+#include "kernels/elementwise_threads.hpp"
+#include "onnxplain/check.hpp"
+#include "ort_ops/elementwise_op.hpp"
+#include "ort_ops/elementwise_shared.hpp"
+
+namespace onnxplain::ort {
+namespace {
+
+template <class T>
+class OnCuda : public Elementwise<T> {
+ public:
+  static constexpr const char* kProvider = "CUDAExecutionProvider";
+
+  explicit OnCuda(const Info& info)
+      : program_(
+            threads::program(program_of(info), static_cast<std::int64_t>(info.input_count()))) {}
+
+  // Starts the work on the run's own stream, and waits for nothing.
+  void compute(const Context& context) const {
+    const Tensors<T> tensors = tensors_of<T>(context);
+    const auto launch = threads::launch(program_, tensors.operands, tensors.out, tensors.total);
+    require_success(cuda::elementwise(launch, static_cast<cudaStream_t>(context.gpu_stream())),
+                    Elementwise<T>::kName);
+  }
+
+ private:
+  threads::Program program_;
+};
+
+}  // namespace
+
+const CustomOp& elementwise_cuda_op() {
+  static const CustomOp op = described<OnCuda<float>>();
+  return op;
+}
+
+const CustomOp& elementwise_float16_cuda_op() {
+  static const CustomOp op = described<OnCuda<Half>>();
+  return op;
+}
+
+}  // namespace onnxplain::ort
