@@ -1,7 +1,7 @@
 """Networks of well-known shapes with random weights, written with ``onnx.helper`` alone.
 
-The names of the weights are those of the PyTorch twins in ``torch_models.py``, which load them, so that all
-tools explain the same function.
+``compare/twins.py`` makes PyTorch networks of them, with the same weights, so that all tools explain the same
+function.
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 from models import MODELS, chain
-from one_pass import session
-from timing import write_json
+from timing import session, write_json
 
 from onnxplain.backward.adjoint import needs_body
 from onnxplain.backward.program import build

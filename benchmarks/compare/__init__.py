@@ -1,0 +1,1 @@
+"""Methods, models and batches side by side with every peer here: ``python -m benchmarks.compare``."""

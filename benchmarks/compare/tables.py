@@ -1,0 +1,88 @@
+"""Results as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from benchmarks.compare.targets import elsewhere, losses, read_targets, verdict
+
+__all__ = ["HEAD", "alone_lines", "lines", "page", "result_lines"]
+
+HEAD = (
+    "| work | model | batch | who | median, ms | fastest, ms | x forward | x onnxplain | agrees |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def lines(row: dict[str, Any]) -> Iterator[str]:
+    """Yield a race's lines."""
+    what = row["work"]
+    for key, usual in (("size", None), ("side", 224)):
+        if row[key] != usual:
+            what += f", {key} {row[key]}"
+    for name, job in row["jobs"].items():
+        said = f"{name} ({job['says']})" if job["says"] else name
+        agrees = ""
+        if "same" in job:
+            agrees = f"{job['difference']:.0e}, r {job['correlation']:.4f}"
+            if not job["same"]:
+                agrees += " **another answer**"
+        yield (
+            f"| {what} | {row['model']} | {row['batch']} | {said} | {job['ms']:.3g} | {job['ms_min']:.3g} | "
+            f"{job['forwards']:.2f} | {job['times_ours']:.2f} | {agrees} |"
+        )
+    if "extra_ms" in row:
+        yield f"| {what} | {row['model']} | {row['batch']} | the call's own | {row['extra_ms']:.3f} | | | | |"
+
+
+def result_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the targets beside results, and what is lost."""
+    by_race = {(r["work"], r["model"], r["batch"]): r for r in rows if r["size"] is None and r["side"] == 224}
+    yield "| target | model | batch | aim | before | now |"
+    yield "|---|---|---|---|---|---|"
+    for target in read_targets():
+        s = target.setting
+        told = verdict(target, by_race.get((s.work, s.model, s.batch)))
+        now = told.says if told.reached or told.value is None else f"**{told.says}**"
+        yield f"| {s.work} | {s.model} | {s.batch} | {target.says} | {target.was} | {now} |"
+    for other in elsewhere():
+        yield f"| {other['says']} | | | {other['target']} | | {other['by']} |"
+    lost = losses(rows)
+    yield ""
+    yield "No peer that finds the same is faster." if not lost else "Lost:"
+    for loss in lost:
+        yield f"* {loss}"
+
+
+def page(content: dict[str, Any]) -> str:
+    """Return all that was measured as one page of Markdown."""
+    parts: list[Iterable[str]] = [
+        [f"{content['machine']}; {content['engines']}", ""],
+        [HEAD],
+        *(lines(row) for row in content["races"]),
+        [""],
+        result_lines(content["races"]),
+    ]
+    if content["alone"]:
+        parts += [[""], alone_lines(content["alone"])]
+    left_out = [f"* {where}: {why}" for where, why in content["left_out"].items()]
+    left_out += [
+        f"* {row['work']} on {row['model']}, batch {row['batch']}: {peer} {why}"
+        for row in content["races"]
+        for peer, why in row["left_out"].items()
+    ]
+    if left_out:
+        parts += [["", "Left out:", ""], left_out]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def alone_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what processes of their own took."""
+    yield "| model | batch | who | peak memory, MiB | import, s | load, s | first answer, s |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        yield (
+            f"| {row['model']} | {row['batch']} | {row['who']} | {row['mib']:.0f} | {row['import']:.2f} | "
+            f"{row['load']:.2f} | {row['first']:.2f} |"
+        )
