@@ -16,21 +16,30 @@ namespace py = pybind11;
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
+inline void require_axes(const py::array& array, int axes, const char* name) {
+  require(array.ndim() == axes,
+          std::string(name) + (axes == 1 ? " must have one axis" : " must have two axes"));
+  require(array.size() == 0 || reinterpret_cast<std::uintptr_t>(array.data()) %
+                                       static_cast<std::uintptr_t>(array.dtype().alignment()) ==
+                                   0,
+          std::string(name) + " is not aligned in memory");
+}
+
 template <class T>
 Matrix<const T> matrix(const Array<T>& array, const char* name) {
-  require(array.ndim() == 2, std::string(name) + " must have two axes");
+  require_axes(array, 2, name);
   return matrix_view<const T>(array.data(), array.shape(0), array.shape(1));
 }
 
 template <class T>
 Matrix<T> writable_matrix(Array<T>& array, const char* name) {
-  require(array.ndim() == 2, std::string(name) + " must have two axes");
+  require_axes(array, 2, name);
   return matrix_view<T>(array.mutable_data(), array.shape(0), array.shape(1));
 }
 
 template <class T>
 Vector<const T> vector(const Array<T>& array, const char* name) {
-  require(array.ndim() == 1, std::string(name) + " must have one axis");
+  require_axes(array, 1, name);
   return vector_view<const T>(array.data(), array.shape(0));
 }
 

@@ -11,7 +11,6 @@
 
 #include "array_views.hpp"
 #include "kernels/path_batches.hpp"
-#include "kernels/relevance.hpp"
 #include "onnxplain/check.hpp"
 #include "onnxplain/normal.hpp"
 #include "onnxplain/parallel.hpp"
@@ -66,41 +65,12 @@ void noise(const Array<T>& x, const Array<double>& stdev, std::uint64_t seed,
   cpu::noise(op);
 }
 
-template <class T, class F>
-void binary(const F& function, const Array<T>& a, const Array<T>& b, Array<T>& out) {
-  require(a.size() == b.size() && a.size() == out.size(), "the arrays differ in size");
-  const Binary<T> op{vector_view<const T>(a.data(), a.size()),
-                     vector_view<const T>(b.data(), b.size()),
-                     vector_view<T>(out.mutable_data(), out.size())};
-  const py::gil_scoped_release release;
-  cpu::binary(function, op);
-}
-
 template <class T>
 void bind_cpu(py::module_& m) {
-  using A = Array<T>;
   const auto arg = [](const char* name) { return py::arg(name).noconvert(); };
   m.def("interpolate", &interpolate<T>, arg("start"), arg("end"), arg("alphas"), arg("out"));
   m.def("noise", &noise<T>, arg("x"), arg("stdev"), arg("seed"), arg("first_sample"),
         arg("first_row"), arg("substream"), arg("out"));
-  m.def(
-      "stabilised_divide",
-      [](const A& r, const A& z, T epsilon, A& out) {
-        binary(StabilisedDivide<T>{epsilon}, r, z, out);
-      },
-      arg("r"), arg("z"), py::arg("epsilon"), arg("out"));
-  m.def(
-      "relu_mask", [](const A& g, const A& y, A& out) { binary(ReluMask<T>{}, g, y, out); },
-      arg("g"), arg("y"), arg("out"));
-  m.def(
-      "guided_mask", [](const A& g, const A& y, A& out) { binary(GuidedMask<T>{}, g, y, out); },
-      arg("g"), arg("y"), arg("out"));
-  m.def(
-      "alpha_beta_merge",
-      [](const A& pos, const A& neg, T alpha, T beta, A& out) {
-        binary(AlphaBetaMerge<T>{alpha, beta}, pos, neg, out);
-      },
-      arg("pos"), arg("neg"), py::arg("alpha"), py::arg("beta"), arg("out"));
 }
 
 template <class Acc, class T>
@@ -202,29 +172,6 @@ void bind_cuda(py::module_ m) {
       py::arg("cols"), py::arg("samples"), py::arg("seed"), py::arg("first_sample"),
       py::arg("first_row"), py::arg("substream"), py::arg("dtype"), py::arg("stream") = 0);
 
-  const auto bind_binary = [&](const char* name, auto make) {
-    m.def(
-        name,
-        [make, name = std::string(name)](Pointer a, Pointer b, Pointer out, std::int64_t size,
-                                         double p, double q, const std::string& dtype,
-                                         Pointer stream) {
-          with_type(dtype, [&]<class T>(T) {
-            const Binary<T> op{vector_view(at<const T>(a), size), vector_view(at<const T>(b), size),
-                               vector_view(at<T>(out), size)};
-            const auto function = make(static_cast<T>(p), static_cast<T>(q));
-            require_success(cuda::binary(function, op, at<CUstream_st>(stream)), name.c_str());
-          });
-        },
-        py::arg("a"), py::arg("b"), py::arg("out"), py::arg("size"), py::arg("p"), py::arg("q"),
-        py::arg("dtype"), py::arg("stream") = 0);
-  };
-  bind_binary("stabilised_divide",
-              []<class T>(T epsilon, T) { return StabilisedDivide<T>{epsilon}; });
-  bind_binary("relu_mask", []<class T>(T, T) { return ReluMask<T>{}; });
-  bind_binary("guided_mask", []<class T>(T, T) { return GuidedMask<T>{}; });
-  bind_binary("alpha_beta_merge",
-              []<class T>(T alpha, T beta) { return AlphaBetaMerge<T>{alpha, beta}; });
-
   m.def(
       "to_device",
       [](const py::array& array) {
@@ -244,15 +191,20 @@ void bind_cuda(py::module_ m) {
       "to_host",
       [](Pointer pointer, py::array& out) {
         require((out.flags() & py::array::c_style) != 0, "the array must be contiguous");
-        require_success(cudaMemcpy(out.mutable_data(), at<void>(pointer),
-                                   static_cast<std::size_t>(out.nbytes()), cudaMemcpyDeviceToHost),
+        void* to = out.mutable_data();
+        const auto bytes = static_cast<std::size_t>(out.nbytes());
+        const py::gil_scoped_release release;
+        require_success(cudaMemcpy(to, at<void>(pointer), bytes, cudaMemcpyDeviceToHost),
                         "cudaMemcpy");
       },
       py::arg("pointer"), py::arg("out"), "Copy device memory into an array, after all work.");
   m.def(
       "free", [](Pointer pointer) { require_success(cudaFree(at<void>(pointer)), "cudaFree"); },
       py::arg("pointer"), "Release memory that to_device returned.");
-  m.def("synchronize", [] { require_success(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); });
+  m.def("synchronize", [] {
+    const py::gil_scoped_release release;
+    require_success(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  });
 }
 #endif
 

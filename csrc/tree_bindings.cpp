@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
+#include <vector>
 
 #include "array_views.hpp"
 #include "kernels/trees.hpp"
@@ -10,6 +12,13 @@
 
 namespace onnxplain {
 namespace {
+
+// Nodes, rows of a block and players are counted in 32 bits.
+constexpr std::int64_t kMaxIndex = std::numeric_limits<std::int32_t>::max();
+
+bool within(std::int64_t value, std::int64_t low, std::int64_t high) {
+  return low <= value && value < high;
+}
 
 // The arrays of an ensemble, kept alive as long as the kernels read them.
 class TreeArrays {
@@ -55,24 +64,29 @@ class TreeArrays {
   }
 
  private:
-  // What a kernel follows must exist, and lead on.
+  // What a kernel follows must exist, and lead on; no node is reached in two ways, for threads
+  // take trees.
   void check(std::int64_t nodes) {
-    const auto within = [](std::int64_t value, std::int64_t low, std::int64_t high) {
-      return low <= value && value < high;
+    std::vector<bool> reached(static_cast<std::size_t>(nodes));
+    const auto first_time = [&](std::int64_t node) {
+      const bool before = reached[static_cast<std::size_t>(node)];
+      reached[static_cast<std::size_t>(node)] = true;
+      return !before;
     };
-    bool fits = true;
+    bool fits = within(trees_.scores, 0, kMaxIndex) && nodes < kMaxIndex;
     for (std::int64_t k = 0; k < nodes && fits; ++k) {
       fits = within(trees_.mode[k], 0, 8) &&
              within(trees_.member_start[k], 0, trees_.member_start[k + 1] + 1) &&
              within(trees_.leaf_start[k], 0, trees_.leaf_start[k + 1] + 1);
       if (fits && trees_.mode_of(k) != TreeMode::leaf) {
         fits = trees_.feature[k] >= 0 && within(trees_.true_child[k], k + 1, nodes) &&
-               within(trees_.false_child[k], k + 1, nodes);
+               within(trees_.false_child[k], k + 1, nodes) && first_time(trees_.true_child[k]) &&
+               first_time(trees_.false_child[k]);
         last_column_ = std::max<std::int64_t>(last_column_, trees_.feature[k]);
       }
     }
     for (std::int64_t k = 0; k < trees_.roots.size() && fits; ++k) {
-      fits = within(trees_.roots[k], 0, nodes);
+      fits = within(trees_.roots[k], 0, nodes) && first_time(trees_.roots[k]);
     }
     for (std::int64_t k = 0; k < trees_.leaf_target.size() && fits; ++k) {
       fits = within(trees_.leaf_target[k], 0, trees_.scores);
@@ -95,14 +109,25 @@ void tree_scores(const TreeArrays& arrays, const std::string& aggregate, const A
   const auto view = arrays.table(x, "x");
   const auto to = writable_matrix(out, "out");
   require_shape(to, view.shape[0], arrays.trees().scores, "out");
-  const TreeAggregate how = aggregate == "MIN"   ? TreeAggregate::min
-                            : aggregate == "MAX" ? TreeAggregate::max
-                                                 : TreeAggregate::sum;
+  const bool sum = aggregate == "SUM" || aggregate == "AVERAGE";
+  require(sum || aggregate == "MIN" || aggregate == "MAX",
+          "aggregate must be SUM, AVERAGE, MIN or MAX, not " + aggregate);
+  const TreeAggregate how = sum                  ? TreeAggregate::sum
+                            : aggregate == "MIN" ? TreeAggregate::min
+                                                 : TreeAggregate::max;
   const py::gil_scoped_release release;
   cpu::tree_scores(arrays.trees(), how, view, to);
 }
 
-using Values = void (*)(const Trees&, const TreeGame&, Matrix<const double>, Matrix<double>);
+using Values = void (*)(const Trees&, const TreeGame&, Matrix<const double>, Matrix<double>, Pause);
+
+// Handles what the user signals (Ctrl-C) while a kernel runs.
+void heed_signals() {
+  const py::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) {
+    throw py::error_already_set();
+  }
+}
 
 void tree_values(Values run, const TreeArrays& arrays, const Array<double>& x,
                  const Array<double>& background, const Array<double>& covers,
@@ -120,6 +145,9 @@ void tree_values(Values run, const TreeArrays& arrays, const Array<double>& x,
                       matrix(rule_weights, "rule_weights")};
   const bool by_covers = game.background.shape[0] == 0;
   require(order == 1 || order == 2, "order must be 1 or 2");
+  require(within(n_players, 0, kMaxIndex) && view.shape[0] < kMaxIndex &&
+              game.background.shape[0] < kMaxIndex,
+          "there are more than 2^31 - 1 rows or players");
   require(by_covers || game.background.shape[1] == view.shape[1], "background has the wrong shape");
   require(!by_covers || game.covers.size() == arrays.trees().mode.size(),
           "covers has the wrong shape");
@@ -135,7 +163,7 @@ void tree_values(Values run, const TreeArrays& arrays, const Array<double>& x,
   require_shape(to, view.shape[0],
                 (order == 1 ? n_players : n_players * n_players) * arrays.trees().scores, "out");
   const py::gil_scoped_release release;
-  run(arrays.trees(), game, view, to);
+  run(arrays.trees(), game, view, to, &heed_signals);
 }
 
 void bind_values(py::module_& m, const char* name, Values run) {
@@ -175,8 +203,8 @@ void bind_trees(py::module_& m) {
       "tree_counts",
       [](const TreeArrays& arrays, const Doubles& x, Doubles& out) {
         const auto view = arrays.table(x, "x");
-        require(out.ndim() == 1 && out.size() == arrays.trees().mode.size(),
-                "out has the wrong shape");
+        require_axes(out, 1, "out");
+        require(out.size() == arrays.trees().mode.size(), "out has the wrong shape");
         const auto to = vector_view(out.mutable_data(), out.size());
         const py::gil_scoped_release release;
         cpu::tree_counts(arrays.trees(), view, to);

@@ -35,9 +35,9 @@ struct Host {
 }  // namespace
 
 void tree_values_by_paths(const Trees& trees, const TreeGame& game, Matrix<const double> x,
-                          Matrix<double> out) {
+                          Matrix<double> out, Pause pause) {
   Host machine;
-  paths::tree_values_on(machine, trees, game, x, out);
+  paths::tree_values_on(machine, trees, game, x, out, pause);
 }
 
 }  // namespace onnxplain::cpu

@@ -215,7 +215,7 @@ Leaves<Pointer> copies(Memory<Machine>& memory, const Leaves<OnHost>& leaves) {
 // Adds the values of the game to out, as cpu::tree_values does.
 template <class Machine>
 void tree_values_on(Machine& machine, const Trees& trees, const TreeGame& game,
-                    Matrix<const double> x, Matrix<double> out) {
+                    Matrix<const double> x, Matrix<double> out, Pause pause) {
   if (out.size() == 0) {
     return;
   }
@@ -237,6 +237,7 @@ void tree_values_on(Machine& machine, const Trees& trees, const TreeGame& game,
     block.x = of_rows.copy(columns_of({x.row(first), {rows, x.shape[1]}, {x.strides[0], 1}}));
     block.out = of_rows.template zeros<double>(rows * out.shape[1]);
     const auto work = [&](const Leaves<OnHost>& leaves) {
+      pause();
       Memory<Machine> of_leaves(machine);
       block.leaves = copies(of_leaves, leaves);
       block.count = static_cast<std::int64_t>(leaves.leaf.size());

@@ -9,9 +9,7 @@
 // pairs of groups. So each tree costs O(nodes (rows + background)) for the groups, the pairs, and
 // O(rows k) at each leaf.
 #include <algorithm>
-#include <exception>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <vector>
 
@@ -276,19 +274,17 @@ class Block {
     parts_ = std::min((threads + chunks_ - 1) / chunks_, enough);
   }
 
-  void run() {
+  void run(Pause pause) {
     std::vector<double> sums(size_of(chunks_ * out_.size()));
     for (std::int64_t first = 0; first < trees_.roots.size(); first += chunks_ * together_) {
+      pause();
       std::fill(sums.begin(), sums.end(), 0.0);
       parallel_for(chunks_ * parts_, 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t task = begin; task < end; ++task) {
           const std::int64_t chunk = task / parts_;
-          guarded(first + chunk * together_, task % parts_, sums.data() + chunk * out_.size());
+          some(first + chunk * together_, task % parts_, sums.data() + chunk * out_.size());
         }
       });
-      if (error_) {
-        std::rethrow_exception(error_);
-      }
       for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
         const double* of_chunk = sums.data() + chunk * out_.size();
         for (std::int64_t i = 0; i < out_.size(); ++i) {
@@ -300,18 +296,13 @@ class Block {
 
  private:
   // Some trees for some rows.
-  void guarded(std::int64_t tree, std::int64_t part, double* sums) noexcept {
-    try {
-      const std::int64_t begin = x_.rows * part / parts_, end = x_.rows * (part + 1) / parts_;
-      const Columns rows{x_.data, x_.height, x_.first + begin, end - begin};
-      const std::int64_t width = out_.shape[1];
-      const Matrix<double> to = matrix_view(sums + begin * width, end - begin, width);
-      const std::int64_t last = std::min(tree + together_, trees_.roots.size());
-      Walk(trees_, game_, background_, rows, to).run(tree, last);
-    } catch (...) {
-      const std::lock_guard lock(guard_);
-      error_ = std::current_exception();
-    }
+  void some(std::int64_t tree, std::int64_t part, double* sums) const {
+    const std::int64_t begin = x_.rows * part / parts_, end = x_.rows * (part + 1) / parts_;
+    const Columns rows{x_.data, x_.height, x_.first + begin, end - begin};
+    const std::int64_t width = out_.shape[1];
+    const Matrix<double> to = matrix_view(sums + begin * width, end - begin, width);
+    const std::int64_t last = std::min(tree + together_, trees_.roots.size());
+    Walk(trees_, game_, background_, rows, to).run(tree, last);
   }
 
   const Trees& trees_;
@@ -320,14 +311,12 @@ class Block {
   Matrix<double> out_;
   std::int64_t together_;        // trees of a chunk
   std::int64_t chunks_, parts_;  // at once
-  std::exception_ptr error_;
-  std::mutex guard_;
 };
 
 }  // namespace
 
 void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
-                 Matrix<double> out) {
+                 Matrix<double> out, Pause pause) {
   const std::vector<double> background = columns_of(game.background);
   const std::int64_t references = game.background.shape[0];
   const std::int64_t width = std::max(x.shape[1], out.shape[1]);
@@ -339,7 +328,7 @@ void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> 
         columns_of({x.row(first), {rows, x.shape[1]}, {x.strides[0], 1}});
     Block(trees, game, {background.data(), references, 0, references},
           {columns.data(), rows, 0, rows}, matrix_view(out.row(first), rows, out.shape[1]))
-        .run();
+        .run(pause);
   }
 }
 

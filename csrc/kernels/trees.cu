@@ -62,9 +62,9 @@ struct Device {
 }  // namespace
 
 void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
-                 Matrix<double> out) {
+                 Matrix<double> out, Pause pause) {
   Device machine;
-  paths::tree_values_on(machine, trees, game, x, out);
+  paths::tree_values_on(machine, trees, game, x, out, pause);
 }
 
 }  // namespace onnxplain::cuda

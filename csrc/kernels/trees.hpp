@@ -131,6 +131,9 @@ inline std::vector<double> columns_of(Matrix<const double> x) {
   return found;
 }
 
+// Called on the caller's thread between portions of a long computation, which what it throws ends.
+using Pause = void (*)();
+
 namespace cpu {
 
 // Aggregates the trees in their order, in T; out is (rows, scores).
@@ -143,13 +146,13 @@ void tree_counts(const Trees& trees, Matrix<const double> x, Vector<double> out)
 
 // Adds the values of the game to out, (rows, players [x players] x scores). Throws
 // std::invalid_argument where a path is longer than kMaxTreeDepth or has more players than
-// kMaxPathPlayers.
+// kMaxPathPlayers, and whatever pause() throws.
 void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
-                 Matrix<double> out);
+                 Matrix<double> out, Pause pause);
 
 // The same as the GPU computes it, path by path; slower, and for tests.
 void tree_values_by_paths(const Trees& trees, const TreeGame& game, Matrix<const double> x,
-                          Matrix<double> out);
+                          Matrix<double> out, Pause pause);
 
 }  // namespace cpu
 
@@ -158,7 +161,7 @@ namespace cuda {
 
 // The same; all arrays lie on the host. Throws std::runtime_error where the device fails.
 void tree_values(const Trees& trees, const TreeGame& game, Matrix<const double> x,
-                 Matrix<double> out);
+                 Matrix<double> out, Pause pause);
 
 }  // namespace cuda
 #endif

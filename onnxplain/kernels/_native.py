@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -48,7 +48,7 @@ def as_rows(array: FloatArray, name: str) -> FloatArray:
     -------
     ndarray, shape (N, D)
         The same values, D being the number of elements of one example. A view where the array was
-        contiguous, else a copy.
+        contiguous and aligned, else a copy.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def as_rows(array: FloatArray, name: str) -> FloatArray:
     if array.ndim == 0:
         raise ValueError(f"{name} must have at least one axis, the batch; it is a scalar")
     cols = int(np.prod(array.shape[1:], dtype=np.int64))
-    return np.ascontiguousarray(array).reshape(array.shape[0], cols)
+    return as_aligned(array).reshape(array.shape[0], cols)
 
 
 def check_float(array: FloatArray, name: str) -> None:
@@ -80,13 +80,18 @@ def check_same(first: FloatArray, first_name: str, second: FloatArray, second_na
 
 def as_coefficients(values: object, name: str, dtype: np.dtype[Any]) -> FloatArray:
     """Return numbers as a contiguous vector of the dtype, or raise ValueError."""
-    vector: FloatArray = np.asarray(values, dtype=dtype, order="C")
+    vector: FloatArray = as_aligned(values, dtype)
     if vector.ndim != 1:
         raise ValueError(f"{name} must have one axis, not {np.ndim(vector)}")
     return vector
 
 
 def check_writable(array: FloatArray, name: str) -> None:
-    """Raise ValueError unless the array is C-contiguous and may be written to."""
-    if not array.flags.c_contiguous or not array.flags.writeable:
-        raise ValueError(f"{name} is written in place: it must be C-contiguous and writable")
+    """Raise ValueError unless the array is C-contiguous, aligned and may be written to."""
+    if not array.flags.carray:
+        raise ValueError(f"{name} is written in place: it must be C-contiguous, aligned and writable")
+
+
+def as_aligned(values: object, dtype: DTypeLike = None) -> NDArray[Any]:
+    """Return an array as the compiled kernels read it, contiguous and aligned; copied only if it is not."""
+    return np.require(np.asarray(values, dtype), requirements=["C", "A"])

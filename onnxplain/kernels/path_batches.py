@@ -14,6 +14,7 @@ import numpy as np
 from onnxplain.kernels import numpy_kernels
 from onnxplain.kernels._native import (
     FloatArray,
+    as_aligned,
     as_coefficients,
     as_rows,
     check_same,
@@ -151,7 +152,7 @@ def noise(
     """
     rows = as_rows(x, "x")
     sigma = as_stdev(stdev, x.shape[0])
-    _check_counters(seed, first_sample, n_samples, x.shape[0], substream)
+    _check_counters(seed, first_sample, n_samples, rows.shape, substream)
     result: FloatArray = np.empty((n_samples * x.shape[0], *x.shape[1:]), x.dtype)
     flat = result.reshape(n_samples * x.shape[0], rows.shape[1])
     if core is None:
@@ -163,7 +164,7 @@ def noise(
 
 def as_stdev(stdev: ArrayLike, rows: int) -> FloatArray:
     """Return standard deviations as float64 of shape (1,) or (rows,), or raise ValueError."""
-    sigma: FloatArray = np.ascontiguousarray(stdev, dtype=np.float64).reshape(-1)
+    sigma: FloatArray = as_aligned(stdev, np.float64).reshape(-1)
     if np.ndim(stdev) > 1 or sigma.size not in (1, rows):
         raise ValueError(
             f"stdev must be one number or one for each of the {rows} examples; "
@@ -174,14 +175,17 @@ def as_stdev(stdev: ArrayLike, rows: int) -> FloatArray:
     return sigma
 
 
-def _check_counters(seed: int, first_sample: int, n_samples: int, rows: int, substream: int) -> None:
+def _check_counters(
+    seed: int, first_sample: int, n_samples: int, shape: tuple[int, ...], substream: int
+) -> None:
     """Raise ValueError unless every number fits its place in the generator's counter or key."""
     for name, value, limit in (
         ("seed", seed, 2**64),
         ("first_sample", first_sample, 2**32),
         ("substream", substream, 2**32),
         ("n_samples", n_samples, 2**32 - first_sample + 1),
-        ("the number of rows", rows, 2**32 + 1),
+        ("the number of rows", shape[0], 2**32 + 1),
+        ("the number of elements of a row", shape[1], 2**34 + 1),
     ):
         if not 0 <= value < limit:
             raise ValueError(f"{name} must be at least 0 and below {limit}, not {value}")

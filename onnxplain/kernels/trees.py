@@ -31,6 +31,7 @@ import numpy as np
 
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.kernels import tree_dispatch
+from onnxplain.kernels._native import as_aligned
 from onnxplain.kernels.ensemble import Ensemble, Floats, Ints
 from onnxplain.kernels.tree_outputs import columns_of, transformed
 
@@ -256,7 +257,7 @@ def _covers(ensemble: Ensemble, covers: ArrayLike | None) -> Floats:
             f"{ensemble.name}: the model does not say how much data reached its nodes (nodes_hitrates is "
             "absent or does not add up); give covers, for example count_covers of a data set, or a background"
         )
-    found = np.ascontiguousarray(ensemble.covers if covers is None else covers, np.float64)
+    found = as_aligned(ensemble.covers if covers is None else covers, np.float64)
     if found.shape != ensemble.mode.shape or not np.isfinite(found).all() or found.min() < 0:
         raise DataInputError(
             f"{ensemble.name}: covers must be one finite number of at least 0 for each of the "
@@ -285,7 +286,7 @@ def _checked(
         raise DataInputError(
             f"players must lie in 0 to {number - 1}; they go from {owners.min()} to {owners.max()}"
         )
-    return ensemble.as_sum(), table, np.ascontiguousarray(owners, np.int32), number
+    return ensemble.as_sum(), table, as_aligned(owners, np.int32), number
 
 
 def _paired(ensemble: Ensemble, values: Floats) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import relevance_kernels
 
 from onnxplain.kernels import cuda, cuda_device_count, numpy_kernels
 
@@ -109,27 +108,6 @@ def test_noise(to_device, dtype, shape, one_stdev):
     given = (to_device(x).data_ptr(), to_device(stdev).data_ptr(), stdev.size, out.data_ptr(), *flat(x).shape)
     out.core.cuda.noise(*given, 3, seed, 5, 2, 9, x.dtype.name)
     same(out.numpy(), numpy_kernels.noise(flat(x), stdev, seed, 5, 3, 2, 9))
-
-
-@both
-@shapes
-@pytest.mark.parametrize(
-    ("name", "extra"),
-    [
-        ("stabilised_divide", (1e-6,)),
-        ("relu_mask", ()),
-        ("guided_mask", ()),
-        ("alpha_beta_merge", (2.0, 1.0)),
-    ],
-)
-def test_relevance(to_device, name, extra, dtype, shape):
-    a, b = random(shape, dtype, 1), random(shape, dtype, 2)
-    b.flat[::3] = -0.0
-    out = to_device(np.zeros(shape, dtype))
-    launch = getattr(out.core.cuda, name)
-    numbers = (*extra, 0.0, 0.0)[:2]
-    launch(*(v.data_ptr() for v in (to_device(a), to_device(b), out)), a.size, *numbers, a.dtype.name)
-    same(out.numpy(), getattr(relevance_kernels, name)(a, b, *extra))
 
 
 def test_wrong_arguments_are_refused_before_anything_is_launched(to_device):

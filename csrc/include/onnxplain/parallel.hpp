@@ -8,7 +8,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <system_error>
+#include <exception>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -30,8 +31,9 @@ inline std::int64_t max_threads() {
 }
 
 // Calls body(begin, end) on disjoint ranges that together cover [0, total), each of at least
-// `grain` items where more than one is used. The body must not throw. What it computes for one
-// item must not depend on the range, so that the result does not depend on the number of threads.
+// `grain` items where more than one is used. What it computes for one item must not depend on the
+// range, so that the result does not depend on the number of threads. What the body throws is
+// thrown again when all threads are done: the first that was caught.
 template <class Body>
 void parallel_for(std::int64_t total, std::int64_t grain, const Body& body) {
   if (total <= 0) {
@@ -42,22 +44,41 @@ void parallel_for(std::int64_t total, std::int64_t grain, const Body& body) {
   const auto begin_of = [=](std::int64_t part) {
     return total / parts * part + std::min(part, total % parts);
   };
+  if (parts == 1) {
+    body(std::int64_t{0}, total);
+    return;
+  }
+  std::exception_ptr error;
+  std::mutex guard;
+  const auto guarded = [&](std::int64_t begin, std::int64_t end) noexcept {
+    try {
+      body(begin, end);
+    } catch (...) {
+      const std::lock_guard lock(guard);
+      if (!error) {
+        error = std::current_exception();
+      }
+    }
+  };
   std::vector<std::thread> threads;
   threads.reserve(static_cast<std::size_t>(parts - 1));
   std::int64_t next = 1;
   for (; next < parts; ++next) {
     try {
-      threads.emplace_back([&body, begin_of, next] { body(begin_of(next), begin_of(next + 1)); });
-    } catch (const std::system_error&) {
+      threads.emplace_back([&, next] { guarded(begin_of(next), begin_of(next + 1)); });
+    } catch (const std::exception&) {
       break;  // No more threads to be had: the caller's thread does the rest.
     }
   }
-  body(begin_of(0), begin_of(1));
+  guarded(begin_of(0), begin_of(1));
   if (next < parts) {
-    body(begin_of(next), total);
+    guarded(begin_of(next), total);
   }
   for (std::thread& thread : threads) {
     thread.join();
+  }
+  if (error) {
+    std::rethrow_exception(error);
   }
 }
 
