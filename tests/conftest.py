@@ -17,6 +17,20 @@ if str(HELPERS) not in sys.path:
 pytest.register_assert_rewrite(*(path.stem for path in HELPERS.glob("*.py")))
 
 
+#: Markers of tests that only run when ``-m`` asks for them.
+ASKED_FOR = ("fuzz", "large", "sanitizers")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long or much memory, unless ``-m`` asks for it."""
+    unasked = [mark for mark in ASKED_FOR if mark not in config.option.markexpr]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in unasked)]
+    if left_out:
+        gone = set(left_out)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in gone]
+
+
 def make(
     graph: str, *, opset: int = 18, ir_version: int = 8, domain: str = "", **weights: Any
 ) -> onnx.ModelProto:
