@@ -7,8 +7,8 @@ what runs in a source tree that was never built).
 
 Trees (`trees`) go from NumPy arrays to NumPy arrays on the GPU too; numbers agree but for the order of sums.
 
-What walks back through a model (relevance, masks, quotients) are operators that onnxruntime runs, in the library that
-`operators_library` finds.
+What walks back through a model (relevance, masks, quotients) are operators that onnxruntime runs, in the
+library that `operators_library` finds.
 """
 
 from __future__ import annotations
