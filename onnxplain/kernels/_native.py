@@ -92,6 +92,6 @@ def check_writable(array: FloatArray, name: str) -> None:
         raise ValueError(f"{name} is written in place: it must be C-contiguous, aligned and writable")
 
 
-def as_aligned(values: object, dtype: DTypeLike = None) -> NDArray[Any]:
+def as_aligned(values: object, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Return an array as the compiled kernels read it, contiguous and aligned; copied only if it is not."""
     return np.require(np.asarray(values, dtype), requirements=["C", "A"])
