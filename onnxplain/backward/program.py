@@ -12,7 +12,7 @@ from onnx_ir.passes import common
 import onnxplain.backward.ops  # noqa: F401  (fills the table)
 from onnxplain._types import Array
 from onnxplain.backward.asks import Combine, Probe
-from onnxplain.backward.difference.reference_input import add_reference, reference_of
+from onnxplain.backward.difference.reference_input import add_reference, reference_of, twins_by_name
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward, must_reach
 from onnxplain.backward.ledger import kept_by_node
@@ -56,6 +56,8 @@ class Program:
         Names of the outputs with the probed values.
     index
         Name of the output with the target's index, int64 (N,) or (N, k); None where nothing is predicted.
+    twins
+        By name of a value: the name of that which has its place, and its shape, at the reference.
     """
 
     model: ir.Model
@@ -70,6 +72,7 @@ class Program:
     kept: tuple[tuple[str, str], ...] = ()
     probed: tuple[str, ...] = ()
     index: str | None = None
+    twins: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(
@@ -144,6 +147,7 @@ def build(
         tuple((node, str(v.name)) for node, v in kept),
         tuple(str(v.name) for v in inner),
         str(index[0].name) if index else None,
+        twins_by_name(op) if fed else {},
     )
 
 

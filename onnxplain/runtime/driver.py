@@ -18,6 +18,7 @@ from onnxplain.errors import NotFiniteError
 from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.programs import Programs
+from onnxplain.runtime.reference.divided import Divided
 from onnxplain.runtime.session import Executable
 
 __all__ = ["Answer", "Driver", "Rows", "not_finite"]
@@ -211,14 +212,23 @@ class Driver:
         return fed
 
     def _run(
-        self, question: Question, program: Program, executable: Executable, rows: Rows, predictions: bool
+        self,
+        question: Question,
+        program: Program,
+        executable: Executable | Divided,
+        rows: Rows,
+        predictions: bool,
     ) -> Answer:
         n, axis = len(rows), question.output_axis
         probe = question.ask if isinstance(question.ask, Probe) else None
         wanted = [program.score, *program.attributions, *program.probed, *(o for _, o in program.kept)]
         wanted += [program.prediction] if predictions else []
         wanted += [o for o in (program.reference_score, program.index) if o is not None]
-        made = executable.run(self.feeds(program, rows), list(dict.fromkeys(wanted)))
+        feeds, outputs = self.feeds(program, rows), list(dict.fromkeys(wanted))
+        if isinstance(executable, Divided):
+            made = executable.run(feeds, outputs, self._rows_of(program, feeds))
+        else:
+            made = executable.run(feeds, outputs)
         names = probe.values if probe else question.wrt
         by_name = dict(zip(names, program.attributions, strict=False))
         values: Arrays = {
@@ -235,6 +245,18 @@ class Driver:
         index = None if program.index is None else made[program.index][:n].reshape(n, -1)
         kept = {node: float(made[o]) for node, o in program.kept}
         return Answer(score, values, probed, output, index, reference, kept)
+
+    def _rows_of(self, program: Program, feeds: Arrays) -> dict[str, int | None] | None:
+        """Return where samples lie in what a program takes; None if they run in no other number."""
+        layout = self.layout
+        if layout.exact is not None or any(layout.axes[k] is None for k in self.question.wrt):
+            return None
+        references = dict(zip(self.question.wrt, program.references, strict=True))
+        axes = {k: layout.axes[k] for k in feeds if k in layout.axes}
+        axes |= {references[k]: layout.axes[k] for k in references}
+        if program.target in feeds:
+            axes[program.target] = self.question.output_axis if self.question.target == "weights" else 0
+        return axes
 
     def _axis(self, name: str, array: Array) -> int | None:
         """Return where samples lie in a feature or inner value."""

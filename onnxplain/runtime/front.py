@@ -9,13 +9,13 @@ from onnxplain.graph.build import Ops
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.positions import write_positions
 
-__all__ = ["front", "token_positions"]
+__all__ = ["end_in", "front", "token_positions"]
 
 
 def front(source: ir.Model, names: tuple[str, ...]) -> ir.Model:
     """Return the part of a model that computes some of its values from its inputs."""
     model = source.clone()
-    _end_in(model, [_value(model.graph, name) for name in names])
+    end_in(model, [_value(model.graph, name) for name in names])
     return model
 
 
@@ -25,7 +25,7 @@ def token_positions(source: Normalized, tokens: str, entry: str) -> ir.Model:
     given = next(v for v in model.graph.inputs if v.name == tokens)
     op = Ops(model.graph, source.opset, "onnxplain/positions")
     made = write_positions(op, given, _value(model.graph, entry))
-    _end_in(model, [made])
+    end_in(model, [made])
     return model
 
 
@@ -33,7 +33,8 @@ def _value(graph: ir.Graph, name: str) -> ir.Value:
     return next(v for node in graph for v in node.outputs if v.name == name)
 
 
-def _end_in(model: ir.Model, outputs: list[ir.Value]) -> None:
+def end_in(model: ir.Model, outputs: list[ir.Value]) -> None:
+    """Leave a model with these outputs, and with what they need."""
     graph = model.graph
     graph.outputs.clear()
     graph.outputs.extend(outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import onnx_ir as ir
@@ -27,6 +28,9 @@ from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.diagnose import first_not_finite
 from onnxplain.runtime.front import front, token_positions
 from onnxplain.runtime.memory import DEFAULT_BUDGET
+from onnxplain.runtime.reference.cut import cut
+from onnxplain.runtime.reference.divided import Divided
+from onnxplain.runtime.reference.held import Held
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
@@ -49,7 +53,7 @@ class Compiled(NamedTuple):
     """A program ready to run; none where the model's own values are computed."""
 
     program: Program | None
-    executable: Executable
+    executable: Executable | Divided
 
 
 class Programs:
@@ -91,6 +95,7 @@ class Programs:
         self.threads = threads
         self.weights = WeightStore() if weights is None else weights
         self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
+        self.held = Held(budget // 2)
         self._checked: Cache[bool] = Cache(_MOST_CHECKED, 0, lambda _: 0)
         self._found: Cache[Any] = Cache(_MOST_CHECKED, 0, lambda _: 0)
         start_over(self)
@@ -100,28 +105,32 @@ class Programs:
         """Return how many programs are held."""
         return len(self._compiled)
 
-    def program(self, question: Question) -> tuple[Program, Executable]:
-        """Return the compiled program for a question, building it the first time."""
-        return self.made(question, lambda: build(self.source, question))
-
-    def made(self, key: Hashable, make: Callable[[], Program]) -> tuple[Program, Executable]:
-        """Return the compiled program of a key, made the first time."""
+    def program(self, question: Question) -> tuple[Program, Executable | Divided]:
+        """Return the compiled program for a question, built the first time; with references, in parts."""
 
         def compile_program() -> Compiled:
-            program = make()
+            program = build(self.source, question)
             lower(program.model, self.form)
             unmark(program.model)
-            return Compiled(program, self._executable(program.model))
+            parts = cut(program, question.wrt) if program.references else None
+            if parts is None:
+                return Compiled(program, self._executable(program.model))
+            again = partial(self._written, question)
+            return Compiled(program, Divided(parts, program.references, self._executable, again, self.held))
 
         with quiet:
-            program, executable = self._compiled.get(key, compile_program)
+            program, executable = self._compiled.get(question, compile_program)
         assert program is not None
         return program, executable
+
+    def _written(self, question: Question) -> ir.Model:
+        """Return a question's program as it is before it is lowered."""
+        return build(self.source, question).model
 
     def blame(self, question: Question, feeds: Arrays) -> str | None:
         """Name the first node of a question's program that makes NaN or infinite numbers of finite ones."""
         with quiet:
-            return first_not_finite(build(self.source, question).model, feeds)
+            return first_not_finite(self._written(question), feeds)
 
     def check(self, question: Question) -> None:
         """Raise what would stop a question, whatever the target, without building anything."""
@@ -161,7 +170,9 @@ class Programs:
     def _front(self, key: Hashable, make: Callable[[], ir.Model]) -> Executable:
         """Return what computes values from the model's inputs, made the first time."""
         with quiet:
-            return self._compiled.get(key, lambda: Compiled(None, self._executable(make()))).executable
+            made = self._compiled.get(key, lambda: Compiled(None, self._executable(make()))).executable
+        assert isinstance(made, Executable)
+        return made
 
 
 def as_form(name: str) -> Form:

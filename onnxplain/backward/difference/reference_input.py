@@ -14,7 +14,7 @@ from onnxplain.backward.difference.second_forward import copy_forward, marked_pa
 from onnxplain.backward.emitter import Emitter
 from onnxplain.graph import facts
 
-__all__ = ["add_reference", "reference_of", "varies", "walk_dtype"]
+__all__ = ["add_reference", "reference_of", "twins_by_name", "varies", "walk_dtype"]
 
 _MEMO = ("reference",)
 
@@ -49,6 +49,11 @@ def reference_of(op: Emitter, value: ir.Value) -> ir.Value:
 def varies(op: Emitter, value: ir.Value) -> bool:
     """Tell whether a value is computed once more for the reference."""
     return value in _pairs(op)
+
+
+def twins_by_name(op: Emitter) -> dict[str, str]:
+    """Return the names of all values of the main graph that have a reference, and those of the references."""
+    return {str(v.name): str(there.name) for v, there in _pairs(op).items()}
 
 
 def walk_dtype(op: Emitter) -> ir.DataType:

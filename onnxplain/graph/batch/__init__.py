@@ -15,7 +15,7 @@ with it may be a shape, but not a number that samples meet.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
@@ -60,9 +60,12 @@ class Batch:
         for what does not depend on samples.  Values that hold samples in another way (``[N * T, F]``), that
         depend on their number, or in which they are mixed (without reaching an output that was asked for)
         are left out.
+    ranks
+        How many axes these values have, by name, where that is known before running.
     """
 
     axes: Mapping[str, int | None]
+    ranks: Mapping[str, int] = field(default_factory=dict)
 
 
 def analyse(
@@ -136,7 +139,8 @@ def _analyse(
     if wrong:
         first = min(wrong, key=lambda w: w.order)
         return Mixed(first.node, first.reason)
-    return Batch({k: axis for k, v in named.items() if (axis := _axis(found[v])) != _NOWHERE})
+    axes_found = {k: axis for k, v in named.items() if (axis := _axis(found[v])) != _NOWHERE}
+    return Batch(axes_found, {k: rank for k in axes_found if (rank := _rank(found[named[k]])) is not None})
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -164,6 +168,11 @@ def _axis(found: Found | None) -> int | None:
     if inner.at is None:
         return None
     return inner.at.axis if inner.at.whole else _NOWHERE
+
+
+def _rank(found: Found) -> int | None:
+    """Return how many axes a value has, None where that is not known."""
+    return len(found.shape) if isinstance(found, Value) and found.shape is not None else None
 
 
 def _wrong(value: ir.Value, found: Found) -> Lost | None:

@@ -7,7 +7,8 @@ Elementwise steps commute with broadcasting, so the group may be computed at the
 enters it broadcasts, whatever shapes lie between: no declared shape is trusted.  Comparisons are cheap, so
 groups have copies of those that others read too.
 
-Masks that were written as steep hard sigmoids are comparisons again where they are in a group.
+Masks that were written as steep hard sigmoids are comparisons again where they are in a group.  Rectified
+values (of the model's own nodes, too) are computed once more where a group reads what they are made of.
 
 Left as they are: groups of one step; on the CPU groups that onnxruntime runs on the blocked values between
 convolutions as they are (sums, products and such masks); on a GPU groups larger than a kernel's parameters.
@@ -22,6 +23,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.passes.lower.bounded import Bounds, bounds
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import STEEP
 from onnxplain.graph.passes.lower.matching import DOMAIN
 
@@ -181,21 +183,35 @@ class _Program:
         entering = dict.fromkeys(v for n in order for v in n.inputs if v is not None and v not in made)
         ranks = [facts.rank(v) or 0 for v in entering if not _is_number(v)]
         held = [v for v in entering if ranks and _is_number(v) and (facts.rank(v) or 0) <= max(ranks)]
-        self.inputs = [v for v in entering if v not in held]
+        remade: dict[ir.Value, Bounds] = {}
+        for v in entering:
+            found = bounds(v)
+            if found is not None and found.source in entering and bounds(found.source) is None:
+                remade[v] = found
+        self.inputs = [v for v in entering if v not in held and v not in remade]
         self.constants = [float(np.asarray(facts.constant(v)).item()) for v in held]
-        bounds = {n: self._bound(n) for n in order if _is_mask(n)}
-        self.constants += bounds.values()
+        masks = {n: self._bound(n) for n in order if _is_mask(n)}
+        self.constants += masks.values()
+        ends = [end for found in remade.values() for end in (found.low, found.high) if end is not None]
+        self.constants += ends
         self.encoded: list[int] = []
         self.constants = self.constants or [0.0]
         self._given = len(self.inputs) + len(self.constants)
         numbers = {v: k for k, v in enumerate([*self.inputs, *held])}
         first_bound = len(numbers)
+        number = first_bound + len(masks)
+        for value, found in remade.items():
+            numbers[value] = numbers[found.source]
+            for kind, end in (("Max", found.low), ("Min", found.high)):
+                if end is not None:  # first, so that a negative zero stays one
+                    numbers[value] = self._chain(kind, [number, numbers[value]])
+                    number += 1
         for node in order:
             operands = [numbers[v] for v in node.inputs if v is not None]
             kind = node.op_type
-            if node in bounds:
+            if node in masks:
                 kind = "Greater" if facts.attr(node, "alpha") > 0 else "Less"  # type: ignore[operator]
-                operands.append(first_bound + list(bounds).index(node))
+                operands.append(first_bound + list(masks).index(node))
             numbers[node.outputs[0]] = self._chain(_VARIADIC.get(kind, kind), operands)
 
     @property

@@ -1,0 +1,131 @@
+"""A program that runs in two parts, of which the reference's is run once for each reference."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxplain._types import Array, Arrays, Shape
+from onnxplain.graph.batch import Mixed, analyse
+from onnxplain.runtime.cache import Cache
+from onnxplain.runtime.reference.company import Expansion, expand, expansions
+from onnxplain.runtime.reference.cut import Cut
+from onnxplain.runtime.reference.held import Held, alike
+from onnxplain.runtime.session import Executable
+
+__all__ = ["Divided"]
+
+#: Kinds of calls of which it is remembered whether one row stands for all, and ways to let it.
+_MOST_KINDS, _MOST_WAYS = 256, 4
+
+_Kind: TypeAlias = "tuple[tuple[str, int | None, Shape], ...]"
+
+
+class Divided:
+    """Runs like an :class:`~onnxplain.runtime.session.Executable`; safe to use from several threads.
+
+    Parameters
+    ----------
+    parts
+        The program, cut in two.
+    references
+        Names of its inputs for references.
+    compiled
+        Compiles a graph.
+    written
+        Writes the program anew, before it is lowered: where samples lie in its values is proven on it.
+    held
+        What is remembered of references.
+    """
+
+    def __init__(
+        self,
+        parts: Cut,
+        references: Sequence[str],
+        compiled: Callable[[ir.Model], Executable],
+        written: Callable[[], ir.Model],
+        held: Held,
+    ) -> None:
+        self._back, self._given = parts.back, parts.given
+        self._references = frozenset(references)
+        self._compiled, self._written, self._held = compiled, written, held
+        self._owner = object()
+        weakref.finalize(self, held.forget, self._owner).atexit = False
+        self._front = compiled(parts.front)
+        self._kinds: Cache[tuple[Expansion | None]] = Cache(_MOST_KINDS, 0, lambda _: 0)
+        self._ways: Cache[Executable] = Cache(_MOST_WAYS, 0, lambda _: 0)
+        self.size = self._front.size + self._way((), None).size
+
+    def run(self, feeds: Arrays, outputs: Sequence[str], axes: Mapping[str, int | None] | None) -> Arrays:
+        """Run once; the reference's part only if its activations are not held.
+
+        Parameters
+        ----------
+        feeds
+            One array per input of the whole program.
+        outputs
+            Names of the outputs wanted.
+        axes
+            Where samples lie in inputs, None for those that samples share; None instead if they may not be
+            cut.
+
+        Raises
+        ------
+        ModelRunError
+            If onnxruntime cannot run the program on these inputs.
+        """
+        names = {*self._front.inputs, *(self._references & {*self._given})}
+        read = {name: np.asarray(feeds[name]) for name in sorted(names)}
+        wanted: Expansion | None = ()
+        sample = None
+        if axes is not None and _repeated(read, axes):
+            sample = next(((k, a) for k, a in axes.items() if a is not None and k not in read), None)
+            wanted = None if sample is None else self._expansions(feeds, axes)
+            if wanted is not None:
+                read = {k: _one(v, axes[k]) for k, v in read.items()}
+        back = self._way(wanted or (), sample)
+        there: Mapping[str, Any] = self._held.get(
+            self._owner, read, lambda: self._front.run_on_device(read, self._front.outputs)
+        )
+        return back.run({**feeds, **read, **there}, outputs)
+
+    def _expansions(self, feeds: Arrays, axes: Mapping[str, int | None]) -> Expansion | None:
+        """Return what must be expanded at such inputs; found out once."""
+        once = {k: np.shape(feeds[k]) for k in axes}
+        once = {k: v if (a := axes[k]) is None else (*v[:a], 1, *v[a + 1 :]) for k, v in once.items()}
+        kind: _Kind = tuple((k, axes[k], once[k]) for k in sorted(axes))
+
+        def find() -> tuple[Expansion | None]:
+            proof = analyse(self._written(), axes, once, outputs=())
+            if isinstance(proof, Mixed):
+                return (None,)
+            return (expansions(self._back.graph, self._given, proof),)
+
+        return self._kinds.get(kind, find)[0]
+
+    def _way(self, wanted: Expansion, sample: tuple[str, int] | None) -> Executable:
+        """Return the compiled back with some expansions."""
+
+        def make() -> Executable:
+            model = self._back.clone()
+            if sample is not None:
+                expand(model, wanted, sample)
+            return self._compiled(model)
+
+        return self._ways.get(wanted, make)
+
+
+def _repeated(arrays: Arrays, axes: Mapping[str, int | None]) -> bool:
+    """Tell whether there are several rows, which are all the same."""
+    counts = {v.shape[a] for k, v in arrays.items() if (a := axes[k]) is not None}
+    return max(counts, default=1) > 1 and all(
+        alike(v, a) for k, v in arrays.items() if (a := axes[k]) is not None
+    )
+
+
+def _one(array: Array, axis: int | None) -> Array:
+    return array if axis is None else np.take(array, [0], axis=axis)
