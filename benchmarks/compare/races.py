@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -67,17 +68,19 @@ def race(
     entrants = {FORWARD: forward(found, setting), **ours(found, setting)}
     left_out: dict[str, str] = {}
     taken: dict[str, float] = {}
-    answers = {name: _answer(name, e, taken) for name, e in entrants.items()}
-    for peer in peers if work.peers else ():
-        if time.perf_counter() > ends:
-            left_out[peer] = "the time was over"
-            continue
-        offered, made, why = _offered(peer, found, setting, taken)
-        entrants |= offered
-        answers |= made
-        if why:
-            left_out[peer] = why
-    times = raced({name: e.job for name, e in entrants.items()}, rounds, seconds, taken)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what peers deprecate and remark on is no concern here
+        answers = {name: _answer(name, e, taken) for name, e in entrants.items()}
+        for peer in peers if work.peers else ():
+            if time.perf_counter() > ends:
+                left_out[peer] = "the time was over"
+                continue
+            offered, made, why = _offered(peer, found, setting, taken)
+            entrants |= offered
+            answers |= made
+            if why:
+                left_out[peer] = why
+        times = raced({name: e.job for name, e in entrants.items()}, rounds, seconds, taken)
     row: dict[str, Any] = {
         "work": setting.work, "model": setting.model, "batch": setting.batch, "threads": setting.threads,
         "size": setting.size, "side": setting.side, "rounds": len(times.seconds[OURS]),

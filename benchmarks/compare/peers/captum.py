@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,16 +23,10 @@ _Attribute = Callable[..., Any]
 
 def offer(case: Case, setting: Setting) -> dict[str, Entrant]:
     """Return Captum's form of a work."""
-    if setting.work not in _MADE:
-        raise LeftOut(_WHY.get(setting.work, "has no such method"))
     if case.kind == "tokens" and setting.work != "gradient":
         raise LeftOut("is raced by its gradient at the embedding alone")
-    warnings.filterwarnings("ignore", module="captum")
-    warnings.filterwarnings("ignore", message=".*backward hook|.*non-full")
     net = twin(case, setting)
-    entrant = _MADE[setting.work](net, case, setting)
-    entrant.job()
-    return {f"Captum {_NAMES[setting.work]}": entrant}
+    return {f"Captum {_NAMES[setting.work]}": _MADE[setting.work](net, case, setting)}
 
 
 def _call(method: Any, net: Any, case: Case, **options: Any) -> Any:
@@ -130,8 +123,3 @@ _NAMES = {
     "integrated_gradients": "IntegratedGradients", "smooth_grad": "NoiseTunnel", "grad_cam": "LayerGradCam",
     "occlusion": "Occlusion",
 }  # fmt: skip
-_WHY = {
-    "kernel_shap": "its KernelShap takes one baseline, and not a background",
-    "lrp_epsilon_plus": "has no z+ rule",
-    "lrp_alpha2_beta1": "has no rule of alpha 2 and beta 1",
-}

@@ -20,8 +20,6 @@ __all__ = ["offer"]
 
 def offer(case: Case, setting: Setting) -> dict[str, Entrant]:
     """Return its RISE of one image."""
-    if setting.work != "rise":
-        raise LeftOut("is raced by RISE; its other methods are shap's and lime's")
     if len(case.x) > 1:
         raise LeftOut("takes one image")
     folder = case.once("DIANNA's folder", tempfile.TemporaryDirectory)

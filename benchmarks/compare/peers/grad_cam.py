@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.compare.cases import Case, LeftOut
+from benchmarks.compare.cases import Case
 from benchmarks.compare.helpers import torch_networks
 from benchmarks.compare.peers.networks import twin
 from benchmarks.compare.settings import Entrant, Setting
@@ -17,8 +17,6 @@ __all__ = ["offer"]
 
 def offer(case: Case, setting: Setting) -> dict[str, Entrant]:
     """Return its Grad-CAM."""
-    if setting.work != "grad_cam":
-        raise LeftOut("has activation maps, and no other method that is raced")
     net = copy.deepcopy(twin(case, setting))  # its hooks stay
     made = torch_networks().import_grad_cam().GradCAM(model=net, target_layers=[net.last_with_space()])
     targets = [lambda scores: scores[case.target]] * len(case.x)

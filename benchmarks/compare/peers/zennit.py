@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 
-from benchmarks.compare.cases import Case, LeftOut
+from benchmarks.compare.cases import Case
 from benchmarks.compare.helpers import torch_networks
 from benchmarks.compare.peers.networks import leaf, twin
 from benchmarks.compare.settings import Entrant, Setting
@@ -23,11 +22,6 @@ def offer(case: Case, setting: Setting) -> dict[str, Entrant]:
         "guided": "GuidedBackprop", "lrp_epsilon": "Epsilon", "lrp_epsilon_plus": "EpsilonPlus",
         "lrp_alpha2_beta1": "EpsilonAlpha2Beta1",
     }  # fmt: skip
-    if setting.work not in names:
-        raise LeftOut("has no such method of its own, or PyTorch's")
-    if case.kind != "image":
-        raise LeftOut("has no rules for attention")
-    warnings.filterwarnings("ignore", message=".*backward hook|.*non-full")
     net = twin(case, setting, nets.zennit_sum(zennit))
     composite = _composite(zennit, names[setting.work], net.merged)
     relevance = setting.work != "guided"
