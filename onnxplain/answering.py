@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from onnxplain._types import ArrayLike, Arrays
-from onnxplain.asked import understand
 from onnxplain.attribution import Attribution
 from onnxplain.backward.asks import Ask, Scores
-from onnxplain.backward.question import Question, explained_value
+from onnxplain.backward.question import Question
 from onnxplain.baselines import find_baselines, usual
 from onnxplain.batching import Batching, SampleOutput, one_sample
 from onnxplain.graph import facts, interface
@@ -23,7 +22,7 @@ from onnxplain.grouping import find_players
 from onnxplain.inner import Inner
 from onnxplain.inputs import check_inputs
 from onnxplain.methods import Method, attributions
-from onnxplain.outcome import confirm, note_on_score, notes_on, notes_on_tokens, refuse_not_finite
+from onnxplain.outcome import confirm, notes_on_tokens, refuse_not_finite
 from onnxplain.placing import renamed
 from onnxplain.reading import depends
 from onnxplain.request import Request
@@ -36,7 +35,8 @@ from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.weights import WeightStore
 from onnxplain.samples import Samples, find_samples
-from onnxplain.targets.resolve import outputs_read, resolve_target
+from onnxplain.stance import Stances
+from onnxplain.targets.resolve import resolve_target
 from onnxplain.versions import versions
 
 __all__ = ["Answering", "Posed"]
@@ -64,6 +64,10 @@ class Posed:
         What is shown, batch axis first: the features, or the layers that a method looks at.
     names
         Names of columns by input.
+    explained
+        Name of the value inside the graph that is explained for the output.
+    notes
+        What a person may want to know of how samples were found and are run.
     """
 
     problem: Problem
@@ -74,6 +78,8 @@ class Posed:
     samples: Samples
     inside: Arrays
     names: Mapping[str, Any]
+    explained: str
+    notes: tuple[str, ...]
 
 
 class Answering:
@@ -112,39 +118,30 @@ class Answering:
             normal, where, threads, memory_budget,
             allow_tf32=allow_tf32, weights=weights, accelerate=accelerated(accelerate, where),
         )  # fmt: skip
+        self._stances = Stances(
+            normal, self.inputs, self.inner, self._batching, self._depends, self.programs.check
+        )
 
     def pose(self, request: Request) -> Posed:
         """Make a problem of a request; :class:`~onnxplain.Explainer` says what is raised."""
         chosen = renamed(request.method, self.inner.value)
         needs = chosen.needs()
-        walked = not isinstance(needs, Scores)
-        arrays = check_inputs(request.inputs, self.inputs, walked=walked)
-        outputs, output = self.inner.outputs(request.output)
-        infos, question = understand(
-            self.inputs,
-            outputs,
-            needs,
-            output,
-            request.wrt,
-            request.through_softmax,
-            self._depends,
-            self.inner.explained,
-            margins=chosen.margins(),
+        arrays = check_inputs(request.inputs, self.inputs, walked=not isinstance(needs, Scores))
+        stance = self._stances.of(
+            request,
+            chosen,
+            arrays,
+            lambda infos, names: self.samples(arrays, infos, names, request.batch_axes),
         )
-        name = question.output
-        others = outputs_read(request.target, outputs, name)
-        samples = self.samples(arrays, infos, (name, *others), request.batch_axes)
-        self.programs.check(question)
-        about = samples.output(name)
-        if about is None:
-            samples.values((name,))
-            about = samples.output(name)
-            assert about is not None
+        infos, about, name = stance.infos, stance.about, stance.question.output
+        samples = Samples(
+            arrays, infos, stance.layout, self._batching, self.programs.values, self.programs.positions
+        )
         asked = "predicted" if request.target is None and not chosen.wants_target() else request.target
         target = resolve_target(
-            asked, samples, about, outputs, name, others, lambda: self._channel(samples, name)
+            asked, samples, about, stance.outputs, name, stance.others, lambda: self._channel(samples, name)
         )
-        question = replace(question, target_axes=target.axes, output_axis=about.axis, target=target.kind)
+        question = stance.asked(target.kind, target.axes)
         features, samples = samples.features()
         layers = [self.inner.explained(layer) for layer in chosen.layers()]
         inside, shown = replace(samples, infos=layers).features() if layers else (features, samples)
@@ -169,7 +166,9 @@ class Answering:
             driver, features, np.arange(samples.n), target.values, starts, background, players,
             reader=target.reader,
         )  # fmt: skip
-        return Posed(problem, chosen, question, about, infos, shown, inside, names)
+        return Posed(
+            problem, chosen, question, about, infos, shown, inside, names, stance.explained, stance.notes
+        )
 
     def settle(self, request: Request) -> Posed:
         """Make a problem of a request, and ask for the scores of its samples.
@@ -191,14 +190,15 @@ class Answering:
         question, shown, inside = posed.question, posed.samples, posed.inside
         layout, driver, columns, name = shown.layout, problem.driver, request.columns, question.output
         found = attributions(chosen, problem)
-        refuse_not_finite(inside, found.values)
         seen = problem.here()
+        if found.values is not seen.values:  # these were looked at, row by row, as they came
+            refuse_not_finite(inside, found.values)
         predictions = np.asarray(seen.predictions)
         if about.rows(predictions).shape != (shown.n, *about.shape):  # shape inference was wrong
             shown.values((name,))
             return self.explain(request)
         index = problem.target if seen.index is None else seen.index
-        explained = explained_value(self.normal, question)
+        explained = posed.explained
         if explained == name:
             confirm(seen.score, about.rows(predictions), index, name)
         table = tuple(row for rows in driver.rule_tables for row in rows)
@@ -220,8 +220,7 @@ class Answering:
             rule_table=table,
             notes=(
                 *self.normal.notes,
-                *note_on_score(self.normal.model.graph, name, explained),
-                *notes_on(driver.layout, posed.infos),
+                *posed.notes,
                 *notes_on_tokens(shown.infos, shown.back, found.values, arrays),
                 *found.notes,
                 *question.walk.composite.remarks(table),

@@ -168,7 +168,7 @@ def _same(one: Array, other: Array, axis: int, place: int) -> bool:
 def _close(a: Array, b: Array) -> bool:
     if a.dtype.kind not in "fc":
         return bool(np.array_equal(a, b))
-    scale = float(np.abs(a).max(initial=0.0))
+    scale = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
     return bool(np.allclose(a, b, rtol=0, atol=_TOLERANCE * max(scale, 1e-30), equal_nan=True))
 
 

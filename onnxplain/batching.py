@@ -64,6 +64,8 @@ class Batching:
         self._proofs: Cache[Batch | Mixed] = Cache(_REMEMBERED, 0, lambda _: 0)
         self._layouts: Cache[Layout] = Cache(_REMEMBERED, 0, lambda _: 0)
         self._outputs: Cache[dict[str, SampleOutput | None]] = Cache(_REMEMBERED, 0, lambda _: 0)
+        #: Grows with what runs show that shapes alone did not tell.
+        self.learned = 0
 
     def layout(
         self, shapes: Mapping[str, Shape], main: str, explained: Sequence[str], outputs: Sequence[str]
@@ -125,12 +127,16 @@ class Batching:
         """Remember the shape that an output really had in a run, and return what it is for one sample."""
         axis = layout.axis_of(name, shape)
         found = SampleOutput(without(shape, axis), axis)
-        self._known(shapes, layout)[name] = found
+        known = self._known(shapes, layout)
+        if known.get(name) != found:
+            known[name] = found
+            self.learned += 1
         return found
 
     def _known(self, shapes: Mapping[str, Shape], layout: Layout) -> dict[str, SampleOutput | None]:
         one = one_sample(shapes, {k: layout.axes[k] for k in shapes}, layout.exact or 1)
-        key = tuple(sorted((k, layout.axes[k] is None, layout.axes[k] or 0, v) for k, v in one.items()))
+        axes = tuple(sorted((k, layout.axes[k] is None, layout.axes[k] or 0, v) for k, v in one.items()))
+        key = axes, layout.exact, tuple(layout.inner.items())
         return self._outputs.get(key, lambda: self._infer(one, layout))
 
     def _infer(self, one: Mapping[str, Shape], layout: Layout) -> dict[str, SampleOutput | None]:

@@ -301,7 +301,9 @@ class Explainer:
                 again, self._normal.model.graph, self.inputs, baselines,
                 grouped=feature_mask is not None, named=named, parameters=parameters,
             )  # fmt: skip
-        placed = place(Placed(make_method(method, **parameters), target, output, wrt), layer, neuron)
+        placed = Placed(make_method(method, **parameters), target, output, wrt)
+        if layer is not None or neuron is not None:
+            placed = place(placed, layer, neuron)
         request = Request(
             inputs, placed.target, placed.method, baselines, feature_mask, placed.output, placed.wrt,
             through_softmax, batch_axes, internal_batch_size, progress,
@@ -348,7 +350,7 @@ class Explainer:
         """Answer by the graph as it was read; if that fails, by one for inputs of just these shapes."""
         request = request.checked()
         columns, inputs = find_columns(request.inputs, feature_names, self.inputs, self.metadata)
-        request = replace(request, inputs=inputs, columns=columns)
+        request = request.laid_out(inputs, columns)
         try:
             return by(self._answering, request), False
         except (UnsupportedOperatorError, UnsupportedRuleError, NotExplainableError) as error:

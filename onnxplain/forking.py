@@ -59,7 +59,8 @@ class _Quiet:
         if not self._mine.depth:
             with self._lock:
                 self._inside -= 1
-                self._changed.notify_all()
+                if self._closed:  # somebody waits for this
+                    self._changed.notify_all()
 
     def close(self) -> None:
         """Wait until nobody but this thread is inside, and let nobody in."""

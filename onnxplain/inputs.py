@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxplain._types import Array, ArrayLike, Arrays, IntArray, Shape
 from onnxplain.errors import DataInputError, TargetError
+from onnxplain.finite import all_finite
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.tensors import read_tensor
 from onnxplain.text import visible_line
@@ -92,9 +93,12 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], wa
     if wanted.kind == "f":
         if array.dtype.kind not in "fiub" and not np.can_cast(array.dtype, wanted):
             raise DataInputError(f"{what} has dtype {array.dtype}; give numbers of dtype {wanted}")
-        with np.errstate(over="ignore"):
-            array = array.astype(wanted)
-        if walked and not np.isfinite(array).all():
+        if array.dtype == wanted:
+            array = array.copy()
+        else:
+            with np.errstate(over="ignore"):
+                array = array.astype(wanted)
+        if walked and not all_finite(array):
             bad = int((~np.isfinite(array)).sum())
             raise DataInputError(f"{what} holds {bad} values that are NaN or infinite; replace them first")
         return array
@@ -239,6 +243,8 @@ def as_array(given: object, what: str) -> Array:
         If it is none: nested lists of unequal lengths, sparse matrices, and what cannot be converted; or if
         something would be lost on the way (a mask).
     """
+    if type(given) is np.ndarray:
+        return given
     if _is_masked(given):
         raise DataInputError(
             f"{what} is a masked array, and its mask would be lost; put numbers there with .filled(value)"
@@ -246,7 +252,7 @@ def as_array(given: object, what: str) -> Array:
     if hasattr(given, "toarray") and hasattr(given, "nnz"):
         raise DataInputError(f"{what} is a sparse matrix; give .toarray()")
     try:
-        return read_tensor(given)
+        return np.asarray(read_tensor(given))
     except Exception as error:  # an object's own __array__ raises what it likes
         if isinstance(given, (list, tuple)) and isinstance(error, ValueError):
             raise DataInputError(
@@ -316,6 +322,8 @@ def check_target(target: object, n: int, each: Shape, output: str, mixed: str | 
             f"{what}, so it has {size} scores{why}; say which one with target= (an index, or 'predicted' for "
             "the highest)"
         )
+    if type(target) is int and len(each) == 1 and -each[0] <= target < each[0]:
+        return np.full((n, 1), target % each[0], np.int64)  # what most calls give, without detours
     found = _indices(target, n, each, what, why)
     for axis, length in enumerate(each):
         low, high = int(found[:, axis].min()), int(found[:, axis].max())

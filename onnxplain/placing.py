@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from onnxplain.errors import DataInputError, MethodError, TargetError
@@ -52,6 +53,8 @@ def place(given: Placed, layer: str | Sequence[str] | None, neuron: Any) -> Plac
 
 def renamed(method: Method, name: Callable[[str], str]) -> Method:
     """Return a method whose layers and neurons bear the names of values."""
+    if not _looks_inside(method):
+        return method
 
     def layers(held: Any) -> Any:
         if isinstance(held, tuple):
@@ -63,6 +66,22 @@ def renamed(method: Method, name: Callable[[str], str]) -> Method:
 
     method = _changed(method, "layer", layers) or method
     return _changed(method, "neuron", neurons) or method
+
+
+def _looks_inside(method: Any) -> bool:
+    """Tell whether a method has a layer or a neuron, or is made of another, which might."""
+    fields = _fields(method)
+    return any(name in ("layer", "neuron") or isinstance(getattr(method, name), Method) for name in fields)
+
+
+def _fields(method: object) -> tuple[str, ...]:
+    kind: Any = type(method)
+    return _fields_of(kind)
+
+
+@lru_cache(maxsize=256)
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 def _at_layer(given: Placed, layer: str | Sequence[str]) -> Placed:
@@ -95,8 +114,7 @@ def _of_neuron(given: Placed, neuron: Any) -> Placed:
 
 def _changed(method: Any, field: str, change: Callable[[Any], Any]) -> Any:
     """Return a method, or the one that it is made of, with another parameter; None if there is none."""
-    fields = dataclasses.fields(method) if dataclasses.is_dataclass(method) else ()
-    held = {f.name: getattr(method, f.name) for f in fields}
+    held = {name: getattr(method, name) for name in _fields(method)}
     if field in held:
         made = change(held[field])
         return method if made == held[field] else replace(method, **{field: made})

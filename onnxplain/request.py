@@ -50,6 +50,9 @@ class Request:
         """
         refuse_unused(self.baselines, self.method)
         refuse_mask(self.feature_mask, self.method)
+        usual = type(self.through_softmax) is bool and type(self.progress) is bool
+        if usual and self.internal_batch_size is None:
+            return self
         size = check_option("internal_batch_size", self.internal_batch_size, Count | None, MethodError)
         return replace(
             self,
@@ -57,3 +60,10 @@ class Request:
             progress=check_option("progress", self.progress, bool),
             internal_batch_size=size,
         )
+
+    def laid_out(self, inputs: ArrayLike, columns: Columns) -> Request:
+        """Return the request with its inputs as arrays, and what is known of their columns."""
+        return Request(
+            inputs, self.target, self.method, self.baselines, self.feature_mask, self.output, self.wrt,
+            self.through_softmax, self.batch_axes, self.internal_batch_size, self.progress, columns,
+        )  # fmt: skip

@@ -125,9 +125,11 @@ class Samples:
                     )
                 axes[entry] = axis
                 features[entry] = array
-        layout = replace(self.layout, axes={**self.layout.axes, **axes})
+        layout = self.layout
+        if not axes.items() <= layout.axes.items():
+            layout = replace(layout, axes={**layout.axes, **axes})
         features = {k: layout.sampled(k, v) for k, v in features.items()}
-        return features, replace(self, layout=layout)
+        return features, self if layout is self.layout else replace(self, layout=layout)
 
     def _inner_axis(self, name: str) -> int | None:
         found = self.batching.output(name, self.shapes, self.layout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from onnxplain import written
@@ -35,7 +36,17 @@ def method(name: str | Method, **parameters: Any) -> Method:
         If the name or a parameter is unknown, or a value makes no sense.
     """
     full = _SHORT.get(name, name) if isinstance(name, str) else name
+    kind = METHODS.get(full) if isinstance(full, str) and not parameters else None
+    if kind is not None:
+        return _plain(kind)
     made: Method = by_name(full, parameters, Method, METHODS, "method")
+    return made
+
+
+@lru_cache(maxsize=256)
+def _plain(kind: type[Method]) -> Method:
+    """Return a method with its defaults, made once: nobody may change it."""
+    made: Method = by_name(kind.name, {}, Method, {kind.name: kind}, "method")
     return made
 
 

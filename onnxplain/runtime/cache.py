@@ -58,6 +58,15 @@ class Cache(Generic[T]):
         """Forget everything."""
         self._entries.clear()
 
+    def seen(self, key: Hashable) -> T | None:
+        """Return the thing of a key if it is there; it counts as used."""
+        with self._lock():
+            entry = self._entries.pop(key, None)
+            if entry is None:
+                return None
+            self._entries[key] = entry
+        return entry.held
+
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the thing of a key, made if it is not there; what ``make`` raises leaves nothing behind."""
         with self._lock():

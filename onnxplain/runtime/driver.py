@@ -15,6 +15,7 @@ from onnxplain.backward.asks import Ask, Probe
 from onnxplain.backward.program import Program
 from onnxplain.backward.question import Question
 from onnxplain.errors import NotFiniteError
+from onnxplain.finite import all_finite
 from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.programs import Programs
@@ -170,11 +171,12 @@ class Driver:
             If NaN or infinite numbers come out of a walk, although the features are finite; it names the
             node.
         """
-        question = replace(self.question, ask=ask)
+        question = self.question if ask == self.question.ask else replace(self.question, ask=ask)
         program, executable = self.programs.program(question)
         if program.rule_table and program.rule_table not in self.rule_tables:
             self.rule_tables.append(program.rule_table)
-        blocks = [rows.take(block) for block in self.blocks(len(rows), ask)]
+        n = len(rows)
+        blocks = [rows if block == slice(0, n) else rows.take(block) for block in self.blocks(n, ask)]
         parts = [self._run(question, program, executable, block, predictions) for block in blocks]
         answer = self._joined(parts)
         self._refuse_not_finite(question, program, rows, answer.values)
@@ -182,6 +184,9 @@ class Driver:
 
     def blocks(self, n: int, ask: Ask) -> Iterator[slice]:
         """Cut rows into blocks that fit."""
+        if n == 1:
+            yield slice(0, 1)
+            return
         size = self.room(ask)
         if isinstance(ask, Probe) and any(self.layout.inner.get(name) is None for name in ask.values):
             size = 1  # whose numbers are whose is only known of one sample
@@ -284,11 +289,12 @@ class Driver:
 
     def _refuse_not_finite(self, question: Question, program: Program, rows: Rows, values: Arrays) -> None:
         """Raise for the first row whose values are no finite numbers, and say where they come from."""
+        if all(map(all_finite, values.values())):
+            return
         n = len(rows)
         bad = np.zeros(n, bool)
         for array in values.values():
-            if not np.isfinite(array).all():
-                bad |= ~np.isfinite(array.reshape(n, -1)).all(1)
+            bad |= ~np.isfinite(array.reshape(n, -1)).all(1)
         for array in rows.features.values():
             if bad.any() and array.dtype.kind == "f":
                 bad &= np.isfinite(array.reshape(n, -1)).all(1)

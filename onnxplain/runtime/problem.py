@@ -15,6 +15,7 @@ from onnxplain.backward.composites.presets import preset
 from onnxplain.errors import DataInputError, NotFiniteError
 from onnxplain.features.boxes import Reader
 from onnxplain.features.players import Players, elements
+from onnxplain.finite import all_finite
 from onnxplain.runtime.driver import Answer, Driver, Rows, not_finite
 
 __all__ = ["Problem"]
@@ -210,8 +211,8 @@ class Problem:
         if self.given and isinstance(ask, Scores) and seen is not None:
             return seen
         answer = self.driver.ask(ask, self.points, predictions=self.given and seen is None)
-        bad = ~np.isfinite(answer.score)
-        if bad.any():
+        if not all_finite(answer.score):
+            bad = ~np.isfinite(answer.score)
             raise NotFiniteError(not_finite(int(self.rows[int(np.argmax(bad))]), None))
         if self.given and seen is None:
             self.driver.seen = answer

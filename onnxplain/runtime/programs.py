@@ -118,8 +118,11 @@ class Programs:
             again = partial(self._written, question)
             return Compiled(program, Divided(parts, program.references, self._executable, again, self.held))
 
-        with quiet:
-            program, executable = self._compiled.get(question, compile_program)
+        known = self._compiled.seen(question)
+        if known is None:
+            with quiet:
+                known = self._compiled.get(question, compile_program)
+        program, executable = known
         assert program is not None
         return program, executable
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +22,21 @@ __all__ = ["Executable"]
 
 #: What onnxruntime would log is raised, by name; nothing is written to the terminal.
 _SILENT = 4
+
+
+class _Told:
+    """What onnxruntime raises in here is raised as an error that says what to do."""
+
+    def __init__(self, feeds: Mapping[str, Any], takes: Sequence[ort.NodeArg]) -> None:
+        self._feeds = feeds
+        self._takes = takes
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):  # onnxruntime raises many kinds
+            raise run_failed(error, self._feeds, self._takes) from error
 
 
 class Executable:
@@ -95,7 +109,8 @@ class Executable:
         self._takes = tuple(self._session.get_inputs())
         self.inputs = tuple(i.name for i in self._takes)
         self.outputs = tuple(o.name for o in self._session.get_outputs())
-        self._takes_text = any(i.type == "tensor(string)" for i in self._takes)
+        #: Text cannot be bound (it would crash), and on the CPU binding is slower.
+        self._unbound = device == "cpu" or any(i.type == "tensor(string)" for i in self._takes)
         self._texts = {o.name for o in self._session.get_outputs() if o.type == "tensor(string)"}
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
@@ -118,16 +133,18 @@ class Executable:
             If onnxruntime cannot run the program on these inputs.
         """
         names = list(outputs or self.outputs)
-        with self._running(feeds):
-            if self._takes_text or not self._texts.isdisjoint(names):  # it cannot bind text: it would crash
-                made = self._session.run(names, {k: feeds[k] for k in self.inputs}, self._quietly)
-                return dict(zip(names, made, strict=True))
+        with quiet, _Told(feeds, self._takes):
+            if self._unbound or not self._texts.isdisjoint(names):
+                made = self._session.run(names, {k: np.asarray(feeds[k]) for k in self.inputs}, self._quietly)
+                owned = dict(zip(names, map(_owned, made), strict=True))
+                del made  # gives memory back to the arena, where nobody may be while the process forks
+                return owned
             binding = self._bind(feeds)
             for name in names:
                 binding.bind_output(name, "cpu")
             self._session.run_with_iobinding(binding, self._quietly)
             made = binding.copy_outputs_to_cpu()
-            del binding  # gives memory back to the arena, where nobody may be while the process forks
+            del binding  # for the same reason
             return dict(zip(names, made, strict=True))
 
     def run_on_device(self, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, ort.OrtValue]:
@@ -145,7 +162,7 @@ class Executable:
         ModelRunError
             If onnxruntime cannot run the program on these inputs.
         """
-        with self._running(feeds):
+        with quiet, _Told(feeds, self._takes):
             binding = self._bind(feeds)
             for name in outputs:
                 binding.bind_output(name, self.device, 0)
@@ -154,16 +171,8 @@ class Executable:
             return dict(zip(outputs, binding.get_outputs(), strict=True))
 
     def __del__(self) -> None:
-        with quiet:  # for the same reason
+        with quiet:  # it, too, gives memory back
             self.__dict__.pop("_session", None)
-
-    @contextmanager
-    def _running(self, feeds: Mapping[str, Any]) -> Iterator[None]:
-        with quiet:
-            try:
-                yield
-            except Exception as error:  # onnxruntime raises many kinds
-                raise run_failed(error, feeds, self._takes) from error
 
     def _bind(self, feeds: dict[str, Any]) -> Any:
         binding = self._session.io_binding()
@@ -178,3 +187,8 @@ class Executable:
 
 def _contiguous(value: Array) -> Array:
     return np.ascontiguousarray(value).reshape(np.shape(value))
+
+
+def _owned(made: Any) -> Any:
+    """Return an output in memory of its own: onnxruntime may lend it from the arena."""
+    return made.copy() if isinstance(made, np.ndarray) and made.base is not None else made

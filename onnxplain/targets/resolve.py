@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,7 @@ def resolve_target(
         output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows, channel)
         reader = given.reader(output) if isinstance(given, Detection) else None
         return Resolved("weights", given.weights(output), reader)
-    if is_predicted(given) and np.prod(each, dtype=np.int64) != 1:
+    if is_predicted(given) and math.prod(each) != 1:
         return Resolved("predicted", np.full((n, len(each)), -1, np.int64))
     found = check_target(None if is_predicted(given) else given, n, each, name, mixed)
     return Resolved("predicted" if found.shape[1] else "index", found)
