@@ -2,6 +2,7 @@
 // SessionOptions.register_custom_ops_library in Python, RegisterCustomOpsLibrary in C and C++.
 #include "ort_ops/context.hpp"
 #include "ort_ops/elementwise_op.hpp"
+#include "ort_ops/give_all_op.hpp"
 #include "ort_ops/row_ops.hpp"
 #include "ort_ops/sum_copies_op.hpp"
 
@@ -32,6 +33,7 @@ CustomOpDomain* domain_of(const Api* api) {
   for (const CustomOp* op : {
            &ops::elementwise_op(),
            &ops::elementwise_float16_op(),
+           &ops::give_all_op(),
            &ops::norm_backward_op(),
            &ops::softmax_backward_op(),
            &ops::sum_copies_op(),

@@ -61,18 +61,11 @@ def why_not(device: str = "cpu") -> str | None:
 
 @functools.lru_cache(maxsize=2)
 def _tried(device: str = "cpu") -> str | None:
-    """Run one step, x + x, and say what went wrong."""
+    """Run each operator once, and say what went wrong."""
     if operators_library() is None:
         return "onnxplain was installed without its library of operators (onnxplain_ops)"
     if device == "cuda" and not built_with_cuda():
         return "onnxplain and its library of operators were built without CUDA"
-    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xy")
-    node = onnx.helper.make_node(
-        "Elementwise", ["x"], ["y"], domain=DOMAIN, program=[0, 0, 0, -1], constants=[0.0]
-    )
-    imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, 1)]
-    graph = onnx.helper.make_graph([node], "probe", [x], [y])
-    content = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
@@ -81,12 +74,38 @@ def _tried(device: str = "cpu") -> str | None:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         with quiet:
             register(options)
-            session = ort.InferenceSession(content, options, providers=providers(where))
+            session = ort.InferenceSession(_probe(where), options, providers=providers(where))
             must_run_on(session, where)
-            (made,) = session.run(None, {"x": np.array([1.5, -2.0], np.float32)})
+            given = {"x": np.array([1.5, -2.0], np.float32), "n": np.array([2], np.int64)}
+            made = session.run(None, given)
     except RuntimeUnavailableError as error:
         return str(error)
     except Exception as error:  # onnxruntime raises many kinds
         reason = str(error).split("\n")[0]
         return f"onnxruntime {ort.__version__} does not take the library of operators on {device}: {reason}"
-    return None if made.tolist() == [3.0, -4.0] else "the library of operators computes something else"
+    return None if made[0].tolist() == [3.0, -4.0] else "the library of operators computes something else"
+
+
+def _probe(device: str) -> bytes:
+    """Return a model that has all operators for a device; its first output is x + x."""
+    float32, int64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    given: list[tuple[str, str, dict[str, Any]]] = [
+        ("Elementwise", "x", {"program": [0, 0, 0, -1], "constants": [0.0]}),
+        ("GiveAll", "xx", {"above": [0], "below": [0]}),
+        ("NormBackward", "xx", {"axes": [1], "centred": [1], "epsilon": [1.0]}),
+        ("SoftmaxBackward", "xx", {}),
+        ("SumCopies", "xn", {}),
+    ]
+    given = given if device == "cpu" else given[:1]
+    nodes = [
+        onnx.helper.make_node(kind, list(takes), [kind], domain=DOMAIN, **attributes)
+        for kind, takes, attributes in given
+    ]
+    inputs = [
+        onnx.helper.make_tensor_value_info(n, t, [k]) for n, t, k in (("x", float32, 2), ("n", int64, 1))
+    ]
+    outputs = [onnx.helper.make_tensor_value_info(kind, float32, [2]) for kind, _, _ in given]
+    imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, 1)]
+    graph = onnx.helper.make_graph(nodes, "probe", inputs, outputs)
+    content: bytes = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+    return content

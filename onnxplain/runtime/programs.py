@@ -20,6 +20,7 @@ from onnxplain.graph.passes.lower import (
     FlipTransposedConvs,
     FuseElementwise,
     FuseRows,
+    FuseShares,
     FuseSums,
     MaskByHardSigmoid,
 )
@@ -209,6 +210,7 @@ def lower(model: ir.Model, form: Form) -> None:
     if form == "accelerated":
         FuseSums()(model)
         FuseRows()(model)
+        FuseShares()(model)
         FuseElementwise()(model)
     if form == "accelerated_cuda":
         FuseElementwise("cuda")(model)

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/give_all.hpp"
 #include "kernels/row_backward.hpp"
 #include "kernels/sum_copies.hpp"
 
@@ -80,5 +81,19 @@ int main() {
                cpu::sum_copies(found, from.data(), begin, end, to);
              });
   }
+  for (const std::int64_t inner : {1, 2, 300}) {
+    const ShareRows rows{1, 13, 37, inner};
+    const std::vector<float> r = filled(13 * inner, 0.0f);
+    const std::vector<float> g = filled(37 * inner, -0.5f);
+    in_parts(inner, g.size(), "columns", [&](std::int64_t begin, std::int64_t end, float* to) {
+      cpu::give_columns(rows, r.data(), g.data(), begin, end, to);
+    });
+  }
+  const std::vector<float> r = filled(37, 0.0f);
+  const std::vector<float> g = filled(50, -0.5f);
+  const ShareSums sums = cpu::share_sums(r.data(), 37, g.data(), 50);
+  in_parts(50, 50, "row", [&](std::int64_t begin, std::int64_t end, float* to) {
+    cpu::give(sums, 50, g.data() + begin, end - begin, to + begin);
+  });
   std::puts("clean");
 }

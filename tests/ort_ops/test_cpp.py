@@ -11,7 +11,7 @@ from native import ROOT, compiled, needs_compiler, run_sanitized
 HERE = Path(__file__).parent
 PROGRAMS = {
     "stress": ("csrc/kernels/elementwise.cpp", "csrc/ort_ops/elementwise_op.cpp"),
-    "stress_rows": ("csrc/kernels/row_backward.cpp", "csrc/kernels/sum_copies.cpp"),
+    "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ("give_all", "row_backward", "sum_copies")),
 }
 FOLDERS = (
     os.environ.get("ONNXRUNTIME_INCLUDE", ""),

@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower import DOMAIN, FuseRows, FuseSums
+from onnxplain.graph.passes.lower import DOMAIN, FuseRows, FuseShares, FuseSums
 from onnxplain.runtime.operators import register
 
 SOFTMAX = "gy = Mul(g, x) s = ReduceSum(gy, last) ys = Mul(x, s) r = Sub(gy, ys)"
@@ -26,7 +26,13 @@ KEPT = """o = Shape<end = -1>(x) w = Shape<end = -1>(g) q = Equal(o, unit) k = W
   u = Unsqueeze(o, unit_axis) v = Unsqueeze(k, unit_axis) p = Concat<axis = 1>(u, v) f0 = Reshape(p, flat)
   b = Shape<start = -1>(g) f = Concat<axis = 0>(f0, b) t = Reshape<allowzero = 1>(g, f)
   r = ReduceSum<keepdims = 0>(t, odd)"""
+SHARES = """sr = ReduceSum(x, last) sg = ReduceSum(g, last) miss = Sub(sr, sg)
+  size = Abs(g) sizes = ReduceSum(size, last) none = Equal(sizes, zero) safe = Where(none, one, sizes)
+  part = Div(miss, safe) shape = Shape(g) ones = ConstantOfShape<value = float[1] {1.0}>(shape)
+  n = ReduceSum(ones, last) least = Max(n, one) even = Div(one, least) factor = Where(none, even, size)
+  more = Mul(part, factor) r = Add(g, more)"""
 CONSTANTS = {
+    "zero": np.float32(0), "one": np.float32(1),
     "last": np.array([-1]), "tiny": np.float32(0.1), "unit": np.array(1), "unit_axis": np.array([1]),
     "flat": np.array([-1]), "odd": np.array([1, 3]), "scale": np.array([2, -1, 0.5, 3], np.float32),
 }  # fmt: skip
@@ -70,6 +76,7 @@ TAKEN = {
     "root mean square": (RMS, "NormBackward"),
     "sum": (SUM, "SumCopies"),
     "sum of some axes": (KEPT, "SumCopies"),
+    "shares": (SHARES, "GiveAll"),
 }  # fmt: skip
 LEFT = {
     "the model's own": (SOFTMAX, {"unmarked": "ys"}),
@@ -88,6 +95,13 @@ LEFT = {
     "sum, lengths of another": (SUM.replace("w = Shape(g)", "w = Shape(x)"), {}),
     "sum, kept": (SUM.replace("<keepdims = 0>", ""), {}),
 }
+LEFT |= {
+    "shares, axes from the end": (SHARES, {"last": np.array([-1])}),
+    "shares, other sizes": (SHARES.replace("Abs(g)", "Abs(x)"), {"x": "A, B, 4"}),
+    "shares, other ones": (SHARES.replace("{1.0}", "{2.0}"), {}),
+    "shares, another bound": (SHARES.replace("Equal(sizes, zero)", "Equal(sizes, one)"), {}),
+    "shares, half of it": (SHARES.replace("more = Mul(part", "more = Mul(miss"), {}),
+}
 READ = {  # which others read parts of it
     "layer, normalised values": (LAYER, "r n", "NormBackward"),
     "layer, scaled gradient": (LAYER, "r h", "NormBackward"),
@@ -98,11 +112,18 @@ READ = {  # which others read parts of it
 
 def options_of(body: str) -> dict:
     """Where x may have been broadcast in any of its axes, or in the first two."""
+    if "miss" in body:
+        return {"last": np.array([2]), "x": "A, B, 4"}
     return {"odd": np.array([1, 3, 5])} if "odd" in body and "end = -1" not in body else {}
 
 
 def shapes_of(body: str) -> list[tuple[int, ...]]:
     return [(2, 3, 4), (2, 1, 4), (1, 3, 4), (1, 1, 4)] if "odd" in body else [(2, 3, 4)]
+
+
+def fuse(model: ir.Model) -> None:
+    for kind in (FuseSums, FuseRows, FuseShares):
+        kind()(model)
 
 
 def check(body: str, outputs: str, **options) -> list[str]:
@@ -111,8 +132,7 @@ def check(body: str, outputs: str, **options) -> list[str]:
     kinds = []
     for shape in shapes_of(body):
         before, after = (made(body, outputs=outputs, **options) for _ in range(2))
-        FuseSums()(after)
-        FuseRows()(after)
+        fuse(after)
         kinds = [n.op_type for n in after.graph if n.domain == DOMAIN]
         try:
             expected = run(before, shape)
@@ -130,8 +150,7 @@ def test_taken(name) -> None:
     body, kind = TAKEN[name]
     assert check(body, "r") == [kind]
     model = made(body, **options_of(body))
-    FuseSums()(model)
-    FuseRows()(model)
+    fuse(model)
     assert len(model.graph) <= 2  # nothing that nobody reads is left
 
 
@@ -151,6 +170,6 @@ def test_what_others_read_stays(name) -> None:
 def test_a_scale_that_others_read_is_not_part_of_it() -> None:
     for outputs, count in (("r", 3), ("r h", 2)):
         model = made(LAYER, outputs=outputs)
-        FuseRows()(model)
+        fuse(model)
         (own,) = (n for n in model.graph if n.domain == DOMAIN)
         assert len(own.inputs) == count

@@ -3,8 +3,17 @@
 from onnxplain.graph.passes.lower.flip_transposed_convs import FlipTransposedConvs
 from onnxplain.graph.passes.lower.fuse_elementwise import FuseElementwise
 from onnxplain.graph.passes.lower.fuse_rows import FuseRows
+from onnxplain.graph.passes.lower.fuse_shares import FuseShares
 from onnxplain.graph.passes.lower.fuse_sums import FuseSums
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.lower.matching import DOMAIN
 
-__all__ = ["DOMAIN", "FlipTransposedConvs", "FuseElementwise", "FuseRows", "FuseSums", "MaskByHardSigmoid"]
+__all__ = [
+    "DOMAIN",
+    "FlipTransposedConvs",
+    "FuseElementwise",
+    "FuseRows",
+    "FuseShares",
+    "FuseSums",
+    "MaskByHardSigmoid",
+]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import put, written
+from onnxplain.graph.passes.lower.matching import made_by, number, put, written
 
 __all__ = ["FuseSums"]
 
@@ -43,7 +43,7 @@ def _match(root: ir.Node) -> tuple[ir.Value, ir.Value] | None:
     ):
         return None
     g, shape = split.inputs
-    joined = _maker(shape, "Concat")
+    joined = made_by(shape, "Concat")
     parts = [shape] if joined is None else list(joined.inputs)
     own, cut = _own(_flattened(parts[0]), g)
     if g is None or own is None or axes.ravel().tolist() != list(range(1, 2 * _length(own), 2)):
@@ -52,38 +52,32 @@ def _match(root: ir.Node) -> tuple[ir.Value, ir.Value] | None:
     return (g, own) if kept == ([] if cut is None else [(cut, None)]) else None
 
 
-def _maker(value: ir.Value | None, op_type: str) -> ir.Node | None:
-    """Return the node that makes a value, if a walk back wrote it and it is of this operator."""
-    node = None if value is None else value.producer()
-    return node if node is not None and node.op_type == op_type and facts.is_written(node) else None
-
-
 def _flattened(shape: ir.Value | None) -> ir.Value | None:
     """Return what was made flat."""
-    node = _maker(shape, "Reshape")
-    return node.inputs[0] if node is not None and _number(node.inputs[1]) == -1 else None
+    node = made_by(shape, "Reshape")
+    return node.inputs[0] if node is not None and number(node.inputs[1]) == -1 else None
 
 
 def _own(pairs: ir.Value | None, g: ir.Value | None) -> tuple[ir.Value | None, object]:
     """Return the own lengths of pairs (own length, length of copies), and where these axes of g end."""
-    both = _maker(pairs, "Concat")
-    columns = [_maker(v, "Unsqueeze") for v in both.inputs] if both is not None else []
-    if len(columns) != 2 or any(c is None or _number(c.inputs[1]) != 1 for c in columns):
+    both = made_by(pairs, "Concat")
+    columns = [made_by(v, "Unsqueeze") for v in both.inputs] if both is not None else []
+    if len(columns) != 2 or any(c is None or number(c.inputs[1]) != 1 for c in columns):
         return None, None
     own, copies = (c.inputs[0] for c in columns if c is not None)
-    chosen = _maker(copies, "Where")
-    test = None if chosen is None else _maker(chosen.inputs[0], "Equal")
-    if chosen is None or test is None or test.inputs[0] is not own or _number(test.inputs[1]) != 1:
+    chosen = made_by(copies, "Where")
+    test = None if chosen is None else made_by(chosen.inputs[0], "Equal")
+    if chosen is None or test is None or test.inputs[0] is not own or number(test.inputs[1]) != 1:
         return None, None
     cut = _cut(chosen.inputs[1], g)
-    if cut is None or cut[0] != 0 or _number(chosen.inputs[2]) != 1:
+    if cut is None or cut[0] != 0 or number(chosen.inputs[2]) != 1:
         return None, None
     return own, cut[1]
 
 
 def _cut(value: ir.Value | None, of: ir.Value | None) -> tuple[object, object] | None:
     """Return between which axes a shape is that of a value."""
-    node = _maker(value, "Shape")
+    node = made_by(value, "Shape")
     if node is None or node.inputs[0] is not of:
         return None
     return facts.attr(node, "start", 0), facts.attr(node, "end")
@@ -91,7 +85,7 @@ def _cut(value: ir.Value | None, of: ir.Value | None) -> tuple[object, object] |
 
 def _length(shape: ir.Value) -> int:
     """Return how many axes a shape has; 0 where that is not known."""
-    node = _maker(shape, "Shape")
+    node = made_by(shape, "Shape")
     rank = None if node is None or node.inputs[0] is None else facts.rank(node.inputs[0])
     if node is None or rank is None:
         return 0
@@ -99,8 +93,3 @@ def _length(shape: ir.Value) -> int:
     assert isinstance(start, int)
     assert isinstance(end, int)
     return len(range(rank)[start:end])
-
-
-def _number(value: ir.Value | None) -> int | None:
-    held = facts.constant(value)
-    return int(held.item()) if held is not None and held.size == 1 else None

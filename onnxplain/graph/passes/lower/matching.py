@@ -9,17 +9,29 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 
-__all__ = ["DOMAIN", "last", "put", "reduced", "swaps", "written"]
+__all__ = ["DOMAIN", "last", "made_by", "number", "put", "reduced", "swaps", "written"]
 
 DOMAIN = "ai.onnxplain"
 
 
-def written(value: ir.Value | None, op_type: str) -> ir.Node | None:
-    """Return the node that makes a value of float32, if a walk back wrote it and it is of this operator."""
+def made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
+    """Return the node that makes a value, if a walk back wrote it and it is of this operator."""
     node = None if value is None else value.producer()
     if node is None or node.op_type != op_type or node.domain not in ("", "ai.onnx"):
         return None
-    return node if facts.is_written(node) and node.outputs[0].dtype == ir.DataType.FLOAT else None
+    return node if facts.is_written(node) else None
+
+
+def written(value: ir.Value | None, op_type: str) -> ir.Node | None:
+    """Return what :func:`made_by` does, if the value is of float32."""
+    node = made_by(value, op_type)
+    return node if node is not None and node.outputs[0].dtype == ir.DataType.FLOAT else None
+
+
+def number(value: ir.Value | None) -> float | None:
+    """Return what a constant of one element holds."""
+    held = facts.constant(value)
+    return float(held.item()) if held is not None and held.size == 1 else None
 
 
 def swaps(node: ir.Node | None) -> Iterator[tuple[ir.Value, ir.Value]]:
