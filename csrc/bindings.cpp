@@ -205,6 +205,26 @@ void bind_cuda(py::module_ m) {
     const py::gil_scoped_release release;
     require_success(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
   });
+  m.def(
+      "stream_create",
+      [] {
+        cudaStream_t stream = nullptr;  // not of the kind that does not wait for the default one
+        require_success(cudaStreamCreate(&stream), "cudaStreamCreate");
+        return reinterpret_cast<Pointer>(stream);
+      },
+      "Make a stream that waits for the default one, as that waits for it.");
+  m.def(
+      "stream_synchronize",
+      [](Pointer stream) {
+        require_success(cudaStreamSynchronize(at<CUstream_st>(stream)), "cudaStreamSynchronize");
+      },
+      py::arg("stream"), py::call_guard<py::gil_scoped_release>(), "Wait for a stream's work.");
+  m.def(
+      "stream_destroy",
+      [](Pointer stream) {
+        require_success(cudaStreamDestroy(at<CUstream_st>(stream)), "cudaStreamDestroy");
+      },
+      py::arg("stream"), "Release a stream, whose work goes on to its end.");
 }
 #endif
 

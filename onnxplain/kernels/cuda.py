@@ -1,7 +1,8 @@
 """The kernels on GPU memory that somebody else owns, such as an ``onnxruntime.OrtValue``.
 
-Nothing is copied and nothing comes back to the host. The work is put on the default CUDA stream, and the
-functions return at once: read the results after work on the same stream, or after `synchronize`.
+Nothing is copied and nothing comes back to the host. The work is put on a CUDA stream (the default one, or a
+`Stream`), and the functions return at once: read the results after work on the same stream, after a copy by
+the default stream, which waits for all of ours, or after `Stream.synchronize`.
 Arrays are contiguous, float32 or float64; shapes and equations are those of `path_batches`.
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeviceTensor",
+    "Stream",
     "accumulate",
     "download",
     "interpolate",
@@ -45,11 +47,45 @@ class DeviceTensor(Protocol):
         """Return the kind of device: ``cuda``."""
 
 
+class Stream:
+    """A CUDA stream on the first GPU, which lives as long as this object.
+
+    It waits for the default stream, and the default stream for it, so that plain copies (those of
+    ``onnxruntime.OrtValue``) find what was computed before them.  Work of different streams runs side by
+    side; none of it stops the host.
+
+    Raises
+    ------
+    RuntimeError
+        If there are no CUDA kernels, or no GPU.
+    """
+
+    def __init__(self) -> None:
+        self._launchers = _launchers()
+        #: What CUDA and onnxruntime (``user_compute_stream``) know it by.
+        self.address: int = self._launchers.stream_create()
+
+    def synchronize(self) -> None:
+        """Wait until its work is done.
+
+        Raises
+        ------
+        RuntimeError
+            If work failed.
+        """
+        self._launchers.stream_synchronize(self.address)
+
+    def __del__(self) -> None:
+        if "address" in self.__dict__:
+            self._launchers.stream_destroy(self.address)
+
+
 def interpolate(
     start: DeviceTensor,
     end: DeviceTensor,
     alphas: DeviceTensor,
     out: DeviceTensor,
+    stream: Stream | None = None,
 ) -> None:
     """Write the points of a straight path; see `path_batches.interpolate`.
 
@@ -60,6 +96,8 @@ def interpolate(
     alphas : DeviceTensor, shape (S,)
     out : DeviceTensor, shape (S * N, ...)
         Written to. All four have one dtype.
+    stream
+        Where the work goes; None: the default stream.
 
     Raises
     ------
@@ -83,10 +121,13 @@ def interpolate(
         prod(shape[1:]),
         steps,
         dtype,
+        _address(stream),
     )
 
 
-def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor) -> None:
+def accumulate(
+    acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor, stream: Stream | None = None
+) -> None:
     """Add the weighted sum of a batch of steps in place; see `path_batches.accumulate`.
 
     Parameters
@@ -94,6 +135,8 @@ def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor) ->
     acc : DeviceTensor, shape (N, ...), float64 or the dtype of ``grads``
     grads : DeviceTensor, shape (S * N, ...)
     weights : DeviceTensor, shape (S,), dtype of ``acc``
+    stream
+        Where the work goes; None: the default stream.
 
     Raises
     ------
@@ -115,6 +158,7 @@ def accumulate(acc: DeviceTensor, grads: DeviceTensor, weights: DeviceTensor) ->
         steps,
         acc_dtype,
         dtype,
+        _address(stream),
     )
 
 
@@ -158,6 +202,10 @@ def _launchers() -> ModuleType:
         )
     launchers: ModuleType = core.cuda
     return launchers
+
+
+def _address(stream: Stream | None) -> int:
+    return 0 if stream is None else stream.address
 
 
 def _one_dtype(**tensors: DeviceTensor) -> str:

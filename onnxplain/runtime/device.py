@@ -14,8 +14,9 @@ import onnxruntime as ort
 
 from onnxplain.errors import RuntimeUnavailableError
 from onnxplain.forking import quiet
+from onnxplain.kernels.cuda import Stream
 
-__all__ = ["must_run_on", "providers", "resolve"]
+__all__ = ["must_run_on", "own_stream", "providers", "resolve"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -43,7 +44,9 @@ def resolve(device: str) -> Literal["cpu", "cuda"]:
     return "cuda" if device == "cuda" else "cpu"
 
 
-def providers(device: Literal["cpu", "cuda"], *, allow_tf32: bool = False) -> list[Any]:
+def providers(
+    device: Literal["cpu", "cuda"], *, allow_tf32: bool = False, stream: Stream | None = None
+) -> list[Any]:
     """Return onnxruntime's providers for a device, with their options, in order of preference.
 
     Parameters
@@ -52,10 +55,23 @@ def providers(device: Literal["cpu", "cuda"], *, allow_tf32: bool = False) -> li
         Where to run.
     allow_tf32
         Whether a GPU may compute products of float32 with 10 bits of mantissa (onnxruntime's own default).
+    stream
+        On which a GPU is to work; None: onnxruntime makes one of its own.
     """
     if device == "cpu":
         return [_PROVIDERS["cpu"]]
-    return [(_PROVIDERS["cuda"], {"use_tf32": int(allow_tf32)}), _PROVIDERS["cpu"]]
+    options: dict[str, Any] = {"use_tf32": int(allow_tf32)}
+    if stream is not None:
+        options["user_compute_stream"] = str(stream.address)
+    return [(_PROVIDERS["cuda"], options), _PROVIDERS["cpu"]]
+
+
+def own_stream(device: Literal["cpu", "cuda"]) -> Stream | None:
+    """Return a stream on which a session and our kernels can work by turns; None where there are no such."""
+    from onnxplain import kernels
+
+    on_gpu = device == "cuda" and kernels.built_with_cuda() and kernels.cuda_device_count() > 0
+    return Stream() if on_gpu else None
 
 
 def must_run_on(session: Any, device: Literal["cpu", "cuda"]) -> None:

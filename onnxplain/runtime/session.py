@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +16,7 @@ from onnxplain.errors import InvalidModelError
 from onnxplain.forking import quiet
 from onnxplain.graph.passes.lower import DOMAIN
 from onnxplain.runtime import arena, operators
-from onnxplain.runtime.device import must_run_on, providers
+from onnxplain.runtime.device import must_run_on, own_stream, providers
 from onnxplain.runtime.failures import run_failed
 from onnxplain.runtime.weights import WeightStore
 
@@ -94,10 +96,18 @@ class Executable:
         self._quietly.log_severity_level = _SILENT
         # The default, said: else every run raises and catches an error to find it.
         self._quietly.add_run_config_entry("gpu_graph_id", "0")
+        self._without_waiting = ort.RunOptions()
+        self._without_waiting.log_severity_level = _SILENT
+        for key, value in (("gpu_graph_id", "0"), ("disable_synchronize_execution_providers", "1")):
+            self._without_waiting.add_run_config_entry(key, value)
+        #: On a GPU, where the session works, and kernels of our own between its runs.
+        self.stream = own_stream(device)
+        # Runs on one stream share handles of CUDA's libraries, which no two threads may use at once.
+        self._turn = nullcontext() if self.stream is None else Lock()
         try:
             with quiet:
                 self._session = ort.InferenceSession(
-                    content, options, providers=providers(device, allow_tf32=allow_tf32)
+                    content, options, providers=providers(device, allow_tf32=allow_tf32, stream=self.stream)
                 )
         except Exception as error:  # onnxruntime raises many kinds
             reason = str(error).split("\n")[0]
@@ -133,7 +143,7 @@ class Executable:
             If onnxruntime cannot run the program on these inputs.
         """
         names = list(outputs or self.outputs)
-        with quiet, _Told(feeds, self._takes):
+        with quiet, self._turn, _Told(feeds, self._takes):
             if self._unbound or not self._texts.isdisjoint(names):
                 made = self._session.run(names, {k: np.asarray(feeds[k]) for k in self.inputs}, self._quietly)
                 owned = dict(zip(names, map(_owned, made), strict=True))
@@ -150,6 +160,9 @@ class Executable:
     def run_on_device(self, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, ort.OrtValue]:
         """Run once on values that lie on the device, leaving the results there.
 
+        Where there is a :attr:`stream` the host does not wait: the results are there for what comes on that
+        stream next, or on the default one.  What is fed must stay until then.
+
         Parameters
         ----------
         feeds
@@ -162,12 +175,15 @@ class Executable:
         ModelRunError
             If onnxruntime cannot run the program on these inputs.
         """
-        with quiet, _Told(feeds, self._takes):
+        with quiet, self._turn, _Told(feeds, self._takes):
             binding = self._bind(feeds)
             for name in outputs:
                 binding.bind_output(name, self.device, 0)
-            self._session.run_with_iobinding(binding, self._quietly)
-            binding.synchronize_outputs()
+            if self.stream is None:
+                self._session.run_with_iobinding(binding, self._quietly)
+                binding.synchronize_outputs()
+            else:
+                self._session.run_with_iobinding(binding, self._without_waiting)
             return dict(zip(outputs, binding.get_outputs(), strict=True))
 
     def __del__(self) -> None:

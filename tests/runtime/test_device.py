@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import onnxruntime as ort
 import pytest
 
 import onnxplain as ox
 from onnxplain import kernels
 from onnxplain.errors import OnnxplainError, RuntimeUnavailableError
-from onnxplain.runtime import device
+from onnxplain.runtime import device, operators, session
 
 BOTH = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
@@ -36,12 +38,14 @@ def sessions(monkeypatch):
         def get_providers(self):
             return ["CPUExecutionProvider"] if state.falls_back else BOTH
 
+    operators.why_not()  # what is known of the CPU stays known
     monkeypatch.setattr(ort, "get_available_providers", lambda: BOTH)
     monkeypatch.setattr(ort, "InferenceSession", Session)
     monkeypatch.setattr(kernels, "built_with_cuda", lambda: False)
     device._has_gpu.cache_clear()
     yield state
     device._has_gpu.cache_clear()
+    operators._tried.cache_clear()  # it may have been asked about this GPU
 
 
 def test_auto_is_the_cpu_where_no_gpu_answers(sessions, models) -> None:
@@ -91,6 +95,15 @@ def test_tf32_is_off_unless_asked_for(allowed, sessions, models) -> None:
     assert given == {"use_tf32": int(bool(allowed))}
     assert sessions.asked[-1][1] == "CPUExecutionProvider"
     assert device.providers("cpu", allow_tf32=True) == ["CPUExecutionProvider"]
+
+
+def test_a_session_works_on_the_stream_of_our_kernels(sessions, models, monkeypatch) -> None:
+    sessions.falls_back = False
+    stream = SimpleNamespace(address=4711)
+    monkeypatch.setattr(session, "own_stream", lambda where: stream if where == "cuda" else None)
+    ox.Explainer(models.mlp(), device="cuda").predict(models.random(1, 5))
+    assert sessions.asked[-1][0] == ("CUDAExecutionProvider", {"use_tf32": 0, "user_compute_stream": "4711"})
+    assert device.own_stream("cpu") is None
 
 
 def test_tf32_is_yes_or_no(models) -> None:

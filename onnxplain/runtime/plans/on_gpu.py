@@ -62,25 +62,36 @@ def integrate(plan: Plan, problem: Problem, at_once: int, sums: IntegralSums) ->
     driver, alphas, weights = problem.driver, np.array(plan.points.alphas), np.array(plan.combination.weights)
     program, executable = driver.programs.program(replace(driver.question, ask=plan.question))
     assert isinstance(executable, Executable)  # nothing is compared with a reference
+    stream = executable.stream
     starts = {k: _up(v) for k, v in problem.baselines.items()}
     ends = {k: _up(v) for k, v in problem.features.items()}
     totals = {k: _up(np.zeros(v.shape, np.float64)) for k, v in problem.features.items()}
-    for first in range(0, len(alphas), at_once):
-        steps = slice(first, first + at_once)
-        count = len(alphas[steps])
-        fed = driver.feeds(program, _rows(problem, count))
-        for name, feature in problem.features.items():
-            shape = (count * problem.n, *feature.shape[1:])
-            points = ort.OrtValue.ortvalue_from_shape_and_type(shape, feature.dtype, _DEVICE, 0)
-            cuda.interpolate(starts[name], ends[name], _up(alphas[steps].astype(feature.dtype)), points)
-            fed[name] = points
-        cuda.synchronize()  # onnxruntime works on a stream of its own
-        made = executable.run_on_device(fed, program.attributions)
-        on_device = _up(weights[steps])
-        for name, output in zip(driver.question.wrt, program.attributions, strict=True):
-            cuda.accumulate(totals[name], made[output], on_device)
-        cuda.synchronize()
-    sums.totals = {name: np.array(total.numpy()) for name, total in totals.items()}
+    blocks = [slice(first, first + at_once) for first in range(0, len(alphas), at_once)]
+    dtypes = {v.dtype for v in problem.features.values()}
+    # All that goes up does so before the first run: a copy would wait for the runs before it.
+    where = [{d: _up(alphas[block].astype(d)) for d in dtypes} for block in blocks]
+    weighing = [_up(weights[block]) for block in blocks]
+    points: dict[tuple[str, int], ort.OrtValue] = {}
+    try:
+        for block, on_path, weigh in zip(blocks, where, weighing, strict=True):
+            count = len(alphas[block])
+            fed = driver.feeds(program, _rows(problem, count))
+            for name, feature in problem.features.items():
+                if (name, count) not in points:  # the stream has read them before they are written anew
+                    shape = (count * problem.n, *feature.shape[1:])
+                    points[name, count] = ort.OrtValue.ortvalue_from_shape_and_type(
+                        shape, feature.dtype, _DEVICE, 0
+                    )
+                to = points[name, count]
+                cuda.interpolate(starts[name], ends[name], on_path[feature.dtype], to, stream)
+                fed[name] = to
+            made = executable.run_on_device(fed, program.attributions)
+            for name, output in zip(driver.question.wrt, program.attributions, strict=True):
+                cuda.accumulate(totals[name], made[output], weigh, stream)
+        sums.totals = {name: np.array(total.numpy()) for name, total in totals.items()}
+    finally:
+        if stream is not None:  # others may get the memory, on streams of their own
+            stream.synchronize()
 
 
 def _rows(problem: Problem, repeats: int) -> Rows:
