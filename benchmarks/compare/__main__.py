@@ -44,12 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     minutes = asked.minutes or (float("inf") if asked.full else _MINUTES)
     ends = time.perf_counter() + 60 * minutes
     settings = _chosen(asked)
+    if not (asked.json or asked.work or asked.model or asked.batch or asked.scale or asked.alone):
+        asked.json = _USUAL
     on_their_own = (asked.model or _ALONE) if asked.alone or asked.full else ()
     content: dict[str, Any] = {
         "machine": _machine(), "engines": _engines(asked.threads, asked.peer), "races": [], "alone": [],
         "left_out": {},
     }  # fmt: skip
     print(f"{content['machine']}; {content['engines']}\n\n{tables.HEAD}", flush=True)
+
+    failed: list[str] = []
 
     def leave_out(where: str, why: str) -> None:
         content["left_out"][where] = why
@@ -62,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         # getting ready takes its part of the time, and so does what comes later
         share = left / (len(settings) - number + 2 * len(on_their_own)) / 2
-        try:
-            row = race(setting, asked.peer, asked.rounds, share, ends)
-        except LeftOut as reason:
-            leave_out(setting.key, str(reason))
+        row, why, broke = _tried(setting, asked, share, ends)
+        failed += [setting.key] * broke
+        if row is None:
+            leave_out(setting.key, why)
             continue
         content["races"].append(row)
         print(*tables.lines(row), sep="\n", flush=True)
@@ -84,6 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_json(asked.json, content)
     if asked.markdown:
         asked.markdown.write_text(tables.page(content), encoding="utf-8")
+    if failed:
+        raise SystemExit(f"onnxplain itself failed: {', '.join(failed)}")
+
+
+def _tried(
+    setting: Setting, asked: argparse.Namespace, seconds: float, ends: float
+) -> tuple[dict[str, Any] | None, str, bool]:
+    """Return a race's result, or why there is none, and whether that is a failure of ours."""
+    try:
+        return race(setting, asked.peer, asked.rounds, seconds, ends), "", False
+    except LeftOut as reason:
+        return None, str(reason), False
+    except Exception as error:  # other races go on, and the command fails at its end
+        return None, f"failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}", True
 
 
 def _chosen(asked: argparse.Namespace) -> list[Setting]:
@@ -121,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=_count, default=2)
     made.add_argument("--rounds", type=_count, default=11, help="of a race, at most")
     made.add_argument("--minutes", type=float, help=f"default: {_MINUTES:g}, with --full no limit")
-    made.add_argument("--json", type=Path, default=_USUAL)
+    made.add_argument("--json", type=Path, help=f"default: {_USUAL.name} in results, where nothing is chosen")
     made.add_argument("--markdown", type=Path, help="also write a page")
     return made
 

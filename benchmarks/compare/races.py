@@ -9,10 +9,11 @@ from typing import Any
 
 from benchmarks.compare.agreement import compared
 from benchmarks.compare.cases import CASES, Case, LeftOut, case
+from benchmarks.compare.ours import forward, ours
 from benchmarks.compare.peers import PEERS
 from benchmarks.compare.racing import Times, raced
 from benchmarks.compare.settings import BARE, FORWARD, OURS, Entrant, Setting
-from benchmarks.compare.works import WORKS, forward, ours
+from benchmarks.compare.works import WORKS
 
 __all__ = ["every", "race"]
 

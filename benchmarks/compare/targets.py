@@ -122,6 +122,9 @@ def verdict(target: Target, row: dict[str, Any] | None) -> Verdict:
             return Verdict(None, False, "no peer that finds the same took part")
         best = min(rivals, key=lambda name: rivals[name])
         value, beside = rivals[best], f", against {best}"
+        others = {name: job for name, job in row["jobs"].items() if name.startswith(f"{OURS}, ")}
+        for name, job in others.items():
+            beside += f" ({name.removeprefix(f'{OURS}, ')}: {value / job['times_ours']:.2f})"
     elif target.measure == "extra_ms":
         value = row["extra_ms"]
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from torch import nn
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Add", "Bert", "Twin"]
+__all__ = ["Add", "Twin", "layer", "tensor"]
 
 
 class Add(nn.Module):
@@ -58,7 +57,7 @@ class Twin(nn.Module):
     def __init__(self, model: onnx.ModelProto, add: Callable[[], nn.Module] = Add) -> None:
         super().__init__()
         graph = model.graph
-        weights = {t.name: _tensor(t) for t in graph.initializer}
+        weights = {t.name: tensor(t) for t in graph.initializer}
         self.merged: list[tuple[tuple[str], str]] = []
         self.made_by: dict[str, str] = {}
         self._steps: list[tuple[str, tuple[str, ...], str]] = []
@@ -67,7 +66,7 @@ class Twin(nn.Module):
             kind = node.op_type
             if kind in ("Shape", "Constant", "Gather", "Unsqueeze", "Concat"):
                 if kind == "Constant" and node.attribute[0].name == "value":
-                    weights[node.output[0]] = _tensor(node.attribute[0].t)
+                    weights[node.output[0]] = tensor(node.attribute[0].t)
                 continue  # they compute a Reshape's shape
             reads = [same.get(n, n) for n in node.input if n and n not in weights]
             if kind in ("Identity", "Dropout"):
@@ -161,69 +160,6 @@ def _same(pads: list[int]) -> tuple[int, ...]:
     return tuple(pads[:half])
 
 
-def _tensor(t: onnx.TensorProto) -> torch.Tensor:
+def tensor(t: onnx.TensorProto) -> torch.Tensor:
+    """Return a weight."""
     return torch.from_numpy(numpy_helper.to_array(t).copy())
-
-
-class Bert(nn.Module):
-    """The encoder in the trained sentence model, from embedded tokens (N, T, 384) to the mean (N, 384).
-
-    Parameters
-    ----------
-    model
-        The ONNX graph, whose weights it takes: by name, or in the order of the products.
-    """
-
-    heads = 12
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        super().__init__()
-        held = {t.name: _tensor(t) for t in model.graph.initializer}
-        root = "model.0.auto_model."
-        self.words = nn.Embedding.from_pretrained(held[f"{root}embeddings.word_embeddings.weight"])
-        self.places = held[f"{root}embeddings.position_embeddings.weight"]
-        self.kind = held[f"{root}embeddings.token_type_embeddings.weight"][0]
-        self.norm = self._norm(held, f"{root}embeddings.LayerNorm")
-        products = [n.input[1] for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in held]
-        names = (
-            "attention.self.query", "attention.self.key", "attention.self.value",
-            "attention.output.dense", "intermediate.dense", "output.dense",
-        )  # fmt: skip
-        self.layers = nn.ModuleList()
-        for k in range(len(products) // len(names)):
-            parts = nn.ModuleDict()
-            for name, product in zip(names, products[k * len(names) :], strict=False):
-                bias = held[f"{root}encoder.layer.{k}.{name}.bias"]
-                parts[name.replace(".", "_")] = layer("MatMul", [held[product], bias], {})
-            for name in ("attention.output", "output"):
-                parts[f"{name}.norm".replace(".", "_")] = self._norm(
-                    held, f"{root}encoder.layer.{k}.{name}.LayerNorm"
-                )
-            self.layers.append(parts)
-        self.eval().requires_grad_(False)
-
-    @staticmethod
-    def _norm(held: dict[str, torch.Tensor], name: str) -> nn.LayerNorm:
-        norm = nn.LayerNorm(len(held[f"{name}.weight"]), 1e-12)
-        norm.weight.data.copy_(held[f"{name}.weight"])
-        norm.bias.data.copy_(held[f"{name}.bias"])
-        return norm
-
-    def forward(self, embedded: torch.Tensor) -> torch.Tensor:
-        """Return the mean over the tokens, all of which count."""
-        n, t, width = embedded.shape
-        x = self.norm(embedded + self.kind + self.places[:t])
-
-        def apart(y: torch.Tensor) -> torch.Tensor:
-            return y.view(n, t, self.heads, width // self.heads).transpose(1, 2)
-
-        for parts in self.layers:
-            q, k, v = (apart(parts[f"attention_self_{p}"](x)) for p in ("query", "key", "value"))
-            mixed = nn.functional.scaled_dot_product_attention(
-                q, k, v, scale=1 / math.sqrt(width // self.heads)
-            )
-            y = parts["attention_output_dense"](mixed.transpose(1, 2).reshape(n, t, width))
-            x = parts["attention_output_norm"](x + y)
-            y = parts["output_dense"](nn.functional.gelu(parts["intermediate_dense"](x)))
-            x = parts["output_norm"](x + y)
-        return x.mean(1)

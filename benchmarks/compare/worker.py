@@ -17,9 +17,9 @@ import numpy as np
 
 import onnxplain
 from benchmarks.compare.cases import LeftOut, case
+from benchmarks.compare.ours import ours
 from benchmarks.compare.racing import Timed
 from benchmarks.compare.settings import BARE, Setting
-from benchmarks.compare.works import ours
 
 
 def _main(race: str, folder: Path) -> None:

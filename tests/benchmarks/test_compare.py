@@ -43,6 +43,17 @@ def test_ours_alone(command: Any, tmp_path: Path, capsys: Any) -> None:
         assert "1 threads in every engine" in text
 
 
+def test_a_failure_of_ours_is_told_at_the_end(command: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    def broken(*arguments: Any) -> Any:
+        raise RuntimeError("no such kernel\nand more")
+
+    monkeypatch.setattr("benchmarks.compare.races.ours", broken)
+    with pytest.raises(SystemExit, match="onnxplain itself failed: gradient/mlp/1, overhead/mlp/1"):
+        run(command, tmp_path, "--work", "gradient", "overhead", "--model", "mlp", "--batch", "1")
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["left_out"]["gradient/mlp/1"] == "failed: RuntimeError: no such kernel"
+
+
 def test_time_that_is_over_is_told(command: Any, tmp_path: Path, capsys: Any) -> None:
     found = run(command, tmp_path, "--model", "mlp", "--batch", "1", "--minutes", "0.000001")
     assert found["races"] == []

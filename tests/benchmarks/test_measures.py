@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.compare.agreement import compared
-from benchmarks.compare.cases import CASES
+from benchmarks.compare.cases import CASES, LeftOut
+from benchmarks.compare.exactness import first_within
 from benchmarks.compare.races import every
 from benchmarks.compare.racing import Times, fastest, raced
 from benchmarks.compare.settings import OURS, Setting
@@ -58,6 +59,19 @@ def test_answers_are_compared() -> None:
     assert not compared(a, zero, "equal").same
     with pytest.raises(ValueError, match="shapes"):
         compared(a, a[:, :3], "equal")
+
+
+def test_the_fewest_steps_are_found() -> None:
+    asked: list[int] = []
+
+    def error(n: int) -> float:
+        asked.append(n)
+        return 1 / n
+
+    assert first_within((5, 20, 100, 500), error, 0.02) == (100, 0.01)
+    assert asked == [5, 20, 100]
+    with pytest.raises(LeftOut, match=r"20 are not enough: the error is 5\.0%, and 1\.0% was asked"):
+        first_within((10, 20), error, 0.01)
 
 
 def test_targets_are_raced() -> None:

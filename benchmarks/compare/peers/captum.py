@@ -11,10 +11,11 @@ import torch
 from captum import attr
 
 from benchmarks.compare.cases import Case, LeftOut
+from benchmarks.compare.exactness import scaled, steps_to_tolerance
 from benchmarks.compare.peers.networks import explained, leaf, twin
 from benchmarks.compare.racing import fastest
 from benchmarks.compare.settings import Entrant, Job, Setting
-from benchmarks.compare.works import WORKS, noise, scaled, steps_to_tolerance, windows
+from benchmarks.compare.works import WORKS, noise, windows
 
 __all__ = ["offer"]
 

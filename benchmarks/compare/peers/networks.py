@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from benchmarks.compare.bert import Bert
 from benchmarks.compare.cases import Case, LeftOut
 from benchmarks.compare.settings import Setting
-from benchmarks.compare.twins import Add, Bert, Twin
+from benchmarks.compare.twins import Add, Twin
 
 __all__ = ["explained", "gradient", "leaf", "scores_differ", "twin"]
 

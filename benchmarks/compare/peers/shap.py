@@ -9,8 +9,8 @@ import numpy as np
 import shap
 
 from benchmarks.compare.cases import Case
+from benchmarks.compare.exactness import samples_to_error
 from benchmarks.compare.settings import Entrant, Setting
-from benchmarks.compare.works import samples_to_error
 from benchmarks.timing import session
 
 __all__ = ["offer"]
