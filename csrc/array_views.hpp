@@ -17,8 +17,8 @@ template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
 inline void require_axes(const py::array& array, int axes, const char* name) {
-  require(array.ndim() == axes,
-          std::string(name) + (axes == 1 ? " must have one axis" : " must have two axes"));
+  constexpr const char* kNumbers[] = {"no axes", "one axis", "two axes", "three axes", "four axes"};
+  require(array.ndim() == axes, std::string(name) + " must have " + kNumbers[axes]);
   require(array.size() == 0 || reinterpret_cast<std::uintptr_t>(array.data()) %
                                        static_cast<std::uintptr_t>(array.dtype().alignment()) ==
                                    0,

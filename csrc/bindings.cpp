@@ -1,4 +1,5 @@
-// The Python module onnxplain.kernels._core: with tree_bindings.cpp all that knows pybind11.
+// The Python module onnxplain.kernels._core: with masked_bindings.cpp and tree_bindings.cpp all
+// that knows pybind11.
 //
 // The CPU functions take contiguous NumPy arrays, checked here for shape; the Python face in
 // onnxplain/kernels brings any array into that form. The functions of _core.cuda take device
@@ -11,6 +12,7 @@
 
 #include "array_views.hpp"
 #include "kernels/path_batches.hpp"
+#include "masked_bindings.hpp"
 #include "onnxplain/check.hpp"
 #include "onnxplain/normal.hpp"
 #include "onnxplain/parallel.hpp"
@@ -239,6 +241,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   bind_accumulate<float, float>(m);
   bind_accumulate<double, float>(m);
   bind_accumulate<double, double>(m);
+  bind_masked(m);
   bind_trees(m);
   m.def(
       "philox4x32",

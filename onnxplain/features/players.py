@@ -10,6 +10,7 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
+from onnxplain.kernels import masked_batches as kernels
 
 __all__ = ["Players", "along", "elements", "grouped", "patches", "pixels", "tiled"]
 
@@ -100,28 +101,27 @@ class Players:
         }
         return Players(ids, self.count)
 
-    def chosen(self, x: Arrays, instead: Arrays, kept: Array) -> Arrays:
+    def chosen(
+        self, x: Arrays, instead: Arrays, kept: Array, out: Mapping[str, Array | None] | None = None
+    ) -> Arrays:
         """Take players away.
 
         Parameters
         ----------
         x, instead
-            (n, ...) by feature: what players bring, and what stands there without them.
+            (n, ...) by feature: what players bring, and what stands there without them; the latter also
+            (S, n, ...) or (S, 1, ...).
         kept
             bool (S, n, P) or (S, 1, P): who stays.
+        out
+            By feature, (S * n, ...): where to write; new arrays are made of those that are left out, or None.
 
         Returns
         -------
         dict of arrays (S * n, ...), the n rows of a choice next to each other.
         """
-        stays = np.concatenate([kept, np.ones((*kept.shape[:2], 1), bool)], 2)  # -1 is nobody's
-        made: Arrays = {}
-        for name, values in x.items():
-            ids = self.ids[name]
-            rows = np.arange(kept.shape[1]).reshape(-1, *(1,) * (ids.ndim - 1))
-            mixed = np.where(stays[:, rows, ids], values, instead[name])
-            made[name] = mixed.reshape(len(kept) * len(values), *values.shape[1:])
-        return made
+        out = out or {}
+        return {k: kernels.choose(v, instead[k], self.ids[k], kept, out.get(k)) for k, v in x.items()}
 
     def spread(self, numbers: FloatArray) -> dict[str, FloatArray]:
         """Give each element its player's number, (n, P) to (n, ...) by feature; 0 to nobody's."""

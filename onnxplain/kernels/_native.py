@@ -86,6 +86,18 @@ def as_coefficients(values: object, name: str, dtype: np.dtype[Any]) -> FloatArr
     return vector
 
 
+def result_of(shape: tuple[int, ...], dtype: np.dtype[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    """Return where to write: what was given, if it fits, or a new array; raise ValueError if it does not."""
+    if out is None:
+        return np.empty(shape, dtype)
+    check_writable(out, "out")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"out must be of {dtype} and have the shape {shape}, not {out.dtype} and {out.shape}"
+        )
+    return out
+
+
 def check_writable(array: FloatArray, name: str) -> None:
     """Raise ValueError unless the array is C-contiguous, aligned and may be written to."""
     if not array.flags.carray:

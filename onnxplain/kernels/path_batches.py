@@ -20,6 +20,7 @@ from onnxplain.kernels._native import (
     check_same,
     check_writable,
     core,
+    result_of,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["accumulate", "interpolate", "noise"]
 
 
-def interpolate(start: FloatArray, end: FloatArray, alphas: ArrayLike) -> FloatArray:
+def interpolate(
+    start: FloatArray, end: FloatArray, alphas: ArrayLike, out: FloatArray | None = None
+) -> FloatArray:
     r"""Make the points of a straight path between two inputs.
 
     .. math:: out_{sN+n} = start_n + \alpha_s (end_n - start_n)
@@ -41,6 +44,8 @@ def interpolate(start: FloatArray, end: FloatArray, alphas: ArrayLike) -> FloatA
         Where the path ends.
     alphas : array_like, shape (S,)
         Positions on the path, 0 at the start and 1 at the end; rounded to the dtype of ``start``.
+    out : ndarray, shape (S * N, ...), dtype of ``start``, optional
+        Written to, C-contiguous; made if it is not given.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def interpolate(start: FloatArray, end: FloatArray, alphas: ArrayLike) -> FloatA
             f"start must have the shape of end, {end.shape}, or one row of it; it has {start.shape}"
         )
     steps = as_coefficients(alphas, "alphas", end.dtype)
-    result: FloatArray = np.empty((steps.size * end.shape[0], *end.shape[1:]), end.dtype)
+    result = result_of((steps.size * end.shape[0], *end.shape[1:]), end.dtype, out)
     flat = result.reshape(steps.size * end.shape[0], last.shape[1])
     if core is None:
         flat[...] = numpy_kernels.interpolate(first, last, steps)

@@ -17,6 +17,7 @@ from onnxplain.features.boxes import Reader
 from onnxplain.features.players import Players, elements
 from onnxplain.finite import all_finite
 from onnxplain.runtime.driver import Answer, Driver, Rows, not_finite
+from onnxplain.runtime.scratch import Scratch
 
 __all__ = ["Problem"]
 
@@ -48,6 +49,8 @@ class Problem:
         Whether these are the samples of the call themselves.
     reader
         How to read a detector's boxes, where a detection is explained.
+    scratch
+        Where the loop that asks at points near the rows has them written, block by block.
     """
 
     driver: Driver
@@ -60,6 +63,7 @@ class Problem:
     known: FloatArray | None = None
     given: bool = True
     reader: Reader | None = None
+    scratch: Scratch | None = None
 
     @property
     def points(self) -> Rows:
@@ -88,6 +92,7 @@ class Problem:
             grouping=None if here.grouping is None else here.grouping.take(index),
             known=None if here.known is None else here.known[index],
             given=False,
+            scratch=None,
         )
 
     def at(
@@ -117,7 +122,16 @@ class Problem:
             grouping=None if self.grouping is None else self.grouping.repeated(repeats),
             known=None,
             given=False,
+            scratch=None,
         )
+
+    def written(self, repeats: int) -> dict[str, Array | None]:
+        """Return, by feature, where to write ``repeats`` copies of all rows; None to make new arrays."""
+        scratch = self.scratch
+        return {
+            k: None if scratch is None else scratch.array(k, (repeats * self.n, *v.shape[1:]), v.dtype)
+            for k, v in self.features.items()
+        }
 
     def about(self, **changes: Any) -> Problem:
         """Return the problem with another question about the same rows, given by its fields that change."""

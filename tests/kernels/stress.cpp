@@ -1,5 +1,7 @@
 // Runs every kernel of the core for the sanitizers: sizes from none to more than a block, from
 // several threads at once, with numbers held against plain loops.
+#include "stress.hpp"
+
 #include <array>
 #include <atomic>
 #include <cmath>
@@ -20,54 +22,6 @@
 using namespace onnxplain;
 
 namespace {
-
-using Random = std::mt19937_64;
-
-void expect(bool right, const char* what) {
-  if (!right) {
-    std::fprintf(stderr, "wrong: %s\n", what);
-    std::exit(1);
-  }
-}
-
-template <class Body>
-void expect_thrown(const char* text, const Body& body) {
-  try {
-    body();
-  } catch (const std::exception& error) {
-    expect(std::string(error.what()).find(text) != std::string::npos, text);
-    return;
-  }
-  expect(false, text);
-}
-
-template <class T>
-std::vector<T> normals(Random& random, std::int64_t size) {
-  std::normal_distribution<double> draw;
-  std::vector<T> made(static_cast<std::size_t>(size));
-  for (T& value : made) {
-    value = static_cast<T>(draw(random));
-  }
-  return made;
-}
-
-std::int64_t below(Random& random, std::int64_t end) {
-  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(end));
-}
-
-template <class T>
-Matrix<const T> seen(const std::vector<T>& from, std::int64_t rows, std::int64_t cols) {
-  return matrix_view<const T>(from.data(), rows, cols);
-}
-
-template <class T>
-Vector<const T> seen(const std::vector<T>& from) {
-  return vector_view<const T>(from.data(), static_cast<std::int64_t>(from.size()));
-}
-
-struct Size {
-  std::int64_t rows, cols, steps;
-};
 
 template <class T>
 void interpolate(Random& random, Size size, bool one_start) {
@@ -314,6 +268,7 @@ void all(std::uint64_t seed) {
     accumulate<double, double>(random, size);
     noise<float>(random, size);
     noise<double>(random, size);
+    masked(random, size);
   }
   for (const auto& [rows, references] : std::vector<std::array<std::int64_t, 2>>{
            {0, 3}, {1, 1}, {70, 0}, {40, 30}, {3, 0}, {100, 7}}) {

@@ -15,7 +15,7 @@ from tree_models import forest, full_trees
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path
-from onnxplain.kernels import has_core, path_batches, tree_dispatch, trees
+from onnxplain.kernels import has_core, masked_batches, path_batches, tree_dispatch, trees
 
 TREES = forest(np.random.default_rng(3), covers=True)
 COVERS = trees.count_covers(TREES, np.random.default_rng(4).normal(size=(50, 6)))
@@ -39,11 +39,29 @@ def added(acc: np.ndarray, grads: np.ndarray, weights: np.ndarray) -> np.ndarray
     return acc
 
 
+UNWRITABLE = ("Fortran", "strided", "backwards", "misaligned", "read-only")
+
+
+def masks_added(linear: np.ndarray, masks: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    masked_batches.sum_masks(linear, np.zeros((5, 4)), masks, scores, 0.5)
+    return linear
+
+
+def boxes_added(total: np.ndarray, lost: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    masked_batches.sum_boxes(total, lost, starts, (2,))
+    return total
+
+
+def of_one_type(name: str, what: str) -> bool:
+    """Refuse what is moved if only one of both is of another type."""
+    return name in ("x", "instead") and what in ("big-endian", "float16", "int64")
+
+
 def of_floats(*coefficients: str, in_place: str = "") -> Callable[[str, str], bool]:
     """Refuse other types than floats, but for coefficients, and copies of what is written to."""
 
     def refused(name: str, what: str) -> bool:
-        if name == in_place and what in ("Fortran", "strided", "backwards", "misaligned", "read-only"):
+        if name == in_place and what in UNWRITABLE:
             return True
         return name not in coefficients and what in ("big-endian", "float16", "int64")
 
@@ -70,6 +88,34 @@ def entries() -> dict[str, Entry]:
             lambda x, stdev: path_batches.noise(x, stdev, 7, n_samples=3),
             {"x": whole(3, 5), "stdev": whole(3)},
             of_floats("stdev"),
+        ),
+        "choose": Entry(
+            masked_batches.choose,
+            {
+                "x": whole(3, 4), "instead": whole(3, 4, seed=1), "ids": np.array([[0, 1, -1, 2]]),
+                "kept": whole(2, 1, 3, seed=2) > 2,
+            },
+            of_one_type,
+        ),
+        "cover": Entry(
+            lambda x, instead, starts: masked_batches.cover(x, instead, starts, (2,)),
+            {"x": whole(3, 4), "instead": whole(3, 4, seed=1), "starts": np.array([[0], [3]])},
+            of_one_type,
+        ),
+        "fade": Entry(
+            masked_batches.fade,
+            {"x": whole(3, 4), "baseline": whole(3, 4, seed=1), "mask": whole(2, 1, 4, seed=2) // 3},
+            lambda name, what: what == "int64" and name == "x",
+        ),
+        "sum_masks": Entry(
+            masks_added,
+            {"linear": np.zeros((3, 4)), "masks": whole(5, 4), "scores": whole(5, 2).astype(float)},
+            lambda name, what: name == "linear" and what in (*UNWRITABLE, "big-endian", "float16", "int64"),
+        ),
+        "sum_boxes": Entry(
+            boxes_added,
+            {"total": np.zeros((3, 4)), "lost": whole(2, 3).astype(float), "starts": np.array([[0], [3]])},
+            lambda name, what: name == "total" and what in (*UNWRITABLE, "big-endian", "float16", "int64"),
         ),
         "predict": Entry(lambda X: trees.predict(TREES, X), {"X": table}),
         "count_covers": Entry(lambda X: trees.count_covers(TREES, X), {"X": table}),

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from native import ROOT, needs_compiler, run_sanitized
 
-STRESS = Path(__file__).with_name("stress.cpp")
-KERNELS = [
-    ROOT / "csrc" / "kernels" / f"{k}.cpp" for k in ("path_batches", "trees", "tree_paths", "tree_values")
-]
+HERE = Path(__file__).parent
+STRESS = [HERE / "stress.cpp", HERE / "stress_masked.cpp"]
+NAMES = ("masked_batches", "path_batches", "trees", "tree_paths", "tree_values")
+KERNELS = [ROOT / "csrc" / "kernels" / f"{name}.cpp" for name in NAMES]
 
 
 @needs_compiler
@@ -18,4 +18,4 @@ KERNELS = [
     "sanitizer", ["address,undefined", pytest.param("thread", marks=pytest.mark.sanitizers)]
 )
 def test_the_sanitizers_find_nothing(sanitizer, tmp_path) -> None:
-    run_sanitized(sanitizer, tmp_path / "stress", [STRESS, *KERNELS])
+    run_sanitized(sanitizer, tmp_path / "stress", [*STRESS, *KERNELS])

@@ -77,7 +77,8 @@ class Drawn:
             if problem.background
             else problem.baselines
         )
-        return problem.at(problem.players.chosen(problem.features, instead, kept), len(places))
+        out = problem.written(len(places))
+        return problem.at(problem.players.chosen(problem.features, instead, kept, out), len(places))
 
     def members(self, players: int, which: slice) -> Array:
         """Return some of the coalitions, bool (m, players)."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from onnxplain._types import Array, FloatArray
 from onnxplain.errors import MethodError
+from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.masks import faded
 from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
 from onnxplain.runtime.problem import Problem
 
@@ -54,12 +54,13 @@ class Designed(SamePlayers):
         """Mix features and baselines."""
         players = problem.players
         kept = self.design.kept(players.count, steps)
+        out = problem.written(len(kept))
         if np.isin(kept, (0, 1)).all():
-            chosen = players.chosen(problem.features, problem.baselines, kept.astype(bool)[:, None])
+            chosen = players.chosen(problem.features, problem.baselines, kept.astype(bool)[:, None], out)
         else:
             degrees = np.concatenate([kept, np.ones((len(kept), 1))], 1)  # nobody's stays
             chosen = {
-                k: faded(x, problem.baselines[k], degrees[:, players.ids[k]])
+                k: kernels.fade(x, problem.baselines[k], degrees[:, players.ids[k]], out[k])
                 for k, x in problem.features.items()
             }
         return problem.at(chosen, len(kept))

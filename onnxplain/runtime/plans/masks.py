@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from onnxplain._types import Array, Arrays, FloatArray, Shape
+from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
 from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
+from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Expected", "Masks", "drawn_out", "faded", "refuse_mixing"]
+__all__ = ["Expected", "Masks", "drawn_out", "refuse_mixing"]
 
 #: Along which axes of a sample, from 0: for all features.
 Axes: TypeAlias = "tuple[int, ...] | None"
-_AT_ONCE = 1 << 22  # numbers of masks that are squared in float64 at once
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,34 @@ class Masks(SamePlayers):
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Mix features and baselines."""
-        made = self.masks(problem, steps)
+        made, out = self.masks(problem, steps), problem.written(steps.stop - steps.start)
         if problem.grouping is not None:
             kept = made[""].astype(bool)[:, None]
-            chosen = problem.players.chosen(problem.features, problem.baselines, kept)
+            chosen = problem.players.chosen(problem.features, problem.baselines, kept, out)
         else:
             chosen = {
-                k: faded(x, problem.baselines[k], made[k][:, None]) for k, x in problem.features.items()
+                k: kernels.fade(x, problem.baselines[k], made[k][:, None], out[k])
+                for k, x in problem.features.items()
             }
         return problem.at(chosen, steps.stop - steps.start)
 
     def masks(self, problem: Problem, steps: slice) -> Arrays:
         """Return some of the masks by feature, (m, ...), with a length of 1 along what is no space.
 
-        By players they are named "", (m, P).
+        By players they are named "", (m, P).  Those of the last block are remembered, for the sums.
         """
+        shapes = tuple((name, x.shape[1:]) for name, x in problem.features.items())
+        key = steps.start, steps.stop, shapes, problem.grouping and problem.players.count
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = self._made(problem, steps)
+        return self._last[key]
+
+    @cached_property
+    def _last(self) -> dict[Any, Arrays]:
+        return {}
+
+    def _made(self, problem: Problem, steps: slice) -> Arrays:
         if problem.grouping is not None:
             drawn = uniforms(self.seed, 0, steps.start, steps.stop - steps.start, problem.players.count)
             return {"": (drawn < self.keep).astype(np.float32)}
@@ -129,12 +142,12 @@ class Masks(SamePlayers):
         for k, (length, cells) in enumerate(zip(lengths, grid, strict=True)):
             if cells == length:
                 continue
-            wide, each = drawn_out(length, cells)
+            left, first, second, each = between(length, cells)
             shift = (drawn[:, size + k] * each).astype(np.int64)
-            rows = wide[shift[:, None] + np.arange(length)]  # (m, length, cells)
-            front = np.moveaxis(made, k + 1, 1)
-            flat = rows @ front.reshape(m, cells, -1)
-            made = np.moveaxis(flat.reshape(m, length, *front.shape[2:]), 1, k + 1)
+            before, after = made.shape[1 : k + 1], made.shape[k + 2 :]
+            lines = made.reshape(m, math.prod(before), cells, math.prod(after))
+            made = kernels.stretch(lines, left, first, second, shift, length)
+            made = made.reshape(m, *before, length, *after)
         out: Array = made.reshape(m, *(d if k in chosen else 1 for k, d in enumerate(shape)))
         return out
 
@@ -144,30 +157,22 @@ def drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
 
     Places and cells are aligned by their outer edges; beyond the centre of the first cell is that cell's.
     """
-    each = -(-length // cells)
-    places = (np.arange((cells + 1) * each) + 0.5) * cells / ((cells + 1) * each) - 0.5
-    places = places.clip(0, cells - 1)
-    left = np.minimum(places.astype(np.int64), cells - 2) if cells > 1 else np.zeros(len(places), np.int64)
-    wide = np.zeros((len(places), cells), np.float32)
-    wide[np.arange(len(places)), left] = 1 - (places - left)
+    left, first, second, each = between(length, cells)
+    wide = np.zeros((len(left), cells), np.float32)
+    wide[np.arange(len(left)), left] = first
     if cells > 1:
-        wide[np.arange(len(places)), left + 1] = places - left
+        wide[np.arange(len(left)), left + 1] = second
     return wide, each
 
 
-def faded(x: Array, baseline: Array, mask: Array) -> Array:
-    """Return ``m x + (1 - m) b``, (m n, ...), for masks (m, 1, ...) or (m, n, ...), and rows (n, ...).
-
-    Nothing lies between a number and a missing one (NaN): the nearer of both stands there.
-    """
-    weight = mask.astype(x.dtype)
-    mixed: Array = weight * (x - baseline)
-    mixed += baseline
-    np.copyto(mixed, x, where=weight == 1)  # exact at both ends
-    missing = np.isnan(x) | np.isnan(baseline)
-    if missing.any():
-        np.copyto(mixed, np.where(weight >= 0.5, x, baseline), where=missing)
-    return mixed.reshape(len(mask) * len(x), *x.shape[1:])
+def between(length: int, cells: int) -> tuple[IntArray, FloatArray, FloatArray, int]:
+    """Return the same by place: the first of two cells, how much it gets of both, and a cell's length."""
+    each = -(-length // cells)
+    places = (np.arange((cells + 1) * each) + 0.5) * cells / ((cells + 1) * each) - 0.5
+    places = places.clip(0, cells - 1)
+    left = np.minimum(places.astype(np.int64), max(cells - 2, 0))
+    second = places - left
+    return left, (1 - second).astype(np.float32), second.astype(np.float32), each
 
 
 def refuse_mixing(features: Arrays, instead: str) -> None:
@@ -231,23 +236,12 @@ class _Expected:
         scores = scores - self.first
         self.scores = self.scores + scores.sum(1)
         origin = self.masks.keep if self.contrast else 0.0
-        for part in self._parts(steps):
-            own = scores[:, part.start - steps.start : part.stop - steps.start]
-            for name, mask in self.masks.masks(self.problem, part).items():
-                wide = mask.astype(np.float64) - origin
-                powers = (np.ones((1, own.shape[1])), own, own**2)
-                for power in (1, 2):
-                    total = np.tensordot(np.concatenate(powers[: power + 1]), wide, 1)
-                    key = name, power
-                    self.sums[key] = self.sums[key] + total if key in self.sums else total
-                    wide **= 2
-
-    def _parts(self, steps: slice) -> Iterator[slice]:
-        """Cut steps so that masks of float64 stay small."""
-        size = sum(math.prod(x.shape[1:]) for x in self.problem.features.values())
-        at_once = max(1, _AT_ONCE // max(size, 1))
-        for first in range(steps.start, steps.stop, at_once):
-            yield slice(first, min(first + at_once, steps.stop))
+        for name, mask in self.masks.masks(self.problem, steps).items():
+            if (name, 1) not in self.sums:
+                rows = len(scores)
+                self.sums[name, 1] = np.zeros((1 + rows, *mask.shape[1:]))
+                self.sums[name, 2] = np.zeros((1 + 2 * rows, *mask.shape[1:]))
+            kernels.sum_masks(self.sums[name, 1], self.sums[name, 2], mask, scores.T, origin)
 
     def found(self) -> Found:
         n, keep, features = self.masks.samples, self.masks.keep, self.problem.features

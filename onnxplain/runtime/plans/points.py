@@ -46,8 +46,10 @@ class Path:
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Interpolate."""
         alphas = np.array(self.alphas[steps])
+        out = problem.written(len(alphas))
         points: Arrays = {
-            k: kernels.interpolate(problem.baselines[k], x, alphas) for k, x in problem.features.items()
+            k: kernels.interpolate(problem.baselines[k], x, alphas, out[k])
+            for k, x in problem.features.items()
         }
         return problem.at(points, len(alphas))
 
@@ -137,4 +139,5 @@ class WithoutOne:
         m = steps.stop - steps.start
         kept = np.ones((m, 1, problem.players.count), bool)
         kept[np.arange(m), 0, np.arange(steps.start, steps.stop)] = False
-        return problem.at(problem.players.chosen(problem.features, problem.baselines, kept), m)
+        players, out = problem.players, problem.written(m)
+        return problem.at(players.chosen(problem.features, problem.baselines, kept, out), m)

@@ -15,6 +15,7 @@ from onnxplain.runtime.plans.combinations import IntegralSums
 from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, SamePlayers, innermost
 from onnxplain.runtime.plans.points import Itself
 from onnxplain.runtime.problem import Problem
+from onnxplain.runtime.scratch import Scratch
 
 __all__ = ["apart", "gathered", "joined", "run"]
 
@@ -50,6 +51,7 @@ def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
     with driver.bar(len(rows) * count, plan.what) as bar:
         for block in rows:
             part = problem if len(rows) == 1 else problem.take(block)
+            part = part if whole else replace(part, scratch=Scratch())
             sums = plan.combination.begin(part, count, checked=checked)
             if on_gpu.usable(plan, part):
                 assert isinstance(sums, IntegralSums)

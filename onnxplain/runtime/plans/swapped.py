@@ -47,7 +47,7 @@ class Swapped:
         rows = self.rows(steps)
         rows = rows[:, problem.rows] if self.within else rows
         instead = {k: v[rows] for k, v in self.donors.items()}
-        return problem.at(players.chosen(problem.features, instead, kept), m)
+        return problem.at(players.chosen(problem.features, instead, kept, problem.written(m)), m)
 
     def rows(self, steps: slice) -> IntArray:
         """Return who gives: (m, M) to each of the rows, or (m, 1) to all of them."""

@@ -12,6 +12,7 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
 from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
+from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.plan import Answers, Found
 from onnxplain.runtime.problem import Problem
@@ -55,6 +56,16 @@ class Slides:
             return np.zeros((len(which), 0), np.int64)
         places = np.stack(np.unravel_index(which, self.counts), 1)
         return np.asarray(places * np.array(self.strides), np.int64)
+
+    def boxes(self, which: IntArray) -> tuple[IntArray, Shape]:
+        """Return windows as the kernels take them: where they begin, (m, axes), and how long they are.
+
+        Those that are not in this array begin beyond its end.
+        """
+        own = (which >= 0) & (which < self.count)
+        if not self.shape:
+            return np.where(own, 0, 1)[:, None], (1,)
+        return np.where(own[:, None], self.starts(np.where(own, which, 0)), self.shape), self.window
 
     def covered(self, which: IntArray) -> Array:
         """Return which elements lie in windows, bool (m, ...); none in those that are not in this array."""
@@ -178,12 +189,13 @@ class WithoutWindow:
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Take away what lies in some of the windows."""
-        m, made = steps.stop - steps.start, {}
+        m = steps.stop - steps.start
+        made: Arrays = {}
+        out = problem.written(m)
         for name, slides, which in self.windows.places(problem.features, np.arange(steps.start, steps.stop)):
             if which[-1] >= 0 and which[0] < slides.count:
-                x = problem.features[name]
-                mixed = np.where(slides.covered(which)[:, None], problem.baselines[name], x)
-                made[name] = mixed.reshape(m * len(x), *x.shape[1:])
+                x, instead = problem.features[name], problem.baselines[name]
+                made[name] = kernels.cover(x, instead, *slides.boxes(which), out[name])
         return problem.at(made, m)
 
 
@@ -226,13 +238,10 @@ class Losses:
     def lose(self, which: IntArray, lost: FloatArray) -> None:
         """Add what is lost without some of the windows, (m, n)."""
         for name, slides, places in self.windows.places(self.problem.features, which):
-            own = np.flatnonzero((places >= 0) & (places < slides.count))
-            if own.size and name not in self.totals:
-                self.totals[name] = np.zeros((lost.shape[1], *slides.shape))
-            for k, start in zip(own, slides.starts(places[own]).tolist(), strict=True):
-                ends = (a + w for a, w in zip(start, slides.window, strict=True))
-                where = (slice(None), *(slice(a, b) for a, b in zip(start, ends, strict=True)))
-                self.totals[name][where] += lost[k].reshape(-1, *(1,) * len(start))
+            if places.size and places[-1] >= 0 and places[0] < slides.count:
+                if name not in self.totals:
+                    self.totals[name] = np.zeros((lost.shape[1], *slides.shape))
+                kernels.sum_boxes(self.totals[name], lost, *slides.boxes(places))
 
     def found(self) -> Found:
         """Return the means."""
