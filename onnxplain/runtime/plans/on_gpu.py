@@ -6,12 +6,13 @@ Only the ends of the path go up, and the finished sum comes down.  The numbers a
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from onnxplain import kernels
-from onnxplain._types import Array
+from onnxplain._types import Array, Arrays
 from onnxplain.backward.asks import Walk
 from onnxplain.kernels import cuda
 from onnxplain.runtime.driver import Rows
@@ -67,25 +68,21 @@ def integrate(plan: Plan, problem: Problem, at_once: int, sums: IntegralSums) ->
     ends = {k: _up(v) for k, v in problem.features.items()}
     totals = {k: _up(np.zeros(v.shape, np.float64)) for k, v in problem.features.items()}
     blocks = [slice(first, first + at_once) for first in range(0, len(alphas), at_once)]
+    counts = {len(alphas[block]) for block in blocks}
     dtypes = {v.dtype for v in problem.features.values()}
-    # All that goes up does so before the first run: a copy would wait for the runs before it.
+    # All that goes up does so before the first run: a copy waits for the runs before it.
     where = [{d: _up(alphas[block].astype(d)) for d in dtypes} for block in blocks]
     weighing = [_up(weights[block]) for block in blocks]
-    points: dict[tuple[str, int], ort.OrtValue] = {}
+    fed = {n: _all_up(driver.feeds(program, _rows(problem, n))) for n in counts}
+    # The stream has read its points before it writes the next in their place.
+    points = {n: {k: _room(n, v) for k, v in problem.features.items()} for n in counts}
     try:
         for block, on_path, weigh in zip(blocks, where, weighing, strict=True):
             count = len(alphas[block])
-            fed = driver.feeds(program, _rows(problem, count))
-            for name, feature in problem.features.items():
-                if (name, count) not in points:  # the stream has read them before they are written anew
-                    shape = (count * problem.n, *feature.shape[1:])
-                    points[name, count] = ort.OrtValue.ortvalue_from_shape_and_type(
-                        shape, feature.dtype, _DEVICE, 0
-                    )
-                to = points[name, count]
-                cuda.interpolate(starts[name], ends[name], on_path[feature.dtype], to, stream)
-                fed[name] = to
-            made = executable.run_on_device(fed, program.attributions)
+            for name, to in points[count].items():
+                at = on_path[problem.features[name].dtype]
+                cuda.interpolate(starts[name], ends[name], at, to, stream)
+            made = executable.run_on_device({**fed[count], **points[count]}, program.attributions)
             for name, output in zip(driver.question.wrt, program.attributions, strict=True):
                 cuda.accumulate(totals[name], made[output], weigh, stream)
         sums.totals = {name: np.array(total.numpy()) for name, total in totals.items()}
@@ -102,3 +99,14 @@ def _rows(problem: Problem, repeats: int) -> Rows:
 
 def _up(array: Array) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), _DEVICE, 0)
+
+
+def _all_up(arrays: Arrays) -> dict[str, Any]:
+    """Bring arrays to the device, but text, which stays where it is."""
+    return {k: _up(v) if v.dtype.kind in "fiub" else v for k, v in arrays.items()}
+
+
+def _room(count: int, feature: Array) -> ort.OrtValue:
+    """Return memory for so many points of a feature."""
+    shape = (count * feature.shape[0], *feature.shape[1:])
+    return ort.OrtValue.ortvalue_from_shape_and_type(shape, feature.dtype, _DEVICE, 0)
