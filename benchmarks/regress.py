@@ -56,11 +56,12 @@ class Side:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         found = os.pathsep.join([str(package), str(ROOT)])
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.compare.worker", json.dumps(asdict(setting)), str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(folder / "errors").open("w"), text=True,
-            cwd=package, env={**os.environ, "PYTHONPATH": found},
-        )  # fmt: skip
+        with (folder / "errors").open("w") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.compare.worker", json.dumps(asdict(setting)), str(folder)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=package,
+                env={**os.environ, "PYTHONPATH": found},
+            )  # fmt: skip
         self.said: dict[str, Any] = json.loads(self._line())
         if self.said["package"] != str((package / "onnxplain").resolve()):
             raise SystemExit(f"the process found the onnxplain in {self.said['package']}, not {package}")
@@ -104,10 +105,11 @@ def race(packages: dict[str, Path], setting: Setting, rounds: int, folder: Path)
                 why = side.said["left_out"]
                 print(f"left out: {setting.key}, {side.folder.name}: {why}", file=sys.stderr, flush=True)
                 return []
-        return _raced(*sides, setting, rounds)
+        return raced(*sides, setting, rounds)
 
 
-def _raced(old: Side, new: Side, setting: Setting, rounds: int) -> list[dict[str, Any]]:
+def raced(old: Side, new: Side, setting: Setting, rounds: int) -> list[dict[str, Any]]:
+    """Let two sides run in turn; return a row for each job that both have."""
     jobs = [job for job in old.said["jobs"] if job in new.said["jobs"]]
     seconds: dict[str, list[tuple[float, float]]] = {job: [] for job in jobs}
     for number in range(rounds):
@@ -180,7 +182,10 @@ def only_package(root: Path, folder: Path) -> Path:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise SystemExit(f"{command[0]} is not installed") from None
     if done.returncode:
         told = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
         raise SystemExit(f"{' '.join(command[:3])} failed: {told[-1]}")
