@@ -42,6 +42,12 @@ ONNXPLAIN_INLINE inline void norm_row(const Normalisation& norm, const float* x,
       sum(size, [=](std::int64_t i) ONNXPLAIN_INLINE { return (x[i] - mean) * (x[i] - mean); }) /
       count;
   const float inverse = 1.0f / __builtin_sqrtf(square + norm.epsilon);
+  if (norm.constant) {
+    for (std::int64_t i = 0; i < size; ++i) {
+      dx[i] = inverse * (scaled(i) - shift);
+    }
+    return;
+  }
   const float along =
       sum(size,
           [=](std::int64_t i) ONNXPLAIN_INLINE { return scaled(i) * ((x[i] - mean) * inverse); }) /

@@ -13,9 +13,11 @@ namespace onnxplain {
 
 // A normalisation: what is subtracted from a row and what it is divided by. With n the normalised
 // row, g what arrives (times the scale), d the deviation or the root mean square:
-//   dx = (g - mean(g) - n mean(g n)) / d  if rows are centred, dx = (g - n mean(g n)) / d if not.
+//   dx = (g - mean(g) - n mean(g n)) / d  if rows are centred, dx = (g - n mean(g n)) / d if not;
+// without n mean(g n) where d counts as a constant.
 struct Normalisation {
   bool centred;
+  bool constant;
   float epsilon;
 };
 

@@ -106,12 +106,13 @@ class NormBackward {
   explicit NormBackward(const Info& info) {
     const std::vector<std::int64_t> axes = info.ints("axes");
     const std::vector<std::int64_t> centred = info.ints("centred");
+    const std::vector<std::int64_t> constant = info.ints("constant");
     const std::vector<float> epsilon = info.floats("epsilon");
     require(axes.size() == 1 && axes[0] >= 1, "NormBackward: axes must be one positive number");
-    require(centred.size() == 1 && epsilon.size() == 1,
-            "NormBackward: centred and epsilon must be one number each");
+    require(centred.size() == 1 && constant.size() == 1 && epsilon.size() == 1,
+            "NormBackward: centred, constant and epsilon must be one number each");
     axes_ = static_cast<std::size_t>(axes[0]);
-    norm_ = {centred[0] != 0, epsilon[0]};
+    norm_ = {centred[0] != 0, constant[0] != 0, epsilon[0]};
   }
 
   void compute(const Context& context) const {

@@ -6,8 +6,9 @@
 //
 // NormBackward: inputs x, what was normalised, g, what arrives, which broadcasts to it, and perhaps
 // a scale by which g is multiplied: one number, or as many as a row. Attributes: `axes` (one int:
-// so many last axes are a row), `centred` (one int: 1 for layers, 0 for root mean squares) and
-// `epsilon` (one float). Output: dx.
+// so many last axes are a row), `centred` (one int: 1 for layers, 0 for root mean squares),
+// `constant` (one int: 1 where what a row is divided by counts as a constant) and `epsilon` (one
+// float). Output: dx.
 #pragma once
 
 #include "ort_ops/ort_api.hpp"

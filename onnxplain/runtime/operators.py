@@ -92,7 +92,7 @@ def _probe(device: str) -> bytes:
     given: list[tuple[str, str, dict[str, Any]]] = [
         ("Elementwise", "x", {"program": [0, 0, 0, -1], "constants": [0.0]}),
         ("GiveAll", "xx", {"above": [0], "below": [0]}),
-        ("NormBackward", "xx", {"axes": [1], "centred": [1], "epsilon": [1.0]}),
+        ("NormBackward", "xx", {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1.0]}),
         ("SoftmaxBackward", "xx", {}),
         ("SumCopies", "xn", {}),
     ]

@@ -62,7 +62,7 @@ int main() {
       });
       for (const float* each : {scale.data(), static_cast<const float*>(nullptr)}) {
         in_parts(rows, x.size(), "norm", [&](std::int64_t begin, std::int64_t end, float* to) {
-          cpu::norm_backward({each != nullptr, 1e-5f}, x.data(), g.data(), each, size, begin, end,
+          cpu::norm_backward({each != nullptr, size > 16, 1e-5f}, x.data(), g.data(), each, size, begin, end,
                              to);
         });
       }

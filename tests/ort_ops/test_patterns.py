@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -19,6 +21,8 @@ RMS = """xx = Mul(x, x) m = ReduceMean(xx, last) e = Add(m, tiny) d = Sqrt(e) i 
 LAYER = """mx = ReduceMean(x, last) c = Sub(x, mx) cc = Mul(c, c) m = ReduceMean(cc, last) e = Add(m, tiny)
   d = Sqrt(e) i = Reciprocal(d) n = Mul(c, i) h = Mul(g, scale) hn = Mul(h, n) a = ReduceMean(hn, last)
   na = Mul(n, a) mh = ReduceMean(h, last) w = Sub(h, mh) z = Sub(w, na) r = Mul(i, z)"""
+DETACHED = """mx = ReduceMean(x, last) c = Sub(x, mx) cc = Mul(c, c) m = ReduceMean(cc, last)
+  e = Add(m, tiny) d = Sqrt(e) h = Mul(g, scale) mh = ReduceMean(h, last) w = Sub(h, mh) r = Div(w, d)"""
 SUM = """o = Shape(x) w = Shape(g) q = Equal(o, unit) k = Where(q, w, unit) u = Unsqueeze(o, unit_axis)
   v = Unsqueeze(k, unit_axis) p = Concat<axis = 1>(u, v) f = Reshape(p, flat) t = Reshape<allowzero = 1>(g, f)
   r = ReduceSum<keepdims = 0>(t, odd)"""
@@ -74,6 +78,7 @@ TAKEN = {
     "layer": (LAYER, "NormBackward"),
     "layer, swapped": (LAYER.replace("(i, z)", "(z, i)").replace("(n, a)", "(a, n)"), "NormBackward"),
     "root mean square": (RMS, "NormBackward"),
+    "constant deviation": (DETACHED, "NormBackward"),
     "sum": (SUM, "SumCopies"),
     "sum of some axes": (KEPT, "SumCopies"),
     "shares": (SHARES, "GiveAll"),
@@ -91,6 +96,9 @@ LEFT = {
     "layer, no mean": (LAYER.replace("Sub(h, mh)", "Sub(g, mh)"), {}),
     "layer, an epsilon for each": (LAYER, {"tiny": np.array([0.1, 0.2, 0.3, 0.4], np.float32)}),
     "root mean square, of two axes": (RMS.replace("hn, last", "hn, unit_axis"), {}),
+    "constant deviation, not the last axis": (DETACHED, {"last": np.array([1])}),
+    "constant deviation, of another mean": (DETACHED.replace("(h, last)", "(h, unit_axis)"), {}),
+    "constant deviation, not centred": (DETACHED.replace("Mul(c, c)", "Mul(x, x)"), {}),
     "sum, not flat": (SUM, {"odd": np.array([1, 2])}),
     "sum, lengths of another": (SUM.replace("w = Shape(g)", "w = Shape(x)"), {}),
     "sum, kept": (SUM.replace("<keepdims = 0>", ""), {}),
@@ -168,8 +176,8 @@ def test_what_others_read_stays(name) -> None:
 
 
 def test_a_scale_that_others_read_is_not_part_of_it() -> None:
-    for outputs, count in (("r", 3), ("r h", 2)):
-        model = made(LAYER, outputs=outputs)
+    for body, outputs in itertools.product((LAYER, RMS, DETACHED), ("r", "r h")):
+        model = made(body, outputs=outputs)
         fuse(model)
         (own,) = (n for n in model.graph if n.domain == DOMAIN)
-        assert len(own.inputs) == count
+        assert len(own.inputs) == (3 if outputs == "r" else 2)

@@ -24,7 +24,9 @@ def softmax(y: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, float]:
     return y * (g - (g * y).sum(-1, keepdims=True)), np.abs(g * y).max(initial=0)
 
 
-def norm(x, g, scale, axes: int, epsilon: float, *, centred: bool) -> tuple[np.ndarray, float]:
+def norm(
+    x, g, scale, axes: int, epsilon: float, *, centred: bool, constant: bool = False
+) -> tuple[np.ndarray, float]:
     """Return dx, and the size of what it is the difference of."""
     x, g = x.astype(np.float64), g * np.float64(1) if scale is None else g.astype(np.float64) * scale
     last = tuple(range(x.ndim - axes, x.ndim))
@@ -35,7 +37,7 @@ def norm(x, g, scale, axes: int, epsilon: float, *, centred: bool) -> tuple[np.n
     c = x - mean(x) if centred else x
     inverse = 1 / np.sqrt(mean(c * c) + epsilon)
     n = c * inverse
-    dx = inverse * (g - (mean(g) if centred else 0) - n * mean(g * n))
+    dx = inverse * (g - (mean(g) if centred else 0) - (0 if constant else n * mean(g * n)))
     return dx, np.abs(inverse * g).max(initial=0)
 
 
@@ -43,8 +45,12 @@ def node(kind: str, inputs: str = "xg", **attributes):
     return [helper.make_node(kind, list(inputs), ["made"], domain=DOMAIN, **attributes)]
 
 
-def normalised(inputs: str = "xg", axes: int = 1, centred: int = 1, epsilon: float = 1e-5):
-    return node("NormBackward", inputs, axes=[axes], centred=[centred], epsilon=[epsilon])
+def normalised(inputs: str = "xg", axes: int = 1, centred: int = 1, constant: int = 0, epsilon: float = 1e-5):
+    flags = {"centred": [centred], "constant": [constant]}
+    return node("NormBackward", inputs, axes=[axes], **flags, epsilon=[epsilon])
+
+
+FLAGS = {"centred": [1], "constant": [0]}
 
 
 def close(found: np.ndarray, expected: tuple[np.ndarray, float]) -> None:
@@ -63,14 +69,15 @@ def test_softmax(shape, graphs) -> None:
 
 
 @pytest.mark.parametrize("scaled", ["not", "one", "row"])
-@pytest.mark.parametrize("centred", [0, 1])
+@pytest.mark.parametrize(("centred", "constant"), [(0, 0), (1, 0), (1, 1)])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_normalisations(shape, centred, scaled, graphs) -> None:
+def test_normalisations(shape, centred, constant, scaled, graphs) -> None:
     feeds = {"x": numbers(*shape) + F(3), "g": numbers(*shape, seed=1)}
     if scaled != "not":
         feeds["s"] = numbers(shape[-1] if scaled == "row" else 1, seed=2)
-    found = graphs.run(normalised("".join(feeds), centred=centred), feeds)
-    expected = norm(feeds["x"], feeds["g"], feeds.get("s"), 1, 1e-5, centred=bool(centred))
+    found = graphs.run(normalised("".join(feeds), centred=centred, constant=constant), feeds)
+    kind = {"centred": bool(centred), "constant": bool(constant)}
+    expected = norm(feeds["x"], feeds["g"], feeds.get("s"), 1, 1e-5, **kind)
     close(found, expected)
 
 
@@ -114,9 +121,9 @@ def test_threads_at_once_find_the_same(graphs) -> None:
     ("nodes", "says"),
     [
         (normalised(axes=0), "axes must be one positive number"),
-        (node("NormBackward", axes=[1, 2], centred=[1], epsilon=[0.0]), "axes must be one positive number"),
-        (node("NormBackward", axes=[1], centred=[1, 1], epsilon=[0.0]), "must be one number each"),
-        (node("NormBackward", axes=[1], centred=[1]), "No attribute with this name"),
+        (node("NormBackward", axes=[1, 2], **FLAGS, epsilon=[0.0]), "axes must be one positive number"),
+        (node("NormBackward", axes=[1], **FLAGS, epsilon=[0.0, 1.0]), "must be one number each"),
+        (node("NormBackward", axes=[1], **FLAGS), "No attribute with this name"),
     ],
 )
 def test_no_attributes_are_a_named_error(nodes, says, graphs) -> None:

@@ -2,7 +2,8 @@
 
 Cases: what :mod:`onnxplain.backward.ops.normalization` writes for Softmax along the last axis
 (``ai.onnxplain::SoftmaxBackward``), and for normalisations over last axes, by layer, group and instance or by
-root mean square (``ai.onnxplain::NormBackward``), in float32.  Sums of rows are made in another order than
+root mean square (``ai.onnxplain::NormBackward``), and what :mod:`onnxplain.backward.rules.normalization`
+writes where deviations count as constants; in float32.  Sums of rows are made in another order than
 onnxruntime makes them, so the results differ by their rounding.
 """
 
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import last, put, reduced, swaps, written
+from onnxplain.graph.passes.lower.matching import last, number, put, reduced, swaps, written
 
 __all__ = ["FuseRows"]
 
@@ -28,12 +29,13 @@ class FuseRows(ir.passes.InPlacePass):
             if node.graph is None:  # gone with another
                 continue
             softmax = _softmax(node)
-            norm = _norm(node) if softmax is None else None
+            norm = (_norm(node) or _detached(node)) if softmax is None else None
             if softmax is not None:
                 put(model, node, "SoftmaxBackward", softmax, {})
             elif norm is not None:
                 inputs = _scaled(norm)
-                attributes = {"axes": [norm.axes], "centred": [int(norm.centred)], "epsilon": [norm.epsilon]}
+                flags = {"centred": [int(norm.centred)], "constant": [int(norm.constant)]}
+                attributes = {"axes": [norm.axes], **flags, "epsilon": [norm.epsilon]}
                 put(model, node, "NormBackward", inputs, attributes)
             modified |= softmax is not None or norm is not None
         return ir.passes.PassResult(model, modified)
@@ -61,6 +63,7 @@ class _Norm(NamedTuple):
     axes: int
     centred: bool
     epsilon: float
+    constant: bool = False
 
 
 def _norm(root: ir.Node) -> _Norm | None:
@@ -89,30 +92,53 @@ def _of_row(
         return None
     if not shifted and rest is not g:
         return None
-    for c, factor in swaps(written(n, "Mul")):
-        epsilon = _epsilon(inverse, c, axes)
-        if factor is not inverse or epsilon is None:
-            continue
-        if not shifted:
-            return _Norm(c, g, last(axes, c), centred=False, epsilon=epsilon)
-        centred = written(c, "Sub")
-        x = None if centred is None else centred.inputs[0]
-        if centred is not None and x is not None and reduced(centred.inputs[1], "ReduceMean") == (x, axes):
-            return _Norm(x, g, last(axes, x), centred=True, epsilon=epsilon)
-    return None
-
-
-def _epsilon(inverse: ir.Value, c: ir.Value, axes: tuple[int, ...]) -> float | None:
-    """Return e of ``1 / sqrt(mean(c * c) + e)``."""
     divided = written(inverse, "Reciprocal")
-    root = None if divided is None else written(divided.inputs[0], "Sqrt")
+    square = None if divided is None else _square(divided.inputs[0])
+    if square is None or square[1] != axes:
+        return None
+    c, epsilon = square[0], square[2]
+    if not any(part is c and factor is inverse for part, factor in swaps(written(n, "Mul"))):
+        return None
+    x = _uncentred(c, axes) if shifted else c
+    return None if x is None else _Norm(x, g, last(axes, x), centred=shifted, epsilon=epsilon)
+
+
+def _detached(root: ir.Node) -> _Norm | None:
+    """Match ``(g - mean(g)) / deviation``, the deviation that of some x."""
+    divided = written(root.outputs[0], "Div")
+    without = None if divided is None else written(divided.inputs[0], "Sub")
+    if divided is None or without is None:
+        return None
+    g, mean = without.inputs[0], reduced(without.inputs[1], "ReduceMean")
+    square = _square(divided.inputs[1])
+    if g is None or mean is None or mean[0] is not g or square is None or square[1] != mean[1]:
+        return None
+    x = _uncentred(square[0], mean[1])
+    if x is None or not last(mean[1], x):
+        return None
+    return _Norm(x, g, last(mean[1], x), centred=True, epsilon=square[2], constant=True)
+
+
+def _uncentred(c: ir.Value, axes: tuple[int, ...]) -> ir.Value | None:
+    """Return x of ``x - mean(x)``."""
+    centred = written(c, "Sub")
+    x = None if centred is None else centred.inputs[0]
+    if centred is None or x is None or reduced(centred.inputs[1], "ReduceMean") != (x, axes):
+        return None
+    return x
+
+
+def _square(deviation: ir.Value | None) -> tuple[ir.Value, tuple[int, ...], float] | None:
+    """Return c, the axes and e of ``sqrt(mean(c * c) + e)``."""
+    root = written(deviation, "Sqrt")
     for mean, e in swaps(written(root.inputs[0], "Add")) if root is not None else ():
-        found, number = reduced(mean, "ReduceMean"), facts.constant(e)
-        if found is None or found[1] != axes or number is None or number.size != 1:
+        found, epsilon = reduced(mean, "ReduceMean"), number(e)
+        square = None if found is None else written(found[0], "Mul")
+        if found is None or epsilon is None or square is None:
             continue
-        square = written(found[0], "Mul")
-        if square is not None and square.inputs[0] is c and square.inputs[1] is c:
-            return float(number.item())
+        c = square.inputs[0]
+        if c is not None and square.inputs[1] is c:
+            return c, found[1], epsilon
     return None
 
 
@@ -121,7 +147,8 @@ def _scaled(norm: _Norm) -> tuple[ir.Value, ...]:
     for g, scale in swaps(written(norm.g, "Mul")):
         held = facts.constant(scale)
         readers = {use.node.op_type for use in norm.g.uses()}
-        alone = len(norm.g.uses()) == (3 if norm.centred else 2) and readers <= {"Sub", "Mul", "ReduceMean"}
+        parts = 2 + (norm.centred and not norm.constant)
+        alone = len(norm.g.uses()) == parts and readers <= {"Sub", "Mul", "ReduceMean"}
         if held is not None and held.ndim == 1 and norm.axes == 1 and alone and not norm.g.is_graph_output():
             return norm.x, g, scale
     return norm.x, norm.g
