@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Seconds between jobs: idle threads of the job before keep spinning for a while.
 PAUSE = 0.05
 
-__all__ = ["PAUSE", "session", "write_json"]
+__all__ = ["PAUSE", "options", "session", "write_json"]
 
 
 def session(
@@ -31,12 +31,17 @@ def session(
     register
         What gives the session operators of our own, by its options.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return ort.InferenceSession(model, options(threads, register), providers=["CPUExecutionProvider"])
+
+
+def options(threads: int, register: Callable[[ort.SessionOptions], None] | None = None) -> ort.SessionOptions:
+    """Return the options of such a session."""
+    made = ort.SessionOptions()
+    made.intra_op_num_threads, made.log_severity_level = threads, 3
+    made.add_session_config_entry("session.force_spinning_stop", "1")
     if register is not None:
-        register(options)
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        register(made)
+    return made
 
 
 def write_json(path: Path | None, content: Any) -> None:

@@ -23,8 +23,9 @@ from typing import Any
 import onnxruntime as ort
 
 from benchmarks.compare import alone, tables
-from benchmarks.compare.cases import CASES, LeftOut
+from benchmarks.compare.cases import CASES, LeftOut, case
 from benchmarks.compare.peers import PEERS
+from benchmarks.compare.profiles import profile
 from benchmarks.compare.races import every, race
 from benchmarks.compare.scaling import SCALES, scaled_by
 from benchmarks.compare.settings import Setting
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         content["races"].append(row)
         print(*tables.lines(row), sep="\n", flush=True)
+        if asked.profile and WORKS[setting.work].one_walk:
+            row["profile"] = profile(case(setting.model, setting.batch, setting.side), setting)
+            print("", *tables.profile_lines(row), "", tables.HEAD, sep="\n", flush=True)
         for peer, why in row["left_out"].items():
             print(f"left out: {setting.key}, {peer}: {why}", file=sys.stderr, flush=True)
         write_json(asked.json, content)
@@ -135,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument("--scale", nargs="+", choices=SCALES, help="how work grows with these")
     made.add_argument("--alone", action="store_true", help="peak memory and load time")
+    made.add_argument("--profile", action="store_true", help="where the time of walks back goes, by operator")
     made.add_argument("--full", action="store_true", help="everything, as long as it takes")
     made.add_argument("--threads", type=_count, default=2)
     made.add_argument("--rounds", type=_count, default=11, help="of a race, at most")

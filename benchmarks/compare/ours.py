@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from benchmarks.compare.works import WORKS
 from benchmarks.timing import session
 from onnxplain.runtime import operators
 
-__all__ = ["forward", "ours"]
+__all__ = ["File", "exported", "forward", "ours"]
 
 
 def forward(case: Case, setting: Setting) -> Entrant:
@@ -104,19 +105,33 @@ def _to_error(case: Case, call: Callable[..., Any], size: int | None) -> Entrant
     return Entrant(lambda: values(n), f"{n} samples, {off:.1%} of error")
 
 
-def _file(case: Case, method: ox.Method, threads: int) -> Entrant:
-    """Return the exported file in a session of onnxruntime, with our operators where these load."""
+@dataclass(frozen=True)
+class File:
+    """An exported file: what it is asked and given, and what registers our operators, if it has any."""
+
+    path: Path
+    output: str
+    feeds: dict[str, Any]
+    register: Callable[[ort.SessionOptions], None] | None
+
+
+def exported(case: Case, method: ox.Method, path: Path) -> File:
+    """Export a walk back, with our operators where these load."""
     own = operators.why_not() is None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "explained.onnx")
-        form = "accelerated" if own else "portable"
-        made = ox.export(case.model, path, method=method, form=form)
-        opened = session(str(path), threads, register=operators.register if own else None)
+    made = ox.export(case.model, path, method=method, form="accelerated" if own else "portable")
     feeds = {**case.feeds}
     if "target" in made.inputs:
         feeds["target"] = np.asarray(case.targets)
-    name = f"attribution/{case.input}"
-    return Entrant(lambda: opened.run([name], feeds)[0], f"{form} form")
+    return File(path, f"attribution/{case.input}", feeds, operators.register if own else None)
+
+
+def _file(case: Case, method: ox.Method, threads: int) -> Entrant:
+    """Return the exported file in a session of onnxruntime."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = exported(case, method, Path(folder, "explained.onnx"))
+        opened = session(str(file.path), threads, register=file.register)
+    form = "portable form" if file.register is None else "accelerated form"
+    return Entrant(lambda: opened.run([file.output], file.feeds)[0], form)
 
 
 def _bare(call: Callable[[], Any]) -> Callable[[], Any]:

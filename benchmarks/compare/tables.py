@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.compare.targets import elsewhere, losses, read_targets, verdict
 
-__all__ = ["HEAD", "alone_lines", "lines", "page", "result_lines"]
+__all__ = ["HEAD", "alone_lines", "lines", "page", "profile_lines", "result_lines"]
 
 HEAD = (
     "| work | model | batch | who | median, ms | fastest, ms | x forward | x onnxplain | agrees |\n"
@@ -66,6 +66,9 @@ def page(content: dict[str, Any]) -> str:
     ]
     if content["alone"]:
         parts += [[""], alone_lines(content["alone"])]
+    for row in content["races"]:
+        if "profile" in row:
+            parts += [[""], profile_lines(row)]
     left_out = [f"* {where}: {why}" for where, why in content["left_out"].items()]
     left_out += [
         f"* {row['work']} on {row['model']}, batch {row['batch']}: {peer} {why}"
@@ -86,3 +89,16 @@ def alone_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
             f"| {row['model']} | {row['batch']} | {row['who']} | {row['mib']:.0f} | {row['import']:.2f} | "
             f"{row['load']:.2f} | {row['first']:.2f} |"
         )
+
+
+def profile_lines(row: dict[str, Any]) -> Iterator[str]:
+    """Yield a table: an operator's milliseconds in the file, and in the forward pass."""
+    found, name = row["profile"], f"{row['work']} on {row['model']}, batch {row['batch']}"
+    forward = sum(found["forward"].values())
+    yield f"| {name}: operator | file, ms | share | forward, ms | beyond, in forwards |"
+    yield "|---|---|---|---|---|"
+    whole = sum(found["file"].values())
+    for operator in [*found["file"], *(k for k in found["forward"] if k not in found["file"])]:
+        ms, before = (found[of].get(operator, 0.0) for of in ("file", "forward"))
+        yield f"| {operator} | {ms:.3f} | {ms / whole:.0%} | {before:.3f} | {(ms - before) / forward:+.2f} |"
+    yield f"| all | {whole:.3f} | 100% | {forward:.3f} | {(whole - forward) / forward:+.2f} |"

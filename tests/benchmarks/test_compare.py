@@ -22,7 +22,7 @@ def test_ours_alone(command: Any, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.md"
     found = run(
         command, tmp_path, "--work", "gradient", "overhead", "--model", "mlp", "--batch", "3", "--peer",
-        "--threads", "1", "--markdown", str(page),
+        "--threads", "1", "--profile", "--markdown", str(page),
     )  # fmt: skip
     gradient, overhead = found["races"]
     assert list(gradient["jobs"]) == [FORWARD, OURS, FILE]
@@ -35,10 +35,13 @@ def test_ours_alone(command: Any, tmp_path: Path, capsys: Any) -> None:
             assert 0 < job["ms_min"] <= job["ms"]
     assert list(overhead["jobs"]) == [FORWARD, BARE, OURS]
     assert overhead["extra_ms"] == pytest.approx(overhead["jobs"][OURS]["ms"] - overhead["jobs"][BARE]["ms"])
+    for operators in gradient["profile"].values():
+        assert operators["Gemm"] > 0
     assert found["left_out"] == {}
     printed = capsys.readouterr().out
     for text in (printed, page.read_text(encoding="utf-8")):
         assert f"| gradient | mlp | 3 | {FILE} (" in text
+        assert "| gradient on mlp, batch 3: operator |" in text
         assert "| deep_lift | resnet50 | 1 | ≤ 2.8 forwards |" in text
         assert "1 threads in every engine" in text
 
