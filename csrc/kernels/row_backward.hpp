@@ -7,7 +7,12 @@
 // the same written out as operators of the standard by the rounding of these sums.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+#ifdef ONNXPLAIN_WITH_CUDA
+#include <cuda_runtime_api.h>
+#endif
 
 namespace onnxplain {
 
@@ -34,4 +39,33 @@ void norm_backward(const Normalisation& norm, const float* x, const float* g, co
                    std::int64_t size, std::int64_t begin, std::int64_t end, float* dx);
 
 }  // namespace cpu
+
+#ifdef ONNXPLAIN_WITH_CUDA
+namespace cuda {
+
+inline constexpr std::size_t kMostRowAxes = 16;
+
+// All rows of a tensor. What arrives, g, is repeated as in threads::Input
+// (elementwise_threads.hpp).
+struct RowLaunch {
+  const float* x;  // of the softmax: y
+  const float* g;
+  const float* scale;  // null: there is none
+  float* dx;
+  std::int64_t rows;
+  std::int64_t size;
+  Normalisation norm;
+  bool one_scale;  // for all elements of a row
+  bool repeated;
+  std::int32_t rank;
+  std::int64_t length[kMostRowAxes];
+};
+
+// These start work on a stream and return the status of the launch, which the caller must check.
+[[nodiscard]] cudaError_t softmax_backward(const RowLaunch& launch, cudaStream_t stream);
+[[nodiscard]] cudaError_t norm_backward(const RowLaunch& launch, cudaStream_t stream);
+
+}  // namespace cuda
+#endif
+
 }  // namespace onnxplain

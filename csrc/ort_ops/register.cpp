@@ -40,6 +40,8 @@ CustomOpDomain* domain_of(const Api* api) {
 #ifdef ONNXPLAIN_WITH_CUDA
            &ops::elementwise_cuda_op(),
            &ops::elementwise_float16_cuda_op(),
+           &ops::norm_backward_cuda_op(),
+           &ops::softmax_backward_cuda_op(),
 #endif
        }) {
     check(call<Status*(CustomOpDomain*, const CustomOp*)>(api, Entry::kCustomOpDomainAdd, domain,

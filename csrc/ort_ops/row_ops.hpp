@@ -19,4 +19,10 @@ namespace onnxplain::ort {
 const CustomOp& softmax_backward_op();
 const CustomOp& norm_backward_op();
 
+#ifdef ONNXPLAIN_WITH_CUDA
+// For onnxruntime's CUDAExecutionProvider.
+const CustomOp& softmax_backward_cuda_op();
+const CustomOp& norm_backward_cuda_op();
+#endif
+
 }  // namespace onnxplain::ort

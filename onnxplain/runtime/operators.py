@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 
+from onnxplain._types import Array
 from onnxplain.errors import RuntimeUnavailableError
 from onnxplain.forking import quiet
 from onnxplain.graph.passes.lower import DOMAIN
+from onnxplain.graph.passes.lower.fuse_elementwise import KINDS
 from onnxplain.kernels import built_with_cuda, operators_library
 from onnxplain.runtime.device import must_run_on, providers, resolve
 
@@ -66,45 +68,79 @@ def _tried(device: str = "cpu") -> str | None:
         return "onnxplain was installed without its library of operators (onnxplain_ops)"
     if device == "cuda" and not built_with_cuda():
         return "onnxplain and its library of operators were built without CUDA"
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
     try:
-        where = resolve(device)
-        if where != "cpu":  # else what has no form for the device would silently run on the CPU
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        with quiet:
-            register(options)
-            session = ort.InferenceSession(_probe(where), options, providers=providers(where))
-            must_run_on(session, where)
-            given = {"x": np.array([1.5, -2.0], np.float32), "n": np.array([2], np.int64)}
-            made = session.run(None, given)
+        made = _made(resolve(device))
+        right = np.array_equal(made["Elementwise"], _X + _X)
+        if device != "cpu":
+            expected = _made("cpu")
+            right = right and all(np.allclose(v, expected[k], rtol=1e-3, atol=1e-5) for k, v in made.items())
     except RuntimeUnavailableError as error:
         return str(error)
     except Exception as error:  # onnxruntime raises many kinds
         reason = str(error).split("\n")[0]
         return f"onnxruntime {ort.__version__} does not take the library of operators on {device}: {reason}"
-    return None if made[0].tolist() == [3.0, -4.0] else "the library of operators computes something else"
+    return None if right else f"the library of operators computes something else on {device}"
+
+
+#: What operators are tried on: positive numbers, more to a row than are added up at once.
+_X = np.linspace(0.5, 2, 210, dtype=np.float32).reshape(3, 70)
+_ON_GPU = ("Elementwise", "Steps", "ElementwiseFloat16", "NormBackward", "SoftmaxBackward")
+
+
+def _made(device: Literal["cpu", "cuda"]) -> dict[str, Array]:
+    """Run all operators that there are for a device."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    if device != "cpu":  # else what has no form for the device would silently run on the CPU
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    with quiet:
+        register(options)
+        session = ort.InferenceSession(_probe(device), options, providers=providers(device))
+        must_run_on(session, device)
+        names = [o.name for o in session.get_outputs()]
+        feeds = {"x": _X, "row": _X[1], "n": np.array(_X.shape, np.int64)}
+        return dict(zip(names, session.run(names, feeds), strict=True))
 
 
 def _probe(device: str) -> bytes:
-    """Return a model that has all operators for a device; its first output is x + x."""
-    float32, int64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-    given: list[tuple[str, str, dict[str, Any]]] = [
-        ("Elementwise", "x", {"program": [0, 0, 0, -1], "constants": [0.0]}),
-        ("GiveAll", "xx", {"above": [0], "below": [0]}),
-        ("NormBackward", "xx", {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1.0]}),
-        ("SoftmaxBackward", "xx", {}),
-        ("SumCopies", "xn", {}),
+    """Return a model that has all operators for a device, by the names of its outputs."""
+    float32, float16, int64 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
+    twice = {"program": [0, 0, 0, -1], "constants": [0.0]}
+    # Each kind of step, of x and the row; then their sum, begun with the constant.
+    steps = [n for kind in KINDS.values() for n in (kind, 0, 1, 0)]
+    before = [2, *(3 + len(KINDS) + k for k in range(len(KINDS)))]
+    steps += [n for k in range(len(KINDS)) for n in (KINDS["Add"], before[k], 3 + k, -1)]
+    norm = {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1.0]}
+    given: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("Elementwise", "Elementwise", "x", twice),
+        ("Steps", "Elementwise", "x row", {"program": steps, "constants": [0.25]}),
+        (
+            "ElementwiseFloat16",
+            "ElementwiseFloat16",
+            "half half_row",
+            {"program": steps, "constants": [0.25]},
+        ),
+        ("GiveAll", "GiveAll", "x x", {"above": [0], "below": [0]}),
+        ("NormBackward", "NormBackward", "x row", norm),
+        ("SoftmaxBackward", "SoftmaxBackward", "x row", {}),
+        ("SumCopies", "SumCopies", "x n", {}),
     ]
-    given = given if device == "cpu" else given[:1]
+    given = [g for g in given if device == "cpu" or g[0] in _ON_GPU]
     nodes = [
-        onnx.helper.make_node(kind, list(takes), [kind], domain=DOMAIN, **attributes)
-        for kind, takes, attributes in given
+        onnx.helper.make_node("Cast", [n], [f"half{k}"], to=float16) for n, k in (("x", ""), ("row", "_row"))
+    ]
+    nodes += [
+        onnx.helper.make_node(kind, takes.split(), [made], domain=DOMAIN, **attributes)
+        for made, kind, takes, attributes in given
     ]
     inputs = [
-        onnx.helper.make_tensor_value_info(n, t, [k]) for n, t, k in (("x", float32, 2), ("n", int64, 1))
+        onnx.helper.make_tensor_value_info(n, t, k)
+        for n, t, k in (("x", float32, _X.shape), ("row", float32, [_X.shape[1]]), ("n", int64, [_X.ndim]))
     ]
-    outputs = [onnx.helper.make_tensor_value_info(kind, float32, [2]) for kind, _, _ in given]
+    outputs = [
+        onnx.helper.make_tensor_value_info(made, float16 if "16" in made else float32, None)
+        for made, *_ in given
+    ]
     imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, 1)]
     graph = onnx.helper.make_graph(nodes, "probe", inputs, outputs)
     content: bytes = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()

@@ -213,6 +213,7 @@ def lower(model: ir.Model, form: Form) -> None:
         FuseShares()(model)
         FuseElementwise()(model)
     if form == "accelerated_cuda":
+        FuseRows()(model)
         FuseElementwise("cuda")(model)
 
 

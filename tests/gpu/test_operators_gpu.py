@@ -41,10 +41,13 @@ SHAPES = [
 ]
 
 
-def session(provider: str, operator: str, inputs: int, program: list[int], kind: int) -> ort.InferenceSession:
+def session(
+    provider: str, operator: str, inputs: int, kind: int, **attributes: object
+) -> ort.InferenceSession:
     names = [f"x{k}" for k in range(inputs)]
     infos = [helper.make_tensor_value_info(n, kind, None) for n in [*names, "made"]]
-    node = helper.make_node(operator, names, ["made"], domain=DOMAIN, program=program, constants=[0.5, -2.0])
+    held = {"constants": [0.5, -2.0]} if "program" in attributes else {}
+    node = helper.make_node(operator, names, ["made"], domain=DOMAIN, **held, **attributes)
     graph = helper.make_graph([node], "g", infos[:-1], infos[-1:])
     imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)]
     content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
@@ -56,12 +59,15 @@ def session(provider: str, operator: str, inputs: int, program: list[int], kind:
     return ort.InferenceSession(content, options, providers=[provider])
 
 
-def both(arrays: list[np.ndarray], program: list[int]) -> None:
-    """Compare a program on both devices; what is not a number may have other bits."""
+def both(arrays: list[np.ndarray], operator: str | None = None, **attributes: object) -> None:
+    """Compare an operator on both devices; what is not a number may have other bits."""
     dtype = arrays[0].dtype
-    given = (OPERATORS[dtype.type], len(arrays), program, helper.np_dtype_to_tensor_dtype(dtype))
+    given = (operator or OPERATORS[dtype.type], len(arrays), helper.np_dtype_to_tensor_dtype(dtype))
     feeds = {f"x{k}": v for k, v in enumerate(arrays)}
-    cpu, gpu = (session(f"{where}ExecutionProvider", *given).run(None, feeds)[0] for where in ("CPU", "CUDA"))
+    cpu, gpu = (
+        session(f"{where}ExecutionProvider", *given, **attributes).run(None, feeds)[0]
+        for where in ("CPU", "CUDA")
+    )
     assert gpu.dtype == dtype
     assert gpu.shape == cpu.shape
     bits = np.uint32 if dtype == np.float32 else np.uint16
@@ -84,14 +90,14 @@ def test_they_run_there() -> None:
 @types
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_step(kind, dtype) -> None:
-    both([numbers((5000,), dtype, k) for k in range(3)], [KINDS[kind], 0, 1, 2])
+    both([numbers((5000,), dtype, k) for k in range(3)], program=[KINDS[kind], 0, 1, 2])
 
 
 @types
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 def test_it_broadcasts(shapes, dtype) -> None:
     arrays = [numbers(shape, dtype, k) for k, shape in enumerate(shapes)]
-    both(arrays, [KINDS["Mul"], 0, 1, -1, KINDS["Sub"], 5, 2, -1])
+    both(arrays, program=[KINDS["Mul"], 0, 1, -1, KINDS["Sub"], 5, 2, -1])
 
 
 @types
@@ -108,7 +114,38 @@ def test_random_programs(seed, dtype) -> None:
     for step in range(int(rng.integers(1, 97))):
         operands = [int(rng.integers(0, given + step)) for _ in range(3)]
         program += [int(rng.integers(0, len(KINDS))), *operands]  # what a step does not take is not read
-    both(arrays, program)
+    both(arrays, program=program)
+
+
+ROWS = [(5,), (1, 1), (3, 16), (3, 17), (2, 3, 100), (0, 4), (3, 0), (700, 130), (2, 70001), (100_001, 7)]
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize("shape", ROWS, ids=str)
+def test_softmax_backward(shape, repeated) -> None:
+    y, g = (np.random.default_rng(k).normal(size=shape).astype(np.float32) for k in range(2))
+    both([y, g[..., :1] if repeated else g], "SoftmaxBackward")
+
+
+@pytest.mark.parametrize("constant", [0, 1])
+@pytest.mark.parametrize("centred", [0, 1])
+@pytest.mark.parametrize("scaled", ["not", "one", "row"])
+@pytest.mark.parametrize("shape", ROWS, ids=str)
+def test_norm_backward(shape, scaled, centred, constant) -> None:
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(size=shape).astype(np.float32) for _ in range(2)]
+    if scaled != "not":
+        arrays.append(rng.normal(size=shape[-1] if scaled == "row" else 1).astype(np.float32))
+    both(arrays, "NormBackward", axes=[1], centred=[centred], constant=[constant], epsilon=[1e-5])
+
+
+@pytest.mark.parametrize("given", [(3, 1), (7,), (1, 1), (1,), (2, 1, 7), ()], ids=str)
+def test_what_arrives_is_repeated(given) -> None:
+    x, g = (
+        np.random.default_rng(k).normal(size=s).astype(np.float32) for k, s in enumerate([(2, 3, 7), given])
+    )
+    both([x, g], "NormBackward", axes=[2], centred=[1], constant=[0], epsilon=[1e-5])
+    both([x, g], "SoftmaxBackward")
 
 
 def test_tensors_past_2_to_the_31() -> None:
@@ -121,7 +158,7 @@ def test_tensors_past_2_to_the_31() -> None:
     x = np.ones((rows, columns), np.float16)
     y = (np.arange(columns) % 1024).astype(np.float16)
     x[-1] = y + np.float16(3)
-    made = session("CUDAExecutionProvider", "ElementwiseFloat16", 2, [KINDS["Sub"], 0, 1, -1], 10)
+    made = session("CUDAExecutionProvider", "ElementwiseFloat16", 2, 10, program=[KINDS["Sub"], 0, 1, -1])
     found = made.run(None, {"x0": x, "x1": y})[0]
     assert math.prod(found.shape) > 1 << 31
     for row in (0, rows // 2, rows - 2):
@@ -130,7 +167,7 @@ def test_tensors_past_2_to_the_31() -> None:
 
 
 def test_shapes_that_do_not_fit_are_a_named_error() -> None:
-    made = session("CUDAExecutionProvider", "Elementwise", 2, [KINDS["Add"], 0, 1, -1], 1)
+    made = session("CUDAExecutionProvider", "Elementwise", 2, 1, program=[KINDS["Add"], 0, 1, -1])
     with pytest.raises(Exception, match=r"\(4\) does not broadcast to \(3\)"):
         made.run(None, {"x0": np.ones(3, np.float32), "x1": np.ones(4, np.float32)})
 

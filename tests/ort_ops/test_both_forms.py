@@ -118,10 +118,11 @@ def test_programs_have_them(models, tmp_path) -> None:
     assert own(text, "saliency", wrt=["x"]) >= {"NormBackward", "SoftmaxBackward", "SumCopies"}
 
 
+@pytest.mark.parametrize("form", ["accelerated", "accelerated_cuda"])
 @pytest.mark.parametrize("method", ["lrp", "deep_lift", "integrated_gradients", "smooth_grad"])
-def test_files_of_this_form_say_the_same(method, models, tmp_path) -> None:
+def test_files_of_this_form_say_the_same(method, form, models, tmp_path) -> None:
     model, x = models.conv(), models.random(3, 2, 8, 8)
-    made = ox.export(model, tmp_path / "made.onnx", method=method, form="accelerated").path
+    made = ox.export(model, tmp_path / "made.onnx", method=method, form=form).path
     options = ort.SessionOptions()
     operators.register(options)
     session = ort.InferenceSession(made, options, providers=["CPUExecutionProvider"])
@@ -148,3 +149,20 @@ def test_a_library_that_does_not_load(monkeypatch, tmp_path) -> None:
     assert "does not take the library" in str(operators._tried.__wrapped__())
     monkeypatch.setattr(operators, "operators_library", lambda: None)
     assert "without its library" in str(operators._tried.__wrapped__())
+
+
+@pytest.mark.parametrize("name", [None, *operators._ON_GPU])
+def test_operators_that_compute_something_else_on_a_gpu_are_not_used(name, monkeypatch) -> None:
+    made = operators._made
+
+    def on_gpu(device: str) -> dict[str, np.ndarray]:
+        found = {k: v.copy() for k, v in made("cpu").items()}
+        if name is not None and device == "cuda":
+            found[name][1, 65] += 0.5
+        return found
+
+    monkeypatch.setattr(operators, "built_with_cuda", lambda: True)
+    monkeypatch.setattr(operators, "resolve", lambda device: device)
+    monkeypatch.setattr(operators, "_made", on_gpu)
+    says = operators._tried.__wrapped__("cuda")
+    assert says == (name and "the library of operators computes something else on cuda")
