@@ -11,18 +11,22 @@ import numpy as np
 from tqdm import tqdm
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
-from onnxplain.backward.asks import Ask, Probe
+from onnxplain.backward.asks import Ask, Probe, Walk
 from onnxplain.backward.program import Program
 from onnxplain.backward.question import Question
 from onnxplain.errors import NotFiniteError
 from onnxplain.finite import all_finite
 from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.layout import Layout
+from onnxplain.runtime.parts.divided import Divided
+from onnxplain.runtime.parts.held import alike
 from onnxplain.runtime.programs import Programs
-from onnxplain.runtime.reference.divided import Divided
 from onnxplain.runtime.session import Executable
 
 __all__ = ["Answer", "Driver", "Rows", "not_finite"]
+
+#: From so many targets of one sample on, the forward pass is run once for all.
+_MANY = 3
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ class Driver:
             node.
         """
         question = self.question if ask == self.question.ask else replace(self.question, ask=ask)
-        program, executable = self.programs.program(question)
+        program, executable = self.programs.program(question, once=self._same_sample(question, rows))
         if program.rule_table and program.rule_table not in self.rule_tables:
             self.rule_tables.append(program.rule_table)
         n = len(rows)
@@ -251,14 +255,26 @@ class Driver:
         kept = {node: float(made[o]) for node, o in program.kept}
         return Answer(score, values, probed, output, index, reference, kept)
 
+    @staticmethod
+    def _same_sample(question: Question, rows: Rows) -> bool:
+        """Tell whether many targets of one sample are walked back from, so that one forward pass will do."""
+        return (
+            len(rows) >= _MANY
+            and isinstance(question.ask, Walk)
+            and (question.target == "weights" or question.target_axes > 0)
+            and all(alike(v, 0) for v in (*rows.features.values(), *rows.starts.values()))
+        )
+
     def _rows_of(self, program: Program, feeds: Arrays) -> dict[str, int | None] | None:
         """Return where samples lie in what a program takes; None if they run in no other number."""
         layout = self.layout
         if layout.exact is not None or any(layout.axes[k] is None for k in self.question.wrt):
             return None
-        references = dict(zip(self.question.wrt, program.references, strict=True))
         axes = {k: layout.axes[k] for k in feeds if k in layout.axes}
-        axes |= {references[k]: layout.axes[k] for k in references}
+        for name, reference in zip(
+            self.question.wrt, program.references, strict=False
+        ):  # where there are any
+            axes[reference] = layout.axes[name]
         if program.target in feeds:
             axes[program.target] = self.question.output_axis if self.question.target == "weights" else 0
         return axes

@@ -29,9 +29,9 @@ from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.diagnose import first_not_finite
 from onnxplain.runtime.front import front, token_positions
 from onnxplain.runtime.memory import DEFAULT_BUDGET
-from onnxplain.runtime.reference.cut import cut
-from onnxplain.runtime.reference.divided import Divided
-from onnxplain.runtime.reference.held import Held
+from onnxplain.runtime.parts.cut import cut
+from onnxplain.runtime.parts.divided import Divided
+from onnxplain.runtime.parts.held import Held
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
@@ -39,6 +39,7 @@ __all__ = ["FORMS", "MOST_PROGRAMS", "Form", "Programs", "as_form", "lower", "un
 
 #: Programs that a model remembers.
 MOST_PROGRAMS = 32
+_MOST_REFERENCES = 8
 _MOST_CHECKED = 256
 
 #: For whom a finished program is written.
@@ -96,7 +97,8 @@ class Programs:
         self.threads = threads
         self.weights = WeightStore() if weights is None else weights
         self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
-        self.held = Held(budget // 2)
+        #: What was computed of references, and of the sample that was asked about last.
+        self.held, self.latest = Held(_MOST_REFERENCES, budget // 2), Held(1, budget // 2)
         self._checked: Cache[bool] = Cache(_MOST_CHECKED, 0, lambda _: 0)
         self._found: Cache[Any] = Cache(_MOST_CHECKED, 0, lambda _: 0)
         start_over(self)
@@ -106,23 +108,37 @@ class Programs:
         """Return how many programs are held."""
         return len(self._compiled)
 
-    def program(self, question: Question) -> tuple[Program, Executable | Divided]:
-        """Return the compiled program for a question, built the first time; with references, in parts."""
+    def program(self, question: Question, *, once: bool = False) -> tuple[Program, Executable | Divided]:
+        """Return the compiled program for a question, built the first time; with references, in parts.
+
+        Parameters
+        ----------
+        question
+            What to compute.
+        once
+            Whether to run what does not depend on the target once for rows that are the same.
+        """
+        key = (question, once) if once else question
 
         def compile_program() -> Compiled:
             program = build(self.source, question)
             lower(program.model, self.form)
             unmark(program.model)
-            parts = cut(program, question.wrt) if program.references else None
+            first, held = program.references, self.held
+            later = {*question.wrt, program.target}
+            if once:
+                first, later, held = (*first, *question.wrt), {program.target}, self.latest
+            parts = cut(program, first, later) if first else None
             if parts is None:
                 return Compiled(program, self._executable(program.model))
-            again = partial(self._written, question)
-            return Compiled(program, Divided(parts, program.references, self._executable, again, self.held))
+            return Compiled(
+                program, Divided(parts, first, self._executable, partial(self._written, question), held)
+            )
 
-        known = self._compiled.seen(question)
+        known = self._compiled.seen(key)
         if known is None:
             with quiet:
-                known = self._compiled.get(question, compile_program)
+                known = self._compiled.get(key, compile_program)
         program, executable = known
         assert program is not None
         return program, executable

@@ -1,4 +1,4 @@
-"""A program that runs in two parts, of which the reference's is run once for each reference."""
+"""A program that runs in two parts, of which the first is run once for what it is given."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import onnx_ir as ir
 from onnxplain._types import Array, Arrays, Shape
 from onnxplain.graph.batch import Mixed, analyse
 from onnxplain.runtime.cache import Cache
-from onnxplain.runtime.reference.company import Expansion, expand, expansions
-from onnxplain.runtime.reference.cut import Cut
-from onnxplain.runtime.reference.held import Held, alike
+from onnxplain.runtime.parts.company import Expansion, expand, expansions
+from onnxplain.runtime.parts.cut import Cut
+from onnxplain.runtime.parts.held import Held, alike
 from onnxplain.runtime.session import Executable
 
 __all__ = ["Divided"]
@@ -32,26 +32,26 @@ class Divided:
     ----------
     parts
         The program, cut in two.
-    references
-        Names of its inputs for references.
+    first
+        Names of the inputs on which the front depends.
     compiled
         Compiles a graph.
     written
         Writes the program anew, before it is lowered: where samples lie in its values is proven on it.
     held
-        What is remembered of references.
+        What is remembered of what the front made.
     """
 
     def __init__(
         self,
         parts: Cut,
-        references: Sequence[str],
+        first: Sequence[str],
         compiled: Callable[[ir.Model], Executable],
         written: Callable[[], ir.Model],
         held: Held,
     ) -> None:
-        self._back, self._given = parts.back, parts.given
-        self._references = frozenset(references)
+        self._parts = parts
+        self._first = frozenset(first)
         self._compiled, self._written, self._held = compiled, written, held
         self._owner = object()
         weakref.finalize(self, held.forget, self._owner).atexit = False
@@ -61,7 +61,7 @@ class Divided:
         self.size = self._front.size + self._way((), None).size
 
     def run(self, feeds: Arrays, outputs: Sequence[str], axes: Mapping[str, int | None] | None) -> Arrays:
-        """Run once; the reference's part only if its activations are not held.
+        """Run once; the front only if what it makes is not held.
 
         Parameters
         ----------
@@ -78,12 +78,13 @@ class Divided:
         ModelRunError
             If onnxruntime cannot run the program on these inputs.
         """
-        names = {*self._front.inputs, *(self._references & {*self._given})}
+        names = {*self._front.inputs, *(self._first & {*self._parts.given})}
         read = {name: np.asarray(feeds[name]) for name in sorted(names)}
         wanted: Expansion | None = ()
         sample = None
         if axes is not None and _repeated(read, axes):
-            sample = next(((k, a) for k, a in axes.items() if a is not None and k not in read), None)
+            taken = {str(v.name) for v in self._parts.back.graph.inputs}.difference(read)
+            sample = next(((k, a) for k, a in axes.items() if a is not None and k in taken), None)
             wanted = None if sample is None else self._expansions(feeds, axes)
             if wanted is not None:
                 read = {k: _one(v, axes[k]) for k, v in read.items()}
@@ -103,7 +104,7 @@ class Divided:
             proof = analyse(self._written(), axes, once, outputs=())
             if isinstance(proof, Mixed):
                 return (None,)
-            return (expansions(self._back.graph, self._given, proof),)
+            return (expansions(self._parts, proof),)
 
         return self._kinds.get(kind, find)[0]
 
@@ -111,12 +112,12 @@ class Divided:
         """Return the compiled back with some expansions."""
 
         def make() -> Executable:
-            model = self._back.clone()
+            model = self._parts.back.clone()
             if sample is not None:
                 expand(model, wanted, sample)
             return self._compiled(model)
 
-        return self._ways.get(wanted, make)
+        return self._ways.get((wanted, sample) if wanted else (), make)
 
 
 def _repeated(arrays: Arrays, axes: Mapping[str, int | None]) -> bool:

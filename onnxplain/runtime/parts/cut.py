@@ -1,8 +1,8 @@
-"""A program in two parts: what depends on the references alone, and the rest, which reads what that makes.
+"""A program in two parts: what depends on some inputs alone, and the rest, which reads what that makes.
 
-What depends on neither input nor reference (weights, masks that are given) stands in both parts.  What
-depends on shapes alone is computed in each part from its own values: activations at the input and at the
-reference have the same shape.
+The first are references, while samples come later; or samples, while the target comes later.  What depends on
+neither (weights, masks that are given) stands in both parts.  What depends on shapes alone is computed in
+each part from its own values: activations at a sample and at its reference have the same shape.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Cut:
     Attributes
     ----------
     front
-        From references (and inputs that are not explained) to the values that the rest reads.
+        From the first inputs (and those that belong to neither part) to the values that the rest reads.
     back
         The rest: takes these values as inputs of the same names.
     given
-        Names of what the back takes of the reference: references, and outputs of the front.
+        Names of what the back takes of them: first inputs themselves, and outputs of the front.
     """
 
     front: ir.Model
@@ -44,51 +44,51 @@ class Cut:
 class _Side(enum.Enum):
     """What a value depends on."""
 
-    SHARED = enum.auto()
+    NEITHER = enum.auto()
     SHAPES = enum.auto()
-    REFERENCE = enum.auto()
-    INPUT = enum.auto()
+    FIRST = enum.auto()
+    LATER = enum.auto()
 
 
-def cut(program: Program, varied: Collection[str]) -> Cut | None:
+def cut(program: Program, first: Collection[str], later: Collection[str]) -> Cut | None:
     """Cut a program in two; it is left as it is.
 
     Parameters
     ----------
     program
-        With inputs for references.
-    varied
-        Names of the explained values, which are its inputs.
+        The program.
+    first
+        Names of the inputs on which the front depends.
+    later
+        Names of the inputs on which it must not depend.
 
     Returns
     -------
-    None if nothing is computed from the references alone, or the program cannot be cut.
+    None if nothing is computed from the first inputs alone, or the program cannot be cut.
     """
     graph = program.model.graph
     if _forbids(graph):
         return None
-    sides = _sides(program, {*varied, program.target})
+    sides = _sides(program, first, later)
     by_name = {str(v.name): v for v in sides}
     twins = {by_name[a]: by_name[b] for a, b in program.twins.items() if a in by_name and b in by_name}
     needed = dict.fromkeys(
         v
         for node in graph
-        if _side(node, sides) is not _Side.REFERENCE
+        if _side(node, sides) is not _Side.FIRST
         for v in used_values(node)
-        if sides.get(v) is _Side.REFERENCE
+        if sides.get(v) is _Side.FIRST
     )
     made = [str(v.name) for v in needed if v.producer() is not None]
     if not made:
         return None
     other = {b: a for a, b in twins.items()}
-    back = _back(
-        program.model, [str(v.name) for v in needed], _measured(graph, sides, _Side.REFERENCE, other)
-    )
+    back = _back(program.model, [str(v.name) for v in needed], _measured(graph, sides, _Side.FIRST, other))
     made = [name for name in made if any(v.name == name for v in back.graph.inputs)]
     if not made:
         return None
-    front = _front(program.model, made, _measured(graph, sides, _Side.INPUT, twins))
-    if {v.name for v in front.graph.inputs} & {*varied, program.target}:  # a shape that only these tell
+    front = _front(program.model, made, _measured(graph, sides, _Side.LATER, twins))
+    if {v.name for v in front.graph.inputs} & {*later}:  # a shape that only these tell
         return None
     taken = {str(v.name) for v in back.graph.inputs}
     return Cut(front, back, tuple(str(v.name) for v in needed if v.name in taken))
@@ -102,29 +102,29 @@ def _forbids(graph: ir.Graph) -> bool:
     )
 
 
-def _sides(program: Program, varied: Collection[str]) -> dict[ir.Value, _Side]:
+def _sides(program: Program, first: Collection[str], later: Collection[str]) -> dict[ir.Value, _Side]:
     """Return what each value of the main graph depends on."""
     graph = program.model.graph
     twins = dict(program.twins)
     while True:
-        sides = dict.fromkeys((*graph.initializers.values(), *graph.inputs), _Side.SHARED)
-        sides |= {v: _Side.INPUT for v in graph.inputs if v.name in varied}
-        sides |= {v: _Side.REFERENCE for v in graph.inputs if v.name in program.references}
+        sides = dict.fromkeys((*graph.initializers.values(), *graph.inputs), _Side.NEITHER)
+        sides |= {v: _Side.LATER for v in graph.inputs if v.name in later}
+        sides |= {v: _Side.FIRST for v in graph.inputs if v.name in first}
         measured: dict[str, str] = {}
         for node in graph:
             side = _side(node, sides)
             source = node.inputs[0] if node.inputs else None
-            if side is _Side.INPUT and source is not None and is_a(node, Is.SHAPE_ONLY):
+            if side is _Side.LATER and source is not None and is_a(node, Is.SHAPE_ONLY):
                 there = twins.get(str(source.name))
                 if there is not None:
                     measured[str(source.name)] = there
                     side = _Side.SHAPES
             sides.update(dict.fromkeys(node.outputs, side))
         found = {str(v.name): side for v, side in sides.items()}
-        wrong = [a for a, b in measured.items() if found.get(b) is not _Side.REFERENCE]
+        wrong = [a for a, b in measured.items() if found.get(b) is not _Side.FIRST]
         if not wrong:
             return sides
-        for name in wrong:  # what the reference's shape is, the front cannot tell
+        for name in wrong:  # what shape it has, the front cannot tell
             del twins[name]
 
 
@@ -133,15 +133,15 @@ def _side(node: ir.Node, sides: Mapping[ir.Value, _Side]) -> _Side:
     told = sides.get(node.outputs[0]) if node.outputs else None
     if told is not None:
         return told
-    used = {sides.get(v, _Side.SHARED) for v in used_values(node)}
-    if is_a(node, Is.SHAPE_ONLY) and used == {_Side.REFERENCE}:
+    used = {sides.get(v, _Side.NEITHER) for v in used_values(node)}
+    if is_a(node, Is.SHAPE_ONLY) and used == {_Side.FIRST}:
         return _Side.SHAPES
-    if _Side.INPUT in used or any(v.is_graph_output() for v in node.outputs):
-        return _Side.INPUT
-    for side in (_Side.REFERENCE, _Side.SHAPES):
+    if _Side.LATER in used or any(v.is_graph_output() for v in node.outputs):
+        return _Side.LATER
+    for side in (_Side.FIRST, _Side.SHAPES):
         if side in used:
             return side
-    return _Side.SHARED
+    return _Side.NEITHER
 
 
 def _measured(

@@ -1,4 +1,4 @@
-"""Activations at references that were used last, under a budget."""
+"""What was computed last of references, or of samples, under a budget."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from onnxplain.forking import Lock, leave_alive, quiet, start_over
 
 __all__ = ["Held", "alike", "same"]
 
-#: References that are remembered.
-_MOST = 8
-
 
 @dataclass(frozen=True)
 class _Entry:
-    """What was computed from a reference."""
+    """What was computed, and from what."""
 
     owner: object
     given: Arrays
@@ -30,22 +27,25 @@ class _Entry:
 
 
 class Held:
-    """Remembers what was computed from the references used last; safe to use from several threads.
+    """Remembers what was computed from the arrays used last; safe to use from several threads.
 
     Parameters
     ----------
+    most
+        How many results are remembered.
     budget
         Bytes that all of it may take; what is larger is not kept.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, most: int, budget: int) -> None:
+        self._most = most
         self._budget = budget
         self._entries: tuple[_Entry, ...] = ()
         self._lock = Lock()
         start_over(self)
 
     def __len__(self) -> int:
-        """Return how many references are remembered."""
+        """Return how many results are remembered."""
         return len(self._entries)
 
     @property
@@ -56,7 +56,7 @@ class Held:
     def get(
         self, owner: object, given: Arrays, make: Callable[[], Mapping[str, ort.OrtValue]]
     ) -> Mapping[str, ort.OrtValue]:
-        """Return what is computed from a reference, by ``make`` unless it is held.
+        """Return what is computed from some arrays, by ``make`` unless it is held.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class Held:
             kept, total = [latest], latest.size
             for entry in self._entries:
                 known = entry is latest or (entry.owner is latest.owner and _equal(entry.given, latest.given))
-                if not known and len(kept) < _MOST and total + entry.size <= self._budget:
+                if not known and len(kept) < self._most and total + entry.size <= self._budget:
                     kept.append(entry)
                     total += entry.size
             self._entries = tuple(kept)
