@@ -137,14 +137,14 @@ def test_sessions_get_the_same_values(wide, monkeypatch, models) -> None:
 def test_flipped_and_split_weights_are_the_only_additions(models) -> None:
     """Gradients of convolutions need the kernel flipped: once, whatever the method."""
     model = models.make(
-        """m (float[N, 8, 8, 8] x) => (float[N, 8] y) {
+        """m (float[N, 9, 8, 8] x) => (float[N, 9] y) {
           a = Conv<pads = [1, 1, 1, 1]>(x, w) h = Relu(a) c = Conv<pads = [1, 1, 1, 1]>(h, v)
           g = GlobalAveragePool(c) y = Flatten(g)
         }""",
-        w=models.random(8, 8, 3, 3), v=models.random(8, 8, 3, 3, seed=1),
+        w=models.random(9, 9, 3, 3), v=models.random(9, 9, 3, 3, seed=1),
     )  # fmt: skip
     explainer = ox.Explainer(model)
-    store, x = explainer._programs.weights, models.random(2, 8, 8, 8)
+    store, x = explainer._programs.weights, models.random(2, 9, 8, 8)
     explainer(x, 0, "saliency")
     assert len(store) == 4
     explainer(x, 0, "guided_backprop")

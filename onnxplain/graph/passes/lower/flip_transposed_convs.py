@@ -2,24 +2,31 @@
 
 Cases: ConvTranspose that a walk back wrote (never the model's own), with constant weight, stride 1 in every
 axis, no output padding, explicit pads that fit the kernel, and an output not much larger than its input (a
-kernel as wide as the image stays as it is).
+kernel as wide as the image stays as it is).  Small images of few channels stay as they are, too: onnxruntime
+fills a block of channels for them (measured: 11 us instead of 71 for 16 channels to 1, 5 x 5 over 28 x 28).
 ``convT(g, W) = conv(g, flip(W)^T)`` with pads ``d (k - 1) - p``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
-from onnxplain._types import Array
+from onnxplain._types import Array, Shape
 from onnxplain.graph import facts
 
 __all__ = ["FlipTransposedConvs"]
 
 _MOST_GROWTH = 2.0
 _SMALL_REACH = 16
+
+#: Channels that do not fill a block, and those that do where a kernel has many places; pixels that one thread
+#: is soon done with (the transposed form adds up by one thread).
+_FEW_CHANNELS, _BLOCK, _MANY_PLACES = 8, 16, 16
+_FEW_PIXELS = 64 * 64
 
 
 class FlipTransposedConvs(ir.passes.InPlacePass):
@@ -52,7 +59,7 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         new_pads = [r - p for r, p in zip(reach, pads, strict=True)]
         if min(new_pads, default=0) < 0:
             return False
-        if _grows(node, reach):
+        if _grows(node, reach) or _is_small(node, weight.const_value.numpy().shape):
             return False
         group = facts.attr(node, "group", 1)
         assert isinstance(group, int)
@@ -109,6 +116,16 @@ def _grows(node: ir.Node, reach: list[int]) -> bool:
         elif reach[axis] > _SMALL_REACH:
             return True
     return ratio > _MOST_GROWTH
+
+
+def _is_small(node: ir.Node, weight: Shape) -> bool:
+    """Whether the output has few channels and few pixels, and one group."""
+    made, channels, kernel = node.outputs[0], weight[1], weight[2:]
+    most = _BLOCK if math.prod(kernel) >= _MANY_PLACES else _FEW_CHANNELS
+    if facts.attr(node, "group", 1) != 1 or channels > most or made.shape is None:
+        return False
+    sizes = [facts.static_dim(made, axis + 2) for axis in range(len(kernel))]
+    return None not in sizes and math.prod(size or 0 for size in sizes) <= _FEW_PIXELS
 
 
 def _flip(weight: Array, group: int) -> Array:

@@ -8,13 +8,15 @@ from one_pass import TEXT, apply, ops
 from onnxplain.graph.passes.lower import FlipTransposedConvs
 
 CONVS = {
-    "plain": ("ConvTranspose(x, w)", (2, 3, 12, 12), (3, 5, 3, 3)),
-    "pads": ("ConvTranspose<pads = [1, 0, 1, 2], output_padding = [0, 0]>(x, w)", (1, 3, 4, 4), (3, 5, 3, 3)),
-    "dilations": ("ConvTranspose<dilations = [2, 1], pads = [2, 1, 0, 1]>(x, w)", (1, 3, 4, 4), (3, 5, 3, 2)),
+    "plain": ("ConvTranspose(x, w)", (2, 3, 12, 12), (3, 9, 3, 3)),
+    "pads": ("ConvTranspose<pads = [1, 0, 1, 2], output_padding = [0, 0]>(x, w)", (1, 3, 4, 4), (3, 9, 3, 3)),
+    "dilations": ("ConvTranspose<dilations = [2, 1], pads = [2, 1, 0, 1]>(x, w)", (1, 3, 4, 4), (3, 9, 3, 2)),
     "groups": ("ConvTranspose<group = 2, pads = [1, 1, 1, 1]>(x, w)", (2, 4, 4, 4), (4, 3, 3, 3)),
     "depthwise": ("ConvTranspose<group = 3>(x, w)", (1, 3, 5), (3, 1, 4)),
-    "3d": ("ConvTranspose<pads = [0, 0, 1, 1, 0, 1]>(x, w)", (1, 2, 3, 3, 3), (2, 2, 2, 1, 3)),
-    "1x1": ("ConvTranspose(x, w)", (1, 2, 3, 3), (2, 4, 1, 1)),
+    "3d": ("ConvTranspose<pads = [0, 0, 1, 1, 0, 1]>(x, w)", (1, 2, 3, 3, 3), (2, 9, 2, 1, 3)),
+    "1x1": ("ConvTranspose(x, w)", (1, 2, 3, 3), (2, 9, 1, 1)),
+    "many places": ("ConvTranspose<pads = [4, 4, 4, 4]>(x, w)", (1, 2, 6, 6), (2, 17, 5, 5)),
+    "large": ("ConvTranspose<pads = [1, 1, 1, 1]>(x, w)", (1, 2, 65, 64), (2, 1, 3, 3)),
 }
 
 
@@ -68,8 +70,18 @@ def test_flip_leaves_outputs_alone_that_are_much_larger_than_the_input(models) -
     apply(FlipTransposedConvs(), model, changed=False, written=True, x=models.random(1, 3, 2, 2))
 
 
+@pytest.mark.parametrize(
+    ("x", "w"), [((1, 2, 6, 6), (2, 8, 3, 3)), ((1, 2, 6, 6), (2, 16, 5, 5)), ((1, 2, 64, 63), (2, 1, 3, 3))]
+)
+def test_flip_leaves_small_images_of_few_channels_alone(x, w, models) -> None:
+    body = f"y = ConvTranspose<pads = [{', '.join([str(w[-1] // 2)] * 4)}]>(x, w)"
+    text = TEXT.format(x=", ".join(map(str, x)), y="A, B, C, D", body=body)
+    apply(FlipTransposedConvs(), models.make(text, w=models.random(*w)), changed=False, written=True,
+          x=models.random(*x))  # fmt: skip
+
+
 def test_flip_holds_a_shared_weight_once(models) -> None:
     body = "a = ConvTranspose(x, w) y = ConvTranspose<pads = [1, 1, 1, 1]>(a, w)"
-    proto = models.make(TEXT.format(x="1, 3, 12, 12", y="A, B, C, D", body=body), w=models.random(3, 3, 3, 3))
-    model = apply(FlipTransposedConvs(), proto, written=True, x=models.random(1, 3, 12, 12))
+    proto = models.make(TEXT.format(x="1, 9, 12, 12", y="A, B, C, D", body=body), w=models.random(9, 9, 3, 3))
+    model = apply(FlipTransposedConvs(), proto, written=True, x=models.random(1, 9, 12, 12))
     assert len({node.inputs[1] for node in model.graph}) == 1
