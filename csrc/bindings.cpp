@@ -224,7 +224,8 @@ void bind_cuda(py::module_ m) {
   m.def(
       "stream_destroy",
       [](Pointer stream) {
-        require_success(cudaStreamDestroy(at<CUstream_st>(stream)), "cudaStreamDestroy");
+        // May fail where the process ends; what failed before is told to who waits for the stream.
+        static_cast<void>(cudaStreamDestroy(at<CUstream_st>(stream)));
       },
       py::arg("stream"), "Release a stream, whose work goes on to its end.");
 }

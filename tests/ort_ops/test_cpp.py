@@ -36,11 +36,14 @@ def test_the_sanitizers_find_nothing(sanitizer, source, tmp_path) -> None:
     run_sanitized(sanitizer, tmp_path / "stress", sources)
 
 
-def test_threads_of_a_gpu_and_loops_of_the_cpu_make_the_same_bits(tmp_path) -> None:
+@pytest.mark.parametrize(
+    "sanitizer", ["address", pytest.param("address,undefined", marks=pytest.mark.sanitizers)]
+)
+def test_threads_of_a_gpu_and_loops_of_the_cpu_make_the_same_bits(sanitizer, tmp_path) -> None:
     """Run one after the other on the host: indices, places and steps are those of the CUDA kernel."""
     sources = ("csrc/kernels/elementwise.cpp", "csrc/kernels/elementwise_threads.cpp")
     words = [HERE / "threads.cpp", *(ROOT / s for s in sources)]
-    run_sanitized("address,undefined", tmp_path / "threads", words, "the same\n")
+    run_sanitized(sanitizer, tmp_path / "threads", words, "the same\n")
 
 
 def test_entries_and_layouts_are_the_official_ones(tmp_path) -> None:
