@@ -117,6 +117,7 @@ class Answering:
         self.programs = Programs(
             normal, where, threads, memory_budget,
             allow_tf32=allow_tf32, weights=weights, accelerate=accelerated(accelerate, where),
+            at_once=accelerate is True,
         )  # fmt: skip
         self._stances = Stances(
             normal, self.inputs, self.inner, self._batching, self._depends, self.programs.check

@@ -54,6 +54,17 @@ class Info {
   std::vector<std::int64_t> ints(const char* name) const {
     return list<std::int64_t>(Entry::kInfoGetInts, name);
   }
+  // A number that may be left out.
+  std::int64_t integer(const char* name, std::int64_t otherwise) const {
+    std::int64_t value = otherwise;
+    Status* status = call<Status*(const KernelInfo*, const char*, std::int64_t*)>(
+        api_, Entry::kInfoGetInt, info_, name, &value);
+    if (status != nullptr) {
+      call<void(Status*)>(api_, Entry::kReleaseStatus, status);
+      return otherwise;
+    }
+    return value;
+  }
   std::vector<float> floats(const char* name) const {
     return list<float>(Entry::kInfoGetFloats, name);
   }

@@ -8,10 +8,10 @@ namespace {
 template <class T>
 class OnCpu : public Elementwise<T> {
  public:
-  explicit OnCpu(const Info& info) : program_(program_of(info)) {}
+  explicit OnCpu(const Info& info) : program_(program_of(info)), block_(info.integer("block", 1)) {}
 
   void compute(const Context& context) const {
-    const Tensors<T> tensors = tensors_of<T>(context);
+    const Tensors<T> tensors = tensors_of<T>(context, block_);
     over_ranges(context, tensors.total, kTask, [&](std::int64_t begin, std::int64_t end) {
       cpu::Scratch scratch(program_, tensors.operands.size());
       cpu::run(program_, tensors.operands, tensors.out, begin, end, scratch);
@@ -20,6 +20,7 @@ class OnCpu : public Elementwise<T> {
 
  private:
   ElementwiseProgram program_;
+  std::int64_t block_;  // channels that lie together; 1: none
 };
 
 }  // namespace

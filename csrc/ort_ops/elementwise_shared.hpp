@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/elementwise.hpp"
+#include "kernels/planes.hpp"
 #include "ort_ops/op.hpp"
 
 namespace onnxplain::ort {
@@ -43,17 +44,21 @@ struct Tensors {
   std::int64_t total;
 };
 
-// Throws where shapes do not broadcast. Reads shapes alone, not the elements.
+// Throws where shapes do not broadcast. Reads shapes alone, not the elements. With more than one
+// channel in a block, all lie in blocks.
 template <class T>
-Tensors<T> tensors_of(const Context& context) {
+Tensors<T> tensors_of(const Context& context, std::int64_t block = 1) {
   std::vector<std::vector<std::int64_t>> shapes;
   std::vector<const Value*> values;
   for (std::size_t k = 0; k < context.input_count(); ++k) {
     values.push_back(context.input(k));
     shapes.push_back(context.shape(values.back()));
+    if (block > 1) {
+      shapes.back() = in_blocks(shapes.back(), block);
+    }
   }
   const std::vector<std::int64_t> result = broadcast(shapes);
-  Tensors<T> found{{}, context.output<T>(result), 1};
+  Tensors<T> found{{}, context.output<T>(block > 1 ? without_blocks(result) : result), 1};
   found.total = std::accumulate(result.begin(), result.end(), std::int64_t{1}, std::multiplies<>());
   for (std::size_t k = 0; k < values.size() && found.total > 0; ++k) {
     found.operands.push_back(operand(context.elements<T>(values[k]), shapes[k], result));

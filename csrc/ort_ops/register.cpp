@@ -3,6 +3,8 @@
 #include "ort_ops/context.hpp"
 #include "ort_ops/elementwise_op.hpp"
 #include "ort_ops/give_all_op.hpp"
+#include "ort_ops/interleave_op.hpp"
+#include "ort_ops/max_pool_grad_op.hpp"
 #include "ort_ops/row_ops.hpp"
 #include "ort_ops/sum_copies_op.hpp"
 
@@ -34,6 +36,8 @@ CustomOpDomain* domain_of(const Api* api) {
            &ops::elementwise_op(),
            &ops::elementwise_float16_op(),
            &ops::give_all_op(),
+           &ops::interleave_op(),
+           &ops::max_pool_grad_op(),
            &ops::norm_backward_op(),
            &ops::softmax_backward_op(),
            &ops::sum_copies_op(),

@@ -50,7 +50,7 @@ REASON_KEY = "onnxplain.reason"
 
 #: Metadata key of the nodes that a walk back wrote, as against the model's own and copies of these.  It goes
 #: along when a graph is copied; what a model brings along is forgotten when it is read, and finished programs
-#: carry none.
+#: carry none.  The last of several nodes may have a text that tells what they do together.
 WRITTEN_KEY = "onnxplain.written"
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})

@@ -23,11 +23,14 @@ from onnxplain.graph.passes.lower import (
     FuseShares,
     FuseSums,
     MaskByHardSigmoid,
+    MaxPoolGrads,
+    SplitStrides,
 )
 from onnxplain.runtime import arena
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.diagnose import first_not_finite
 from onnxplain.runtime.front import front, token_positions
+from onnxplain.runtime.improving import Improving
 from onnxplain.runtime.memory import DEFAULT_BUDGET
 from onnxplain.runtime.parts.cut import cut
 from onnxplain.runtime.parts.divided import Divided
@@ -77,6 +80,8 @@ class Programs:
         Where weights are held; None: where none but this model's are.
     accelerate
         Whether programs have our own operators, which the device must run.
+    at_once
+        Whether such programs are compiled as they run best at once, instead of once they have run often.
     """
 
     def __init__(
@@ -89,11 +94,13 @@ class Programs:
         allow_tf32: bool = False,
         weights: WeightStore | None = None,
         accelerate: bool = False,
+        at_once: bool = False,
     ) -> None:
         self.source = source
         self.allow_tf32 = allow_tf32
         self.device = device
         self.form: Form = _ACCELERATED[device] if accelerate else device
+        self.at_once = at_once
         self.threads = threads
         self.weights = WeightStore() if weights is None else weights
         self._compiled: Cache[Compiled] = Cache(MOST_PROGRAMS, budget, lambda held: held.executable.size)
@@ -130,9 +137,9 @@ class Programs:
                 first, later, held = (*first, *question.wrt), {program.target}, self.latest
             parts = cut(program, first, later) if first else None
             if parts is None:
-                return Compiled(program, self._executable(program.model))
+                return Compiled(program, self._walk(program.model))
             return Compiled(
-                program, Divided(parts, first, self._executable, partial(self._written, question), held)
+                program, Divided(parts, first, self._walk, partial(self._written, question), held)
             )
 
         known = self._compiled.seen(key)
@@ -187,6 +194,12 @@ class Programs:
     def _executable(self, model: ir.Model) -> Executable:
         return Executable(model, self.weights, self.device, self.threads, allow_tf32=self.allow_tf32)
 
+    def _walk(self, model: ir.Model) -> Executable:
+        """Compile what may have our own operators."""
+        if self.form != "accelerated":
+            return self._executable(model)
+        return Improving(model, self.weights, self.threads, at_once=self.at_once)
+
     def _front(self, key: Hashable, make: Callable[[], ir.Model]) -> Executable:
         """Return what computes values from the model's inputs, made the first time."""
         with quiet:
@@ -220,6 +233,9 @@ def lower(model: ir.Model, form: Form) -> None:
         ``"cpu"`` and ``"cuda"`` suit it to a device; ``"accelerated"``: to the CPU, with our own operators,
         ``"accelerated_cuda"`` to a GPU; ``"portable"`` leaves it as it was written.
     """
+    if form == "accelerated":
+        MaxPoolGrads()(model)
+        SplitStrides()(model)
     if form in ("cpu", "accelerated"):
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)

@@ -18,7 +18,7 @@ from onnxplain.graph.passes.lower import DOMAIN
 from onnxplain.runtime import arena, operators
 from onnxplain.runtime.device import must_run_on, own_stream, providers
 from onnxplain.runtime.failures import run_failed
-from onnxplain.runtime.weights import WeightStore
+from onnxplain.runtime.weights import Weight, WeightStore
 
 __all__ = ["Executable"]
 
@@ -65,6 +65,8 @@ class Executable:
         If it puts the program on another device.
     """
 
+    _own = False  # whether sessions have our own operators, though the model may have none
+
     def __init__(
         self,
         model: ir.Model,
@@ -74,24 +76,11 @@ class Executable:
         *,
         allow_tf32: bool = False,
     ) -> None:
-        content, shared = weights.serialize(model)
-        options = ort.SessionOptions()
-        options.log_severity_level = _SILENT
-        options.add_session_config_entry(
-            "session.force_spinning_stop", "1"
-        )  # leave the cores to other sessions
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        if device == "cpu":
-            arena.share(options)
-        if DOMAIN in model.opset_imports:
-            operators.register(options)
-        if shared:
-            options.add_external_initializers(list(shared), [w.value for w in shared.values()])
         self.device = device
-        #: Bytes of the program and its weights, which onnxruntime lays out anew for its kernels.
-        self.size = len(content) + sum(w.array.nbytes for w in shared.values())
-        self._weights = tuple(shared.values())
+        self._threads = threads
+        self._allow_tf32 = allow_tf32
+        self._own = self._own or DOMAIN in model.opset_imports
+        content, shared = weights.serialize(model)
         self._quietly = ort.RunOptions()
         self._quietly.log_severity_level = _SILENT
         # The default, said: else every run raises and catches an error to find it.
@@ -104,17 +93,7 @@ class Executable:
         self.stream = own_stream(device)
         # Runs on one stream share handles of CUDA's libraries, which no two threads may use at once.
         self._turn = nullcontext() if self.stream is None else Lock()
-        try:
-            with quiet:
-                self._session = ort.InferenceSession(
-                    content, options, providers=providers(device, allow_tf32=allow_tf32, stream=self.stream)
-                )
-        except Exception as error:  # onnxruntime raises many kinds
-            reason = str(error).split("\n")[0]
-            raise InvalidModelError(
-                f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain "
-                "model loads in onnxruntime.InferenceSession"
-            ) from error
+        self._hold(self._load(content, shared, self._options()), content, shared)
         must_run_on(self._session, device)
         self._takes = tuple(self._session.get_inputs())
         self.inputs = tuple(i.name for i in self._takes)
@@ -185,6 +164,43 @@ class Executable:
             else:
                 self._session.run_with_iobinding(binding, self._without_waiting)
             return dict(zip(outputs, binding.get_outputs(), strict=True))
+
+    def _options(self) -> Any:
+        """Return how sessions are to run."""
+        options = ort.SessionOptions()
+        options.log_severity_level = _SILENT
+        options.add_session_config_entry(
+            "session.force_spinning_stop", "1"
+        )  # leave the cores to other sessions
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        if self.device == "cpu":
+            arena.share(options)
+        if self._own:
+            operators.register(options)
+        return options
+
+    def _load(self, content: bytes, shared: Mapping[str, Weight], options: Any) -> Any:
+        """Make a session."""
+        if shared:
+            options.add_external_initializers(list(shared), [w.value for w in shared.values()])
+        try:
+            with quiet:
+                how = providers(self.device, allow_tf32=self._allow_tf32, stream=self.stream)
+                return ort.InferenceSession(content, options, providers=how)
+        except Exception as error:  # onnxruntime raises many kinds
+            reason = str(error).split("\n")[0]
+            raise InvalidModelError(
+                f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain "
+                "model loads in onnxruntime.InferenceSession"
+            ) from error
+
+    def _hold(self, session: Any, content: bytes, shared: Mapping[str, Weight]) -> None:
+        """Run this session from now on."""
+        self._session = session
+        self._weights = tuple(shared.values())
+        #: Bytes of the program and its weights, which onnxruntime lays out anew for its kernels.
+        self.size = len(content) + sum(w.array.nbytes for w in shared.values())
 
     def __del__(self) -> None:
         with quiet:  # it, too, gives memory back

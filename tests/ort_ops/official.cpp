@@ -24,6 +24,8 @@ SAME_ENTRY(KernelContext_GetInputCount, kContextGetInputCount);
 SAME_ENTRY(KernelContext_GetInput, kContextGetInput);
 SAME_ENTRY(KernelContext_GetOutput, kContextGetOutput);
 SAME_ENTRY(ReleaseTensorTypeAndShapeInfo, kReleaseTensorInfo);
+SAME_ENTRY(ReleaseStatus, kReleaseStatus);
+SAME_ENTRY(KernelInfoGetAttribute_int64, kInfoGetInt);
 SAME_ENTRY(KernelInfoGetAttributeArray_float, kInfoGetFloats);
 SAME_ENTRY(KernelInfoGetAttributeArray_int64, kInfoGetInts);
 SAME_ENTRY(KernelContext_GetGPUComputeStream, kContextGetGpuStream);

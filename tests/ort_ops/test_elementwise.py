@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from onnxplain.graph.passes.lower.fuse_elementwise import KINDS
+from onnxplain.graph.passes.lower.steps import KINDS
 
 F = np.float32
 SPECIAL = np.array(

@@ -7,6 +7,7 @@ row has it: one axis after the other, so that a window of 5 x 5 takes 10 compari
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.ops.windows import Windows
+from onnxplain.graph import facts
 from onnxplain.graph.poles import has_pole
 
 __all__ = ["to_first_maxima"]
@@ -31,11 +33,23 @@ def to_first_maxima(op: Emitter, w: Windows, g: Any) -> Any:
     g
         A number for each window, in the shape of the pooling's output.
     """
+    given = g
     found = op.once(("maxima by axis", w.node.x, w.node.y), lambda: _by_axis(op, w))
     for k, values in enumerate(found):
         masks = op.once(("first maxima", w.node.x, w.node.y, k), partial(_masks, op, w, k, *values))
         g = w.put(op, k, [_pick(op, mask, g) for mask in masks], values[0])
+    _name(op, w, given, g)
     return g
+
+
+def _name(op: Emitter, w: Windows, g: Any, made: ir.Value) -> None:
+    """Write on the last node what all of them do, for where there is one operator for it."""
+    begins, node = w.begin(op), made.producer()
+    if node is None or not isinstance(g, ir.Value) or any(isinstance(b, ir.Value) for b in begins):
+        return
+    described = {"kernel_shape": w.kernel, "strides": w.strides, "dilations": w.dilations, "begins": begins}
+    names = [w.node.x.name, w.node.y.name, g.name]
+    node.metadata_props[facts.WRITTEN_KEY] = json.dumps({"MaxPoolGrad": described, "inputs": names})
 
 
 def _by_axis(op: Emitter, w: Windows) -> list[tuple[ir.Value, ir.Value]]:

@@ -5,8 +5,11 @@ from onnxplain.graph.passes.lower.fuse_elementwise import FuseElementwise
 from onnxplain.graph.passes.lower.fuse_rows import FuseRows
 from onnxplain.graph.passes.lower.fuse_shares import FuseShares
 from onnxplain.graph.passes.lower.fuse_sums import FuseSums
+from onnxplain.graph.passes.lower.keep_blocked import KeepBlocked
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.lower.matching import DOMAIN
+from onnxplain.graph.passes.lower.max_pool_grads import MaxPoolGrads
+from onnxplain.graph.passes.lower.split_strides import SplitStrides
 
 __all__ = [
     "DOMAIN",
@@ -15,5 +18,8 @@ __all__ = [
     "FuseRows",
     "FuseShares",
     "FuseSums",
+    "KeepBlocked",
     "MaskByHardSigmoid",
+    "MaxPoolGrads",
+    "SplitStrides",
 ]

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from onnxplain._types import Array, Shape
 from onnxplain.graph import facts
 
-__all__ = ["FlipTransposedConvs"]
+__all__ = ["FlipTransposedConvs", "flip"]
 
 _MOST_GROWTH = 2.0
 _SMALL_REACH = 16
@@ -89,7 +89,7 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
 
 
 def _initializer(graph: ir.Graph, tensor: ir.TensorProtocol, group: int, name: str) -> ir.Value:
-    made = ir.tensor(_flip(tensor.numpy(), group), name=name)
+    made = ir.tensor(flip(tensor.numpy(), group), name=name)
     value = ir.Value(
         name=name,
         shape=ir.Shape(made.numpy().shape),
@@ -128,7 +128,7 @@ def _is_small(node: ir.Node, weight: Shape) -> bool:
     return None not in sizes and math.prod(size or 0 for size in sizes) <= _FEW_PIXELS
 
 
-def _flip(weight: Array, group: int) -> Array:
+def flip(weight: Array, group: int) -> Array:
     """(G*O, I, k...) to (G*I, O, k...), the kernel axes reversed."""
     kernel = weight.shape[2:]
     split = weight.reshape(group, -1, *weight.shape[1:]).swapaxes(1, 2)

@@ -1,0 +1,111 @@
+#include "kernels/max_pool_grad.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "onnxplain/processors.hpp"
+
+namespace onnxplain::cpu {
+namespace {
+
+// Adds g's lanes to those of `to` whose value is the window's maximum, unless it was found before.
+template <int kLanes>
+ONNXPLAIN_INLINE inline void give(const float* value, const float* maximum, const float* g,
+                                  std::int32_t* open, float* to) {
+  for (int l = 0; l < kLanes; ++l) {
+    const std::int32_t hit = value[l] == maximum[l] ? open[l] : 0;
+    to[l] += hit != 0 ? g[l] : 0.0f;
+    open[l] -= hit;
+  }
+}
+
+// The windows of one axis, of what lies in lanes: `from` and `to` have `length` places, and
+// `maxima` and `g` one for each of `windows`. Places are `step` numbers apart, windows `wide`.
+template <int kLanes>
+ONNXPLAIN_INLINE inline void along(const WindowAxis& axis, std::int64_t length,
+                                   std::int64_t windows, const float* from, const float* maxima,
+                                   const float* g, float* to, std::int64_t step,
+                                   std::int64_t wide) {
+  for (std::int64_t o = windows; o-- > 0;) {
+    std::int32_t open[kLanes];
+    std::fill_n(open, kLanes, 1);
+    for (std::int64_t k = 0; k < axis.kernel; ++k) {
+      const std::int64_t at = o * axis.stride - axis.begin + k * axis.dilation;
+      if (at >= 0 && at < length) {
+        give<kLanes>(from + at * step, maxima + o * wide, g + o * wide, open, to + at * step);
+      }
+    }
+  }
+}
+
+template <int kLanes>
+ONNXPLAIN_INLINE inline void plane(const WindowAxis& down, const WindowAxis& across,
+                                   const Planes& in, const Planes& out, const float* x,
+                                   const float* y, const float* g, float* dx,
+                                   PoolScratch& scratch) {
+  const std::int64_t row = in.width * kLanes;
+  const std::int64_t pooled = out.width * kLanes;
+  float* maxima = scratch.maxima.data();
+  float* sums = scratch.sums.data();
+  for (std::int64_t h = 0; h < in.height; ++h) {
+    for (std::int64_t o = 0; o < out.width; ++o) {
+      float* most = maxima + h * pooled + o * kLanes;
+      std::fill_n(most, kLanes, -std::numeric_limits<float>::infinity());
+      for (std::int64_t k = 0; k < across.kernel; ++k) {
+        const std::int64_t at = o * across.stride - across.begin + k * across.dilation;
+        if (at >= 0 && at < in.width) {
+          const float* value = x + h * row + at * kLanes;
+          for (int l = 0; l < kLanes; ++l) {
+            most[l] = value[l] > most[l] ? value[l] : most[l];
+          }
+        }
+      }
+    }
+  }
+  std::fill_n(sums, in.height * pooled, 0.0f);
+  for (std::int64_t o = 0; o < out.width; ++o) {
+    const std::int64_t at = o * kLanes;
+    along<kLanes>(down, in.height, out.height, maxima + at, y + at, g + at, sums + at, pooled,
+                  pooled);
+  }
+  std::fill_n(dx, in.size(), 0.0f);
+  for (std::int64_t h = 0; h < in.height; ++h) {
+    along<kLanes>(across, in.width, out.width, x + h * row, maxima + h * pooled, sums + h * pooled,
+                  dx + h * row, kLanes, kLanes);
+  }
+}
+
+#define ONNXPLAIN_PLANE(lanes)                                                                    \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                    \
+  void plane##lanes(const WindowAxis& down, const WindowAxis& across, const Planes& in,           \
+                    const Planes& out, const float* x, const float* y, const float* g, float* dx, \
+                    PoolScratch& scratch) {                                                       \
+    plane<lanes>(down, across, in, out, x, y, g, dx, scratch);                                    \
+  }
+
+ONNXPLAIN_PLANE(1)
+ONNXPLAIN_PLANE(4)
+ONNXPLAIN_PLANE(8)
+ONNXPLAIN_PLANE(16)
+
+#undef ONNXPLAIN_PLANE
+
+}  // namespace
+
+void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
+                   const Planes& out, const float* x, const float* y, const float* g, float* dx,
+                   PoolScratch& scratch) {
+  switch (in.block) {
+    case 16:
+      return plane16(down, across, in, out, x, y, g, dx, scratch);
+    case 8:
+      return plane8(down, across, in, out, x, y, g, dx, scratch);
+    case 4:
+      return plane4(down, across, in, out, x, y, g, dx, scratch);
+    default:
+      require(in.block == 1, "MaxPoolGrad: blocks have 1, 4, 8 or 16 channels");
+      return plane1(down, across, in, out, x, y, g, dx, scratch);
+  }
+}
+
+}  // namespace onnxplain::cpu

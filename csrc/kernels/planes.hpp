@@ -1,0 +1,44 @@
+// Values of shape (N, C, H, W) whose channels may lie in blocks, as onnxruntime's convolutions have
+// them on the CPU: (N, C / b, H, W, b) in memory. With b = 1 that is the usual order.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "onnxplain/check.hpp"
+
+namespace onnxplain {
+
+// A value's planes: one for each sample and block of channels.
+struct Planes {
+  std::int64_t count;
+  std::int64_t height;
+  std::int64_t width;
+  std::int64_t block;
+
+  std::int64_t size() const { return height * width * block; }  // numbers in a plane
+};
+
+// Throws std::invalid_argument where the shape has no such planes.
+inline Planes planes(const std::vector<std::int64_t>& shape, std::int64_t block) {
+  require(shape.size() == 4, "onnxplain: a value in planes needs four axes");
+  require(block >= 1 && shape[1] % block == 0, "onnxplain: channels do not fill their blocks");
+  return {shape[0] * (shape[1] / block), shape[2], shape[3], block};
+}
+
+// A shape of up to four axes with the channels split in blocks, for broadcasting: what has more
+// than one channel or place must lie in blocks, too.
+inline std::vector<std::int64_t> in_blocks(std::vector<std::int64_t> shape, std::int64_t block) {
+  require(shape.size() <= 4, "onnxplain: values in blocks have four axes");
+  shape.insert(shape.begin(), 4 - shape.size(), 1);
+  require(shape[1] == 1 || shape[1] % block == 0, "onnxplain: channels do not fill their blocks");
+  const std::int64_t lanes = shape[1] == 1 ? 1 : block;
+  return {shape[0], shape[1] / lanes, shape[2], shape[3], lanes};
+}
+
+// The shape that such a result has as a value.
+inline std::vector<std::int64_t> without_blocks(const std::vector<std::int64_t>& shape) {
+  return {shape[0], shape[1] * shape[4], shape[2], shape[3]};
+}
+
+}  // namespace onnxplain
