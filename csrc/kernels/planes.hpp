@@ -36,9 +36,4 @@ inline std::vector<std::int64_t> in_blocks(std::vector<std::int64_t> shape, std:
   return {shape[0], shape[1] / lanes, shape[2], shape[3], lanes};
 }
 
-// The shape that such a result has as a value.
-inline std::vector<std::int64_t> without_blocks(const std::vector<std::int64_t>& shape) {
-  return {shape[0], shape[1] * shape[4], shape[2], shape[3]};
-}
-
 }  // namespace onnxplain

@@ -53,12 +53,15 @@ Tensors<T> tensors_of(const Context& context, std::int64_t block = 1) {
   for (std::size_t k = 0; k < context.input_count(); ++k) {
     values.push_back(context.input(k));
     shapes.push_back(context.shape(values.back()));
-    if (block > 1) {
-      shapes.back() = in_blocks(shapes.back(), block);
+  }
+  std::vector<std::int64_t> result = broadcast(shapes);
+  Tensors<T> found{{}, context.output<T>(result), 1};
+  if (block > 1) {
+    result = in_blocks(result, block);
+    for (auto& shape : shapes) {
+      shape = in_blocks(shape, block);
     }
   }
-  const std::vector<std::int64_t> result = broadcast(shapes);
-  Tensors<T> found{{}, context.output<T>(block > 1 ? without_blocks(result) : result), 1};
   found.total = std::accumulate(result.begin(), result.end(), std::int64_t{1}, std::multiplies<>());
   for (std::size_t k = 0; k < values.size() && found.total > 0; ++k) {
     found.operands.push_back(operand(context.elements<T>(values[k]), shapes[k], result));

@@ -23,6 +23,7 @@ struct FakeInfo {
   std::size_t inputs;
   std::vector<std::int64_t> program;
   std::vector<float> constants;
+  std::int64_t block = 0;
 };
 struct FakeContext {
   std::vector<FakeValue> inputs;
@@ -61,6 +62,20 @@ const Api* fake() {
         made, Entry::kInfoGetInputCount,
         +[](const KernelInfo* info, std::size_t* count) -> Status* {
           *count = reinterpret_cast<const FakeInfo*>(info)->inputs;
+          return nullptr;
+        });
+    set(
+        made, Entry::kReleaseStatus,
+        +[](Status* status) { delete reinterpret_cast<std::string*>(status); });
+    set(
+        made, Entry::kInfoGetInt,
+        +[](const KernelInfo* info, const char* name, std::int64_t* to) -> Status* {
+          expect(std::strcmp(name, "block") == 0, "name of a number");
+          const std::int64_t block = reinterpret_cast<const FakeInfo*>(info)->block;
+          if (block == 0) {
+            return reinterpret_cast<Status*>(new std::string("no such attribute"));
+          }
+          *to = block;
           return nullptr;
         });
     set(
