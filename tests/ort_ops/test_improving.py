@@ -97,7 +97,7 @@ def test_little_is_laid_out_anew(models, monkeypatch) -> None:
 
     monkeypatch.setattr(improving, "relaid", counted)
     for body in ("residual", "strided"):
-        for name in ("saliency", "lrp", "deep_lift"):
+        for name in ("saliency", "lrp"):
             explainer = ox.Explainer(network(models, body, 32), accelerate=True)
             explainer(models.random(1, 3, 11, 10), 0, METHODS[name])
             assert counts[-1]["ReorderOutput"] + counts[-1]["ReorderInput"] <= 6, (body, name)
