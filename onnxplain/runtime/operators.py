@@ -14,7 +14,7 @@ from onnxplain._types import Array
 from onnxplain.errors import RuntimeUnavailableError
 from onnxplain.forking import quiet
 from onnxplain.graph.passes.lower import DOMAIN
-from onnxplain.graph.passes.lower.fuse_elementwise import KINDS
+from onnxplain.graph.passes.lower.steps import KINDS
 from onnxplain.kernels import built_with_cuda, operators_library
 from onnxplain.runtime.device import must_run_on, providers, resolve
 
