@@ -10,7 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain._types import Array, Arrays, Shape
-from onnxplain.graph.batch import Mixed, analyse
+from onnxplain.forking import quiet
+from onnxplain.graph.batch import Batch, analyse
+from onnxplain.graph.facts import n_bytes
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.parts.company import Expansion, expand, expansions
 from onnxplain.runtime.parts.cut import Cut
@@ -23,6 +25,9 @@ __all__ = ["Divided"]
 _MOST_KINDS, _MOST_WAYS = 256, 4
 
 _Kind: TypeAlias = "tuple[tuple[str, int | None, Shape], ...]"
+
+#: What is expanded, and the input (with its axis) that tells to how many rows; None where one row cannot do.
+_Found: TypeAlias = "tuple[Expansion, tuple[str, int]] | None"
 
 
 class Divided:
@@ -51,14 +56,15 @@ class Divided:
         held: Held,
     ) -> None:
         self._parts = parts
-        self._first = frozenset(first)
         self._compiled, self._written, self._held = compiled, written, held
         self._owner = object()
         weakref.finalize(self, held.forget, self._owner).atexit = False
         self._front = compiled(parts.front)
-        self._kinds: Cache[tuple[Expansion | None]] = Cache(_MOST_KINDS, 0, lambda _: 0)
+        self._read = sorted({*self._front.inputs, *({*first} & {*parts.given})})
+        self._kinds: Cache[tuple[_Found]] = Cache(_MOST_KINDS, 0, lambda _: 0)
         self._ways: Cache[Executable] = Cache(_MOST_WAYS, 0, lambda _: 0)
-        self.size = self._front.size + self._way((), None).size
+        #: Bytes of both parts and their weights.
+        self.size = self._front.size + sum(map(_weight, parts.back.graph.initializers.values()))
 
     def run(self, feeds: Arrays, outputs: Sequence[str], axes: Mapping[str, int | None] | None) -> Arrays:
         """Run once; the front only if what it makes is not held.
@@ -78,35 +84,38 @@ class Divided:
         ModelRunError
             If onnxruntime cannot run the program on these inputs.
         """
-        names = {*self._front.inputs, *(self._first & {*self._parts.given})}
-        read = {name: np.asarray(feeds[name]) for name in sorted(names)}
-        wanted: Expansion | None = ()
+        read = {name: np.asarray(feeds[name]) for name in self._read}
+        wanted: Expansion = ()
         sample = None
-        if axes is not None and _repeated(read, axes):
-            taken = {str(v.name) for v in self._parts.back.graph.inputs}.difference(read)
-            sample = next(((k, a) for k, a in axes.items() if a is not None and k in taken), None)
-            wanted = None if sample is None else self._expansions(feeds, axes)
-            if wanted is not None:
+        if axes is not None and all(alike(v, a) for k, v in read.items() if (a := axes[k]) is not None):
+            found = self._expansions(feeds, axes, several=_rows(read, axes) > 1)
+            if found is not None:
+                wanted, sample = found
                 read = {k: _one(v, axes[k]) for k, v in read.items()}
-        back = self._way(wanted or (), sample)
+        back = self._way(wanted, sample)
         there: Mapping[str, Any] = self._held.get(
             self._owner, read, lambda: self._front.run_on_device(read, self._front.outputs)
         )
         return back.run({**feeds, **read, **there}, outputs)
 
-    def _expansions(self, feeds: Arrays, axes: Mapping[str, int | None]) -> Expansion | None:
-        """Return what must be expanded at such inputs; found out once."""
+    def _expansions(self, feeds: Arrays, axes: Mapping[str, int | None], *, several: bool) -> _Found:
+        """Return what must be expanded at such inputs; found out once, when there are several rows."""
         once = {k: np.shape(feeds[k]) for k in axes}
         once = {k: v if (a := axes[k]) is None else (*v[:a], 1, *v[a + 1 :]) for k, v in once.items()}
         kind: _Kind = tuple((k, axes[k], once[k]) for k in sorted(axes))
 
-        def find() -> tuple[Expansion | None]:
-            proof = analyse(self._written(), axes, once, outputs=())
-            if isinstance(proof, Mixed):
-                return (None,)
-            return (expansions(self._parts, proof),)
+        def find() -> tuple[_Found]:
+            taken = {str(v.name) for v in self._parts.back.graph.inputs}.difference(self._read)
+            sample = next(((k, a) for k, a in axes.items() if a is not None and k in taken), None)
+            proof = None if sample is None else analyse(self._written(), axes, once, outputs=())
+            wanted = expansions(self._parts, proof) if isinstance(proof, Batch) else None
+            return (None if wanted is None or sample is None else (wanted, sample),)
 
-        return self._kinds.get(kind, find)[0]
+        if not several:  # one row needs none; but what was compiled for several will do
+            known = self._kinds.seen(kind)
+            return None if known is None else known[0]
+        with quiet:
+            return self._kinds.get(kind, find)[0]
 
     def _way(self, wanted: Expansion, sample: tuple[str, int] | None) -> Executable:
         """Return the compiled back with some expansions."""
@@ -117,15 +126,17 @@ class Divided:
                 expand(model, wanted, sample)
             return self._compiled(model)
 
-        return self._ways.get((wanted, sample) if wanted else (), make)
+        with quiet:
+            return self._ways.get((wanted, sample) if wanted else (), make)
 
 
-def _repeated(arrays: Arrays, axes: Mapping[str, int | None]) -> bool:
-    """Tell whether there are several rows, which are all the same."""
-    counts = {v.shape[a] for k, v in arrays.items() if (a := axes[k]) is not None}
-    return max(counts, default=1) > 1 and all(
-        alike(v, a) for k, v in arrays.items() if (a := axes[k]) is not None
-    )
+def _rows(arrays: Arrays, axes: Mapping[str, int | None]) -> int:
+    """Return how many rows there are."""
+    return max((v.shape[a] for k, v in arrays.items() if (a := axes[k]) is not None), default=1)
+
+
+def _weight(value: ir.Value) -> int:
+    return 0 if value.const_value is None else n_bytes(value.const_value)
 
 
 def _one(array: Array, axis: int | None) -> Array:
