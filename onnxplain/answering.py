@@ -130,7 +130,8 @@ class Answering:
         arrays = check_inputs(request.inputs, self.inputs, walked=not isinstance(needs, Scores))
         stance = self._stances.of(
             request,
-            chosen,
+            needs,
+            chosen.margins(),
             arrays,
             lambda infos, names: self.samples(arrays, infos, names, request.batch_axes),
         )

@@ -228,12 +228,12 @@ def name_columns(
 
 def _fits(given: Any, inputs: Sequence[InputInfo]) -> bool:
     """Tell whether something is arrays by input name already, and no table, or can be nothing else."""
+    if not isinstance(given, Mapping):
+        return False
     ranks = {i.name: _rank(i) for i in inputs}
-    if isinstance(given, Mapping) and not any(rank in (1, 2) for rank in ranks.values()):
+    if not any(rank in (1, 2) for rank in ranks.values()):
         return True
-    return isinstance(given, Mapping) and all(
-        k in ranks and not (ranks[k] == 2 and _axes(v) == 1) for k, v in given.items()
-    )
+    return all(k in ranks and not (ranks[k] == 2 and _axes(v) == 1) for k, v in given.items())
 
 
 def _is_row(given: Any) -> bool:
@@ -294,13 +294,11 @@ def _stated(given: Any, inputs: Sequence[InputInfo]) -> dict[str, tuple[str, ...
 
 def _from(metadata: Mapping[str, str], inputs: Sequence[InputInfo]) -> dict[str, tuple[str, ...]]:
     """Return the names that a model itself gives, if they are usable."""
+    if METADATA not in metadata:
+        return {}
     try:
         return _stated(json.loads(metadata[METADATA]), inputs)
-    except (
-        KeyError,
-        ValueError,
-        RecursionError,
-    ):  # DataInputError is a ValueError: what a file says badly is not said
+    except (ValueError, RecursionError):  # DataInputError is a ValueError: what a file says badly is not said
         return {}
 
 

@@ -312,6 +312,8 @@ def check_target(target: object, n: int, each: Shape, output: str, mixed: str | 
     TargetError
         If it does not fit the output, or is out of range.
     """
+    if type(target) is int and len(each) == 1 and -each[0] <= target < each[0]:
+        return np.full((n, 1), target % each[0], np.int64)  # what most calls give, without detours
     size = math.prod(each)
     what = f"output '{output}' has shape {each}" + (" per sample" if mixed is None else "")
     why = "" if mixed is None else f" (the arrays of the call are one sample: {mixed})"
@@ -322,8 +324,6 @@ def check_target(target: object, n: int, each: Shape, output: str, mixed: str | 
             f"{what}, so it has {size} scores{why}; say which one with target= (an index, or 'predicted' for "
             "the highest)"
         )
-    if type(target) is int and len(each) == 1 and -each[0] <= target < each[0]:
-        return np.full((n, 1), target % each[0], np.int64)  # what most calls give, without detours
     found = _indices(target, n, each, what, why)
     for axis, length in enumerate(each):
         low, high = int(found[:, axis].min()), int(found[:, axis].max())

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from onnxplain._types import Arrays
 from onnxplain.asked import understand
+from onnxplain.backward.asks import Ask
 from onnxplain.backward.picking import Target
 from onnxplain.backward.question import Question, explained_value
 from onnxplain.batching import Batching, SampleOutput
 from onnxplain.graph.interface import InputInfo, OutputInfo
 from onnxplain.graph.normalize import Normalized
 from onnxplain.inner import Inner
-from onnxplain.methods import Method
 from onnxplain.outcome import note_on_score, notes_on
 from onnxplain.request import Request
 from onnxplain.runtime.cache import Cache
@@ -110,7 +110,8 @@ class Stances:
     def of(
         self,
         request: Request,
-        method: Method,
+        needs: Ask,
+        margins: bool,
         arrays: Arrays,
         find: Callable[[tuple[InputInfo, ...], tuple[str, ...]], Samples],
     ) -> Stance:
@@ -120,8 +121,8 @@ class Stances:
         ----------
         request
             What is asked for.
-        method
-            Its method, with values inside named as the graph names them.
+        needs, margins
+            What its method asks of the model, and whether it explains what enters a closing Sigmoid.
         arrays
             The inputs, checked.
         find
@@ -129,14 +130,14 @@ class Stances:
         """
 
         def made() -> Stance:
-            return self._found(request, method, find)
+            return self._found(request, needs, margins, find)
 
-        key = self._key(request, method, arrays)
+        key = self._key(request, needs, margins, arrays)
         if key is None:
             return made()
         return self._known.seen(key) or self._known.get(key, made)
 
-    def _key(self, request: Request, method: Method, arrays: Arrays) -> Hashable:
+    def _key(self, request: Request, needs: Ask, margins: bool, arrays: Arrays) -> Hashable:
         """Return all that a stance depends on; None where it depends on numbers, too.
 
         Axes that users give are checked by running.
@@ -146,7 +147,7 @@ class Stances:
         if request.batch_axes is not None or not named or isinstance(request.target, Detection):
             return None
         shapes = tuple((name, array.shape) for name, array in arrays.items())
-        said = (request.output, wrt, request.through_softmax, method.needs(), method.margins())
+        said = (request.output, wrt, request.through_softmax, needs, margins)
         key = (shapes, said, self._batching.learned)
         try:
             hash(key)
@@ -157,13 +158,14 @@ class Stances:
     def _found(
         self,
         request: Request,
-        method: Method,
+        needs: Ask,
+        margins: bool,
         find: Callable[[tuple[InputInfo, ...], tuple[str, ...]], Samples],
     ) -> Stance:
         outputs, output = self._inner.outputs(request.output)
         infos, question = understand(
-            self._inputs, outputs, method.needs(), output, request.wrt, request.through_softmax,
-            self._depends, self._inner.explained, margins=method.margins(),
+            self._inputs, outputs, needs, output, request.wrt, request.through_softmax,
+            self._depends, self._inner.explained, margins=margins,
         )  # fmt: skip
         name = question.output
         others = outputs_read(request.target, outputs, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 from onnxplain.backward.asks import Combine, Walk
@@ -17,6 +18,7 @@ from onnxplain.runtime.plans.points import Backgrounds
 __all__ = ["DeepLift", "DeepLiftShap"]
 
 
+@lru_cache(maxsize=64)
 def _composite(rule: str, eps: float | None) -> Composite:
     """Return the composite of a rule."""
     return preset(f"deep_lift_{rule}", eps=eps)

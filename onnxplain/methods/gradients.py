@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from onnxplain.backward.asks import Combine
@@ -109,4 +110,9 @@ class BetaSmooth(OnePass):
 
     def rules(self) -> Composite:
         """Return the smoothed rules."""
-        return preset("beta_smooth", beta_smooth=self.beta_smooth)
+        return _smoothed(self.beta_smooth)
+
+
+@lru_cache(maxsize=64)
+def _smoothed(beta_smooth: float) -> Composite:
+    return preset("beta_smooth", beta_smooth=beta_smooth)

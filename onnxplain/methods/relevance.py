@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from os import PathLike
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -157,7 +157,12 @@ class ExcitationBackprop(OnePass):
 
     def rules(self) -> Composite:
         """Return the composite."""
-        return preset("excitation_backprop", contrastive=self.contrastive)
+        return _excitation(self.contrastive)
+
+
+@cache
+def _excitation(contrastive: bool) -> Composite:
+    return preset("excitation_backprop", contrastive=contrastive)
 
 
 def _hashable(value: Any) -> Any:

@@ -93,12 +93,13 @@ def resolve_target(
         If it does not fit the output.
     """
     n, each, mixed = samples.n, about.shape, samples.layout.mixed
+    predicted = is_predicted(given)
     if isinstance(given, (Weights, Region, Detection, Unit)):
         dtype = next(o.dtype for o in outputs if o.name == name)
         output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows, channel)
         reader = given.reader(output) if isinstance(given, Detection) else None
         return Resolved("weights", given.weights(output), reader)
-    if is_predicted(given) and math.prod(each) != 1:
+    if predicted and math.prod(each) != 1:
         return Resolved("predicted", np.full((n, len(each)), -1, np.int64))
-    found = check_target(None if is_predicted(given) else given, n, each, name, mixed)
+    found = check_target(None if predicted else given, n, each, name, mixed)
     return Resolved("predicted" if found.shape[1] else "index", found)
