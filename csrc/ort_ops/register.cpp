@@ -2,6 +2,7 @@
 // SessionOptions.register_custom_ops_library in Python, RegisterCustomOpsLibrary in C and C++.
 #include "ort_ops/context.hpp"
 #include "ort_ops/elementwise_op.hpp"
+#include "ort_ops/gelu_backward_op.hpp"
 #include "ort_ops/give_all_op.hpp"
 #include "ort_ops/interleave_op.hpp"
 #include "ort_ops/max_pool_grad_op.hpp"
@@ -35,6 +36,7 @@ CustomOpDomain* domain_of(const Api* api) {
   for (const CustomOp* op : {
            &ops::elementwise_op(),
            &ops::elementwise_float16_op(),
+           &ops::gelu_backward_op(),
            &ops::give_all_op(),
            &ops::interleave_op(),
            &ops::max_pool_grad_op(),

@@ -120,6 +120,7 @@ def _probe(device: str) -> bytes:
             "half half_row",
             {"program": steps, "constants": [0.25]},
         ),
+        ("GeluBackward", "GeluBackward", "x row", {"factor": [1.0]}),
         ("GiveAll", "GiveAll", "x x", {"above": [0], "below": [0]}),
         ("NormBackward", "NormBackward", "x row", norm),
         ("SoftmaxBackward", "SoftmaxBackward", "x row", {}),

@@ -19,6 +19,7 @@ from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.passes.lower import (
     FlipTransposedConvs,
     FuseElementwise,
+    FuseGelu,
     FuseRows,
     FuseShares,
     FuseSums,
@@ -243,6 +244,7 @@ def lower(model: ir.Model, form: Form) -> None:
         FuseSums()(model)
         FuseRows()(model)
         FuseShares()(model)
+        FuseGelu()(model)
         FuseElementwise()(model)
     if form == "accelerated_cuda":
         FuseRows()(model)

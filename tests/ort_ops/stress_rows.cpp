@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/gelu_backward.hpp"
 #include "kernels/give_all.hpp"
 #include "kernels/row_backward.hpp"
 #include "kernels/sum_copies.hpp"
@@ -62,8 +63,8 @@ int main() {
       });
       for (const float* each : {scale.data(), static_cast<const float*>(nullptr)}) {
         in_parts(rows, x.size(), "norm", [&](std::int64_t begin, std::int64_t end, float* to) {
-          cpu::norm_backward({each != nullptr, size > 16, 1e-5f}, x.data(), g.data(), each, size, begin, end,
-                             to);
+          cpu::norm_backward({each != nullptr, size > 16, 1e-5f}, x.data(), g.data(), each, size,
+                             begin, end, to);
         });
       }
     }
@@ -89,6 +90,14 @@ int main() {
       cpu::give_columns(rows, r.data(), g.data(), begin, end, to);
     });
   }
+  const std::vector<float> extreme = {0.0f, 1.0f, -20.0f, 1e30f, INFINITY, -INFINITY, NAN};
+  in_parts(2, 2, "gelu", [&](std::int64_t begin, std::int64_t end, float* to) {
+    std::vector<float> made(extreme.size());
+    cpu::gelu_backward(2.0f, extreme.data(), extreme.data(), 7, made.data());
+    for (std::int64_t k = begin; k < end; ++k) {
+      to[k] = made[static_cast<std::size_t>(k)];
+    }
+  });
   const std::vector<float> r = filled(37, 0.0f);
   const std::vector<float> g = filled(50, -0.5f);
   const ShareSums sums = cpu::share_sums(r.data(), 37, g.data(), 50);

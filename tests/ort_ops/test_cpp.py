@@ -9,9 +9,10 @@ import pytest
 from native import ROOT, compiled, needs_compiler, run_sanitized
 
 HERE = Path(__file__).parent
+ROWS = ("gelu_backward", "give_all", "row_backward", "sum_copies")
 PROGRAMS = {
     "stress": ("csrc/kernels/elementwise.cpp", "csrc/ort_ops/elementwise_op.cpp"),
-    "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ("give_all", "row_backward", "sum_copies")),
+    "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
 }
 FOLDERS = (
     os.environ.get("ONNXRUNTIME_INCLUDE", ""),

@@ -2,6 +2,7 @@
 
 from onnxplain.graph.passes.lower.flip_transposed_convs import FlipTransposedConvs
 from onnxplain.graph.passes.lower.fuse_elementwise import FuseElementwise
+from onnxplain.graph.passes.lower.fuse_gelu import FuseGelu
 from onnxplain.graph.passes.lower.fuse_rows import FuseRows
 from onnxplain.graph.passes.lower.fuse_shares import FuseShares
 from onnxplain.graph.passes.lower.fuse_sums import FuseSums
@@ -15,6 +16,7 @@ __all__ = [
     "DOMAIN",
     "FlipTransposedConvs",
     "FuseElementwise",
+    "FuseGelu",
     "FuseRows",
     "FuseShares",
     "FuseSums",

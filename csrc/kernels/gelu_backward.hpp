@@ -1,0 +1,14 @@
+// The walk back through Gelu, x P(X <= x) for a normal X: dx = factor * g * (P(x) + x p(x)).
+//
+// P is computed to 1.5e-7 (Abramowitz and Stegun, 7.1.26), with one exponential for it and for the
+// density p, in float32 throughout; all processors give the same bits.
+#pragma once
+
+#include <cstdint>
+
+namespace onnxplain::cpu {
+
+// Computes `count` numbers.
+void gelu_backward(float factor, const float* x, const float* g, std::int64_t count, float* dx);
+
+}  // namespace onnxplain::cpu

@@ -1,0 +1,15 @@
+// ai.onnxplain::GeluBackward, version 1: a walk back through Gelu in one pass
+// (kernels/gelu_backward.hpp).
+//
+// Inputs: x, and g, what arrives, which broadcasts to it. Attribute: `factor` (one float). Output:
+// dx.
+#pragma once
+
+#include "ort_ops/ort_api.hpp"
+
+namespace onnxplain::ort {
+
+// For the CPU.
+const CustomOp& gelu_backward_op();
+
+}  // namespace onnxplain::ort
