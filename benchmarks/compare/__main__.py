@@ -41,7 +41,10 @@ _ALONE = ("resnet50", "mobilenetv2")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Race, print, and keep the results."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.cpu_time and asked.threads > 1:
+        parser.error("--cpu-time adds up what all threads take, so that it tells no ratio; give --threads 1")
     minutes = asked.minutes or (float("inf") if asked.full else _MINUTES)
     ends = time.perf_counter() + 60 * minutes
     settings = _chosen(asked)
@@ -49,10 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked.json = _USUAL
     on_their_own = (asked.model or _ALONE) if asked.alone or asked.full else ()
     content: dict[str, Any] = {
-        "machine": _machine(), "engines": _engines(asked.threads, asked.peer), "races": [], "alone": [],
+        "machine": _machine(),
+        "engines": _engines(asked.threads, asked.peer),
+        "threads": asked.threads,
+        "clock": "processor time" if asked.cpu_time else "wall clock",
+        "races": [],
+        "alone": [],
         "left_out": {},
-    }  # fmt: skip
-    print(f"{content['machine']}; {content['engines']}\n\n{tables.HEAD}", flush=True)
+    }
+    print(f"{tables.head(content)}\n\n{tables.HEAD}", flush=True)
 
     failed: list[str] = []
 
@@ -73,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             leave_out(setting.key, why)
             continue
         content["races"].append(row)
-        print(*tables.lines(row), sep="\n", flush=True)
+        print(*tables.lines(row, asked.threads), sep="\n", flush=True)
         if asked.profile and WORKS[setting.work].one_walk:
             row["profile"] = profile(case(setting.model, setting.batch, setting.side), setting)
             print("", *tables.profile_lines(row), "", tables.HEAD, sep="\n", flush=True)
@@ -88,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             leave_out(f"memory of {model}", why)
     if content["alone"]:
         print("", *tables.alone_lines(content["alone"]), sep="\n", flush=True)
-    print("", *tables.result_lines(content["races"]), sep="\n", flush=True)
+    print("", *tables.result_lines(content), sep="\n", flush=True)
     write_json(asked.json, content)
     if asked.markdown:
         asked.markdown.write_text(tables.page(content), encoding="utf-8")
@@ -101,7 +109,8 @@ def _tried(
 ) -> tuple[dict[str, Any] | None, str, bool]:
     """Return a race's result, or why there is none, and whether that is a failure of ours."""
     try:
-        return race(setting, asked.peer, asked.rounds, seconds, ends), "", False
+        clock = time.process_time if asked.cpu_time else time.perf_counter
+        return race(setting, asked.peer, asked.rounds, seconds, ends, clock), "", False
     except LeftOut as reason:
         return None, str(reason), False
     except Exception as error:  # other races go on, and the command fails at its end
@@ -142,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--profile", action="store_true", help="where the time of walks back goes, by operator")
     made.add_argument("--full", action="store_true", help="everything, as long as it takes")
     made.add_argument("--threads", type=_count, default=2)
+    made.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="processor time, where other work runs; of one thread",
+    )
     made.add_argument("--rounds", type=_count, default=11, help="of a race, at most")
     made.add_argument("--minutes", type=float, help=f"default: {_MINUTES:g}, with --full no limit")
     made.add_argument("--json", type=Path, help=f"default: {_USUAL.name} in results, where nothing is chosen")

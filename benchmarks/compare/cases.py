@@ -121,7 +121,7 @@ def _fetched(name: str) -> Any:
 def _copies(x: Any, batch: int) -> Any:
     """Return samples that are not all the same: mirrored, and darker one by one."""
     rows = [x[0] if k % 2 == 0 else x[0, ..., ::-1] for k in range(batch)]
-    return np.stack([(1 - 0.05 * k) * row for k, row in enumerate(rows)]).astype(np.float32)
+    return np.stack([0.95**k * row for k, row in enumerate(rows)]).astype(np.float32)
 
 
 def _mobilenet(name: str, batch: int, side: int) -> Case:
@@ -221,7 +221,15 @@ def _table(name: str, batch: int, side: int) -> Case:
     )
     graph = helper.make_graph(nodes, name, [takes], [gives], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return Case(name, model, {"input": rows[:batch]}, 0, "table", "output", background=rows[-20:])
+    return Case(
+        name,
+        model,
+        {"input": np.resize(rows[:-20], (batch, rows.shape[1]))},
+        0,
+        "table",
+        "output",
+        background=rows[-20:],
+    )
 
 
 #: By name, the kind of input, and what makes a case for a batch and the side of an image.

@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from benchmarks.compare.agreement import compared
 from benchmarks.compare.cases import CASES, Case, LeftOut, case
 from benchmarks.compare.ours import forward, ours
 from benchmarks.compare.peers import PEERS
-from benchmarks.compare.racing import Times, raced
+from benchmarks.compare.racing import Clock, Times, raced
 from benchmarks.compare.settings import BARE, FORWARD, OURS, Entrant, Setting
 from benchmarks.compare.works import WORKS
 
@@ -40,7 +42,12 @@ def every(works: Iterable[str], models: Iterable[str], batches: Iterable[int] | 
 
 
 def race(
-    setting: Setting, peers: Iterable[str], rounds: int, seconds: float, ends: float = float("inf")
+    setting: Setting,
+    peers: Iterable[str],
+    rounds: int,
+    seconds: float,
+    ends: float = float("inf"),
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
     """Run one race.
 
@@ -54,6 +61,8 @@ def race(
         At most; see :func:`benchmarks.compare.racing.raced`.
     ends
         When no further peer is asked, as ``time.perf_counter`` tells it.
+    clock
+        What tells the seconds of a job.
 
     Returns
     -------
@@ -76,12 +85,12 @@ def race(
             if time.perf_counter() > ends:
                 left_out[peer] = "the time was over"
                 continue
-            offered, made, why = _offered(peer, found, setting, taken)
+            offered, made, why = _offered(peer, found, setting, taken, answers[OURS])
             entrants |= offered
             answers |= made
             if why:
                 left_out[peer] = why
-        times = raced({name: e.job for name, e in entrants.items()}, rounds, seconds, taken)
+        times = raced({name: e.job for name, e in entrants.items()}, rounds, seconds, taken, clock)
     row: dict[str, Any] = {
         "work": setting.work, "model": setting.model, "batch": setting.batch, "threads": setting.threads,
         "size": setting.size, "side": setting.side, "rounds": len(times.seconds[OURS]),
@@ -109,12 +118,16 @@ def _answer(name: str, entrant: Entrant, taken: dict[str, float]) -> Any:
 
 
 def _offered(
-    peer: str, found: Case, setting: Setting, taken: dict[str, float]
+    peer: str, found: Case, setting: Setting, taken: dict[str, float], wanted: Any
 ) -> tuple[dict[str, Entrant], dict[str, Any], str | None]:
     """Return a peer's ways with their answers, or why there are none."""
     try:
         offered = PEERS[peer].offer(found, setting)
-        return offered, {name: _answer(name, e, taken) for name, e in offered.items()}, None
+        made = {name: _answer(name, e, taken) for name, e in offered.items()}
+        for answer in made.values():
+            if np.shape(answer) != np.shape(wanted) or not np.isfinite(answer).all():
+                raise LeftOut(f"finds no finite numbers of shape {np.shape(wanted)}")
+        return offered, made, None
     except LeftOut as reason:
         return {}, {}, str(reason)
     except Exception as error:  # a peer may fail in any way, and is named

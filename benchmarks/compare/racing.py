@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks.compare.settings import Entrant, Job
 from benchmarks.timing import PAUSE
 
-__all__ = ["Timed", "Times", "fastest", "raced"]
+__all__ = ["Clock", "Timed", "Times", "fastest", "raced"]
+
+Clock: TypeAlias = Callable[[], float]
 
 #: A turn lasts at least so long: jobs of microseconds are repeated within it.
 _TURN = 0.02
@@ -57,26 +59,29 @@ class Timed:
         Which has run before, to warm up.
     expected
         The seconds that it took then.
+    clock
+        What tells the seconds.
     """
 
-    def __init__(self, job: Job, expected: float = 0.0) -> None:
-        self._job = job
+    def __init__(self, job: Job, expected: float = 0.0, clock: Clock = time.perf_counter) -> None:
+        self._job, self._clock = job, clock
         self.expected = expected if expected > _LONG else _once(job)
         self._repeats = max(1, round(_TURN / max(self.expected, 1e-6)))
 
     def turn(self) -> float:
-        """Pause, run, and return the seconds of one run."""
+        """Pause, run, and return the seconds of one run, the median of those within the turn."""
         time.sleep(PAUSE)
         if self._repeats > 1:
             self._job()
-        begin = time.perf_counter()
-        for _ in range(self._repeats):
-            self._job()
-        return (time.perf_counter() - begin) / self._repeats
+        return statistics.median(_once(self._job, self._clock) for _ in range(self._repeats))
 
 
 def raced(
-    jobs: Mapping[str, Job], rounds: int, seconds: float, expected: Mapping[str, float] | None = None
+    jobs: Mapping[str, Job],
+    rounds: int,
+    seconds: float,
+    expected: Mapping[str, float] | None = None,
+    clock: Clock = time.perf_counter,
 ) -> Times:
     """Run all jobs in each round, one after the other, with a pause between; see :class:`Timed`.
 
@@ -90,8 +95,10 @@ def raced(
         No round begins that would not end within this time, but for the first.
     expected
         The seconds of each job's first run.
+    clock
+        What tells the seconds of a job.
     """
-    timed = {name: Timed(job, (expected or {}).get(name, 0.0)) for name, job in jobs.items()}
+    timed = {name: Timed(job, (expected or {}).get(name, 0.0), clock) for name, job in jobs.items()}
     kept: dict[str, list[float]] = {name: [] for name in jobs}
     began = time.perf_counter()
     for number in range(max(rounds, 1)):
@@ -114,7 +121,7 @@ def fastest(variants: Mapping[str, Job]) -> Entrant:
     )
 
 
-def _once(job: Job) -> float:
-    begin = time.perf_counter()
+def _once(job: Job, clock: Clock = time.perf_counter) -> float:
+    begin = clock()
     job()
-    return time.perf_counter() - begin
+    return clock() - begin

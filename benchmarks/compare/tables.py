@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from benchmarks.compare.targets import elsewhere, losses, read_targets, verdict
+from benchmarks.compare.works import WORKS
 
-__all__ = ["HEAD", "alone_lines", "lines", "page", "profile_lines", "result_lines"]
+__all__ = ["HEAD", "alone_lines", "head", "lines", "page", "profile_lines", "result_lines"]
 
 HEAD = (
     "| work | model | batch | who | median, ms | fastest, ms | x forward | x onnxplain | agrees |\n"
@@ -15,17 +16,24 @@ HEAD = (
 )
 
 
-def lines(row: dict[str, Any]) -> Iterator[str]:
-    """Yield a race's lines."""
+def head(content: dict[str, Any]) -> str:
+    """Tell what was measured on, by what, and how."""
+    return f"{content['machine']}; {content['engines']}; {content['clock']}"
+
+
+def lines(row: dict[str, Any], threads: int) -> Iterator[str]:
+    """Yield a race's lines, which tell its threads where these are others than is usual."""
     what = row["work"]
-    for key, usual in (("size", None), ("side", 224)):
+    for key, usual in (("size", None), ("side", 224), ("threads", threads)):
         if row[key] != usual:
             what += f", {key} {row[key]}"
     for name, job in row["jobs"].items():
         said = f"{name} ({job['says']})" if job["says"] else name
         agrees = ""
         if "same" in job:
-            agrees = f"{job['difference']:.0e}, r {job['correlation']:.4f}"
+            agrees = f"r {job['correlation']:.4f}"
+            if WORKS[row["work"]].alike in ("equal", "points"):
+                agrees = f"{job['difference']:.0e}, {agrees}"
             if not job["same"]:
                 agrees += " **another answer**"
         yield (
@@ -36,9 +44,13 @@ def lines(row: dict[str, Any]) -> Iterator[str]:
         yield f"| {what} | {row['model']} | {row['batch']} | the call's own | {row['extra_ms']:.3f} | | | | |"
 
 
-def result_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+def result_lines(content: dict[str, Any]) -> Iterator[str]:
     """Yield the targets beside results, and what is lost."""
-    by_race = {(r["work"], r["model"], r["batch"]): r for r in rows if r["size"] is None and r["side"] == 224}
+    rows = content["races"]
+    usual = None, 224, content["threads"]
+    by_race = {
+        (r["work"], r["model"], r["batch"]): r for r in rows if (r["size"], r["side"], r["threads"]) == usual
+    }
     yield "| target | model | batch | aim | before | now |"
     yield "|---|---|---|---|---|---|"
     for target in read_targets():
@@ -58,11 +70,11 @@ def result_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
 def page(content: dict[str, Any]) -> str:
     """Return all that was measured as one page of Markdown."""
     parts: list[Iterable[str]] = [
-        [f"{content['machine']}; {content['engines']}", ""],
+        [head(content), ""],
         [HEAD],
-        *(lines(row) for row in content["races"]),
+        *(lines(row, content["threads"]) for row in content["races"]),
         [""],
-        result_lines(content["races"]),
+        result_lines(content),
     ]
     if content["alone"]:
         parts += [[""], alone_lines(content["alone"])]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare.cases import CASES
-from benchmarks.compare.peers import PEERS
 from benchmarks.compare.settings import FILE, OURS, Setting
 from benchmarks.compare.works import WORKS
 
@@ -84,7 +83,6 @@ def read_targets(path: Path = _PATH) -> list[Target]:
         work, model, measure = held["work"], held["model"], held["measure"]
         for kind, name, known in (
             ("work", work, WORKS), ("model", model, CASES), ("measure", measure, _MEASURES),
-            *(("peer", peer, PEERS) for peer in held.get("peers", [])),
         ):  # fmt: skip
             if name not in known:
                 raise ValueError(f"{path.name}: there is no {kind} {name!r}; there are {', '.join(known)}")

@@ -23,14 +23,6 @@ class Add(nn.Module):
         return x + y
 
 
-class Rows(nn.Module):
-    """All axes behind the samples become one; not ``nn.Flatten``, for which Captum's LRP has no rule."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Flatten."""
-        return x.flatten(1)
-
-
 class Twin(nn.Module):
     """A chain of layers with residual sums, as the graph has them, node by node.
 
@@ -61,6 +53,7 @@ class Twin(nn.Module):
         self.merged: list[tuple[tuple[str], str]] = []
         self.made_by: dict[str, str] = {}
         self._steps: list[tuple[str, tuple[str, ...], str]] = []
+        self._last = ""
         same: dict[str, str] = {}  # values that are others, by another name
         for node in graph.node:
             kind = node.op_type
@@ -72,8 +65,11 @@ class Twin(nn.Module):
             if kind in ("Identity", "Dropout"):
                 same[node.output[0]] = reads[0]
                 continue
-            if kind == "Reshape":
-                reads = reads[:1]
+            if kind in ("GlobalAveragePool", "Flatten", "Reshape") and not self._last:
+                self._last = self.made_by[reads[0]]
+            if kind in ("Flatten", "Reshape"):
+                self._steps.append(("", (reads[0],), node.output[0]))
+                continue
             given = [weights[n] for n in node.input if n in weights]
             attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
             name = f"{kind.lower()}_{len(self._steps)}"
@@ -90,18 +86,15 @@ class Twin(nn.Module):
 
     def last_with_space(self) -> nn.Module:
         """Return the layer in front of the global pooling or the dense layers."""
-        ends = next(
-            reads[0]
-            for name, reads, _ in self._steps
-            if name.startswith(("globalaverage", "flatten", "reshape"))
-        )
-        return self._modules[self.made_by[ends]]
+        return self._modules[self._last]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the scores."""
         values = {self._input: x}
         for name, reads, writes in self._steps:
-            values[writes] = self._modules[name](*(values[r] for r in reads))
+            given = [values[r] for r in reads]
+            # no module flattens: Captum's LRP has no rule for one
+            values[writes] = self._modules[name](*given) if name else given[0].flatten(1)
         return values[self._output]
 
 
@@ -127,10 +120,7 @@ def layer(kind: str, given: list[torch.Tensor], attributes: dict[str, Any]) -> n
     if kind == "MaxPool":
         pads = _same(attributes.get("pads", [0] * 4))
         return nn.MaxPool2d(attributes["kernel_shape"], attributes["strides"], pads)
-    simple = {
-        "Relu": nn.ReLU, "GlobalAveragePool": lambda: nn.AdaptiveAvgPool2d(1), "Flatten": Rows,
-        "Reshape": Rows,
-    }  # fmt: skip
+    simple = {"Relu": nn.ReLU, "GlobalAveragePool": lambda: nn.AdaptiveAvgPool2d(1)}
     if kind not in simple:
         raise ValueError(f"no PyTorch module stands for the operator {kind}")
     return simple[kind]()

@@ -22,7 +22,7 @@ def test_ours_alone(command: Any, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.md"
     found = run(
         command, tmp_path, "--work", "gradient", "overhead", "--model", "mlp", "--batch", "3", "--peer",
-        "--threads", "1", "--profile", "--markdown", str(page),
+        "--threads", "1", "--cpu-time", "--profile", "--markdown", str(page),
     )  # fmt: skip
     gradient, overhead = found["races"]
     assert list(gradient["jobs"]) == [FORWARD, OURS, FILE]
@@ -44,6 +44,7 @@ def test_ours_alone(command: Any, tmp_path: Path, capsys: Any) -> None:
         assert "| gradient on mlp, batch 3: operator |" in text
         assert "| deep_lift | resnet50 | 1 | ≤ 2.8 forwards |" in text
         assert "1 threads in every engine" in text
+        assert "processor time" in text
 
 
 def test_a_failure_of_ours_is_told_at_the_end(command: Any, tmp_path: Path, monkeypatch: Any) -> None:
@@ -71,6 +72,7 @@ def test_time_that_is_over_is_told(command: Any, tmp_path: Path, capsys: Any) ->
         (["--model", "resnet51"], "'resnet51'"),
         (["--peer", "nobody"], "'nobody'"),
         (["--scale", "width"], "'width'"),
+        (["--cpu-time", "--threads", "2"], "give --threads 1"),
         (["--batch", "0"], "0 is not a number from 1"),
         (
             ["--work", "kernel_shap", "--model", "vgg16"],

@@ -88,7 +88,6 @@ def test_targets_are_raced() -> None:
         ({"work": "magic"}, "no work 'magic'"),
         ({"model": "magic"}, "no model 'magic'"),
         ({"measure": "magic"}, "no measure 'magic'"),
-        ({"peers": ["magic"]}, "no peer 'magic'"),
         ({"measure": "faster"}, "has no 'at_least'"),
     ],
 )

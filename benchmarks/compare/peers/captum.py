@@ -45,7 +45,7 @@ def _lrp(net: Any, case: Case, setting: Setting) -> Entrant:
     try:
         _call(method, net, case)
     except (TypeError, AssertionError, RuntimeError) as error:
-        raise LeftOut(f"its LRP does not take this network: {str(error).splitlines()[0]}") from error
+        raise LeftOut(f"its LRP does not take this network: {str(error).split('.')[0]}") from error
     return Entrant(lambda: _call(method, net, case))
 
 

@@ -12,7 +12,7 @@ from benchmarks.compare.cases import Case, LeftOut
 from benchmarks.compare.settings import Setting
 from benchmarks.compare.twins import Add, Twin
 
-__all__ = ["explained", "gradient", "leaf", "scores_differ", "twin"]
+__all__ = ["entered", "explained", "gradient", "leaf", "twin"]
 
 #: The largest difference of scores, over the largest score, of a graph and its twin.
 _SAME = 1e-4
@@ -34,7 +34,7 @@ def twin(case: Case, setting: Setting, add: Callable[[], Any] = Add) -> Any:
         except ValueError as error:
             raise LeftOut(f"there is no twin in PyTorch: {error}") from error
         with torch.no_grad():
-            off = scores_differ(net(entered(net, case)).numpy(), case)
+            off = _apart(net(entered(net, case)).numpy(), case)
         if off > _SAME:
             raise LeftOut(f"the twin in PyTorch is another network: scores differ by {off:.1e}")
         return net
@@ -48,9 +48,9 @@ def entered(net: Any, case: Case) -> torch.Tensor:
     return net.words(x) if case.kind == "tokens" else x
 
 
-def scores_differ(scores: Any, case: Case) -> float:
+def _apart(scores: Any, case: Case) -> float:
     """Return how far scores are from those of the graph, whichever session computed them."""
-    wanted = case.once("scores", lambda: case.run())
+    wanted = case.once("scores", case.run)
     return float(abs(scores - wanted).max() / abs(wanted).max())
 
 
