@@ -28,11 +28,12 @@ from onnxplain.reading import depends
 from onnxplain.request import Request
 from onnxplain.runtime.device import resolve
 from onnxplain.runtime.driver import Driver
-from onnxplain.runtime.memory import MemoryModel
+from onnxplain.runtime.memory import MemoryModel, SizeOf
 from onnxplain.runtime.opened import known_channel, opened_at
 from onnxplain.runtime.operators import accelerated
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.programs import Programs
+from onnxplain.runtime.room import Room
 from onnxplain.runtime.weights import WeightStore
 from onnxplain.samples import Samples, find_samples
 from onnxplain.stance import Stances
@@ -160,7 +161,8 @@ class Answering:
             many=chosen.reads_rows(), channel=partial(self._channel, samples),
         )  # fmt: skip
         fixed = {k: v for k, v in arrays.items() if k not in features}
-        room = partial(self._room, request.internal_batch_size, samples, features)
+        each = partial(self._room, request.internal_batch_size, samples, features)
+        room = Room(partial(each, self._memory.batch_size), partial(each, self._memory.fitting))
         driver = Driver(self.programs, question, layout, fixed, room, needs, progress=request.progress)
         mask = columns.mask(request.feature_mask, infos)
         players = find_players(mask, infos, features, layout, partial(self._channel, samples))
@@ -285,8 +287,8 @@ class Answering:
         axis = layout.axes[name] if name in layout.axes else layout.axis_of(name, shape)
         return known_channel(model, name, axis)
 
-    def _room(self, wanted: int | None, samples: Samples, features: Arrays, ask: Ask) -> int:
-        """Return how many rows fit at once for an ask."""
+    def _room(self, wanted: int | None, samples: Samples, features: Arrays, size: SizeOf, ask: Ask) -> int:
+        """Return how many rows are run at once for an ask, if the memory model says by ``size``."""
         layout = samples.layout
         if layout.exact is not None:
             return layout.exact
@@ -295,4 +297,4 @@ class Answering:
         if wanted is not None:
             return wanted
         inputs = {k: layout.axes[k] for k in samples.arrays}
-        return self._memory.batch_size(one_sample(samples.shapes, inputs), self.memory_budget, ask)
+        return size(one_sample(samples.shapes, inputs), self.memory_budget, ask)

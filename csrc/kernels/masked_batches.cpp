@@ -164,16 +164,18 @@ void stretch(const Stretch& op) {
   parallel_for(op.out.shape[0], grain_of(before * length * after),
                [&](std::int64_t from, std::int64_t to) {
                  for (std::int64_t s = from; s < to; ++s) {
-                   for (std::int64_t line = 0; line < before * length; ++line) {
-                     const std::int64_t p = op.shift[s] + line % length;
-                     const float* here = op.cells.row(s) + line / length * cells * after;
-                     const float* left = here + op.left[p] * after;
-                     const float* right = here + std::min(op.left[p] + 1, cells - 1) * after;
-                     const float first = op.first[p];
-                     const float second = op.second[p];
-                     float* out = op.out.row(s) + line * after;
-                     for (std::int64_t a = 0; a < after; ++a) {
-                       out[a] = first * left[a] + second * right[a];
+                   const std::int64_t* left = op.left.data + op.shift[s];
+                   const float* first = op.first.data + op.shift[s];
+                   const float* second = op.second.data + op.shift[s];
+                   for (std::int64_t b = 0; b < before; ++b) {
+                     const float* line = op.cells.row(s) + b * cells * after;
+                     float* out = op.out.row(s) + b * length * after;
+                     for (std::int64_t t = 0; t < length; ++t) {
+                       const float* here = line + left[t] * after;
+                       const float* behind = line + std::min(left[t] + 1, cells - 1) * after;
+                       for (std::int64_t a = 0; a < after; ++a) {
+                         out[t * after + a] = first[t] * here[a] + second[t] * behind[a];
+                       }
                      }
                    }
                  }

@@ -109,6 +109,8 @@ class Programs:
         self.held, self.latest = Held(_MOST_REFERENCES, budget // 2), Held(1, budget // 2)
         self._checked: Cache[bool] = Cache(_MOST_CHECKED, 0, lambda _: 0)
         self._found: Cache[Any] = Cache(_MOST_CHECKED, 0, lambda _: 0)
+        #: How many rows at once were found to be fastest, by what is asked of rows of which shapes.
+        self.fastest: dict[Hashable, int] = {}
         start_over(self)
         weakref.finalize(self, arena.release).atexit = False
 

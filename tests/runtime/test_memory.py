@@ -9,22 +9,6 @@ import onnxplain as ox
 from onnxplain.graph.load import load
 from onnxplain.graph.normalize import normalize
 from onnxplain.runtime.memory import LARGEST_BATCH, LARGEST_FORWARD, MemoryModel
-from onnxplain.runtime.session import Executable
-
-
-@pytest.fixture
-def rows(monkeypatch) -> list[int]:
-    """Lengths of the batches that programs have run with."""
-    seen: list[int] = []
-    run = Executable.run
-
-    def count(self, feeds, outputs=None):
-        if outputs is not None:
-            seen.append(len(feeds["x"]))
-        return run(self, feeds, outputs)
-
-    monkeypatch.setattr(Executable, "run", count)
-    return seen
 
 
 def memory(proto) -> MemoryModel:

@@ -11,7 +11,7 @@ import numpy as np
 from onnxplain._types import Array, FloatArray
 from onnxplain.backward.asks import Scores
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.plan import Answers, Found, Plan, SamePlayers
+from onnxplain.runtime.plans.plan import Answers, Found, InOrder, Plan, SamePlayers
 from onnxplain.runtime.plans.run import run
 from onnxplain.runtime.problem import Problem
 
@@ -116,7 +116,7 @@ class MeanScores:
 
 
 @dataclass
-class _Scores:
+class _Scores(InOrder):
     scores: FloatArray
     rows: int
 

@@ -13,7 +13,7 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.kernels import path_batches as kernels
 from onnxplain.runtime.plans.moments import Moments
-from onnxplain.runtime.plans.plan import Answers, Found, Kind
+from onnxplain.runtime.plans.plan import Answers, Found, InOrder, Kind
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Differences", "Each", "Integral", "IntegralSums", "Mean", "Spread", "dtype_of", "float_like"]
@@ -62,7 +62,7 @@ class Integral:
 
 
 @dataclass
-class IntegralSums:
+class IntegralSums(InOrder):
     """The sum so far, float64 by feature."""
 
     combination: Integral
@@ -213,7 +213,7 @@ class Each:
 
 
 @dataclass
-class _Each:
+class _Each(InOrder):
     scores: FloatArray
 
     def add(self, steps: slice, answers: Answers) -> None:
@@ -247,7 +247,7 @@ class Differences:
 
 
 @dataclass
-class _Differences:
+class _Differences(InOrder):
     each: int
     problem: Problem
     score: FloatArray

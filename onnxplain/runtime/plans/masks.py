@@ -15,7 +15,7 @@ from onnxplain.features.places import space
 from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.draws import uniforms
-from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
+from onnxplain.runtime.plans.plan import Answers, Found, InOrder, SamePlayers
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Expected", "Masks", "drawn_out", "refuse_mixing"]
@@ -218,7 +218,7 @@ class Expected:
 
 
 @dataclass
-class _Expected:
+class _Expected(InOrder):
     """Sums of ``a^j u^k``: of scores, less the first one, and of masks, less their mean; or as they are."""
 
     masks: Masks
@@ -234,7 +234,8 @@ class _Expected:
         if self.first is None:
             self.first = scores[:, :1].copy() if self.contrast else np.zeros((len(scores), 1))
         scores = scores - self.first
-        self.scores = self.scores + scores.sum(1)
+        so_far = np.broadcast_to(self.scores, (len(scores), 1))
+        self.scores = np.concatenate([so_far, scores], 1).cumsum(1)[:, -1:]  # in their order
         origin = self.masks.keep if self.contrast else 0.0
         for name, mask in self.masks.masks(self.problem, steps).items():
             if (name, 1) not in self.sums:

@@ -18,6 +18,7 @@ __all__ = [
     "Attributes",
     "Combination",
     "Found",
+    "InOrder",
     "Kind",
     "Plan",
     "Points",
@@ -107,6 +108,16 @@ class Answers:
     notes: tuple[str, ...] = ()
     probed: Mapping[str, Array] = field(default_factory=dict)
 
+    def part(self, points: slice) -> Answers:
+        """Return what was answered at some of the points."""
+        values, errors, probed = (
+            {k: v[points] for k, v in of.items()} for of in (self.values, self.errors, self.probed)
+        )
+        score, reference, total = (
+            None if v is None else v[points] for v in (self.score, self.reference, self.total)
+        )
+        return Answers(values, score, reference, self.kind, errors, total, self.notes, probed)
+
 
 class Points(Protocol):
     """A recipe for points: for each row of a problem, the same number of others near it."""
@@ -130,6 +141,10 @@ class Sums(Protocol):
 
     def found(self) -> Found:
         """Return what came out, by row."""
+
+
+class InOrder:
+    """Marks sums that add up one point after the other: no bit depends on how these are cut into blocks."""
 
 
 class Combination(Protocol):

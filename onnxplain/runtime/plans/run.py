@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from onnxplain._types import Array, IntArray
 from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.runtime.plans import on_gpu
+from onnxplain.runtime.plans.blocks import Blocks
 from onnxplain.runtime.plans.combinations import IntegralSums
 from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, SamePlayers, innermost
 from onnxplain.runtime.plans.points import Itself
@@ -58,13 +60,23 @@ def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
                 on_gpu.integrate(plan, part, at_once, sums)
                 bar.update(count)
             else:
-                for first in range(0, count, at_once):
-                    steps = slice(first, min(first + at_once, count))
-                    asked = plan.points.at(part, steps)
-                    sums.add(steps, _answers(plan.question, asked, part.n, checked=inside))
-                    bar.update(steps.stop - first)
+                plain = ask if plan.question is ask else None
+                answer = partial(_at, plan, part, inside)
+                Blocks(part, plain, count, at_once, answer, sums, partial(_moved, bar)).run()
             found.append(sums.found())
     return joined(found)
+
+
+def _at(plan: Plan, problem: Problem, checked: bool, steps: slice) -> Answers:
+    """Ask at some of a plan's points."""
+    return _answers(plan.question, plan.points.at(problem, steps), problem.n, checked=checked)
+
+
+def _moved(bar: Any, points: int, rows: int) -> None:
+    """Move a bar on, which says how many rows are asked about at once."""
+    if not bar.disable:
+        bar.set_postfix({"rows at once": rows}, refresh=False)
+    bar.update(points)
 
 
 def apart(problem: Problem, each: Callable[[Problem], Found]) -> Found:

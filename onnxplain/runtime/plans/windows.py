@@ -14,7 +14,7 @@ from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
 from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.plan import Answers, Found
+from onnxplain.runtime.plans.plan import Answers, Found, InOrder
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Lengths", "Losses", "Overlaps", "Slides", "Windows", "WithoutWindow", "covering"]
@@ -222,7 +222,7 @@ class Overlaps:
 
 
 @dataclass
-class Losses:
+class Losses(InOrder):
     """Sums over windows, by element."""
 
     windows: Windows
