@@ -273,8 +273,7 @@ class Explainer:
             touch one another (axis 0, or the one named after the batch); if nowhere, the arrays are one
             sample, and the result's notes say why.  What is given here and not proven is checked by running.
         internal_batch_size
-            Rows to run at once.  Default: as many as the memory budget and the caches hold; in long runs the
-            fastest number is found by trial, and remembered (see :mod:`onnxplain.runtime.plans.blocks`).
+            Rows to run at once (default: as many as fit well; in long runs the fastest, found by trial).
         progress
             Show a bar.
 
