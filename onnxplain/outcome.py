@@ -112,22 +112,18 @@ def confirm(score: FloatArray, predictions: Array, target: Array, output: str) -
         If they are not.
     """
     n = len(score)
-    each = predictions
-    scale = float(np.abs(each).max(initial=0.0))
     if target.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             each = predictions.astype(np.float64) * target
-        expected, scale = each.reshape(n, -1).sum(1), float(np.abs(each).sum())
+            expected = each.reshape(n, -1).sum(1)
     else:
-        index = (np.arange(n), *target.T) if target.shape[1] else slice(None)
-        expected = predictions[index].reshape(n).astype(np.float64)
-    if not np.isfinite(scale):  # of other samples, or other entries
-        scale = float(np.abs(each[np.isfinite(each)]).sum())
-    with np.errstate(invalid="ignore"):
-        close = np.abs(score - expected) <= 1e-2 * np.abs(expected) + 1e-3 * scale
-    if close.all() and all_finite(expected):
-        return  # what is infinite or NaN needs a second look
-    wrong = ~np.isclose(score, expected, rtol=1e-2, atol=1e-3 * scale, equal_nan=True)
+        each = predictions
+        expected = each[(np.arange(n), *target.T) if target.shape[1] else slice(None)].reshape(n)
+    if (score == expected).all():  # mostly: the one is taken from the other
+        return
+    finite = np.abs(each[np.isfinite(each)])
+    scale = float(finite.max(initial=0.0) if each is predictions else finite.sum())
+    wrong = ~np.isclose(score, expected.astype(np.float64), rtol=1e-2, atol=1e-3 * scale, equal_nan=True)
     if wrong.any():
         k = int(np.argmax(wrong))
         raise NotExplainableError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
 import onnx_ir as ir
 
@@ -57,6 +59,17 @@ class Question:
     target: Target = "index"
     margins: bool = False
     nested: bool = False
+
+    def __hash__(self) -> int:
+        """Hash all fields, once: composites have many rules."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, f.name) for f in fields(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_hash"}  # texts hash anew in each process
 
     @property
     def walk(self) -> Walk:
