@@ -4,12 +4,16 @@
 
 #include "onnxplain/normal.hpp"
 #include "onnxplain/parallel.hpp"
+#include "onnxplain/processors.hpp"
+#include "onnxplain/streaming.hpp"
 
 namespace onnxplain::cpu {
 namespace {
 
 // Elements worked on at a time, few enough to stay in the first-level cache.
-constexpr std::int64_t kTile = 1024;
+// Steps that are added at once, so that memory is read in several places.
+constexpr int kAtOnce = 4;
+constexpr std::int64_t kTile = 4096;
 // Philox blocks of four normals made at a time.
 constexpr std::int64_t kBlocks = 64;
 
@@ -35,16 +39,68 @@ void for_each_tile(std::int64_t rows, std::int64_t cols, std::int64_t width, std
   });
 }
 
+// The loops, compiled for several kinds of processors; for each type of elements one function.
+
+template <class T>
+ONNXPLAIN_INLINE inline void interpolate_loop(const T* from, const T* to, T alpha, std::int64_t n,
+                                              T* out) {
+  for (std::int64_t d = 0; d < n; ++d) {
+    out[d] = from[d] + alpha * (to[d] - from[d]);
+  }
+}
+
+// Adds the weighted terms of some steps, one after the other; they lie `stride` elements apart.
+template <int kSteps, class Acc, class T>
+ONNXPLAIN_INLINE inline void accumulate_loop(Acc* acc, const Acc* weights, const T* grads,
+                                             std::int64_t stride, std::int64_t n) {
+  for (std::int64_t d = 0; d < n; ++d) {
+    Acc sum = acc[d];
+    for (int s = 0; s < kSteps; ++s) {
+      sum += weights[s] * static_cast<Acc>(grads[s * stride + d]);
+    }
+    acc[d] = sum;
+  }
+}
+
+#define ONNXPLAIN_LOOPS(T)                                                         \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                     \
+  void interpolated(const T* from, const T* to, T alpha, std::int64_t n, T* out) { \
+    interpolate_loop(from, to, alpha, n, out);                                     \
+  }
+#define ONNXPLAIN_SUMS(Acc, T)                                                                    \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                    \
+  void add(Acc* acc, const Acc* weights, std::int64_t steps, const T* grads, std::int64_t stride, \
+           std::int64_t n) {                                                                      \
+    for (; steps >= kAtOnce; steps -= kAtOnce, weights += kAtOnce, grads += kAtOnce * stride) {   \
+      accumulate_loop<kAtOnce>(acc, weights, grads, stride, n);                                   \
+    }                                                                                             \
+    for (; steps > 0; --steps, ++weights, grads += stride) {                                      \
+      accumulate_loop<1>(acc, weights, grads, stride, n);                                         \
+    }                                                                                             \
+  }
+
+ONNXPLAIN_LOOPS(float)
+ONNXPLAIN_LOOPS(double)
+ONNXPLAIN_SUMS(float, float)
+ONNXPLAIN_SUMS(double, float)
+ONNXPLAIN_SUMS(double, double)
+
+#undef ONNXPLAIN_LOOPS
+#undef ONNXPLAIN_SUMS
+
 // Fills z with the normals of `count` consecutive Philox blocks.
-void fill_normals(PhiloxWords counter, std::uint64_t seed, std::int64_t count, double* z) {
+ONNXPLAIN_FOR_EACH_PROCESSOR ONNXPLAIN_FLATTEN void fill_normals(PhiloxWords counter,
+                                                                 std::uint64_t seed,
+                                                                 std::int64_t count, double* z) {
   std::uint32_t words[4][kBlocks];
   double normals[4][kBlocks];
   for (std::int64_t block = 0; block < count; ++block) {
-    const PhiloxWords random = philox4x32(counter, seed);
+    const PhiloxWords at = {{counter.word[0] + static_cast<std::uint32_t>(block), counter.word[1],
+                             counter.word[2], counter.word[3]}};
+    const PhiloxWords random = philox4x32(at, seed);
     for (int k = 0; k < 4; ++k) {
       words[k][block] = random.word[k];
     }
-    ++counter.word[0];
   }
   for (int k = 0; k < 4; k += 2) {
     for (std::int64_t block = 0; block < count; ++block) {
@@ -64,14 +120,21 @@ template <class T>
 void interpolate(const Interpolate<T>& op) {
   const std::int64_t steps = op.alphas.shape[0];
   const std::int64_t rows = op.end.shape[0];
-  for_each_tile(steps * rows, op.out.shape[1], kTile, 1,
+  const bool streamed = op.out.size() * static_cast<std::int64_t>(sizeof(T)) >= kPastCaches;
+  for_each_tile(rows, op.out.shape[1], kTile, steps,
                 [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
-                  const T* from = op.start.row(row % rows);
-                  const T* to = op.end.row(row % rows);
-                  const T alpha = op.alphas[row / rows];
-                  T* out = op.out.row(row);
-                  for (std::int64_t d = begin; d < end; ++d) {
-                    out[d] = from[d] + alpha * (to[d] - from[d]);
+                  const T* from = op.start.row(row) + begin;
+                  const T* to = op.end.row(row) + begin;
+                  T points[kTile];
+                  for (std::int64_t s = 0; s < steps; ++s) {
+                    T* out = op.out.row(s * rows + row) + begin;
+                    interpolated(from, to, op.alphas[s], end - begin, streamed ? points : out);
+                    if (streamed) {
+                      stream(points, end - begin, out);
+                    }
+                  }
+                  if (streamed) {
+                    finish_streaming();
                   }
                 });
 }
@@ -82,14 +145,8 @@ void accumulate(const Accumulate<Acc, T>& op) {
   const std::int64_t rows = op.acc.shape[0];
   for_each_tile(rows, op.acc.shape[1], kTile, steps,
                 [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
-                  Acc* acc = op.acc.row(row);
-                  for (std::int64_t s = 0; s < steps; ++s) {
-                    const Acc weight = op.weights[s];
-                    const T* grads = op.grads.row(s * rows + row);
-                    for (std::int64_t d = begin; d < end; ++d) {
-                      acc[d] += weight * static_cast<Acc>(grads[d]);
-                    }
-                  }
+                  add(op.acc.row(row) + begin, op.weights.data, steps, op.grads.row(row) + begin,
+                      rows * op.grads.strides[0], end - begin);
                 });
 }
 

@@ -30,7 +30,7 @@ template <class Acc, class T>
 struct Accumulate {
   Matrix<Acc> acc;            // [N, D]
   Matrix<const T> grads;      // [S * N, D]
-  Vector<const Acc> weights;  // [S]
+  Vector<const Acc> weights;  // [S], one behind the other
 };
 
 // out[s * N + n, d] = x[n, d] + stdev[n] * z, with z the standard normal of word d % 4 of the

@@ -16,3 +16,10 @@
 #else
 #define ONNXPLAIN_INLINE
 #endif
+
+// So is all that the function calls.
+#if defined(__GNUC__) && !defined(__clang__)
+#define ONNXPLAIN_FLATTEN __attribute__((flatten))
+#else
+#define ONNXPLAIN_FLATTEN
+#endif
