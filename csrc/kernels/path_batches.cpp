@@ -14,6 +14,7 @@ namespace {
 // Steps that are added at once, so that memory is read in several places.
 constexpr int kAtOnce = 4;
 constexpr std::int64_t kTile = 4096;
+constexpr std::int64_t kPoints = 2048;
 // Philox blocks of four normals made at a time.
 constexpr std::int64_t kBlocks = 64;
 
@@ -120,12 +121,12 @@ template <class T>
 void interpolate(const Interpolate<T>& op) {
   const std::int64_t steps = op.alphas.shape[0];
   const std::int64_t rows = op.end.shape[0];
-  const bool streamed = op.out.size() * static_cast<std::int64_t>(sizeof(T)) >= kPastCaches;
-  for_each_tile(rows, op.out.shape[1], kTile, steps,
+  const bool streamed = past_caches(op.out.size() * static_cast<std::int64_t>(sizeof(T)));
+  for_each_tile(rows, op.out.shape[1], kPoints, steps,
                 [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
                   const T* from = op.start.row(row) + begin;
                   const T* to = op.end.row(row) + begin;
-                  T points[kTile];
+                  T points[kPoints];
                   for (std::int64_t s = 0; s < steps; ++s) {
                     T* out = op.out.row(s * rows + row) + begin;
                     interpolated(from, to, op.alphas[s], end - begin, streamed ? points : out);

@@ -22,6 +22,8 @@ struct Copies {
 
   // Nothing is summed: the result is what arrives.
   bool none() const;
+  // How many numbers that lie one behind the other make one of the result.
+  std::int64_t along() const;
 };
 
 // Throws std::invalid_argument where the one shape is not broadcast to the other.

@@ -12,8 +12,11 @@
 
 namespace onnxplain {
 
-// Results of so many bytes are not worth a place in the caches.
-inline constexpr std::int64_t kPastCaches = std::int64_t{1} << 25;
+// Whether a result of so many bytes is worth no place in the caches: 32 MiB, for what the system
+// says of its last cache may be that of several machines in one.
+constexpr bool past_caches(std::int64_t bytes) {
+  return bytes >= std::int64_t{1} << 25;
+}
 
 // Copies `count` elements, which are few, to memory that is not read soon. Threads that join see
 // them after `finish_streaming`.
