@@ -1,16 +1,18 @@
-"""Bytes per second of each kernel beside those of a parallel copy, for arrays past the cache.
+"""Bytes per second of each kernel beside those of a parallel copy, for arrays past the caches.
 
-    python -m benchmarks.kernels [--device cuda] [--mib 128] [--rounds 7] [--json kernels.json]
+    python -m benchmarks.kernels [--device cuda] [--mib 128] [--threads 2] [--rounds 9] [--json kernels.json]
 
-All run in turn within one process, with as many threads each; a ratio is the median over rounds of paired
-ratios. A kernel's bytes are what it must read and write once. The target is 0.60 of a copy's on a CPU (``--device
-cuda``: 0.70 of a copy's on the GPU).
+All run in turn within one process, each with so many threads, into memory that is there; a share is the
+median over rounds of paired ratios, by the clock and, for busy machines, by the processor's time.  A kernel's
+bytes are those that it must read and write once.  Targets: 0.60 of a copy on a CPU, 0.70 of one on a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +22,22 @@ import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from benchmarks.compare.racing import raced
-from benchmarks.timing import session, write_json
+from benchmarks.timing import PAUSE, write_json
 from onnxplain.graph.passes.lower import DOMAIN
-from onnxplain.kernels import _core, built_with_cuda, cuda_device_count
+from onnxplain.kernels import cuda, has_core, operators_library
+from onnxplain.runtime.device import must_run_on, providers, resolve
 from onnxplain.runtime.operators import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STEPS, ROWS = 16, 2
 TARGETS = {"cpu": 0.60, "cuda": 0.70}
+STEPS, ROWS = 16, 2
+#: A quotient with a stabiliser: is z >= 0, which epsilon, their sum, the quotient.
+QUOTIENT = {"program": [12, 1, 2, -1, 18, 5, 3, 4, 0, 1, 6, -1, 3, 0, 7, -1], "constants": [0.0, 1e-6, -1e-6]}
+#: The gradient where the activation is positive.
+MASK = {"program": [10, 1, 2, -1, 18, 3, 0, 2], "constants": [0.0]}
+PRODUCT = {"program": [2, 0, 1, -1], "constants": [0.0]}
 
 
 @dataclass(frozen=True)
@@ -41,52 +48,192 @@ class Case:
     size: int
 
 
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", choices=list(TARGETS), default="cpu")
+    parser.add_argument("--mib", type=int, default=128, help="of the largest array")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=240.0, help="no round begins that would end later")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    if not has_core() or operators_library() is None:
+        raise SystemExit("the compiled kernels are not there: install onnxplain with a C++ compiler")
+    resolve(given.device)
+    os.environ["ONNXPLAIN_NUM_THREADS"] = str(given.threads)  # read when a kernel runs first
+    count = given.mib * 2**18
+    if given.device == "cpu":
+        cases = {"copy": copied(count, given.threads), **batches(count)}
+    else:
+        cases = {"copy": operator("Identity", {"x": drawn(count)}, (count,), 1, "cuda"), **on_gpu(count)}
+    cases |= operators(count, given.threads, given.device)
+    times = measured(cases, given.rounds, given.seconds)
+    print(f"{given.device}, {given.threads} threads, arrays up to {given.mib} MiB")
+    print(f"target: {TARGETS[given.device]:.2f} of a copy")
+    print("| kernel | ms | GB/s | share of a copy | by the processor's time |\n|---|---|---|---|---|")
+    rows = []
+    for name, case in cases.items():
+        clock, busy = (share(case, cases["copy"], times[name], times["copy"], which) for which in (0, 1))
+        seconds = statistics.median(wall for wall, _ in times[name])
+        row = {
+            "kernel": name,
+            "ms": 1e3 * seconds,
+            "gb_s": case.size / seconds / 1e9,
+            "share": clock,
+            "busy": busy,
+        }
+        rows.append(row)
+        print(f"| {name} | {row['ms']:.1f} | {row['gb_s']:.1f} | {clock:.2f} | {busy:.2f} |")
+    write_json(given.json, {"device": given.device, "threads": given.threads, "mib": given.mib, "rows": rows})
+
+
+def measured(cases: dict[str, Case], rounds: int, seconds: float) -> dict[str, list[tuple[float, float]]]:
+    """Return each round's seconds of every job, by the clock and by the processor."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+    begin = time.perf_counter()
+    for number in range(rounds):
+        if number and (time.perf_counter() - begin) * (number + 1) / number > seconds:
+            break
+        for name, case in cases.items():
+            time.sleep(PAUSE)
+            case.job()  # threads and clocks rest in the pause
+            wall, busy = time.perf_counter(), time.process_time()
+            case.job()
+            taken[name].append((time.perf_counter() - wall, time.process_time() - busy))
+    return taken
+
+
+def share(case: Case, unit: Case, taken: Any, of_unit: Any, which: int) -> float:
+    """Return the median, over rounds, of a job's bytes per second as a share of another one's."""
+    pairs = zip(taken, of_unit, strict=True)
+    return statistics.median(case.size * b[which] / (unit.size * max(a[which], 1e-9)) for a, b in pairs)
+
+
 def drawn(*shape: int, dtype: Any = np.float32) -> Any:
     """Draw numbers from 0.5 to 1.5."""
     return (np.random.default_rng(0).random(shape, np.float32) + np.float32(0.5)).astype(dtype)
 
 
-def copy(count: int, threads: int) -> Case:
-    """Copy in as many threads, into memory that is there."""
+def copied(count: int, threads: int) -> Case:
+    """Copy in as many threads."""
     source, target = drawn(count), np.zeros(count, np.float32)
     pool = ThreadPoolExecutor(threads)
-    pieces = list(zip(np.array_split(source, threads), np.array_split(target, threads), strict=True))
-    return Case(lambda: list(pool.map(lambda p: np.copyto(p[1], p[0]), pieces)), 2 * source.nbytes)
+    pieces = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
+    return Case(lambda: list(pool.map(lambda piece: np.copyto(*piece), pieces)), 2 * source.nbytes)
 
 
 def batches(count: int) -> dict[str, Case]:
-    """Kernels of paths, into memory that is there."""
+    """Kernels of paths."""
+    from onnxplain.kernels import _core
+
     cols = count // (STEPS * ROWS)
-    start, end, alphas = drawn(ROWS, cols), drawn(ROWS, cols) * 2, drawn(STEPS)
+    start, end, alphas = drawn(ROWS, cols), 2 * drawn(ROWS, cols), drawn(STEPS)
     batch, wide = np.zeros((STEPS * ROWS, cols), np.float32), np.zeros((ROWS, cols))
-    acc, weights = np.zeros_like(start), drawn(STEPS, dtype=np.float64)
-    stdev = np.ones(ROWS)
+    acc, weights, stdev = np.zeros_like(start), drawn(STEPS, dtype=np.float64), np.ones(ROWS)
     return {
         "interpolate": Case(
             lambda: _core.interpolate(start, end, alphas, batch), 2 * start.nbytes + batch.nbytes
         ),
         "accumulate": Case(lambda: _core.accumulate(acc, batch, alphas), batch.nbytes + 2 * acc.nbytes),
-        "accumulate, float64 sum": Case(
+        "accumulate in float64": Case(
             lambda: _core.accumulate(wide, batch, weights), batch.nbytes + 2 * wide.nbytes
         ),
-        "noise": Case(lambda: _core.noise(start, stdev, 0, 0, 0, 0, batch), start.nbytes + batch.nbytes),
+        "noise (bound by arithmetic)": Case(
+            lambda: _core.noise(start, stdev, 0, 0, 0, 0, batch), start.nbytes + batch.nbytes
+        ),
     }
 
 
-def operator(name: str, given: dict[str, Any], made: tuple[int, ...], threads: int, device: str, **more: Any) -> Case:
-    """Return an operator of onnxruntime, with bound memory."""
-    node = helper.make_node(name, list(given), ["made"], domain=DOMAIN, **more)
+def on_gpu(count: int) -> dict[str, Case]:
+    """Kernels of paths in CUDA; each waits for its end."""
+    cols = count // (STEPS * ROWS)
+    start, end, alphas, batch = (
+        _value(array, "cuda")
+        for array in (drawn(ROWS, cols), drawn(ROWS, cols), drawn(STEPS), drawn(STEPS * ROWS, cols))
+    )
+    acc = _value(np.zeros((ROWS, cols), np.float32), "cuda")
+    size = 4 * ROWS * cols
+
+    def interpolate() -> None:
+        cuda.interpolate(start, end, alphas, batch)
+        cuda.synchronize()
+
+    def accumulate() -> None:
+        cuda.accumulate(acc, batch, alphas)
+        cuda.synchronize()
+
+    return {
+        "interpolate": Case(interpolate, (STEPS + 2) * size),
+        "accumulate": Case(accumulate, (STEPS + 2) * size),
+    }
+
+
+def operators(count: int, threads: int, device: str) -> dict[str, Case]:
+    """Operators of our own, as onnxruntime runs them."""
+    half, wide = count // 2, 1024
+    table = (half // wide, wide)
+    image = (8, 256, half // 2048)
+    given: dict[str, tuple[str, dict[str, Any], tuple[int, ...], dict[str, Any]]] = {
+        "Elementwise, quotient": ("Elementwise", {"r": drawn(half), "z": drawn(half)}, (half,), QUOTIENT),
+        "Elementwise, mask": ("Elementwise", {"g": drawn(half), "y": drawn(half)}, (half,), MASK),
+        "Elementwise, by channel": (
+            "Elementwise", {"g": drawn(*image), "w": drawn(256, 1)}, image, PRODUCT
+        ),
+        "SoftmaxBackward": ("SoftmaxBackward", {"y": drawn(*table), "g": drawn(*table)}, table, {}),
+        "NormBackward": (
+            "NormBackward", {"x": drawn(*table), "g": drawn(*table), "s": drawn(wide)}, table,
+            {"axes": [1], "centred": [1], "epsilon": [1e-5]},
+        ),
+    }  # fmt: skip
+    if device == "cpu":
+        given |= {
+            f"SumCopies, {what}": (
+                "SumCopies",
+                {"g": drawn(64, 512, count // 2**15), "lengths": np.array(lengths)},
+                made,
+                {},
+            )
+            for what, lengths, made in (
+                ("over the batch", [1], (1, 512, count // 2**15)),
+                ("to channels", [1, 512, 1], (1, 512, 1)),
+                ("to rows", [64, 512, 1], (64, 512, 1)),
+            )
+        }
+    return {name: operator(*about[:3], threads, device, **about[3]) for name, about in given.items()}
+
+
+def operator(
+    name: str, given: dict[str, Any], made: tuple[int, ...], threads: int, device: str, **attributes: Any
+) -> Case:
+    """Return an operator in a session, with bound memory."""
+    own = name != "Identity"
+    node = helper.make_node(name, list(given), ["made"], domain=DOMAIN if own else "", **attributes)
     kinds = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
     infos = [helper.make_tensor_value_info(k, kinds[v.dtype.name], v.shape) for k, v in given.items()]
     result = helper.make_tensor_value_info("made", TensorProto.FLOAT, made)
-    imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)]
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)][: 2 if own else 1]
     graph = helper.make_graph([node], name, infos, [result])
-    model = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
-    run = session(model, threads, register=register)
-    binding = run.io_binding()
-    out = ort.OrtValue.ortvalue_from_numpy(np.zeros(made, np.float32), device, 0)
+    content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if own:
+        register(options)
+    session = ort.InferenceSession(content, options, providers=providers(device))
+    must_run_on(session, device)
+    binding = session.io_binding()
     for key, array in given.items():
-        binding.bind_ortvalue_input(key, ort.OrtValue.ortvalue_from_numpy(array, device, 0))
-    binding.bind_ortvalue_output("made", out)
+        binding.bind_ortvalue_input(key, _value(array, device))
+    binding.bind_ortvalue_output("made", _value(np.zeros(made, np.float32), device))
     size = sum(v.nbytes for v in given.values()) + 4 * int(np.prod(made))
-    return Case(lambda: run.run_with_iobinding(binding), size)
+    return Case(lambda: session.run_with_iobinding(binding), size)
+
+
+def _value(array: Any, device: str) -> ort.OrtValue:
+    return ort.OrtValue.ortvalue_from_numpy(array, device, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,11 +10,11 @@
 namespace onnxplain::cpu {
 namespace {
 
-// Elements worked on at a time, few enough to stay in the first-level cache.
-// Steps that are added at once, so that memory is read in several places.
-constexpr int kAtOnce = 4;
+// Elements worked on at a time, few enough to stay in the first-level cache: of sums, and of points.
 constexpr std::int64_t kTile = 4096;
 constexpr std::int64_t kPoints = 2048;
+// Steps that are added at once, so that memory is read in several places.
+constexpr int kAtOnce = 4;
 // Philox blocks of four normals made at a time.
 constexpr std::int64_t kBlocks = 64;
 
