@@ -12,12 +12,12 @@ class OnCuda : public Elementwise<T> {
   static constexpr const char* kProvider = "CUDAExecutionProvider";
 
   explicit OnCuda(const Info& info)
-      : program_(
-            threads::program(program_of(info), static_cast<std::int64_t>(info.input_count()))) {}
+      : program_(threads::program(program_of(info), static_cast<std::int64_t>(info.input_count()))),
+        block_(info.integer("block", 1)) {}
 
   // Starts the work on the run's own stream, and waits for nothing.
   void compute(const Context& context) const {
-    const Tensors<T> tensors = tensors_of<T>(context);
+    const Tensors<T> tensors = tensors_of<T>(context, block_);
     const auto launch = threads::launch(program_, tensors.operands, tensors.out, tensors.total);
     require_success(cuda::elementwise(launch, static_cast<cudaStream_t>(context.gpu_stream())),
                     Elementwise<T>::kName);
@@ -25,6 +25,7 @@ class OnCuda : public Elementwise<T> {
 
  private:
   threads::Program program_;
+  std::int64_t block_;  // channels that lie together; 1: none
 };
 
 }  // namespace

@@ -98,7 +98,7 @@ def _made(device: Literal["cpu", "cuda"]) -> dict[str, Array]:
         session = ort.InferenceSession(_probe(device), options, providers=providers(device))
         must_run_on(session, device)
         names = [o.name for o in session.get_outputs()]
-        feeds = {"x": _X, "row": _X[1], "n": np.array(_X.shape, np.int64)}
+        feeds = {"x": _X, "row": _X[1], "plane": _X[None, None], "n": np.array(_X.shape, np.int64)}
         return dict(zip(names, session.run(names, feeds), strict=True))
 
 
@@ -111,6 +111,7 @@ def _probe(device: str) -> bytes:
     before = [2, *(3 + len(KINDS) + k for k in range(len(KINDS)))]
     steps += [n for k in range(len(KINDS)) for n in (KINDS["Add"], before[k], 3 + k, -1)]
     norm = {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1.0]}
+    pool = {"kernel_shape": [1, 1], "strides": [1, 1], "dilations": [1, 1], "begins": [0, 0]}
     given: list[tuple[str, str, str, dict[str, Any]]] = [
         ("Elementwise", "Elementwise", "x", twice),
         ("Steps", "Elementwise", "x row", {"program": steps, "constants": [0.25]}),
@@ -122,6 +123,8 @@ def _probe(device: str) -> bytes:
         ),
         ("GeluBackward", "GeluBackward", "x row", {"factor": [1.0]}),
         ("GiveAll", "GiveAll", "x x", {"above": [0], "below": [0]}),
+        ("Interleave", "Interleave", "plane", {"strides": [1, 1], "begins": [0, 0], "ends": [0, 0]}),
+        ("MaxPoolGrad", "MaxPoolGrad", "plane plane plane", pool),
         ("NormBackward", "NormBackward", "x row", norm),
         ("SoftmaxBackward", "SoftmaxBackward", "x row", {}),
         ("SumCopies", "SumCopies", "x n", {}),
@@ -135,8 +138,10 @@ def _probe(device: str) -> bytes:
         for made, kind, takes, attributes in given
     ]
     inputs = [
-        onnx.helper.make_tensor_value_info(n, t, k)
-        for n, t, k in (("x", float32, _X.shape), ("row", float32, [_X.shape[1]]), ("n", int64, [_X.ndim]))
+        onnx.helper.make_tensor_value_info("x", float32, _X.shape),
+        onnx.helper.make_tensor_value_info("row", float32, _X.shape[1:]),
+        onnx.helper.make_tensor_value_info("plane", float32, [1, 1, *_X.shape]),
+        onnx.helper.make_tensor_value_info("n", int64, [_X.ndim]),
     ]
     outputs = [
         onnx.helper.make_tensor_value_info(made, float16 if "16" in made else float32, None)
