@@ -20,8 +20,7 @@ from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.parts.divided import Divided
 from onnxplain.runtime.parts.held import alike
-from onnxplain.runtime.programs import Programs
-from onnxplain.runtime.session import Executable
+from onnxplain.runtime.programs import Programs, Runs
 
 __all__ = ["Answer", "Driver", "Rows", "not_finite"]
 
@@ -224,7 +223,7 @@ class Driver:
         self,
         question: Question,
         program: Program,
-        executable: Executable | Divided,
+        executable: Runs,
         rows: Rows,
         predictions: bool,
     ) -> Answer:

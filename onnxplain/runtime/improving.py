@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 
 from onnxplain._types import Arrays
 from onnxplain.errors import InvalidModelError, ModelRunError
 from onnxplain.forking import Lock, quiet
-from onnxplain.runtime.relaid import relaid
+from onnxplain.runtime.relaid import Relaid, blocking, relaid
 from onnxplain.runtime.session import Executable
-from onnxplain.runtime.weights import Weight, WeightStore
+from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["PATIENCE", "Improving"]
+__all__ = ["PATIENCE", "Improving", "InBlocks"]
 
 #: How many times longer than it took to compile a program runs before it is compiled anew.  That takes some
 #: three times as long as the first time and saves some tenth of each run: so the two ways of being wrong
@@ -24,83 +25,128 @@ __all__ = ["PATIENCE", "Improving"]
 PATIENCE = 20.0
 
 
-class Improving(Executable):
-    """One graph on the CPU, with our own operators, which keeps to blocked values once it runs often.
+class Improving:
+    """Runs like an :class:`Executable` on the CPU, and keeps to blocked values once it runs often.
 
-    The results have the same bits before and after.  Where what was compiled anew does not run, the program
-    as it was compiled first does.
+    What is compiled anew must first make the same bits of the same inputs.  Where it does not run later, the
+    program as it was compiled first does.
 
     Parameters
     ----------
     model, weights, threads
         As for :class:`~onnxplain.runtime.session.Executable`.
     at_once
-        Whether to compile it so at once.
-    """
+        Whether to compile it so behind the first run.
 
-    _own = True
+    Attributes
+    ----------
+    improved
+        Whether it was compiled anew; None before that.
+    """
 
     def __init__(
         self, model: ir.Model, weights: WeightStore, threads: int | None = None, *, at_once: bool = False
     ) -> None:
-        self._store = weights
+        self._weights, self._threads, self._at_once = weights, threads, at_once
         self._lock = Lock()
         self._spent = 0.0
-        self._stage: Literal["first", "improved", "final"] = "first"
+        self.improved: bool | None = None
         begin = time.perf_counter()
-        super().__init__(model, weights, "cpu", threads)
+        self._now: Executable | InBlocks = Executable(model, weights, "cpu", threads, own=True)
         self._price = time.perf_counter() - begin
-        if at_once:
-            self._improve()
+        self._first = self._now.source
+        self.inputs, self.outputs = self._now.inputs, self._now.outputs
+
+    @property
+    def size(self) -> int:
+        """Bytes of the program and its weights."""
+        return self._now.size
+
+    @property
+    def stream(self) -> Any:
+        """A GPU's stream; None on the CPU."""
+        return self._now.stream if isinstance(self._now, Executable) else None
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
         """Run once; :meth:`Executable.run` says what is returned and raised."""
-        if self._stage == "final":
-            return super().run(feeds, outputs)
-        stage, begin = self._stage, time.perf_counter()
+        now, begin = self._now, time.perf_counter()
         try:
-            made = super().run(feeds, outputs)
+            made = now.run(feeds, outputs)
         except ModelRunError:
-            if stage != "improved":
+            if isinstance(now, Executable):
                 raise
-            self._go_back()
-            made = super().run(feeds, outputs)  # where this fails, too, the inputs are at fault
-            self._stage = "final"
-        if stage == "first":
+            now = self._plain()
+            made = now.run(feeds, outputs)  # where this fails, too, the inputs are at fault
+            self._now, self.improved = now, False
+        if self.improved is None:
             self._spent += time.perf_counter() - begin
-            if self._spent > PATIENCE * self._price:
-                self._improve()
+            if self._at_once or self._spent > PATIENCE * self._price:
+                self._improve(feeds, made)
         return made
 
-    def _hold(self, session: Any, content: bytes, shared: dict[str, Weight]) -> None:  # type: ignore[override]
-        super()._hold(session, content, shared)
-        if self._stage == "first":
-            self._first = content, shared
+    def run_on_device(self, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, ort.OrtValue]:
+        """Run once on values that lie on the device; as :meth:`Executable.run_on_device`."""
+        now = self._now
+        return (now if isinstance(now, Executable) else self._plain()).run_on_device(feeds, outputs)
 
-    def _improve(self) -> None:
+    def _improve(self, feeds: Arrays, made: Arrays) -> None:
         """Compile anew; other threads go on meanwhile."""
-        with self._lock():
-            if self._stage != "first":
+        with self._lock(), quiet:
+            if self.improved is not None or not isinstance(self._now, Executable):
                 return
-            with quiet:
-                made = relaid(lambda options: self._load(*self._first, options), self._options)
-            if made is None:
-                self._stage = "final"
-                return
-            content, shared = self._store.serialize(made)
-            options = self._options()
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            self.improved = False
+            better = self._better(self._now, feeds)
             try:
-                session = self._load(content, shared, options)
-            except InvalidModelError:
-                self._stage = "final"
+                again = better and better.run(feeds, list(made))
+            except ModelRunError:
                 return
-            self._stage = "improved"
-            self._hold(session, content, shared)
+            if better and again and all(np.array_equal(again[k], v, equal_nan=True) for k, v in made.items()):
+                self._now, self.improved = better, True
 
-    def _go_back(self) -> None:
-        """Run what was compiled first, again."""
-        with self._lock():
-            if self._stage == "improved":
-                self._hold(self._load(*self._first, self._options()), *self._first)
-                self._stage, self._spent = "first", 0.0
+    def _better(self, now: Executable, feeds: Arrays) -> InBlocks | None:
+        free = {k for k in now.inputs if isinstance(feeds[k], ort.OrtValue)}
+        shapes = {k: np.shape(np.asarray(feeds[k])) for k in now.inputs}
+        found = relaid(now.load, now.options, shapes, free)
+        try:
+            return None if found is None else InBlocks(found, self._weights, self._threads)
+        except InvalidModelError:
+            return None
+
+    def _plain(self) -> Executable:
+        """Return what was compiled first, again."""
+        return Executable(self._first, self._weights, "cpu", self._threads)
+
+
+class InBlocks:
+    """A program that keeps to blocked values, and takes some inputs in blocks.
+
+    These stay the same from run to run (activations at a reference): the last ones are kept in blocks,
+    beside what the caller holds.
+    """
+
+    def __init__(self, found: Relaid, weights: WeightStore, threads: int | None) -> None:
+        self._run = Executable(found.model, weights, "cpu", threads, own=True, optimise=False)
+        names = list(found.blocked)
+        self._names = names
+        self._block = Executable(blocking(names), weights, "cpu", threads, optimise=False) if names else None
+        self._last: tuple[list[Any], dict[str, Any]] = ([], {})
+
+    @property
+    def size(self) -> int:
+        """Bytes of the program and its weights."""
+        return self._run.size
+
+    def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
+        """Run once."""
+        if self._block is None:
+            return self._run.run(feeds, outputs)
+        given, (last, blocked) = [feeds[k] for k in self._names], self._last
+        if not all(a is b for a, b in zip(given, last, strict=False)) or not last:
+            made = self._block.run_on_device({k: feeds[k] for k in self._names}, self._block.outputs)
+            blocked = {k: made[f"{k}/blocked"] for k in self._names}
+            self._last = given, blocked
+        return self._run.run({**feeds, **blocked}, outputs)
+
+    def __del__(self) -> None:
+        with quiet:  # memory goes back to the arena, where nobody may be while the process forks
+            self.__dict__.pop("_last", None)

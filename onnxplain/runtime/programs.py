@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import onnx_ir as ir
 
@@ -39,7 +39,7 @@ from onnxplain.runtime.parts.held import Held
 from onnxplain.runtime.session import Executable
 from onnxplain.runtime.weights import WeightStore
 
-__all__ = ["FORMS", "MOST_PROGRAMS", "Form", "Programs", "as_form", "lower", "unmark"]
+__all__ = ["FORMS", "MOST_PROGRAMS", "Form", "Programs", "Runs", "as_form", "lower", "unmark"]
 
 #: Programs that a model remembers.
 MOST_PROGRAMS = 32
@@ -55,11 +55,15 @@ _ACCELERATED: dict[str, Form] = {"cpu": "accelerated", "cuda": "accelerated_cuda
 _T = TypeVar("_T")
 
 
+#: What runs a program.
+Runs: TypeAlias = Executable | Improving | Divided
+
+
 class Compiled(NamedTuple):
     """A program ready to run; none where the model's own values are computed."""
 
     program: Program | None
-    executable: Executable | Divided
+    executable: Runs
 
 
 class Programs:
@@ -118,7 +122,7 @@ class Programs:
         """Return how many programs are held."""
         return len(self._compiled)
 
-    def program(self, question: Question, *, once: bool = False) -> tuple[Program, Executable | Divided]:
+    def program(self, question: Question, *, once: bool = False) -> tuple[Program, Runs]:
         """Return the compiled program for a question, built the first time; with references, in parts.
 
         Parameters
@@ -197,7 +201,7 @@ class Programs:
     def _executable(self, model: ir.Model) -> Executable:
         return Executable(model, self.weights, self.device, self.threads, allow_tf32=self.allow_tf32)
 
-    def _walk(self, model: ir.Model) -> Executable:
+    def _walk(self, model: ir.Model) -> Executable | Improving:
         """Compile what may have our own operators."""
         if self.form != "accelerated":
             return self._executable(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -20,7 +20,7 @@ from onnxplain.runtime.device import must_run_on, own_stream, providers
 from onnxplain.runtime.failures import run_failed
 from onnxplain.runtime.weights import Weight, WeightStore
 
-__all__ = ["Executable"]
+__all__ = ["Executable", "Source"]
 
 #: What onnxruntime would log is raised, by name; nothing is written to the terminal.
 _SILENT = 4
@@ -41,13 +41,21 @@ class _Told:
             raise run_failed(error, self._feeds, self._takes) from error
 
 
+class Source(NamedTuple):
+    """What a session is made of: a graph without large weights, these, and whether it has our operators."""
+
+    content: bytes
+    shared: Mapping[str, Weight]
+    own: bool
+
+
 class Executable:
     """One graph on one device; safe to run from several threads.
 
     Parameters
     ----------
     model
-        The graph; its large weights move to ``weights``.
+        The graph, whose large weights move to ``weights``; or what an executable was made of.
     weights
         The model's weights.
     device
@@ -56,6 +64,15 @@ class Executable:
         Threads within an operator; None leaves it to onnxruntime.
     allow_tf32
         Whether a GPU may compute products of float32 with less precision.
+    own
+        Whether sessions have our own operators in any case.
+    optimise
+        Whether onnxruntime optimises the graph; False: it runs as it is.
+
+    Attributes
+    ----------
+    source
+        What the session is made of.
 
     Raises
     ------
@@ -65,22 +82,24 @@ class Executable:
         If it puts the program on another device.
     """
 
-    _own = False  # whether sessions have our own operators, though the model may have none
-
     def __init__(
         self,
-        model: ir.Model,
+        model: ir.Model | Source,
         weights: WeightStore,
         device: Literal["cpu", "cuda"],
         threads: int | None = None,
         *,
         allow_tf32: bool = False,
+        own: bool = False,
+        optimise: bool = True,
     ) -> None:
+        if isinstance(model, ir.Model):
+            own = own or DOMAIN in model.opset_imports
+            model = Source(*weights.serialize(model), own)
+        self.source = model
         self.device = device
         self._threads = threads
         self._allow_tf32 = allow_tf32
-        self._own = self._own or DOMAIN in model.opset_imports
-        content, shared = weights.serialize(model)
         self._quietly = ort.RunOptions()
         self._quietly.log_severity_level = _SILENT
         # The default, said: else every run raises and catches an error to find it.
@@ -93,7 +112,12 @@ class Executable:
         self.stream = own_stream(device)
         # Runs on one stream share handles of CUDA's libraries, which no two threads may use at once.
         self._turn = nullcontext() if self.stream is None else Lock()
-        self._hold(self._load(content, shared, self._options()), content, shared)
+        options = self.options()
+        if not optimise:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._session = self.load(options)
+        #: Bytes of the program and its weights, which onnxruntime lays out anew for its kernels.
+        self.size = len(model.content) + sum(w.array.nbytes for w in model.shared.values())
         must_run_on(self._session, device)
         self._takes = tuple(self._session.get_inputs())
         self.inputs = tuple(i.name for i in self._takes)
@@ -165,7 +189,7 @@ class Executable:
                 self._session.run_with_iobinding(binding, self._without_waiting)
             return dict(zip(outputs, binding.get_outputs(), strict=True))
 
-    def _options(self) -> Any:
+    def options(self) -> Any:
         """Return how sessions are to run."""
         options = ort.SessionOptions()
         options.log_severity_level = _SILENT
@@ -176,12 +200,13 @@ class Executable:
             options.intra_op_num_threads = self._threads
         if self.device == "cpu":
             arena.share(options)
-        if self._own:
+        if self.source.own:
             operators.register(options)
         return options
 
-    def _load(self, content: bytes, shared: Mapping[str, Weight], options: Any) -> Any:
-        """Make a session."""
+    def load(self, options: Any) -> Any:
+        """Make a session of the program, with such options."""
+        content, shared, _ = self.source
         if shared:
             options.add_external_initializers(list(shared), [w.value for w in shared.values()])
         try:
@@ -194,13 +219,6 @@ class Executable:
                 f"onnxruntime {ort.__version__} does not accept the model: {reason}; check that the plain "
                 "model loads in onnxruntime.InferenceSession"
             ) from error
-
-    def _hold(self, session: Any, content: bytes, shared: Mapping[str, Weight]) -> None:
-        """Run this session from now on."""
-        self._session = session
-        self._weights = tuple(shared.values())
-        #: Bytes of the program and its weights, which onnxruntime lays out anew for its kernels.
-        self.size = len(content) + sum(w.array.nbytes for w in shared.values())
 
     def __del__(self) -> None:
         with quiet:  # it, too, gives memory back

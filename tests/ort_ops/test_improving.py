@@ -12,8 +12,8 @@ import pytest
 import onnxplain as ox
 from onnxplain.errors import ModelRunError
 from onnxplain.runtime import improving, programs
-from onnxplain.runtime.improving import Improving
-from onnxplain.runtime.relaid import block_size
+from onnxplain.runtime.improving import Improving, InBlocks
+from onnxplain.runtime.relaid import Relaid, block_size
 
 METHODS = {
     "saliency": ox.Saliency(),
@@ -80,7 +80,7 @@ def test_the_bits_are_the_same(body, channels, models, made) -> None:
         np.testing.assert_array_equal(again.values, first.values)
         np.testing.assert_array_equal(again.predictions, first.predictions)
     if channels == 16 and block_size() is not None:
-        assert any(e._stage == "improved" for e in made)
+        assert any(e.improved for e in made)
 
 
 def test_little_is_laid_out_anew(models, monkeypatch) -> None:
@@ -89,15 +89,15 @@ def test_little_is_laid_out_anew(models, monkeypatch) -> None:
     counts: list[dict[str, int]] = []
     real = improving.relaid
 
-    def counted(load, options) -> ir.Model | None:
-        found = real(load, options)
+    def counted(*arguments) -> Relaid | None:
+        found = real(*arguments)
         if found is not None:
-            counts.append(collections.Counter(node.op_type for node in found.graph))
+            counts.append(collections.Counter(node.op_type for node in found.model.graph))
         return found
 
     monkeypatch.setattr(improving, "relaid", counted)
     for body in ("residual", "strided"):
-        for name in ("saliency", "lrp"):
+        for name in ("saliency", "lrp", "deep_lift"):
             explainer = ox.Explainer(network(models, body, 32), accelerate=True)
             explainer(models.random(1, 3, 11, 10), 0, METHODS[name])
             assert counts[-1]["ReorderOutput"] + counts[-1]["ReorderInput"] <= 6, (body, name)
@@ -106,31 +106,57 @@ def test_little_is_laid_out_anew(models, monkeypatch) -> None:
 def test_compiled_anew_once_it_has_run_long(models, made, monkeypatch) -> None:
     explainer, x = ox.Explainer(network(models, "residual", 16)), models.random(1, 3, 11, 10)
     first = explainer(x, 0)
-    assert {e._stage for e in made} == {"first"}
+    assert {e.improved for e in made} == {None}
     monkeypatch.setattr(improving, "PATIENCE", 0.0)
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: explainer(x, 0), range(12)):
             np.testing.assert_array_equal(found.values, first.values)
-    assert made[-1]._stage == "improved"
+    assert made[-1].improved
 
 
-def test_what_does_not_run_in_blocks_runs_as_before(models, made, monkeypatch) -> None:
+def test_what_makes_other_bits_is_not_used(models, made, monkeypatch) -> None:
     real = improving.relaid
 
-    def broken(load, options) -> ir.Model | None:
-        found = real(load, options)
-        for node in found.graph if found is not None else ():
-            if "block" in node.attributes:
-                node.attributes["block"] = ir.AttrInt64("block", 3)
+    def wrong(*arguments) -> Relaid | None:
+        found = real(*arguments)
+        for node in found.model.graph if found is not None else ():
+            if "constants" in node.attributes:
+                constants = [c + 1e-3 for c in node.attributes["constants"].as_floats()]
+                node.attributes["constants"] = ir.AttrFloat32s("constants", constants)
         return found
 
     proto, x = network(models, "residual", 16), models.random(1, 3, 11, 10)
-    first = ox.Explainer(proto, accelerate=False)(x, 0)
-    monkeypatch.setattr(improving, "relaid", broken)
+    first = ox.Explainer(proto)(x, 0)
+    monkeypatch.setattr(improving, "relaid", wrong)
     explainer = ox.Explainer(proto, accelerate=True)
     for _ in range(2):
-        np.testing.assert_allclose(explainer(x, 0).values, first.values, rtol=1e-4, atol=1e-6)
-    assert made[-1]._stage == "final"
+        np.testing.assert_array_equal(explainer(x, 0).values, first.values)
+    assert made[-1].improved is False
+
+
+def test_what_does_not_run_later_runs_as_before(models, made, monkeypatch) -> None:
+    proto, x = network(models, "residual", 16), models.random(1, 3, 11, 10)
+    explainer = ox.Explainer(proto, accelerate=True)
+    first = explainer(x, 0)
+    assert made[-1].improved or block_size() is None
+
+    def broken(*_) -> None:
+        raise ModelRunError("shapes do not broadcast")
+
+    monkeypatch.setattr(InBlocks, "run", broken)
+    for _ in range(2):
+        np.testing.assert_array_equal(explainer(x, 0).values, first.values)
+    assert not made[-1].improved
+
+
+def test_a_reference_may_change(models, made) -> None:
+    """What is kept in blocks is that of the reference at hand."""
+    proto, x = network(models, "residual", 16), models.random(2, 3, 11, 10)
+    plain, explainer = ox.Explainer(proto, accelerate=False), ox.Explainer(proto, accelerate=True)
+    for seed in (1, 2, 1, 3, 3):
+        reference = models.random(1, 3, 11, 10, seed=seed)
+        found, expected = (e(x, [0, 1], "deep_lift", baselines=reference).values for e in (explainer, plain))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_inputs_at_fault_change_nothing_for_others(models, made) -> None:

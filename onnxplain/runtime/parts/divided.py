@@ -14,6 +14,7 @@ from onnxplain.forking import quiet
 from onnxplain.graph.batch import Batch, analyse
 from onnxplain.graph.facts import n_bytes
 from onnxplain.runtime.cache import Cache
+from onnxplain.runtime.improving import Improving
 from onnxplain.runtime.parts.company import Expansion, expand, expansions
 from onnxplain.runtime.parts.cut import Cut
 from onnxplain.runtime.parts.held import Held, alike
@@ -51,7 +52,7 @@ class Divided:
         self,
         parts: Cut,
         first: Sequence[str],
-        compiled: Callable[[ir.Model], Executable],
+        compiled: Callable[[ir.Model], Executable | Improving],
         written: Callable[[], ir.Model],
         held: Held,
     ) -> None:
@@ -62,7 +63,7 @@ class Divided:
         self._front = compiled(parts.front)
         self._read = sorted({*self._front.inputs, *({*first} & {*parts.given})})
         self._kinds: Cache[tuple[_Found]] = Cache(_MOST_KINDS, 0, lambda _: 0)
-        self._ways: Cache[Executable] = Cache(_MOST_WAYS, 0, lambda _: 0)
+        self._ways: Cache[Executable | Improving] = Cache(_MOST_WAYS, 0, lambda _: 0)
         #: Bytes of both parts and their weights.
         self.size = self._front.size + sum(map(_weight, parts.back.graph.initializers.values()))
 
@@ -117,10 +118,10 @@ class Divided:
         with quiet:
             return self._kinds.get(kind, find)[0]
 
-    def _way(self, wanted: Expansion, sample: tuple[str, int] | None) -> Executable:
+    def _way(self, wanted: Expansion, sample: tuple[str, int] | None) -> Executable | Improving:
         """Return the compiled back with some expansions."""
 
-        def make() -> Executable:
+        def make() -> Executable | Improving:
             model = self._parts.back.clone()
             if sample is not None:
                 expand(model, wanted, sample)

@@ -19,6 +19,7 @@ that are declared.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -27,7 +28,7 @@ from onnxplain.graph import facts
 from onnxplain.graph.passes.lower.matching import DOMAIN
 from onnxplain.graph.passes.lower.steps import is_program, of_zeros
 
-__all__ = ["BLOCKED_DOMAIN", "KeepBlocked", "declare"]
+__all__ = ["BLOCKED_DOMAIN", "KeepBlocked", "declare", "take_blocked"]
 
 #: The domain of onnxruntime's operators on blocked values.
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -56,6 +57,19 @@ def declare(graph: ir.Graph) -> None:
                 node.outputs[0].shape = ir.Shape([None] * max(r for r in ranks if r is not None))
 
 
+def take_blocked(graph: ir.Graph, free: Collection[str]) -> list[str]:
+    """Let inputs be given in blocks that nobody reads otherwise; return their names."""
+    taken = []
+    for value in graph.inputs:
+        nodes = {use.node for use in value.uses()}
+        if value.name in free and nodes and all(_is_reorder(n, "ReorderInput") for n in nodes):
+            for node in nodes:
+                ir.convenience.replace_all_uses_with(node.outputs[0], value)
+                graph.remove(node, safe=True)
+            taken.append(str(value.name))
+    return taken
+
+
 class KeepBlocked(ir.passes.InPlacePass):
     """Lower a graph that onnxruntime optimised.
 
@@ -63,17 +77,21 @@ class KeepBlocked(ir.passes.InPlacePass):
     ----------
     block
         Channels in a block.
+    free
+        Names of inputs that may as well be given in blocks (:func:`take_blocked`).
     """
 
-    def __init__(self, block: int) -> None:
+    def __init__(self, block: int, free: Collection[str] = ()) -> None:
         super().__init__()
         self._block = block
+        self._free = frozenset(free)
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         if BLOCKED_DOMAIN not in model.opset_imports:
             return ir.passes.PassResult(model, False)
-        layouts = _Layouts(model.graph, self._block)
+        free = {v for v in model.graph.inputs if v.name in self._free}
+        layouts = _Layouts(model.graph, self._block, free)
         modified = False
         for node in list(model.graph):
             modified |= layouts.move(node)
@@ -87,6 +105,7 @@ class _Layouts:
 
     graph: ir.Graph
     block: int
+    free: Collection[ir.Value]
     blocked: dict[ir.Value, ir.Value] = field(default_factory=dict)
     channels: dict[ir.Value, int] = field(default_factory=dict)
 
@@ -107,7 +126,8 @@ class _Layouts:
         held = [v for v in given if v not in self.blocked and self._lies_alike(v)]
         new = [v for v in given if v not in there and v not in held]
         known = {self.channels[v] for v in there if v in self.channels}
-        if len(known) != 1 or len(set(new)) > self._spared(node, there):
+        costly = {v for v in new if v not in self.free}
+        if len(known) != 1 or len(costly) > self._spared(node, there):
             return False
         channels = known.pop()
         if not all(facts.rank(v) == _RANK and facts.static_dim(v, 1) == channels for v in new):
