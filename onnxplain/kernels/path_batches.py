@@ -120,6 +120,7 @@ def noise(
     n_samples: int = 1,
     *,
     substream: int = 0,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     r"""Add independent Gaussian noise to an input, many times.
 
@@ -145,6 +146,8 @@ def noise(
         How many samples, S.
     substream : int
         Tells apart several tensors perturbed with one seed, such as the inputs of one model.
+    out : ndarray, shape (S * N, ...), dtype of ``x``, optional
+        Written to, C-contiguous; made if it is not given.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def noise(
     rows = as_rows(x, "x")
     sigma = as_stdev(stdev, x.shape[0])
     _check_counters(seed, first_sample, n_samples, rows.shape, substream)
-    result: FloatArray = np.empty((n_samples * x.shape[0], *x.shape[1:]), x.dtype)
+    result = result_of((n_samples * x.shape[0], *x.shape[1:]), x.dtype, out)
     flat = result.reshape(n_samples * x.shape[0], rows.shape[1])
     if core is None:
         flat[...] = numpy_kernels.noise(rows, sigma, seed, first_sample, n_samples, 0, substream)

@@ -60,6 +60,24 @@ def test_interpolate_takes_views_and_leaves_them_alone():
     assert (bits(start), bits(end)) == before
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x, out: path_batches.interpolate(x, 2 * x, [0.25, 0.5], out),
+        lambda x, out: path_batches.noise(x, 0.5, 3, n_samples=2, out=out),
+    ],
+)
+def test_batches_are_written_where_it_is_said(make, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(path_batches, "core", None)
+    x, out = random((2, 5), np.float32), np.empty((4, 5), np.float32)
+    assert make(x, out) is out
+    assert bits(out) == bits(make(x, None))
+    with pytest.raises(ValueError, match=r"out must be of float32 and have the shape \(4, 5\)"):
+        make(x, out[:2])
+
+
 F32 = np.zeros((2, 3), np.float32)
 
 

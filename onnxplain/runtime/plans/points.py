@@ -95,19 +95,24 @@ class Noise:
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Add noise."""
         copies = steps.stop - steps.start
+        out = problem.written(copies)
         made = {
-            k: self._noisy(x, steps.start, copies, stream)
+            k: self._noisy(x, steps.start, copies, stream, out[k])
             for stream, (k, x) in enumerate(problem.features.items())
         }
         return problem.at(made, copies)
 
-    def _noisy(self, x: FloatArray, first: int, copies: int, stream: int) -> Array:
-        out: Array = np.empty((copies, *x.shape), x.dtype)
+    def _noisy(self, x: FloatArray, first: int, copies: int, stream: int, out: Array | None) -> Array:
+        made: Array = np.empty((copies * len(x), *x.shape[1:]), x.dtype) if out is None else out
+        rows = made.reshape(copies, *x.shape)
         for row, sample in enumerate(x):
             spread = float(sample.max() - sample.min()) if sample.size else 0.0
             stdev = self.level * spread if self.stdev is None else self.stdev
-            out[:, row] = kernels.noise(sample[None], stdev, self.seed, first, copies, substream=stream)
-        return out.reshape(copies * len(x), *x.shape[1:])
+            here = rows[:, row] if len(x) == 1 else None  # contiguous
+            noisy = kernels.noise(sample[None], stdev, self.seed, first, copies, substream=stream, out=here)
+            if here is None:
+                rows[:, row] = noisy
+        return made
 
 
 @dataclass(frozen=True)
