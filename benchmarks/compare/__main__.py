@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.cpu_time and asked.threads > 1:
         parser.error("--cpu-time adds up what all threads take, so that it tells no ratio; give --threads 1")
+    if asked.peer is None:
+        asked.peer = [name for name, peer in PEERS.items() if asked.full or not peer.slow]
     minutes = asked.minutes or (float("inf") if asked.full else _MINUTES)
     ends = time.perf_counter() + 60 * minutes
     settings = _chosen(asked)
@@ -82,8 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         content["races"].append(row)
         print(*tables.lines(row, asked.threads), sep="\n", flush=True)
-        if asked.profile and WORKS[setting.work].one_walk:
-            row["profile"] = profile(case(setting.model, setting.batch, setting.side), setting)
+        if "profile" in row:
             print("", *tables.profile_lines(row), "", tables.HEAD, sep="\n", flush=True)
         for peer, why in row["left_out"].items():
             print(f"left out: {setting.key}, {peer}: {why}", file=sys.stderr, flush=True)
@@ -110,7 +111,10 @@ def _tried(
     """Return a race's result, or why there is none, and whether that is a failure of ours."""
     try:
         clock = time.process_time if asked.cpu_time else time.perf_counter
-        return race(setting, asked.peer, asked.rounds, seconds, ends, clock), "", False
+        row = race(setting, asked.peer, asked.rounds, seconds, ends, clock)
+        if asked.profile and WORKS[setting.work].one_walk:
+            row["profile"] = profile(case(setting.model, setting.batch, setting.side), setting)
+        return row, "", False
     except LeftOut as reason:
         return None, str(reason), False
     except Exception as error:  # other races go on, and the command fails at its end
@@ -143,8 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--model", nargs="+", choices=[*CASES])
     made.add_argument("--batch", nargs="+", type=_count)
     made.add_argument(
-        "--peer", nargs="*", choices=[*PEERS], default=[k for k, p in PEERS.items() if not p.slow],
-        help="default: all but torch.compile, which takes a minute and more to get ready; none: nobody",
+        "--peer", nargs="*", choices=[*PEERS],
+        help="default: all, without --full but torch.compile, which takes minutes to get ready; none: nobody",
     )  # fmt: skip
     made.add_argument("--scale", nargs="+", choices=SCALES, help="how work grows with these")
     made.add_argument("--alone", action="store_true", help="peak memory and load time")

@@ -1,0 +1,1 @@
+"""What onnxplain costs, beside others and beside itself; README.md has the figures."""
