@@ -148,7 +148,7 @@ class Executable:
         names = list(outputs or self.outputs)
         with quiet, self._turn, _Told(feeds, self._takes):
             if self._unbound or not self._texts.isdisjoint(names):
-                made = self._session.run(names, {k: np.asarray(feeds[k]) for k in self.inputs}, self._quietly)
+                made = self._session.run(names, {k: _array(feeds[k]) for k in self.inputs}, self._quietly)
                 owned = dict(zip(names, map(_owned, made), strict=True))
                 del made  # gives memory back to the arena, where nobody may be while the process forks
                 return owned
@@ -237,6 +237,12 @@ class Executable:
 
 def _contiguous(value: Array) -> Array:
     return np.ascontiguousarray(value).reshape(np.shape(value))
+
+
+def _array(value: Any) -> Array:
+    """Return what is fed; onnxruntime 1.19 does not say how its own values become arrays."""
+    held: Array = value.numpy() if isinstance(value, ort.OrtValue) else np.asarray(value)
+    return held
 
 
 def _owned(made: Any) -> Any:
