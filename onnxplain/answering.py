@@ -36,7 +36,7 @@ from onnxplain.runtime.programs import Programs
 from onnxplain.runtime.room import Room
 from onnxplain.runtime.weights import WeightStore
 from onnxplain.samples import Samples, find_samples
-from onnxplain.stance import Stances
+from onnxplain.stance import Stance, Stances
 from onnxplain.targets.resolve import resolve_target
 from onnxplain.versions import versions
 
@@ -161,7 +161,7 @@ class Answering:
             many=chosen.reads_rows(), channel=partial(self._channel, samples),
         )  # fmt: skip
         fixed = {k: v for k, v in arrays.items() if k not in features}
-        each = partial(self._room, request.internal_batch_size, samples, features)
+        each = partial(self._room, stance, request.internal_batch_size, samples, features)
         room = Room(partial(each, self._memory.batch_size), partial(each, self._memory.fitting))
         driver = Driver(self.programs, question, layout, fixed, room, needs, progress=request.progress)
         mask = columns.mask(request.feature_mask, infos)
@@ -287,8 +287,19 @@ class Answering:
         axis = layout.axes[name] if name in layout.axes else layout.axis_of(name, shape)
         return known_channel(model, name, axis)
 
-    def _room(self, wanted: int | None, samples: Samples, features: Arrays, size: SizeOf, ask: Ask) -> int:
+    def _room(
+        self, stance: Stance, wanted: int | None, samples: Samples, features: Arrays, size: SizeOf, ask: Ask
+    ) -> int:
         """Return how many rows are run at once for an ask, if the memory model says by ``size``."""
+        if wanted is not None:
+            return self._rows(wanted, samples, features, size, ask)
+        known = stance.sizes.get((size, ask))
+        if known is None:
+            known = stance.sizes[size, ask] = self._rows(None, samples, features, size, ask)
+        return known
+
+    def _rows(self, wanted: int | None, samples: Samples, features: Arrays, size: SizeOf, ask: Ask) -> int:
+        """Find what :meth:`_room` returns."""
         layout = samples.layout
         if layout.exact is not None:
             return layout.exact

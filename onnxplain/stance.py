@@ -50,6 +50,8 @@ class Stance:
         Name of the value inside the graph that is explained for the output.
     notes
         What a person may want to know of all that.
+    sizes
+        How many rows are run at once, by what says so and by what is asked; found when first needed.
     """
 
     outputs: tuple[OutputInfo, ...]
@@ -60,6 +62,7 @@ class Stance:
     about: SampleOutput
     explained: str
     notes: tuple[str, ...]
+    sizes: dict[tuple[Hashable, Ask], int] = field(default_factory=dict)
     _asked: dict[tuple[Target, int], Question] = field(default_factory=dict)
 
     def asked(self, target: Target, axes: int) -> Question:

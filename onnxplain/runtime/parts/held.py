@@ -118,7 +118,7 @@ def same(one: Array, other: Array) -> bool:
 
 def alike(array: Array, axis: int) -> bool:
     """Tell whether all rows along an axis are the same to the last bit."""
-    rows = np.moveaxis(array, axis, 0)
+    rows = array if axis == 0 else np.moveaxis(array, axis, 0)
     if len(rows) < 2 or array.strides[axis] == 0:
         return True
     first = rows[0]
