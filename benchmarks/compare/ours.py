@@ -47,7 +47,10 @@ def ours(case: Case, setting: Setting) -> dict[str, Entrant]:
     threads = setting.threads
     explainer = case.once(
         f"explainer, {threads} threads",
-        lambda: ox.Explainer(case.model, device="cpu", threads=threads),
+        # as it runs once it has run for a while
+        lambda: ox.Explainer(
+            case.model, device="cpu", threads=threads, accelerate="auto" if operators.why_not() else True
+        ),
     )
     given = case.feeds if len(case.feeds) > 1 else case.x
 
