@@ -257,12 +257,12 @@ class Driver:
     @staticmethod
     def _same_sample(question: Question, rows: Rows) -> bool:
         """Tell whether many targets of one sample are walked back from, so that one forward pass will do."""
-        return (
-            len(rows) >= _MANY
-            and isinstance(question.ask, Walk)
-            and (question.target == "weights" or question.target_axes > 0)
-            and all(alike(v, 0) for v in (*rows.features.values(), *rows.starts.values()))
-        )
+        if len(rows) < _MANY or not isinstance(question.ask, Walk):
+            return False
+        if question.target != "weights" and not question.target_axes:
+            return False
+        starts = rows.starts if question.walk.composite.reference else {}
+        return all(alike(v, 0) for v in (*rows.features.values(), *starts.values()))
 
     def _rows_of(self, program: Program, feeds: Arrays) -> dict[str, int | None] | None:
         """Return where samples lie in what a program takes; None if they run in no other number."""

@@ -43,7 +43,7 @@ __all__ = ["FORMS", "MOST_PROGRAMS", "Form", "Programs", "Runs", "as_form", "low
 
 #: Programs that a model remembers.
 MOST_PROGRAMS = 32
-_MOST_REFERENCES = 8
+_MOST_REFERENCES = 32
 _MOST_CHECKED = 256
 
 #: For whom a finished program is written.

@@ -92,6 +92,15 @@ def test_as_one_by_one(name, method, models, monkeypatch, fronts) -> None:
     assert {shape[0] for shape in fronts[0].values()} == {1}, "of one row"
 
 
+def test_one_sample_with_several_baselines(models, monkeypatch, fronts) -> None:
+    model, inputs, targets = repeated(models, "conv")
+    own = models.random(4, 2, 8, 8, seed=5)
+    expected = apart(monkeypatch, model, inputs, targets, "deep_lift", baselines=own)
+    fronts.clear()
+    equal(ox.Explainer(model)(inputs, targets, "deep_lift", baselines=own), expected)
+    assert [{shape[0] for shape in front.values()} for front in fronts] == [{4}]
+
+
 def test_another_sample_is_seen(models, monkeypatch, fronts) -> None:
     model, explainer = models.conv(), ox.Explainer(models.conv())
     x = np.repeat(models.random(1, 2, 8, 8), 3, 0)
