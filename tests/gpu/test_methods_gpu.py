@@ -36,3 +36,16 @@ def test_the_path_stays_on_the_device(monkeypatch):
     monkeypatch.setattr(run, "_answers", lambda *_, **__: pytest.fail("gradients came back to the host"))
     images, labels = digits_samples()
     ox.Explainer(digits_model_path(), device="cuda")(images, labels, "integrated_gradients", n_steps=7)
+
+
+@pytest.mark.parametrize("name", ["saliency", "deep_lift", "lrp"])
+def test_what_is_computed_once_stays_on_the_device(name):
+    images, _ = digits_samples()
+    rows, targets = np.repeat(images[:1], 4, 0), [0, 3, 5, 8]
+    expected = ox.Explainer(digits_model_path(), device="cpu")(rows, targets, name)
+    explainer = ox.Explainer(digits_model_path(), device="cuda")
+    for _ in range(2):
+        found = explainer(rows, targets, name)
+        np.testing.assert_allclose(found.values, expected.values, atol=2e-3 * np.abs(expected.values).max())
+    (held,) = explainer._programs.latest._entries
+    assert {value.device_name() for value in held.values.values()} == {"cuda"}
