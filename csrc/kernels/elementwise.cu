@@ -33,15 +33,6 @@ void start(const threads::Launch<T>& launch, cudaStream_t stream) {
       <<<blocks_for(packs, kElementThreads), kElementThreads, bytes, stream>>>(launch);
 }
 
-template <int Width, class T>
-void start_with(const threads::Launch<T>& launch, cudaStream_t stream) {
-  if (launch.total <= std::numeric_limits<std::int32_t>::max()) {  // division is far cheaper then
-    start<std::uint32_t, Width>(launch, stream);
-  } else {
-    start<std::uint64_t, Width>(launch, stream);
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -50,10 +41,12 @@ cudaError_t elementwise(const threads::Launch<T>& launch, cudaStream_t stream) {
     return cudaSuccess;
   }
   constexpr std::size_t kPlace = sizeof(threads::Pack<threads::kWidth>) * kElementThreads;
-  if (static_cast<std::size_t>(launch.program.places) * kPlace <= kSharedBytes) {
-    start_with<threads::kWidth>(launch, stream);
-  } else {
-    start_with<1>(launch, stream);
+  if (static_cast<std::size_t>(launch.program.places) * kPlace > kSharedBytes) {
+    start<std::uint64_t, 1>(launch, stream);
+  } else if (launch.total > std::numeric_limits<std::int32_t>::max()) {
+    start<std::uint64_t, threads::kWidth>(launch, stream);
+  } else {  // division is far cheaper so
+    start<std::uint32_t, threads::kWidth>(launch, stream);
   }
   return cudaGetLastError();
 }

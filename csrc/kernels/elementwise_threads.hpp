@@ -14,8 +14,10 @@
 
 #ifdef __CUDACC__
 #define ONNXPLAIN_UNROLL _Pragma("unroll")
+#define ONNXPLAIN_APART __noinline__
 #else
 #define ONNXPLAIN_UNROLL
+#define ONNXPLAIN_APART
 #endif
 
 namespace onnxplain::threads {
@@ -121,6 +123,21 @@ ONNXPLAIN_HOST_DEVICE inline Index offset_of(const std::int64_t* lengths, int ra
   return offset;
 }
 
+// Reads elements one by one, where a run of them ends in between: seldom, and so not written into
+// what calls it.
+template <class Index, int Width, class T>
+ONNXPLAIN_HOST_DEVICE ONNXPLAIN_APART Pack<Width> read_apart(const Input<T>& from,
+                                                             const std::int64_t* lengths,
+                                                             Index element, int count) {
+  Pack<Width> made{};
+  for (int i = 0; i < count; ++i) {
+    Index within = 0;
+    made.at[i] = to_float(from.data[offset_of<Index>(lengths, from.rank, from.repeated,
+                                                     element + static_cast<Index>(i), within)]);
+  }
+  return made;
+}
+
 // Reads `count` elements of an input, from `element` of the result on.
 template <class Index, int Width, class T>
 ONNXPLAIN_HOST_DEVICE inline Pack<Width> read(const Input<T>& from, const std::int64_t* lengths,
@@ -144,14 +161,7 @@ ONNXPLAIN_HOST_DEVICE inline Pack<Width> read(const Input<T>& from, const std::i
     const Index start = static_cast<Index>(element);
     const Index offset = offset_of<Index>(own, from.rank, from.repeated, start, within);
     if (static_cast<std::int64_t>(within) + count > own[from.rank - 1]) {
-      ONNXPLAIN_UNROLL
-      for (int i = 0; i < Width; ++i) {
-        if (i < count) {  // a run ends among them
-          made.at[i] = to_float(data[offset_of<Index>(own, from.rank, from.repeated,
-                                                      start + static_cast<Index>(i), within)]);
-        }
-      }
-      return made;
+      return read_apart<Index, Width>(from, own, start, count);
     }
     data += offset;
     one = from.repeated;
