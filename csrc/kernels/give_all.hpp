@@ -1,8 +1,8 @@
 // Gives the inputs of a layer what is missing of the relevance that its outputs got
 // (onnxplain/backward/rules/scale.py).
 //
-// A row is what lies along some axes: of `relevance` (R, at the outputs) and of `given` (G, what the
-// inputs get). Each row becomes
+// A row is what lies along some axes: of `relevance` (R, at the outputs) and of `given` (G, what
+// the inputs get). Each row becomes
 //   G + (sum R - sum G) |G| / sum |G|,  and (sum R - sum G) / n where its n numbers are 0.
 // Sums are made in double precision, in an order that depends on the shapes alone: kShareChunk
 // numbers at a time, in lanes.

@@ -10,7 +10,8 @@
 namespace onnxplain::cpu {
 namespace {
 
-// Elements worked on at a time, few enough to stay in the first-level cache: of sums, and of points.
+// Elements worked on at a time, few enough to stay in the first-level cache: of sums, and of
+// points.
 constexpr std::int64_t kTile = 4096;
 constexpr std::int64_t kPoints = 2048;
 // Steps that are added at once, so that memory is read in several places.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import _thread
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -249,6 +252,18 @@ def test_a_long_kernel_heeds_the_user() -> None:
     with pytest.raises(KeyboardInterrupt):
         trees.interventional(ensemble, X, X)
     timer.join()
+
+
+@needs_core
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes are not bound to processors here")
+def test_threads_are_as_many_as_processors_that_may_be_used() -> None:
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from onnxplain.kernels import _core; print(_core.num_threads())"
+    )
+    free = {k: v for k, v in os.environ.items() if k != "ONNXPLAIN_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=free)
+    assert done.stdout == "1\n"
 
 
 def test_more_elements_than_a_counter_has() -> None:

@@ -52,6 +52,15 @@ def test_interpolate_large_enough_for_several_threads():
     assert bits(result) == bits(expected.reshape(result.shape))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_interpolate_past_the_caches(dtype):
+    """Results of 32 MiB or more are written in another way; rows begin anywhere."""
+    start, end, alphas = random((2, 4099), dtype, 1), random((2, 4099), dtype, 2), random(1040, dtype, 3)
+    result = path_batches.interpolate(start, end, alphas)
+    assert result.nbytes >= 2**25
+    assert bits(result) == bits(numpy_kernels.interpolate(start, end, alphas))
+
+
 def test_interpolate_takes_views_and_leaves_them_alone():
     start, end = random((6, 8), np.float64, 1)[::2, ::2], random((4, 3), np.float64, 2).T
     before = bits(start), bits(end)

@@ -13,10 +13,25 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 namespace onnxplain {
 
 // How many elements one thread should at least be given.
 inline constexpr std::int64_t kGrain = std::int64_t{1} << 16;
+
+// Processors that this process may run on.
+inline long usable_processors() {
+#if defined(__linux__)
+  cpu_set_t mine;
+  if (sched_getaffinity(0, sizeof(mine), &mine) == 0) {
+    return CPU_COUNT(&mine);
+  }
+#endif
+  return static_cast<long>(std::thread::hardware_concurrency());
+}
 
 // Number of threads a loop may use: ONNXPLAIN_NUM_THREADS where it is a positive number, else all
 // the processors that this process may run on. Read once.
@@ -24,8 +39,7 @@ inline std::int64_t max_threads() {
   static const std::int64_t count = [] {
     const char* text = std::getenv("ONNXPLAIN_NUM_THREADS");
     const long asked = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
-    const long found = static_cast<long>(std::thread::hardware_concurrency());
-    return static_cast<std::int64_t>(std::max(1L, asked > 0 ? asked : found));
+    return static_cast<std::int64_t>(std::max(1L, asked > 0 ? asked : usable_processors()));
   }();
   return count;
 }
