@@ -21,7 +21,8 @@ __all__ = ["Blocks"]
 _LONG = 32  # blocks from which on a trial pays
 _SHARE = 0.1  # of all points, at most so many are asked twice
 _BETTER = 0.95  # of the time for a point
-_ROUNDS = 2  # timed blocks of a size; the faster one counts
+_ROUNDS = 3  # in which a size is timed; the fastest counts
+_SPAN = 2  # blocks of the usual size whose points a round takes: as many of any smaller size
 
 
 class Blocks:
@@ -56,7 +57,8 @@ class Blocks:
         done: Callable[[int, int], None],
     ) -> None:
         driver, self._n = problem.driver, max(problem.n, 1)
-        self._ask, self._count, self._size = ask, count, at_once
+        self._ask, self._count = ask, count
+        self._usual = self._size = at_once
         self._answer, self._sums, self._tell = answer, sums, done
         tries = ask is not None and isinstance(sums, InOrder) and driver.layout.exact is None
         self._room = driver.room if tries and isinstance(driver.room, Room) else None
@@ -67,6 +69,7 @@ class Blocks:
         fixed = tuple((k, v.shape) for k, v in driver.fixed.items())
         self._key = driver.question, ask, features, fixed
         self._first = self._again = 0
+        self._short = False  # whether a trial ended because too few points were left
         self._last: Answers | None = None
 
     def run(self) -> None:
@@ -76,7 +79,8 @@ class Blocks:
                 self._use(max(1, min(self._most, self._known[self._key] // self._n)))
             elif self._count >= _LONG * self._size:
                 self._try()
-                self._known[self._key] = self._size * self._n
+                if not self._short:
+                    self._known[self._key] = self._size * self._n
         while self._first < self._count:
             self._next()
         if self._room is not None and self._ask is not None:
@@ -111,8 +115,9 @@ class Blocks:
         """Ask about points in a block of another size, of which some are known: whether it may be used."""
         assert self._last is not None
         known = min(max(1, size // 2), self._size)
-        enough = self._count - self._first >= (_ROUNDS + 1) * size
+        enough = self._count - self._first >= size + _ROUNDS * self._span(size)
         if not enough or self._again + known > _SHARE * self._count:
+            self._short = True
             return False
         usual, steps = self._size, slice(self._first - known, self._first - known + size)
         self._use(size)
@@ -127,12 +132,17 @@ class Blocks:
 
     def _timed(self) -> float:
         """Return how long a point takes."""
-        best = float("inf")
+        best, blocks = float("inf"), self._span(self._size) // self._size
         for _ in range(_ROUNDS):
             begin = time.perf_counter()
-            self._next()
+            for _ in range(blocks):
+                self._next()
             best = min(best, time.perf_counter() - begin)
-        return best / self._size
+        return best / (blocks * self._size)
+
+    def _span(self, size: int) -> int:
+        """Return how many points a round takes."""
+        return max(1, _SPAN * self._usual // size) * size
 
     def _next(self) -> None:
         steps = slice(self._first, min(self._first + self._size, self._count))
