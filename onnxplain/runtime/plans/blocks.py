@@ -22,6 +22,7 @@ _LONG = 32  # blocks from which on a trial pays
 _SHARE = 0.1  # of all points, at most so many are asked twice
 _BETTER = 0.95  # of the time for a point
 _ROUNDS = 3  # in which a size is timed; the fastest counts
+_MOST_KNOWN = 256  # kinds of calls whose sizes are remembered
 _SPAN = 2  # blocks of the usual size whose points a round takes: as many of any smaller size
 
 
@@ -80,6 +81,8 @@ class Blocks:
             elif self._count >= _LONG * self._size:
                 self._try()
                 if not self._short:
+                    if len(self._known) >= _MOST_KNOWN:
+                        self._known.clear()
                     self._known[self._key] = self._size * self._n
         while self._first < self._count:
             self._next()
