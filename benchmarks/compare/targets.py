@@ -119,7 +119,8 @@ def verdict(target: Target, row: dict[str, Any] | None) -> Verdict:
         if not rivals:
             return Verdict(None, False, "no peer that finds the same took part")
         best = min(rivals, key=lambda name: rivals[name])
-        value, beside = rivals[best], f", against {best}"
+        value = rivals.pop(best)
+        beside = f", against {best}" + "".join(f", {v:.2f} against {name}" for name, v in rivals.items())
         others = {name: job for name, job in row["jobs"].items() if name.startswith(f"{OURS}, ")}
         for name, job in others.items():
             beside += f" ({name.removeprefix(f'{OURS}, ')}: {value / job['times_ours']:.2f})"

@@ -124,6 +124,7 @@ def test_verdicts(measure: str, bound: float, value: float, reached: bool) -> No
     target = Target(Setting("rise", "mnist"), measure, bound)
     told = verdict(target, row(A=job(9.0, same=True), B=job(4.5, same=True), C=job(0.1, same=False)))
     assert (told.value, told.reached) == (value, reached)
+    assert ("4.50, against B, 9.00 against A" in told.says) is (measure == "faster")
     assert ("missed" in told.says) is not reached
 
 
