@@ -183,7 +183,7 @@ def operators(count: int, threads: int, device: str) -> dict[str, Case]:
         "SoftmaxBackward": ("SoftmaxBackward", {"y": drawn(*table), "g": drawn(*table)}, table, {}),
         "NormBackward": (
             "NormBackward", {"x": drawn(*table), "g": drawn(*table), "s": drawn(wide)}, table,
-            {"axes": [1], "centred": [1], "epsilon": [1e-5]},
+            {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1e-5]},
         ),
     }  # fmt: skip
     if device == "cpu":
