@@ -73,8 +73,7 @@ class Explainer:
     device
         ``"auto"`` (CUDA if there is one), ``"cpu"`` or ``"cuda"``.
     memory_budget
-        Bytes that the activations of one internal batch may take; those that are kept between calls (at
-        baselines, of a sample with many targets) may take as many again.
+        Bytes that the activations of one internal batch may take; those kept between calls take no more.
     threads
         Threads within an operator; None leaves it to onnxruntime.
     allow_tf32
