@@ -68,7 +68,7 @@ ONNXPLAIN_INLINE inline void plane(const WindowAxis& down, const WindowAxis& acr
     along<kLanes>(down, in.height, out.height, maxima + at, y + at, g + at, sums + at, pooled,
                   pooled);
   }
-  std::fill_n(dx, in.size(), 0.0f);
+  std::fill_n(dx, in.height * row, 0.0f);
   for (std::int64_t h = 0; h < in.height; ++h) {
     along<kLanes>(across, in.width, out.width, x + h * row, maxima + h * pooled, sums + h * pooled,
                   dx + h * row, kLanes, kLanes);
@@ -90,12 +90,10 @@ ONNXPLAIN_PLANE(16)
 
 #undef ONNXPLAIN_PLANE
 
-}  // namespace
-
-void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
-                   const Planes& out, const float* x, const float* y, const float* g, float* dx,
-                   PoolScratch& scratch) {
-  switch (in.block) {
+void in_lanes(std::int64_t lanes, const WindowAxis& down, const WindowAxis& across,
+              const Planes& in, const Planes& out, const float* x, const float* y, const float* g,
+              float* dx, PoolScratch& scratch) {
+  switch (lanes) {
     case 16:
       return plane16(down, across, in, out, x, y, g, dx, scratch);
     case 8:
@@ -103,9 +101,62 @@ void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Plane
     case 4:
       return plane4(down, across, in, out, x, y, g, dx, scratch);
     default:
-      require(in.block == 1, "MaxPoolGrad: blocks have 1, 4, 8 or 16 channels");
+      require(lanes == 1, "MaxPoolGrad: blocks have 1, 4, 8 or 16 channels");
       return plane1(down, across, in, out, x, y, g, dx, scratch);
   }
+}
+
+// Lays planes of `size` numbers side by side, `lanes` numbers for each place; the last ones may
+// be missing.
+void beside(const float* from, std::int64_t size, std::int64_t count, std::int64_t lanes,
+            float* to) {
+  for (std::int64_t l = 0; l < count; ++l) {
+    for (std::int64_t k = 0; k < size; ++k) {
+      to[k * lanes + l] = from[l * size + k];
+    }
+  }
+}
+
+void behind(const float* from, std::int64_t size, std::int64_t count, std::int64_t lanes,
+            float* to) {
+  for (std::int64_t l = 0; l < count; ++l) {
+    for (std::int64_t k = 0; k < size; ++k) {
+      to[l * size + k] = from[k * lanes + l];
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t planes_together(const Planes& in) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 20;  // numbers, of which copies are made
+  return in.size() * 16 <= kMost ? 16 : in.size() * 4 <= kMost ? 4 : 1;
+}
+
+PoolScratch::PoolScratch(const Planes& in, const Planes& out, std::int64_t together)
+    : maxima(static_cast<std::size_t>(in.height * out.width * in.block * together)),
+      sums(maxima.size()) {
+  if (together > 1) {
+    x.resize(static_cast<std::size_t>(in.size() * together));
+    dx.resize(x.size());
+    y.resize(static_cast<std::size_t>(out.size() * together));
+    g.resize(y.size());
+  }
+}
+
+void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
+                   const Planes& out, const float* x, const float* y, const float* g, float* dx,
+                   std::int64_t count, PoolScratch& scratch) {
+  if (scratch.x.empty()) {
+    return in_lanes(in.block, down, across, in, out, x, y, g, dx, scratch);
+  }
+  const std::int64_t lanes = static_cast<std::int64_t>(scratch.x.size()) / in.size();
+  beside(x, in.size(), count, lanes, scratch.x.data());
+  beside(y, out.size(), count, lanes, scratch.y.data());
+  beside(g, out.size(), count, lanes, scratch.g.data());
+  in_lanes(lanes, down, across, in, out, scratch.x.data(), scratch.y.data(), scratch.g.data(),
+           scratch.dx.data(), scratch);
+  behind(scratch.dx.data(), in.size(), count, lanes, dx);
 }
 
 }  // namespace onnxplain::cpu

@@ -22,21 +22,24 @@ struct WindowAxis {
 
 namespace cpu {
 
-// Memory for one plane.
+// How many planes without blocks are best worked on at once, as if they were a block.
+std::int64_t planes_together(const Planes& in);
+
+// Memory for planes that are worked on at once.
 class PoolScratch {
  public:
-  // Numbers for an input of `height` rows whose windows leave `pooled` columns.
-  PoolScratch(std::int64_t height, std::int64_t pooled, std::int64_t block)
-      : maxima(static_cast<std::size_t>(height * pooled * block)), sums(maxima.size()) {}
+  PoolScratch(const Planes& in, const Planes& out, std::int64_t together);
 
-  std::vector<float> maxima;  // of each row's windows
-  std::vector<float> sums;    // what goes to each row's windows
+  std::vector<float> maxima;       // of each row's windows
+  std::vector<float> sums;         // what goes to each row's windows
+  std::vector<float> x, y, g, dx;  // planes side by side; empty where one is worked on
 };
 
-// One plane: x is what was pooled, y the maxima, g a number for each, dx the result, of x's shape.
+// Planes one behind the other, at most as many as the scratch is for: x is what was pooled, y the
+// maxima, g a number for each, dx the result, of x's shape.
 void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
                    const Planes& out, const float* x, const float* y, const float* g, float* dx,
-                   PoolScratch& scratch);
+                   std::int64_t count, PoolScratch& scratch);
 
 }  // namespace cpu
 }  // namespace onnxplain

@@ -1,5 +1,6 @@
 #include "ort_ops/max_pool_grad_op.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "kernels/max_pool_grad.hpp"
@@ -45,11 +46,15 @@ class MaxPoolGrad {
     const float* y = context.floats(values[1]);
     const float* g = context.floats(values[2]);
     float* dx = context.output(shape);
-    over_ranges(context, in.count, 1, [&](std::int64_t begin, std::int64_t end) {
-      cpu::PoolScratch scratch(in.height, out.width, block_);
+    const std::int64_t together = block_ == 1 ? cpu::planes_together(in) : 1;
+    const std::int64_t tasks = (in.count + together - 1) / together;
+    over_ranges(context, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
+      cpu::PoolScratch scratch(in, out, together);
       for (std::int64_t k = begin; k < end; ++k) {
-        cpu::max_pool_grad(axes_[0], axes_[1], in, out, x + k * in.size(), y + k * out.size(),
-                           g + k * out.size(), dx + k * in.size(), scratch);
+        const std::int64_t first = k * together;
+        cpu::max_pool_grad(axes_[0], axes_[1], in, out, x + first * in.size(),
+                           y + first * out.size(), g + first * out.size(), dx + first * in.size(),
+                           std::min(together, in.count - first), scratch);
       }
     });
   }

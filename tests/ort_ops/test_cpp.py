@@ -10,9 +10,11 @@ from native import ROOT, compiled, needs_compiler, run_sanitized
 
 HERE = Path(__file__).parent
 ROWS = ("gelu_backward", "give_all", "row_backward", "sum_copies")
+PLANES = ("interleave", "max_pool_grad")
 PROGRAMS = {
     "stress": ("csrc/kernels/elementwise.cpp", "csrc/ort_ops/elementwise_op.cpp"),
     "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
+    "stress_planes": tuple(f"csrc/kernels/{name}.cpp" for name in PLANES),
 }
 FOLDERS = (
     os.environ.get("ONNXRUNTIME_INCLUDE", ""),
@@ -30,6 +32,7 @@ pytestmark = needs_compiler
         ("thread", "stress"),
         ("address,undefined", "stress_rows"),
         pytest.param("thread", "stress_rows", marks=pytest.mark.sanitizers),
+        pytest.param("address,undefined", "stress_planes", marks=pytest.mark.sanitizers),
     ],
 )
 def test_the_sanitizers_find_nothing(sanitizer, source, tmp_path) -> None:

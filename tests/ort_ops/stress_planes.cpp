@@ -1,0 +1,95 @@
+// Runs the kernels over planes, with and without blocks, for the sanitizers: sizes down to one,
+// parts that reach beyond the result, and windows that reach beyond the input.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "kernels/interleave.hpp"
+#include "kernels/max_pool_grad.hpp"
+
+using namespace onnxplain;
+
+namespace {
+
+std::vector<float> filled(std::int64_t size) {
+  std::vector<float> made(static_cast<std::size_t>(size));
+  for (std::size_t k = 0; k < made.size(); ++k) {
+    made[k] = static_cast<float>(k * 7 % 5);
+  }
+  return made;
+}
+
+double sum(const std::vector<float>& values) {
+  double total = 0.0;
+  for (const float value : values) {
+    total += value;
+  }
+  return total;
+}
+
+void expect(bool right, const char* what) {
+  if (!right) {
+    std::fprintf(stderr, "wrong: %s\n", what);
+    std::exit(1);
+  }
+}
+
+// Whole planes under one window each give all of g to one place each.
+void pools(std::int64_t block, std::int64_t count, std::int64_t side) {
+  const Planes in{count, side, side, block};
+  const Planes out{count, 1, 1, block};
+  const WindowAxis axis{side + 2, 1, 1, 1};
+  const std::vector<float> x = filled(count * in.size());
+  const std::vector<float> g = filled(count * out.size());
+  const std::vector<float> y(g.size(), side == 1 ? -1.0f : 4.0f);
+  std::vector<float> dx(x.size(), -1.0f);
+  const std::int64_t together = block == 1 ? cpu::planes_together(in) : 1;
+  cpu::PoolScratch scratch(in, out, together);
+  for (std::int64_t k = 0; k < count; k += together) {
+    cpu::max_pool_grad(axis, axis, in, out, x.data() + k * in.size(), y.data() + k * out.size(),
+                       g.data() + k * out.size(), dx.data() + k * in.size(),
+                       std::min(together, count - k), scratch);
+  }
+  // A maximum that is nowhere gives nothing.
+  expect(sum(dx) == (side == 1 ? 0.0 : sum(g)), "pools");
+}
+
+void parts(std::int64_t block, std::int64_t height, std::int64_t width) {
+  const Planes result{3, height, width, block};
+  std::vector<std::vector<float>> held;
+  std::vector<Part> all;
+  for (std::int64_t row = 0; row < 2; ++row) {
+    for (std::int64_t column = 0; column < 3; ++column) {
+      held.push_back(filled(3 * (height + 1) * (width + 2) * block));
+      all.push_back({nullptr, height + 1, width + 2, row, column});
+    }
+  }
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    all[k].data = held[k].data();
+  }
+  check_parts(all, 2, 3);
+  std::vector<float> out(static_cast<std::size_t>(3 * result.size()), -1.0f);
+  for (std::int64_t k = 0; k < result.count; ++k) {
+    cpu::interleave(all, 2, 3, result, k, out.data());
+  }
+  for (const float value : out) {
+    expect(value >= 0.0f, "all places are written");
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (const std::int64_t block : {1, 4, 8, 16}) {
+    for (const std::int64_t side : {1, 3, 9}) {
+      for (const std::int64_t count : {0, 1, 3, 16, 35}) {
+        pools(block, count, side);
+      }
+      parts(block, side, 2 * side);
+    }
+  }
+  pools(1, 3, 300);
+  pools(1, 1, 1100);
+  std::puts("clean");
+}
