@@ -113,12 +113,13 @@ class Problem:
             If there is no feature of that name, or the number of rows is another.
         """
         here = self.resolved()
+        scratch = self.scratch or Scratch()
         return replace(
             here,
-            features=_repeated(here.features, features, repeats),
-            baselines=_repeated(here.baselines, baselines, repeats),
-            rows=np.tile(here.rows, repeats),
-            target=np.tile(here.target, (repeats, *(1,) * (here.target.ndim - 1))),
+            features=_repeated(here.features, features, repeats, scratch, "features"),
+            baselines=_repeated(here.baselines, baselines, repeats, scratch, "baselines"),
+            rows=scratch.copies("rows", here.rows, repeats),
+            target=scratch.copies("target", here.target, repeats),
             grouping=None if self.grouping is None else self.grouping.repeated(repeats),
             known=None,
             given=False,
@@ -247,7 +248,7 @@ class Problem:
         return replace(self, target=target, known=seen.score)
 
 
-def _repeated(own: Arrays, given: Arrays | None, repeats: int) -> Arrays:
+def _repeated(own: Arrays, given: Arrays | None, repeats: int, scratch: Scratch, what: str) -> Arrays:
     """Return arrays (repeats * n, ...): those that are given, and copies of the others."""
     given = given or {}
     unknown = [k for k in given if k not in own]
@@ -260,6 +261,6 @@ def _repeated(own: Arrays, given: Arrays | None, repeats: int) -> Arrays:
                 "or a multiple (all samples of the first point, then all of the second)"
             )
     return {
-        k: given[k] if k in given else v if repeats == 1 else np.tile(v, (repeats, *(1,) * (v.ndim - 1)))
+        k: given[k] if k in given else v if repeats == 1 else scratch.copies(f"{what} {k}", v, repeats)
         for k, v in own.items()
     }

@@ -20,6 +20,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self._held: dict[str, Array] = {}
+        self._copies: dict[str, tuple[Array, Array]] = {}
 
     def array(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> Array | None:
         """Return an array to write to, C-contiguous; None where elements are no numbers, as in texts."""
@@ -31,3 +32,15 @@ class Scratch:
             self._held.pop(name, None)  # before the larger one is there
             self._held[name] = held = np.empty(size, dtype)
         return held[:size].reshape(shape)
+
+    def copies(self, name: str, array: Array, repeats: int) -> Array:
+        """Return copies of an array, one after the other along its first axis: not to be written to.
+
+        They are made anew only where another array is given, or more copies are wanted than there are.
+        """
+        of, made = self._copies.get(name, (None, array))
+        if of is not array or len(made) < repeats * len(array):
+            made = np.tile(array, (repeats, *(1,) * (array.ndim - 1)))
+            made.flags.writeable = False
+            self._copies[name] = array, made
+        return made[: repeats * len(array)]

@@ -114,7 +114,7 @@ def test_ablation_runs_on_anything_without_a_node_backward(method, models, writt
         "Squeeze",
         "Range",
         "Concat",
-        "GatherND",
+        "GatherElements",
     }
     assert {name.split("/")[1].split("_")[0] for name in written} <= {
         *picking,

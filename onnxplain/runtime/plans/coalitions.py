@@ -122,8 +122,15 @@ class _Scores(InOrder):
 
     def add(self, steps: slice, answers: Answers) -> None:
         assert answers.score is not None
-        places = np.arange(steps.start, steps.stop) // self.rows
-        np.add.at(self.scores, places, answers.score.astype(np.float64) / self.rows)
+        first, offset = divmod(steps.start, self.rows)
+        last, n = -(-steps.stop // self.rows), self.scores.shape[1]
+        shares: FloatArray = np.zeros((last - first, self.rows, n))
+        places = slice(offset, offset + len(answers.score))
+        np.divide(answers.score, self.rows, out=shares.reshape(-1, n)[places], dtype=np.float64)
+        if offset:  # of a coalition that an earlier block began
+            shares[0, offset - 1] = self.scores[first]
+        # One after the other, however they are cut into blocks; a single column would be summed in pairs.
+        self.scores[first:last] = shares.sum(1) if n > 1 else shares.cumsum(1)[:, -1]
 
     def found(self) -> Found:
         return Found({}, extras={"scores": self.scores.T})
