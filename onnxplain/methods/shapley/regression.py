@@ -52,7 +52,8 @@ class _Sampled(Game):
                 f"least {2 * players}, put elements together (feature_mask=), or use permutation_shapley"
             )
         first = None if self.tol is None else players + 64
-        return Regression(Strata(players, samples // 2, self.sampling, self.seed, first), self.folds)
+        strata = Strata(players, samples // 2, self.sampling, self.seed, first)
+        return Regression(strata.remembered(), self.folds)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -20,6 +20,9 @@ Sampling: TypeAlias = Literal["leverage", "kernel"]
 
 #: Coalitions of one size that are numbered and drawn by number; of more, sets are drawn, and repeats dropped.
 _NUMBERED = 1 << 53
+
+#: Draws that are remembered from call to call: how many, and the most bytes of one's sets.
+_REMEMBERED, _MOST_BYTES = 16, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Strata:
     sampling: Sampling
     seed: int
     first: int | None = None
+
+    def remembered(self) -> Strata:
+        """Return the same, with what was drawn in earlier calls; itself where that would be large."""
+        return _remembered(self) if self.pairs * self.players <= _MOST_BYTES else self
 
     @cached_property
     def lengths(self) -> IntArray:
@@ -126,6 +133,7 @@ class Strata:
             spans = list(zip(before.tolist(), self.counts[number].tolist(), strict=True))
             sets = np.concatenate([self.sets(k, *span) for k, span in enumerate(spans)])
             strata = np.repeat(np.arange(len(spans)), [last - first for first, last in spans])
+            sets.flags.writeable = strata.flags.writeable = False
             self._rounds[number] = sets, strata
         return self._rounds[number]
 
@@ -138,6 +146,11 @@ class Strata:
         """Return the coalitions of a round, each followed by its complement."""
         sets = self.drawn(number)[0]
         return Listed(np.stack([sets, ~sets], 1).reshape(-1, self.players))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(strata: Strata) -> Strata:
+    return strata
 
 
 def _distinct(seed: tuple[int, ...], population: int, count: int) -> IntArray:
