@@ -164,6 +164,18 @@ def test_few_gradients_are_held(monkeypatch, models) -> None:
         assert np.abs(found.values - fine.values).max() < 0.03 * np.abs(fine.values).max()
 
 
+def test_no_more_segments_are_halved_than_should_suffice() -> None:
+    errors = np.array(
+        [[0.4, -0.4, 0.1, 0.0], [0.4, 0.4, 0.4, 0.4], [4.0, 0.1, 0.1, 0.1], [0.4, 0.3, 0.0, 0.0]]
+    )
+    sizes = np.abs(errors)
+    sizes[2, 0] = 0  # too narrow
+    order = np.argsort(-sizes, axis=1, kind="stable")
+    # in the first row 0.4 and -0.4 cancel, which does not count; the third can do no better than halve all
+    found = adaptive._enough(errors, sizes, order, np.array([0.2, 0.8, 0.5, 0.45]))
+    assert found.tolist() == [2, 3, 4, 1]
+
+
 def test_tol_stands_alone() -> None:
     with pytest.raises(ox.errors.MethodError, match=r"tol places points itself.*riemann_left.*give one"):
         ox.IntegratedGradients(method="riemann_left", tol=0.1)

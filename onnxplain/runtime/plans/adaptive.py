@@ -14,6 +14,7 @@ __all__ = ["integrate"]
 _FIRST = 9  # evenly spaced points to begin with
 _HELD = 64  # gradients of a row in memory
 _SPLIT = 0.5  # segments with this part of the largest error are split together
+_LEFT = 0.25  # of the error of a segment, where the score bends evenly and the segment is halved
 _NARROW = 1e-7  # no segment shorter than this is split
 _ROUNDING = 1e-6  # of the scores, which nothing can be below
 
@@ -24,7 +25,8 @@ def integrate(problem: Problem, tol: float, budget: int, *, times_difference: bo
     Each gradient g at ``b + a (x - b)`` comes with the score there, so the error of a segment is known:
     ``e = S(a2) - S(a1) - (a2 - a1) (g1 + g2) . (x - b) / 2``.  Rows are done when both ``|sum e|``, what is
     missing from their sum, and ``sqrt(sum e^2)``, what would be if errors did not happen to cancel, are at
-    most ``tol |S(x) - S(b)|``, or when they have had their budget; only the others are asked about again.
+    most ``tol |S(x) - S(b)|``, or when they have had their budget; only the others are asked about again, at
+    no more points at once than should suffice.
 
     Parameters
     ----------
@@ -78,6 +80,30 @@ def _notes(used: IntArray, done: Array, tol: float, budget: int, what: str) -> t
     return tuple(told)
 
 
+def _missing(total: FloatArray, squares: FloatArray) -> FloatArray:
+    """Return what is missing: as errors add up, or as they would if they did not happen to cancel."""
+    return np.maximum(np.abs(total), np.sqrt(np.maximum(squares, 0)))
+
+
+def _enough(errors: FloatArray, sizes: FloatArray, order: IntArray, allowed: FloatArray) -> IntArray:
+    """Return how many segments to halve, the largest errors first, so that it should suffice: (R,).
+
+    Parameters
+    ----------
+    errors, sizes
+        Of the segments, (R, K); sizes are 0 where a segment is not halved.
+    order
+        Segments by falling size.
+    allowed
+        What may be missing, (R,).
+    """
+    open_errors = np.take_along_axis(np.where(sizes > 0, errors, 0), order, 1)
+    total = errors.sum(1, keepdims=True) - (1 - _LEFT) * np.cumsum(open_errors, 1)
+    squares = (errors**2).sum(1, keepdims=True) - (1 - _LEFT**2) * np.cumsum(open_errors**2, 1)
+    enough = _missing(total, squares) <= allowed[:, None]
+    return np.asarray(np.where(enough.any(1), enough.argmax(1) + 1, errors.shape[1]))
+
+
 class _Paths:
     """The paths of R rows, each with its own points, at most K: arrays (R, K), sorted by place.
 
@@ -107,12 +133,12 @@ class _Paths:
             lengths, errors = self._segments()
             allowed = self.tol * np.abs(self.scores[:, -1] - self.scores[:, 0])
             allowed += _ROUNDING * np.abs(self.scores).max(1)
-            missing = np.maximum(np.abs(errors.sum(1)), np.sqrt((errors**2).sum(1)))
-            self.done = missing <= allowed
+            self.done = _missing(errors.sum(1), (errors**2).sum(1)) <= allowed
             sizes = np.where(self.closed[:, :-1] | (lengths < _NARROW), 0, np.abs(errors))
             chosen = (sizes >= _SPLIT * sizes.max(1, keepdims=True)) & (sizes > 0)
-            rank = np.argsort(np.argsort(-sizes, axis=1, kind="stable"), axis=1)
-            chosen &= (rank < (self.budget - self.used)[:, None]) & ~self.done[:, None]
+            order = np.argsort(-sizes, axis=1, kind="stable")
+            most = np.minimum(self.budget - self.used, _enough(errors, sizes, order, allowed))
+            chosen &= (np.argsort(order, axis=1) < most[:, None]) & ~self.done[:, None]
             rows, segments = np.nonzero(chosen)
             if not rows.size:
                 break
