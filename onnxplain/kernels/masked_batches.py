@@ -6,6 +6,7 @@ by soft masks.  Rows of a batch of S steps are ordered step first: row ``s * N +
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -281,7 +282,7 @@ def _words(dtype: np.dtype[Any]) -> bool:
 
 
 def _cols(array: Array) -> int:
-    return int(np.prod(array.shape[1:], dtype=np.int64))
+    return math.prod(array.shape[1:])
 
 
 def _rows(array: Array, dtype: DTypeLike | None = None) -> Array:

@@ -240,11 +240,14 @@ class Problem:
     def resolved(self) -> Problem:
         """Return the problem with what is known of its samples: scores, and the predicted index."""
         driver = self.driver
-        predicted = driver.question.target == "predicted" and (self.target < 0).any()
-        if not self.given or (driver.seen is None and not predicted):
+        if not self.given:
+            return self
+        if driver.seen is None and not (driver.question.target == "predicted" and (self.target < 0).any()):
             return self
         seen = self.here()
         target = self.target if seen.index is None else seen.index
+        if target is self.target and seen.score is self.known:
+            return self
         return replace(self, target=target, known=seen.score)
 
 

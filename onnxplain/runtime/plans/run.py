@@ -53,7 +53,8 @@ def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
     with driver.bar(len(rows) * count, plan.what) as bar:
         for block in rows:
             part = problem if len(rows) == 1 else problem.take(block)
-            part = part if whole else replace(part, scratch=Scratch())
+            if not whole:
+                part = replace(part if driver.seen is None else part.resolved(), scratch=Scratch())
             sums = plan.combination.begin(part, count, checked=checked)
             if on_gpu.usable(plan, part):
                 assert isinstance(sums, IntegralSums)
