@@ -91,7 +91,7 @@ class Improving:
 
     def _improve(self, feeds: Arrays, made: Arrays) -> None:
         """Compile anew; other threads go on meanwhile."""
-        with self._lock(), quiet:
+        with quiet, self._lock():
             if self.improved is not None or not isinstance(self._now, Executable):
                 return
             self.improved = False
