@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -247,22 +248,27 @@ def test_a_long_kernel_heeds_the_user() -> None:
     ensemble = full_trees(20_000, 5, 20, different=8)  # minutes, were it not stopped
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3_000, 20))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let jobs behind ignore it
     timer = threading.Timer(0.1, _thread.interrupt_main)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        trees.interventional(ensemble, X, X)
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trees.interventional(ensemble, X, X)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @needs_core
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes are not bound to processors here")
-def test_threads_are_as_many_as_processors_that_may_be_used() -> None:
+def test_threads_are_as_many_as_processors_that_may_be_used(tmp_path) -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from onnxplain.kernels import _core; print(_core.num_threads())"
     )
     free = {k: v for k, v in os.environ.items() if k != "ONNXPLAIN_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=free)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=free, cwd=tmp_path)
     assert done.stdout == "1\n"
 
 
