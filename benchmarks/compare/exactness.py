@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ ERROR = 0.02
 _BUDGETS = (64, 128, 256, 512, 1024, 2048, 4096, 8190)
 _STEPS = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000)
 MOST_STEPS = _STEPS[-1]
+_AS_WELL = 2
 
 
 def scaled(maps: Any) -> Any:
@@ -43,8 +45,22 @@ def first_within(steps: tuple[int, ...], error: Callable[[int], float], limit: f
 
 
 def steps_to_tolerance(error: Callable[[int], float]) -> tuple[int, float]:
-    """Return the fewest steps, and what is missing then."""
-    return first_within(_STEPS, error, TOLERANCE)
+    """Return the fewest steps that are enough, and what is missing then.
+
+    Errors of both signs cancel in the sum, so that some number of steps may be right by luck: the next two
+    larger ones must be within the limit as well.
+
+    Raises
+    ------
+    LeftOut
+        If none is enough.
+    """
+
+    known = functools.cache(error)
+    for k, n in enumerate(_STEPS):
+        if all(known(more) <= TOLERANCE for more in _STEPS[k : k + _AS_WELL + 1]):
+            return n, known(n)
+    raise LeftOut(f"{MOST_STEPS} are not enough: the error is {known(MOST_STEPS):.1%}")
 
 
 def samples_to_error(case: Case, values: Callable[[int], Any], size: int | None = None) -> tuple[int, float]:
