@@ -55,7 +55,6 @@ def steps_to_tolerance(error: Callable[[int], float]) -> tuple[int, float]:
     LeftOut
         If none is enough.
     """
-
     known = functools.cache(error)
     for k, n in enumerate(_STEPS):
         if all(known(more) <= TOLERANCE for more in _STEPS[k : k + _AS_WELL + 1]):
