@@ -16,7 +16,7 @@ METHODS = {
     "saliency": (ox.Saliency(), 53, 3e-3),
     "input_x_gradient": (ox.InputXGradient(), 53, 3e-3),
     "integrated_gradients": (ox.IntegratedGradients(n_steps=3), 53, 3e-3),
-    "lrp": (ox.LRP(), 0, 1e-5),
+    "lrp": (ox.LRP(), 0, 3e-5),  # the Explainer sums relevance in double precision
 }
 
 
@@ -43,7 +43,7 @@ def test_mobilenet(name, precision, mobilenet, tmp_path) -> None:
     graph = onnx.load(made.path).graph
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
-    found = ox.verify(made.path, path, feeds, tolerance=away if precision == "float16" else 1e-5)
+    found = ox.verify(made.path, path, feeds, tolerance=1e-5 if products and precision == "float32" else away)
     assert found, found.differences
     if precision == "float16" and products:
         assert max(d.relative for d in found.differences if d.against == "explainer") > 1e-5
