@@ -9,7 +9,7 @@ import pytest
 
 ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
-    sys.path.insert(0, ROOT)
+    sys.path.append(ROOT)  # last: the package that is installed is tested, not the one that lies there
 
 
 @pytest.fixture(scope="session")
