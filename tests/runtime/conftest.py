@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from onnxplain.runtime.session import Executable
@@ -19,4 +22,18 @@ def rows(monkeypatch) -> list[int]:
         return run(self, feeds, outputs)
 
     monkeypatch.setattr(Executable, "run", count)
+    return seen
+
+
+@pytest.fixture
+def fronts(monkeypatch) -> list[dict[str, Any]]:
+    """What the first parts of programs ran on, each time."""
+    seen: list[dict[str, Any]] = []
+    run = Executable.run_on_device
+
+    def watched(self, feeds, outputs):
+        seen.append({k: np.shape(v) for k, v in feeds.items()})
+        return run(self, feeds, outputs)
+
+    monkeypatch.setattr(Executable, "run_on_device", watched)
     return seen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +12,6 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.runtime import programs
-from onnxplain.runtime.session import Executable
 
 DYNAMIC = """m (float[N, C, 4] x) => (float[N, 3] y) {
     h = Conv(x, k) a = Sigmoid(h) shape = Shape(a) n = Gather(shape, first) rest = Constant<value_ints=[-1]>()
@@ -84,20 +82,6 @@ CASES = (
     *((k, ox.DeepLift("reveal_cancel")) for k in ("conv", "products")),
     *((k, ox.DeepLiftShap()) for k in ("tanh", "channels_last")),
 )
-
-
-@pytest.fixture
-def fronts(monkeypatch) -> list[dict[str, Any]]:
-    """What the reference's activations were computed from, each time."""
-    seen: list[dict[str, Any]] = []
-    run = Executable.run_on_device
-
-    def watched(self, feeds, outputs):
-        seen.append({k: np.shape(v) for k, v in feeds.items()})
-        return run(self, feeds, outputs)
-
-    monkeypatch.setattr(Executable, "run_on_device", watched)
-    return seen
 
 
 class Whole:

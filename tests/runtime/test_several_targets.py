@@ -10,7 +10,6 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.runtime import driver
-from onnxplain.runtime.session import Executable
 
 TOKENS = """m (float[N, T, 6] x, float[N, T] mask) => (float[N, 4] y) {
     q = MatMul(x, wq) k = MatMul(x, wk) kt = Transpose<perm=[0, 2, 1]>(k) s = MatMul(q, kt)
@@ -40,20 +39,6 @@ def repeated(models, name: str) -> tuple[onnx.ModelProto, dict[str, Any], list[A
     (given,) = model.graph.input
     dims = [d.dim_value for d in given.type.tensor_type.shape.dim]
     return model, {given.name: np.repeat(models.random(1, *dims[1:]), 4, 0)}, targets
-
-
-@pytest.fixture
-def fronts(monkeypatch) -> list[dict[str, Any]]:
-    """What the first parts of programs ran on, each time."""
-    seen: list[dict[str, Any]] = []
-    run = Executable.run_on_device
-
-    def watched(self, feeds, outputs):
-        seen.append({k: np.shape(v) for k, v in feeds.items()})
-        return run(self, feeds, outputs)
-
-    monkeypatch.setattr(Executable, "run_on_device", watched)
-    return seen
 
 
 def apart(monkeypatch, model, *arguments, **options) -> ox.Attribution:
