@@ -91,3 +91,31 @@ def test_left_alone(name) -> None:
 def test_the_models_own_are_left_alone() -> None:
     made = lowered(model((), np.ones((16, 8, 3, 3), np.float32), **USUAL), written=False)
     assert [n.op_type for n in made.graph] == ["ConvTranspose"]
+
+
+def test_uses_of_one_weight_are_told_apart() -> None:
+    """By strides and groups; and a weight of the model's own is not taken for one that was made."""
+    rng = np.random.default_rng(0)
+    held = {"w": rng.normal(size=(16, 8, 3, 3)), "w/part_0_0": rng.normal(size=(8, 16, 2, 2))}
+    ways = [{"strides": [2, 2]}, {"strides": [3, 2]}, {"strides": [2, 2], "group": 2}, {"strides": [2, 2]}]
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w"], [f"y{k}"], name=f"back{k}", **way)
+        for k, way in enumerate(ways)
+    ]
+    nodes.append(helper.make_node("Identity", ["w/part_0_0"], ["y"], name="own"))
+    infos = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("x", "y0", "y1", "y2", "y3", "y")
+    ]
+    tensors = [helper.make_tensor(n, TensorProto.FLOAT, v.shape, v.ravel()) for n, v in held.items()]
+    graph = helper.make_graph(nodes, "g", infos[:1], infos[1:], tensors)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    made, x = lowered(proto), rng.normal(size=(1, 16, 4, 5)).astype(np.float32)
+    assert sum(n.op_type == "Interleave" for n in made.graph) == len(ways)
+    options = ort.SessionOptions()
+    register(options)
+    sessions = [
+        ort.InferenceSession(p.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        for p in (proto, ir.to_proto(made))
+    ]
+    for a, b in zip(*(s.run(None, {"x": x}) for s in sessions), strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-4)

@@ -160,8 +160,8 @@ class _Layouts:
         shape = facts.static_shape(value) if facts.is_constant(value) else None
         if shape is None or len(shape) > _RANK:
             return False
-        n, c, h, w = (1,) * (_RANK - len(shape)) + shape
-        return (h, w) == (1, 1) and (c % self.block == 0 or c == 1) and n >= 1
+        _, c, h, w = (1,) * (_RANK - len(shape)) + shape
+        return (h, w) == (1, 1) and (c % self.block == 0 or c == 1)
 
     def _spared(self, node: ir.Node, there: list[ir.Value]) -> int:
         """Count the reorders that would go: behind the node, and before it where nobody else reads them."""

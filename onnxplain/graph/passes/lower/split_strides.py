@@ -169,11 +169,13 @@ def _weight(
     graph: ir.Graph, name: str, held: Array, group: int, start: tuple[int, int], axes: list[_Axis]
 ) -> ir.Value:
     """Return a part of the kernel as the weight of a plain convolution."""
-    known = graph.initializers.get(name)
-    if known is not None:
-        return known
-    part = held[:, :, start[0] :: axes[0].stride, start[1] :: axes[1].stride]
-    tensor = ir.tensor(flip(part, group), name=name)
+    part = flip(held[:, :, start[0] :: axes[0].stride, start[1] :: axes[1].stride], group)
+    while (known := graph.initializers.get(name)) is not None:
+        content = facts.constant(known)
+        if content is not None and np.array_equal(content, part):
+            return known
+        name += "_"  # of the model's own, or of the same weight with other strides or groups
+    tensor = ir.tensor(part, name=name)
     value = ir.Value(
         name=name, shape=ir.Shape(tensor.numpy().shape), type=ir.TensorType(tensor.dtype), const_value=tensor
     )
