@@ -12,6 +12,7 @@ from onnxplain._types import Array
 
 __all__ = [
     "GRADIENT_KEY",
+    "LENGTHS_KEY",
     "RANGE_KEY",
     "REASON_KEY",
     "TWIN_KEY",
@@ -24,6 +25,7 @@ __all__ = [
     "is_constant",
     "is_float",
     "is_integer",
+    "is_of_lengths",
     "is_written",
     "n_bytes",
     "node_label",
@@ -41,6 +43,10 @@ GRADIENT_KEY = "onnxplain.gradient"
 
 #: Metadata key of nodes that find the range by which a whole tensor is quantised.
 RANGE_KEY = "onnxplain.range"
+
+#: Metadata key of constants that were computed of lengths which a model (or its user) fixes.  Where lengths
+#: are open they are no constants: no rule may treat them otherwise.
+LENGTHS_KEY = "onnxplain.lengths"
 
 #: Metadata key of the nodes of bodies that compute the same for an input and a reference.
 TWIN_KEY = "onnxplain.twin"
@@ -86,6 +92,11 @@ def is_written(node: ir.Node) -> bool:
 def is_constant(value: ir.Value | None) -> bool:
     """Tell whether a value is an initializer whose content is known."""
     return value is not None and value.const_value is not None and not value.is_graph_input()
+
+
+def is_of_lengths(value: ir.Value | None) -> bool:
+    """Tell whether a constant is one only because lengths are fixed."""
+    return value is not None and LENGTHS_KEY in value.metadata_props
 
 
 def constant(value: ir.Value | None) -> Array | None:

@@ -142,11 +142,12 @@ def _sum(
 def _varied(node: NodeView, active: Sequence[int]) -> list[int]:
     """Return the axes along which the constants of a sum vary, so that no samples can lie there.
 
-    None where an operand is no constant: it may belong to samples.
+    None where an operand is no constant: it may belong to samples.  That must not hang on whether lengths are
+    fixed, which makes constants of what is computed of them (positions; what is expanded to a batch).
     """
     rank = facts.rank(node.y)
     rest = [node.input(k) for k in range(len(node.inputs)) if k not in active]
-    if rank is None or not all(facts.is_constant(v) for v in rest):
+    if rank is None or not all(facts.is_constant(v) and not facts.is_of_lengths(v) for v in rest):
         return []
     found: set[int] = set()
     for value in rest:

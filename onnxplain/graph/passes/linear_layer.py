@@ -186,7 +186,7 @@ def _ends_in_add(add: ir.Node) -> LinearLayer | None:
     for product, other in (add.inputs, add.inputs[::-1]):
         node = None if product is None else product.producer()
         layer = None if node is None or node.op_type not in _CONVS | {"MatMul"} else _layer(node)
-        row = facts.constant(other)
+        row = None if facts.is_of_lengths(other) else facts.constant(other)
         if layer is None or layer.bias is None or row is None or row.ndim > layer.weight.ndim:
             continue
         rank = layer.weight.ndim
@@ -203,7 +203,7 @@ def _bias(node: ir.Node, weight: Array) -> Array | None:
     if value is None:
         return np.zeros(channels)
     stored = facts.constant(value)
-    if stored is None:
+    if stored is None or facts.is_of_lengths(value):
         return None
     bias = number(node, "beta", 1.0) * stored.astype(np.float64)
     one_row = bias.ndim < _MATRIX or bias.shape[0] == 1

@@ -47,6 +47,7 @@ class FoldConstants(ir.passes.InPlacePass):
             arrays = self._compute(node, opset)
             if arrays is None or not self._spend(sum(a.nbytes for a in arrays)):
                 continue
+            marked = not _is_constant(node) or any(facts.is_of_lengths(i) for i in node.inputs)
             for output, array in zip(node.outputs, arrays, strict=True):
                 if not output.uses() and not output.is_graph_output():
                     continue
@@ -57,6 +58,8 @@ class FoldConstants(ir.passes.InPlacePass):
                     type=ir.TensorType(tensor.dtype),
                     const_value=tensor,
                 )
+                if marked:
+                    value.metadata_props[facts.LENGTHS_KEY] = ""
                 output.name = None
                 ir.convenience.replace_all_uses_with(output, value)
                 graph.register_initializer(value)
@@ -79,9 +82,14 @@ class FoldConstants(ir.passes.InPlacePass):
             found = _shape_fact(node)
             if found is not None:
                 return [found]
-        if not all(i is None or facts.is_constant(i) for i in node.inputs):
+        if not _is_constant(node):
             return None
         return evaluate(node, [facts.constant(i) for i in node.inputs], opset)
+
+
+def _is_constant(node: ir.Node) -> bool:
+    """Tell whether all that a node takes is constant."""
+    return all(i is None or facts.is_constant(i) for i in node.inputs)
 
 
 def _shape_fact(node: ir.Node) -> Array | None:

@@ -90,6 +90,8 @@ def _affine(node: ir.Node) -> tuple[int, _Affine] | None:
         position = 0 if constants[0] is None else 1
         other = constants[1 - position]
         assert other is not None
+        if node.op_type in ("Add", "Sub") and facts.is_of_lengths(node.inputs[1 - position]):
+            return None
         content = other.astype(np.float64)
         if node.op_type == "Div" and position == 1:
             return None

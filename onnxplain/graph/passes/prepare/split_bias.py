@@ -45,7 +45,9 @@ class SplitBias(NodePass):
 def _split(graph: ir.Graph, node: ir.Node, opset: int, varied: Set[str]) -> bool:
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     rank = facts.rank(node.outputs[0])
-    if bias is None or rank is None or not (bias.producer() is not None or bias.name in varied):
+    if bias is None or rank is None:
+        return False
+    if not (bias.producer() is not None or bias.name in varied or facts.is_of_lengths(bias)):
         return False
     op = Ops(graph, opset, scope=f"{node.name or node.outputs[0].name}/split")
     op.before = node
