@@ -16,12 +16,20 @@ void fit(std::size_t found, int most, const char* what) {
               "; export with form='accelerated_cuda', or 'portable'");
 }
 
+}  // namespace
+
 template <class T>
-bool aligned(const T* data) {
+bool is_aligned(const T* data) {
   return reinterpret_cast<std::uintptr_t>(data) % alignof(Stored<T, kWidth>) == 0;
 }
 
-}  // namespace
+template <class T>
+Input<T> input(const Operand<T>& from, std::int64_t* length, std::size_t lengths) {
+  const std::size_t rank = from.lengths.size();
+  std::copy(from.lengths.begin(), from.lengths.end(), length + lengths);
+  return {from.data, static_cast<std::uint8_t>(lengths), static_cast<std::uint8_t>(rank),
+          rank > 0 && from.strides.back() == 0, is_aligned(from.data)};
+}
 
 Program program(const ElementwiseProgram& from, std::int64_t inputs) {
   const std::size_t count = from.steps().size();
@@ -68,20 +76,21 @@ Program program(const ElementwiseProgram& from, std::int64_t inputs) {
 template <class T>
 Launch<T> launch(const Program& program, const std::vector<Operand<T>>& operands, T* out,
                  std::int64_t total) {
-  Launch<T> made{program, {}, {}, out, aligned(out), total};
+  Launch<T> made{program, {}, {}, out, is_aligned(out), total};
   std::size_t lengths = 0;
   for (std::size_t k = 0; k < operands.size(); ++k) {
-    const Operand<T>& from = operands[k];
-    const std::size_t rank = from.lengths.size();
+    const std::size_t rank = operands[k].lengths.size();
     fit(lengths + rank, kMostLengths, "lengths of axes that are repeated, or stand between such");
-    made.input[k] = {from.data, static_cast<std::uint8_t>(lengths), static_cast<std::uint8_t>(rank),
-                     rank > 0 && from.strides.back() == 0, aligned(from.data)};
-    std::copy(from.lengths.begin(), from.lengths.end(), made.length + lengths);
+    made.input[k] = input(operands[k], made.length, lengths);
     lengths += rank;
   }
   return made;
 }
 
+template bool is_aligned(const float*);
+template bool is_aligned(const Half*);
+template Input<float> input(const Operand<float>&, std::int64_t*, std::size_t);
+template Input<Half> input(const Operand<Half>&, std::int64_t*, std::size_t);
 template Launch<float> launch(const Program&, const std::vector<Operand<float>>&, float*,
                               std::int64_t);
 template Launch<Half> launch(const Program&, const std::vector<Operand<Half>>&, Half*,

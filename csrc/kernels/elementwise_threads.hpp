@@ -77,6 +77,20 @@ static_assert(sizeof(Launch<float>) <= 4096 && sizeof(Launch<Half>) <= 4096);
 // Elements that a thread works on at once, where all places of its block fit.
 inline constexpr int kWidth = 4;
 
+// Lengths of one input where a launch is no program's.
+inline constexpr int kMostAxes = 16;
+
+// Elements that are counted in 32 bits.
+inline constexpr std::int64_t kMostIn32 = 0x7fffffff;
+
+// Whether elements may be read or written kWidth at once.
+template <class T>
+bool is_aligned(const T* data);
+
+// An input, whose lengths go behind `lengths` others; these must fit.
+template <class T>
+Input<T> input(const Operand<T>& from, std::int64_t* length, std::size_t lengths);
+
 // Throws std::invalid_argument where the shapes of inputs have more lengths than fit.
 template <class T>
 Launch<T> launch(const Program& program, const std::vector<Operand<T>>& operands, T* out,
@@ -175,11 +189,12 @@ ONNXPLAIN_HOST_DEVICE inline Pack<Width> read(const Input<T>& from, const std::i
   return made;
 }
 
+// Writes `count` elements of a result, from `element` on.
 template <class T, int Width>
-ONNXPLAIN_HOST_DEVICE inline void write(const Launch<T>& launch, std::int64_t element, int count,
+ONNXPLAIN_HOST_DEVICE inline void write(T* result, bool aligned, std::int64_t element, int count,
                                         const Pack<Width>& made) {
-  T* out = launch.out + element;
-  if (Width > 1 && launch.aligned && count == Width) {
+  T* out = result + element;
+  if (Width > 1 && aligned && count == Width) {
     Stored<T, Width> stored;
     ONNXPLAIN_UNROLL
     for (int i = 0; i < Width; ++i) {
@@ -253,7 +268,7 @@ ONNXPLAIN_HOST_DEVICE inline void run(const Launch<T>& launch, std::int64_t elem
       places[step.place * stride] = last;
     }
   }
-  write(launch, element, count, last);
+  write(launch.out, launch.aligned, element, count, last);
 }
 
 }  // namespace onnxplain::threads

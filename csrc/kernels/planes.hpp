@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "onnxplain/check.hpp"
+#include "onnxplain/tensor_view.hpp"
 
 namespace onnxplain {
 
@@ -16,7 +17,40 @@ struct Planes {
   std::int64_t width;
   std::int64_t block;
 
-  std::int64_t size() const { return height * width * block; }  // numbers in a plane
+  ONNXPLAIN_HOST_DEVICE std::int64_t size() const {  // numbers in a plane
+    return height * width * block;
+  }
+};
+
+// Where a number lies in planes, by its place in memory, and one after the other.
+template <class Index>
+struct Place {
+  Index lanes, columns, rows;
+  Index lane, column, row, plane;
+
+  ONNXPLAIN_HOST_DEVICE Place(const Planes& planes, Index number)
+      : lanes(static_cast<Index>(planes.block)),
+        columns(static_cast<Index>(planes.width)),
+        rows(static_cast<Index>(planes.height)) {
+    const Index place = lanes == 1 ? number : number / lanes;
+    const Index line = place / columns;
+    lane = number - place * lanes;
+    column = place - line * columns;
+    plane = line / rows;
+    row = line - plane * rows;
+  }
+  ONNXPLAIN_HOST_DEVICE void next() {
+    if (++lane == lanes) {
+      lane = 0;
+      if (++column == columns) {
+        column = 0;
+        if (++row == rows) {
+          row = 0;
+          ++plane;
+        }
+      }
+    }
+  }
 };
 
 // Throws std::invalid_argument where the shape has no such planes.

@@ -1,5 +1,5 @@
 #include "kernels/elementwise_threads.hpp"
-#include "onnxplain/check.hpp"
+#include "ort_ops/cuda.hpp"
 #include "ort_ops/elementwise_op.hpp"
 #include "ort_ops/elementwise_shared.hpp"
 
@@ -9,18 +9,16 @@ namespace {
 template <class T>
 class OnCuda : public Elementwise<T> {
  public:
-  static constexpr const char* kProvider = "CUDAExecutionProvider";
+  static constexpr const char* kProvider = kCuda;
 
   explicit OnCuda(const Info& info)
       : program_(threads::program(program_of(info), static_cast<std::int64_t>(info.input_count()))),
         block_(info.integer("block", 1)) {}
 
-  // Starts the work on the run's own stream, and waits for nothing.
   void compute(const Context& context) const {
     const Tensors<T> tensors = tensors_of<T>(context, block_);
     const auto launch = threads::launch(program_, tensors.operands, tensors.out, tensors.total);
-    require_success(cuda::elementwise(launch, static_cast<cudaStream_t>(context.gpu_stream())),
-                    Elementwise<T>::kName);
+    require_success(cuda::elementwise(launch, stream_of(context)), Elementwise<T>::kName);
   }
 
  private:

@@ -12,4 +12,9 @@ namespace onnxplain::ort {
 // For the CPU.
 const CustomOp& gelu_backward_op();
 
+#ifdef ONNXPLAIN_WITH_CUDA
+// For onnxruntime's CUDAExecutionProvider.
+const CustomOp& gelu_backward_cuda_op();
+#endif
+
 }  // namespace onnxplain::ort

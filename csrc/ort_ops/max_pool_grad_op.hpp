@@ -5,6 +5,12 @@
 
 namespace onnxplain::ort {
 
+// For the CPU.
 const CustomOp& max_pool_grad_op();
+
+#ifdef ONNXPLAIN_WITH_CUDA
+// For onnxruntime's CUDAExecutionProvider.
+const CustomOp& max_pool_grad_cuda_op();
+#endif
 
 }  // namespace onnxplain::ort

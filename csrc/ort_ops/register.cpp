@@ -46,6 +46,9 @@ CustomOpDomain* domain_of(const Api* api) {
 #ifdef ONNXPLAIN_WITH_CUDA
            &ops::elementwise_cuda_op(),
            &ops::elementwise_float16_cuda_op(),
+           &ops::gelu_backward_cuda_op(),
+           &ops::interleave_cuda_op(),
+           &ops::max_pool_grad_cuda_op(),
            &ops::norm_backward_cuda_op(),
            &ops::softmax_backward_cuda_op(),
 #endif

@@ -4,13 +4,12 @@
 
 #include "kernels/elementwise.hpp"
 #include "kernels/row_backward.hpp"
+#include "ort_ops/cuda.hpp"
 #include "ort_ops/row_ops.hpp"
 #include "ort_ops/row_shared.hpp"
 
 namespace onnxplain::ort {
 namespace {
-
-constexpr const char* kCuda = "CUDAExecutionProvider";
 
 // What is the same for all that goes over the rows of the first input.
 cuda::RowLaunch launch_of(const Context& context, std::size_t axes, const char* name) {
@@ -33,10 +32,6 @@ cuda::RowLaunch launch_of(const Context& context, std::size_t axes, const char* 
   launch.repeated = rank > 0 && arriving.strides.back() == 0;
   std::copy(arriving.lengths.begin(), arriving.lengths.end(), launch.length);
   return launch;
-}
-
-cudaStream_t stream_of(const Context& context) {
-  return static_cast<cudaStream_t>(context.gpu_stream());
 }
 
 class SoftmaxOnCuda : public Softmax {

@@ -253,7 +253,9 @@ def lower(model: ir.Model, form: Form) -> None:
         FuseGelu()(model)
         FuseElementwise()(model)
     if form == "accelerated_cuda":
+        MaxPoolGrads()(model)
         FuseRows()(model)
+        FuseGelu()(model)
         FuseElementwise("cuda")(model)
 
 

@@ -16,6 +16,17 @@ PROGRAMS = {
     "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
     "stress_planes": tuple(f"csrc/kernels/{name}.cpp" for name in PLANES),
 }
+THREADS = {  # what each needs of csrc/kernels
+    "threads": ("elementwise", "elementwise_threads"),
+    "threads_elements": (
+        "elementwise",
+        "elementwise_threads",
+        "gelu_backward",
+        "interleave",
+        "interleave_threads",
+        "max_pool_grad",
+    ),
+}
 FOLDERS = (
     os.environ.get("ONNXRUNTIME_INCLUDE", ""),
     "/usr/include/onnxruntime",
@@ -23,6 +34,7 @@ FOLDERS = (
 )
 
 pytestmark = needs_compiler
+undefined = pytest.param("address,undefined", marks=pytest.mark.sanitizers)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +52,12 @@ def test_the_sanitizers_find_nothing(sanitizer, source, tmp_path) -> None:
     run_sanitized(sanitizer, tmp_path / "stress", sources)
 
 
-@pytest.mark.parametrize(
-    "sanitizer", ["address", pytest.param("address,undefined", marks=pytest.mark.sanitizers)]
-)
-def test_threads_of_a_gpu_and_loops_of_the_cpu_make_the_same_bits(sanitizer, tmp_path) -> None:
-    """Run one after the other on the host: indices, places and steps are those of the CUDA kernel."""
-    sources = ("csrc/kernels/elementwise.cpp", "csrc/kernels/elementwise_threads.cpp")
-    words = [HERE / "threads.cpp", *(ROOT / s for s in sources)]
-    run_sanitized(sanitizer, tmp_path / "threads", words, "the same\n")
+@pytest.mark.parametrize("sanitizer", ["address", undefined])
+@pytest.mark.parametrize("threads", THREADS)
+def test_threads_of_a_gpu_and_loops_of_the_cpu_make_the_same_bits(threads, sanitizer, tmp_path) -> None:
+    """Run one after the other on the host: indices, places and steps are those of the CUDA kernels."""
+    sources = [HERE / f"{threads}.cpp", *(ROOT / "csrc" / "kernels" / f"{s}.cpp" for s in THREADS[threads])]
+    run_sanitized(sanitizer, tmp_path / "threads", sources, "the same\n")
 
 
 def test_entries_and_layouts_are_the_official_ones(tmp_path) -> None:

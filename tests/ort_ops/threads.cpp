@@ -1,63 +1,30 @@
 // Random elementwise programs, as a GPU's threads run them (here one after the other) and by the
 // CPU's loops: the same bits, whatever the shapes, widths, types and alignment.
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <random>
 #include <stdexcept>
-#include <string>
 
+#include "drawn.hpp"
 #include "kernels/elementwise_threads.hpp"
 
 using namespace onnxplain;
+using namespace drawn;
 
 namespace {
 
 using Shape = std::vector<std::int64_t>;
 
-std::mt19937 engine(7);
-
-std::int64_t draw(std::int64_t below) {
-  return static_cast<std::int64_t>(engine() % static_cast<std::uint32_t>(below));
-}
-
-void expect(bool right, const std::string& what) {
-  if (!right) {
-    std::fprintf(stderr, "wrong: %s\n", what.c_str());
-    std::exit(1);
-  }
-}
-
-std::int64_t size_of(const Shape& shape) {
-  std::int64_t size = 1;
-  for (const std::int64_t length : shape) {
-    size *= length;
-  }
-  return size;
-}
-
-// Memory of exactly so many elements, which begin `ahead` elements behind an aligned address.
-template <class T>
-struct Memory {
-  std::vector<T> all;
-  std::size_t ahead;
-  Memory(std::int64_t size, std::size_t behind)
-      : all(static_cast<std::size_t>(size) + behind), ahead(behind) {}
-  T* data() { return all.data() + ahead; }
-};
-
 template <class T, class Index, int Width>
 void run_threads(const threads::Launch<T>& launch, int count) {
   std::vector<threads::Pack<Width>> places(static_cast<std::size_t>(launch.program.places * count) +
                                            1);
-  for (int thread = 0; thread < count; ++thread) {  // a grid of so many threads
+  in_threads(count, [&](std::int64_t thread) {
     for (std::int64_t pack = thread; pack * Width < launch.total; pack += count) {
       const std::int64_t rest = launch.total - pack * Width;
       threads::run<Index, Width>(launch, pack * Width,
                                  static_cast<int>(std::min<std::int64_t>(rest, Width)),
                                  places.data() + thread, count);
     }
-  }
+  });
 }
 
 std::vector<std::int64_t> random_program(std::int64_t given, std::int64_t steps) {
@@ -88,7 +55,7 @@ void one(std::int64_t seed) {
     for (std::int64_t& length : shape) {
       length = draw(3) == 0 ? 1 : length;
     }
-    values.emplace_back(size_of(shape), static_cast<std::size_t>(draw(3)));
+    values.emplace_back(size_of(shape));
     for (T& value : values.back().all) {
       const float number = static_cast<float>(draw(2001) - 1000) / 128.0f;
       value = from_float<T>(draw(9) == 0 ? 0.0f : number);
@@ -107,7 +74,7 @@ void one(std::int64_t seed) {
   cpu::run(program, operands, expected.data(), 0, total, scratch);
   const threads::Program same = threads::program(program, inputs);
   for (int variant = 0; variant < 4; ++variant) {
-    Memory<T> found(total, static_cast<std::size_t>(draw(3)));
+    Memory<T> found(total);
     const auto launch = threads::launch(same, operands, found.data(), total);
     const auto run = variant == 0   ? run_threads<T, std::uint32_t, threads::kWidth>
                      : variant == 1 ? run_threads<T, std::uint64_t, threads::kWidth>

@@ -21,7 +21,7 @@ _AXES = 2
 
 
 class MaxPoolGrads(ir.passes.InPlacePass):
-    """Lower for the CPU, where the library of operators is loaded."""
+    """Lower for where the library of operators is loaded."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""

@@ -1,0 +1,26 @@
+// What GeluBackward has in common on all devices.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "onnxplain/check.hpp"
+#include "ort_ops/op.hpp"
+
+namespace onnxplain::ort {
+
+struct GeluBackward {
+  static constexpr const char* kName = "GeluBackward";
+  static constexpr ElementType kInputs[] = {kFloat, kFloat};
+  static constexpr std::size_t kRequiredInputs = 2;
+
+  float factor = 1.0f;
+
+  explicit GeluBackward(const Info& info) {
+    const std::vector<float> given = info.floats("factor");
+    require(given.size() == 1, "GeluBackward: factor must be one number");
+    factor = given[0];
+  }
+};
+
+}  // namespace onnxplain::ort

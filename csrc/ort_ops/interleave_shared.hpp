@@ -1,0 +1,69 @@
+// What Interleave has in common on all devices.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/interleave.hpp"
+#include "ort_ops/op.hpp"
+
+namespace onnxplain::ort {
+
+// Attributes: strides; begins, two numbers for each input; ends, how many rows and columns the
+// result has behind the last ones of the first input.
+struct Interleave {
+  static constexpr const char* kName = "Interleave";
+  static constexpr ElementType kInputs[] = {kFloat};
+  static constexpr bool kIsVariadic = true;
+
+  std::vector<std::int64_t> strides;
+  std::vector<std::int64_t> begins;
+  std::vector<std::int64_t> ends;
+  std::int64_t block;
+
+  explicit Interleave(const Info& info)
+      : strides(info.ints("strides")),
+        begins(info.ints("begins")),
+        ends(info.ints("ends")),
+        block(info.integer("block", 1)) {
+    require(strides.size() == 2 && strides[0] >= 1 && strides[1] >= 1,
+            "Interleave: strides must be two numbers, at least 1");
+    require(begins.size() == 2 * info.input_count(), "Interleave: begins must be two per input");
+    require(ends.size() == 2 && ends[0] >= 0 && ends[1] >= 0,
+            "Interleave: ends must be two numbers, at least 0");
+  }
+
+  // The tensors of one run.
+  struct Tensors {
+    std::vector<Part> parts;
+    Planes result;
+    float* out;
+  };
+
+  // Throws where parts do not fit one another.
+  Tensors tensors(const Context& context) const {
+    std::vector<Part> parts;
+    std::vector<std::int64_t> shape;
+    for (std::size_t k = 0; k < context.input_count(); ++k) {
+      const Value* value = context.input(k);
+      const std::vector<std::int64_t> own = context.shape(value);
+      require(own.size() == 4 && (k == 0 || (own[0] == shape[0] && own[1] == shape[1])),
+              "Interleave: parts must have four axes, and the same samples and channels");
+      if (k == 0) {
+        shape = {own[0], own[1], length(own[2], 0), length(own[3], 1)};
+      }
+      parts.push_back({context.floats(value), own[2], own[3], begins[2 * k], begins[2 * k + 1]});
+    }
+    const Planes result = planes(shape, block);
+    check_parts(parts, strides[0], strides[1]);
+    return {std::move(parts), result, context.output(shape)};
+  }
+
+ private:
+  std::int64_t length(std::int64_t places, std::size_t axis) const {
+    return begins[axis] + (places == 0 ? 0 : (places - 1) * strides[axis] + 1) + ends[axis];
+  }
+};
+
+}  // namespace onnxplain::ort

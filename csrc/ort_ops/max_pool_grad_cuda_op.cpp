@@ -1,0 +1,37 @@
+#include "kernels/max_pool_threads.hpp"
+#include "ort_ops/cuda.hpp"
+#include "ort_ops/max_pool_grad_op.hpp"
+#include "ort_ops/max_pool_grad_shared.hpp"
+
+namespace onnxplain::ort {
+namespace {
+
+class OnCuda : public MaxPoolGrad {
+ public:
+  static constexpr const char* kProvider = kCuda;
+  using MaxPoolGrad::MaxPoolGrad;
+
+  void compute(const Context& context) const {
+    const auto [in, out, x, y, g, dx] = tensors(context);
+    const threads::PoolLaunch launch{axes[0],
+                                     axes[1],
+                                     in,
+                                     out,
+                                     x,
+                                     y,
+                                     g,
+                                     dx,
+                                     threads::is_aligned(x) && threads::is_aligned(dx),
+                                     in.count * in.size()};
+    require_success(cuda::max_pool_grad(launch, stream_of(context)), kName);
+  }
+};
+
+}  // namespace
+
+const CustomOp& max_pool_grad_cuda_op() {
+  static const CustomOp op = described<OnCuda>();
+  return op;
+}
+
+}  // namespace onnxplain::ort
