@@ -53,17 +53,17 @@ __global__ void noise_kernel(Noise<T> op, std::int64_t samples) {
                                               op.first_row + static_cast<std::uint32_t>(n),
                                               op.first_sample + static_cast<std::uint32_t>(s)}},
                                             op.seed);
-      double z[4];
+      T z[4];
       box_muller(random.word[0], random.word[1], z[0], z[1]);
       box_muller(random.word[2], random.word[3], z[2], z[3]);
       const T* x = op.x.row(n);
       T* out = op.out.row(s * rows + n);
-      const double stdev = op.stdev[n];
+      const T stdev = static_cast<T>(op.stdev[n]);
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
         const std::int64_t d = 4 * block + k;
         if (d < cols) {
-          out[d] = static_cast<T>(static_cast<double>(x[d]) + stdev * z[k]);
+          out[d] = x[d] + stdev * z[k];
         }
       }
     }

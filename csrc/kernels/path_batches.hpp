@@ -34,7 +34,7 @@ struct Accumulate {
 };
 
 // out[s * N + n, d] = x[n, d] + stdev[n] * z, with z the standard normal of word d % 4 of the
-// Philox block whose counter is (d / 4, substream, first_row + n, first_sample + s).
+// Philox block whose counter is (d / 4, substream, first_row + n, first_sample + s), and all in T.
 template <class T>
 struct Noise {
   Matrix<const T> x;           // [N, D]

@@ -128,9 +128,9 @@ def noise(
 
     The noise is a pure function of ``seed``, ``substream``, the number of the sample, the number of
     the example and the position of the element: samples may be made in any portions, on any number
-    of threads, and the bits are the same. The integers come
-    from Philox4x32-10 (Salmon et al., 2011), the normals from the Box-Muller transform in double
-    precision; the sum is rounded to the dtype of ``x`` once.
+    of threads, and the bits are the same. The integers come from Philox4x32-10 (Salmon et al., 2011),
+    the normals from the Box-Muller transform in the dtype of ``x``: those of float32 are those of
+    float64 to 4e-7 of their size.
 
     Parameters
     ----------

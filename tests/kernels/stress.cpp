@@ -69,11 +69,11 @@ void noise(Random& random, Size size) {
         {{static_cast<std::uint32_t>(d / 4), 9, static_cast<std::uint32_t>(3 + row % rows),
           static_cast<std::uint32_t>(5 + row / rows)}},
         7);
-    double z[4];
+    T z[4];
     box_muller(words.word[0], words.word[1], z[0], z[1]);
     box_muller(words.word[2], words.word[3], z[2], z[3]);
-    const double wide = static_cast<double>(x[static_cast<std::size_t>(i % (rows * cols))]);
-    expect(out[static_cast<std::size_t>(i)] == static_cast<T>(wide + 0.5 * z[d % 4]), "noise");
+    const T clean = x[static_cast<std::size_t>(i % (rows * cols))];
+    expect(out[static_cast<std::size_t>(i)] == clean + T(0.5) * z[d % 4], "noise");
   }
 }
 

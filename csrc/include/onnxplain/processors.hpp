@@ -2,9 +2,11 @@
 #pragma once
 
 // A function is compiled for several kinds of processors, of which the loader chooses. Fused
-// products and sums stay switched off, so all give the same bits.
+// products and sums stay switched off, so all give the same bits. ONNXPLAIN_BY_PROCESSOR says that
+// the loader does so.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ONNXPLAIN_BY_PROCESSOR
 #define ONNXPLAIN_FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define ONNXPLAIN_FOR_EACH_PROCESSOR
