@@ -16,6 +16,7 @@ from onnxplain.runtime.plans.blocks import Blocks
 from onnxplain.runtime.plans.combinations import IntegralSums
 from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, SamePlayers, innermost
 from onnxplain.runtime.plans.points import Itself
+from onnxplain.runtime.plans.telling import telling
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.scratch import Scratch
 
@@ -55,15 +56,18 @@ def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
             part = problem if len(rows) == 1 else problem.take(block)
             if not whole:
                 part = replace(part if driver.seen is None else part.resolved(), scratch=Scratch())
-            sums = plan.combination.begin(part, count, checked=checked)
+            asked = plan if whole else telling(plan, part)
+            points = count if asked is plan else asked.points.count(part)
+            sums = asked.combination.begin(part, points, checked=checked)
             if on_gpu.usable(plan, part):
                 assert isinstance(sums, IntegralSums)
                 on_gpu.integrate(plan, part, at_once, sums)
                 bar.update(count)
             else:
                 plain = ask if plan.question is ask else None
-                answer = partial(_at, plan, part, inside)
-                Blocks(part, plain, count, at_once, answer, sums, partial(_moved, bar)).run()
+                answer = partial(_at, asked, part, inside)
+                Blocks(part, plain, points, at_once, answer, sums, partial(_moved, bar)).run()
+                bar.update(count - points)
             found.append(sums.found())
     return joined(found)
 

@@ -17,7 +17,7 @@ from onnxplain.runtime.plans.combinations import float_like
 from onnxplain.runtime.plans.plan import Answers, Found, InOrder
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Lengths", "Losses", "Overlaps", "Slides", "Windows", "WithoutWindow", "covering"]
+__all__ = ["Lengths", "Losses", "Overlaps", "Slides", "Windows", "WithoutWindow", "covering", "without"]
 
 #: Along each axis of a sample, for each feature; or the same for all.
 Lengths: TypeAlias = "int | tuple[int, ...] | tuple[tuple[int, ...], ...] | None"
@@ -189,14 +189,18 @@ class WithoutWindow:
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Take away what lies in some of the windows."""
-        m = steps.stop - steps.start
-        made: Arrays = {}
-        out = problem.written(m)
-        for name, slides, which in self.windows.places(problem.features, np.arange(steps.start, steps.stop)):
-            if which[-1] >= 0 and which[0] < slides.count:
-                x, instead = problem.features[name], problem.baselines[name]
-                made[name] = kernels.cover(x, instead, *slides.boxes(which), out[name])
-        return problem.at(made, m)
+        return without(self.windows, problem, np.arange(steps.start, steps.stop))
+
+
+def without(windows: Windows, problem: Problem, which: IntArray) -> Problem:
+    """Return rows without what lies in some windows, given in rising order: the baseline stands there."""
+    made: Arrays = {}
+    out = problem.written(len(which))
+    for name, slides, own in windows.places(problem.features, which):
+        if own[-1] >= 0 and own[0] < slides.count:
+            x, instead = problem.features[name], problem.baselines[name]
+            made[name] = kernels.cover(x, instead, *slides.boxes(own), out[name])
+    return problem.at(made, len(which))
 
 
 @dataclass(frozen=True)
@@ -252,8 +256,12 @@ class Losses(InOrder):
 
     def means(self) -> dict[str, FloatArray]:
         """Return what is lost without each element, over the windows in which it lies."""
-        slides = self.windows.over(self.problem.features)
-        return {name: self.totals[name] / covering(own) for name, own in slides.items()}
+        slides, nothing = self.windows.over(self.problem.features), np.zeros(())
+        shape = self.score.shape
+        return {
+            name: np.broadcast_to(self.totals.get(name, nothing), shape + own.shape) / covering(own)
+            for name, own in slides.items()
+        }
 
 
 def covering(slides: Slides) -> FloatArray:
