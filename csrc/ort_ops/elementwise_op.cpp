@@ -8,6 +8,9 @@ namespace {
 template <class T>
 class OnCpu : public Elementwise<T> {
  public:
+  // Blocks of elements are read before they are written, and inputs that repeat are smaller.
+  static constexpr std::size_t kMayReplace = 8;
+
   explicit OnCpu(const Info& info) : program_(program_of(info)), block_(info.integer("block", 1)) {}
 
   void compute(const Context& context) const {

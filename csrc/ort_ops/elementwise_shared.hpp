@@ -22,6 +22,7 @@ struct Elementwise<float> {
   static constexpr ElementType kInputs[] = {kFloat};
   static constexpr ElementType kOutput = kFloat;
   static constexpr bool kIsVariadic = true;
+  static std::optional<Lengths> shape(const Shapes& shapes) { return known_broadcast(shapes); }
 };
 template <>
 struct Elementwise<Half> {
@@ -29,6 +30,7 @@ struct Elementwise<Half> {
   static constexpr ElementType kInputs[] = {kFloat16};
   static constexpr ElementType kOutput = kFloat16;
   static constexpr bool kIsVariadic = true;
+  static std::optional<Lengths> shape(const Shapes& shapes) { return known_broadcast(shapes); }
 };
 
 inline ElementwiseProgram program_of(const Info& info) {

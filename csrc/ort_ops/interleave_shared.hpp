@@ -22,6 +22,24 @@ struct Interleave {
   std::vector<std::int64_t> ends;
   std::int64_t block;
 
+  static std::optional<Lengths> shape(const Shapes& shapes) {
+    std::optional<Lengths> found = shapes.input(0);
+    const auto strides = shapes.two("strides");
+    const auto begins = shapes.two("begins");
+    const auto ends = shapes.two("ends");
+    if (!found || found->size() != 4 || !strides || !begins || !ends) {
+      return std::nullopt;
+    }
+    for (std::size_t k = 0; k < 2; ++k) {
+      std::int64_t& places = (*found)[2 + k].number;
+      if (places < 0 || (*strides)[k] < 1 || (*begins)[k] < 0 || (*ends)[k] < 0) {
+        return std::nullopt;
+      }
+      places = length(places, (*begins)[k], (*strides)[k], (*ends)[k]);
+    }
+    return found;
+  }
+
   explicit Interleave(const Info& info)
       : strides(info.ints("strides")),
         begins(info.ints("begins")),
@@ -51,7 +69,8 @@ struct Interleave {
       require(own.size() == 4 && (k == 0 || (own[0] == shape[0] && own[1] == shape[1])),
               "Interleave: parts must have four axes, and the same samples and channels");
       if (k == 0) {
-        shape = {own[0], own[1], length(own[2], 0), length(own[3], 1)};
+        shape = {own[0], own[1], length(own[2], begins[0], strides[0], ends[0]),
+                 length(own[3], begins[1], strides[1], ends[1])};
       }
       parts.push_back({context.floats(value), own[2], own[3], begins[2 * k], begins[2 * k + 1]});
     }
@@ -61,8 +80,9 @@ struct Interleave {
   }
 
  private:
-  std::int64_t length(std::int64_t places, std::size_t axis) const {
-    return begins[axis] + (places == 0 ? 0 : (places - 1) * strides[axis] + 1) + ends[axis];
+  static std::int64_t length(std::int64_t places, std::int64_t begin, std::int64_t stride,
+                             std::int64_t end) {
+    return begin + (places == 0 ? 0 : (places - 1) * stride + 1) + end;
   }
 };
 

@@ -21,6 +21,8 @@ struct MaxPoolGrad {
   std::array<WindowAxis, 2> axes;
   std::int64_t block;
 
+  static std::optional<Lengths> shape(const Shapes& shapes) { return shapes.input(0); }
+
   explicit MaxPoolGrad(const Info& info) : axes{}, block(info.integer("block", 1)) {
     const auto kernel = pair(info, "kernel_shape");
     const auto stride = pair(info, "strides");

@@ -1,13 +1,17 @@
 // An operator from a class, for those with one output.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <numeric>
+#include <optional>
 
 #include "ort_ops/context.hpp"
+#include "ort_ops/shapes.hpp"
 
 namespace onnxplain::ort {
 
@@ -16,7 +20,11 @@ namespace onnxplain::ort {
 //   Kernel(const Info&): reads the attributes; void compute(const Context&) const;
 // and may have
 //   kIsVariadic: its only input stands for any number of such;
-//   kOutput, the type of the output, if not float32; kProvider, if not the CPU's.
+//   kOutput, the type of the output, if not float32; kProvider, if not the CPU's;
+//   static std::optional<Lengths> shape(const Shapes&): the output's shape, where it is sure;
+//   kMayReplace: how many inputs, from the first on, the output may take the place of, where nobody
+//   else reads them and onnxruntime knows that they have the same shape: compute must read what it
+//   needs of such an input's element before it writes the output's.
 template <class Kernel>
 CustomOp described() {
   struct Held {
@@ -64,6 +72,30 @@ CustomOp described() {
     const auto& held = *static_cast<const Held*>(raw);
     return guarded(held.api, [&] { held.kernel.compute(Context(held.api, context)); });
   };
+  if constexpr (requires(const Shapes& shapes) { Kernel::shape(shapes); }) {
+    op.infer_shape = [](const CustomOp* own, ShapeContext* context) {
+      return guarded(Shapes::api, [&] {
+        const Shapes shapes(context);
+        if (const std::optional<Lengths> shape = Kernel::shape(shapes)) {
+          shapes.output(*shape, own->output_type(own, 0));
+        }
+      });
+    };
+  }
+  if constexpr (requires { Kernel::kMayReplace; }) {
+    op.may_inplace = [](int** inputs, int** outputs) {
+      static std::array<int, Kernel::kMayReplace> each = [] {
+        std::array<int, Kernel::kMayReplace> made{};
+        std::iota(made.begin(), made.end(), 0);
+        return made;
+      }();
+      static std::array<int, Kernel::kMayReplace> first{};
+      *inputs = each.data();
+      *outputs = first.data();
+      return each.size();
+    };
+    op.release_may_inplace = [](int*, int*) {};
+  }
   op.start_version = [](const CustomOp*) { return 1; };
   op.end_version = [](const CustomOp*) { return 1; };
   return op;

@@ -27,6 +27,7 @@ struct KernelContext;
 struct Value;
 struct TensorInfo;
 struct ShapeContext;
+struct OpAttribute;
 
 using Api = const void*;  // the table
 
@@ -37,8 +38,12 @@ enum class Entry : std::size_t {
   kCustomOpDomainAdd = 27,
   kAddCustomOpDomain = 28,
   kGetTensorMutableData = 51,
+  kCreateTensorInfo = 57,
+  kSetElementType = 58,
+  kSetDimensions = 59,
   kGetDimensionsCount = 61,
   kGetDimensions = 62,
+  kGetSymbolicDimensions = 63,
   kGetTensorTypeAndShape = 65,
   kInfoGetInt = 86,
   kContextGetInputCount = 88,
@@ -50,6 +55,12 @@ enum class Entry : std::size_t {
   kInfoGetInts = 163,
   kContextGetGpuStream = 193,
   kInfoGetInputCount = 230,
+  kShapeInputCount = 267,
+  kShapeInput = 268,
+  kShapeAttribute = 269,
+  kShapeOutput = 270,
+  kSetSymbolicDimensions = 271,
+  kReadAttribute = 272,
   kContextParallelFor = 274,
 };
 

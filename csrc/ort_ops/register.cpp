@@ -7,6 +7,7 @@
 #include "ort_ops/interleave_op.hpp"
 #include "ort_ops/max_pool_grad_op.hpp"
 #include "ort_ops/row_ops.hpp"
+#include "ort_ops/shapes.hpp"
 #include "ort_ops/sum_copies_op.hpp"
 
 #if defined(_WIN32)
@@ -29,6 +30,7 @@ namespace {
 
 // One for all sessions, which hold it as long as they live.
 CustomOpDomain* domain_of(const Api* api) {
+  onnxplain::ort::Shapes::api = api;
   CustomOpDomain* domain = nullptr;
   check(call<Status*(const char*, CustomOpDomain**)>(api, Entry::kCreateCustomOpDomain,
                                                      "ai.onnxplain", &domain));

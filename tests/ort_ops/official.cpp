@@ -17,8 +17,12 @@ SAME_ENTRY(CreateCustomOpDomain, kCreateCustomOpDomain);
 SAME_ENTRY(CustomOpDomain_Add, kCustomOpDomainAdd);
 SAME_ENTRY(AddCustomOpDomain, kAddCustomOpDomain);
 SAME_ENTRY(GetTensorMutableData, kGetTensorMutableData);
+SAME_ENTRY(CreateTensorTypeAndShapeInfo, kCreateTensorInfo);
+SAME_ENTRY(SetTensorElementType, kSetElementType);
+SAME_ENTRY(SetDimensions, kSetDimensions);
 SAME_ENTRY(GetDimensionsCount, kGetDimensionsCount);
 SAME_ENTRY(GetDimensions, kGetDimensions);
+SAME_ENTRY(GetSymbolicDimensions, kGetSymbolicDimensions);
 SAME_ENTRY(GetTensorTypeAndShape, kGetTensorTypeAndShape);
 SAME_ENTRY(KernelContext_GetInputCount, kContextGetInputCount);
 SAME_ENTRY(KernelContext_GetInput, kContextGetInput);
@@ -30,6 +34,12 @@ SAME_ENTRY(KernelInfoGetAttributeArray_float, kInfoGetFloats);
 SAME_ENTRY(KernelInfoGetAttributeArray_int64, kInfoGetInts);
 SAME_ENTRY(KernelContext_GetGPUComputeStream, kContextGetGpuStream);
 SAME_ENTRY(KernelInfo_GetInputCount, kInfoGetInputCount);
+SAME_ENTRY(ShapeInferContext_GetInputCount, kShapeInputCount);
+SAME_ENTRY(ShapeInferContext_GetInputTypeShape, kShapeInput);
+SAME_ENTRY(ShapeInferContext_GetAttribute, kShapeAttribute);
+SAME_ENTRY(ShapeInferContext_SetOutputTypeShape, kShapeOutput);
+SAME_ENTRY(SetSymbolicDimensions, kSetSymbolicDimensions);
+SAME_ENTRY(ReadOpAttr, kReadAttribute);
 SAME_ENTRY(KernelContext_ParallelFor, kContextParallelFor);
 
 #define SAME_FIELD(official, own) \
