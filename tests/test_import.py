@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from inspect import ismodule
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,11 @@ def test_modules_do_not_import_one_another_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("name", ["", ".data", ".evaluation", ".metrics", ".plots", ".scale", ".testing"])
+def test_no_public_name_hides_a_module(name) -> None:
+    package = import_module(f"onnxplain{name}")
+    inside = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    hidden = {n for n in inside & set(package.__all__) if not ismodule(getattr(package, n))}
+    assert hidden == ({"export"} if package is onnxplain else set())  # a module since the first version

@@ -11,7 +11,7 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.asks import Probe, Scores
 from onnxplain.kernels import path_batches as kernels
-from onnxplain.metrics.perturbed import refuse_all_but_floats
+from onnxplain.metrics.perturbations import refuse_all_but_floats
 from onnxplain.metrics.trial import Trial
 from onnxplain.runtime.plans.draws import uniforms
 

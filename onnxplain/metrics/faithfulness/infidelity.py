@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxplain._types import FloatArray
 from onnxplain.metrics.base import Metric
-from onnxplain.metrics.perturbed import (
+from onnxplain.metrics.perturbations import (
     GrowingSquares,
     NoisyBaseline,
     Squares,

@@ -13,7 +13,7 @@ from onnxplain.metrics.base import Metric
 from onnxplain.metrics.changes import changes
 from onnxplain.metrics.notes import unsaid
 from onnxplain.metrics.orders import ranks
-from onnxplain.metrics.perturbed import refuse_all_but_floats
+from onnxplain.metrics.perturbations import refuse_all_but_floats
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.similarity import CONSTANT, Correlation, correlation
 from onnxplain.metrics.subsets import Groups
