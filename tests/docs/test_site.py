@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ pytest.importorskip("material")
 import griffe
 import more
 import outside
+import reference
 from docstrings import Docstrings
 from mkdocs.structure.files import File, Files
 
@@ -65,15 +67,47 @@ def test_every_public_name_is_there(site) -> None:
     for page in site.glob("reference/**/*.html"):
         names |= Read(page.read_text(encoding="utf-8")).names
     wanted = {f"onnxplain.{name}" for name in ox.__all__ if not ismodule(getattr(ox, name))}
-    for name in ("metrics", "errors", "evaluation", "plots", "testing", "testing.tasks", "data", "checks"):
+    for name in reference.MODULES:
         module = import_module(f"onnxplain.{name}")
         wanted |= {f"{module.__name__}.{n}" for n in module.__all__ if not ismodule(getattr(module, n))}
-    wanted.remove("onnxplain.metrics.perturbed")  # a module is called so, too
-    wanted.add("onnxplain.metrics.roar.perturbed")
     assert wanted <= names, wanted - names
     for family, classes in FAMILIES.items():
         page = (site / "reference" / "methods" / family.replace(" ", "-") / "index.html").read_text("utf-8")
         assert {f"onnxplain.{cls.__name__}" for cls in classes} <= Read(page).names
+
+
+_NAMED = re.compile(r"\bfrom (onnxplain[\w.]+) import ([\w, ]+)|\b(?:onnxplain|ox)((?:\.\w+)+)")
+
+
+def modules_of(text: str) -> set[str]:
+    """Modules below the package that a text names, or whose names it uses; they must exist."""
+    found = set()
+    for match in _NAMED.finditer(text):
+        module, names, dotted = match.groups()
+        uses = [f"{module}.{name.strip()}" for name in names.split(",")] if module else [f"onnxplain{dotted}"]
+        found |= {name for use in uses if (name := module_of(use)) is not None}
+    return found
+
+
+def module_of(use: str) -> str | None:
+    """The module below the package that holds a dotted name; None for names that the package itself has."""
+    thing, module = ox, None
+    for part in use.split(".")[1:]:
+        if not hasattr(thing, part) and ismodule(thing):
+            import_module(f"{thing.__name__}.{part}")  # fails where there is none
+        thing = getattr(thing, part)
+        if ismodule(thing):
+            module = thing.__name__
+    public = any(thing is getattr(ox, name) for name in ox.__all__)
+    return None if module is None or (public and not ismodule(thing)) else module.removeprefix("onnxplain.")
+
+
+def test_every_module_that_pages_name_has_a_page() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    named = {page.name: modules_of(page.read_text("utf-8")) for page in pages}
+    assert {"data", "scale", "metrics"} <= set().union(*named.values()), "names are not found"
+    missing = {page: sorted(gone) for page, names in named.items() if (gone := names - {*reference.MODULES})}
+    assert not missing, "list these in tools/site/reference.py"
 
 
 def test_nothing_is_loaded_from_elsewhere(site) -> None:

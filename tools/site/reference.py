@@ -1,16 +1,14 @@
 """A hook of mkdocs: the pages of the reference, written from the package; new names are there by themselves.
 
 Every name of ``onnxplain.__all__`` stands on one page: methods by family, others as ``GROUPS`` says, and
-what it does not know under "More". Every name of the subpackages in ``MODULES`` does, too; those that do
-not exist are left out. The command line's page is typer's own.
+what it does not know under "More". Every name of the subpackages in ``MODULES`` does, too; ``tests/docs``
+holds these to what the pages name. The command line's page is typer's own.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
-from inspect import ismodule
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +49,9 @@ GROUPS: dict[str, tuple[str, str]] = {
 MODULES = (
     "checks", "errors", "metrics", "evaluation", "plots", "data", "testing", "testing.tasks", "scale",
     "serve", "page", "backward.composites.presets", "backward.rules.catalogue", "backward.rules.lrp",
-    "backward.registry",
+    "backward.rules.formula", "backward.rules.stabilizer", "backward.registry", "backward.asks", "kernels",
+    "metrics.quantus", "options", "runtime.plans.combinations", "runtime.plans.plan", "runtime.plans.points",
+    "testing.reference", "graph.batch.table",
 )  # fmt: skip
 _ELSEWHERE = {"errors", "metrics"}  # names of the package that are modules
 _ALONE = "\n    options:\n      members: false\n"
@@ -89,8 +89,7 @@ def _sections() -> dict[str, dict[str, str]]:
         names = [f"onnxplain.{cls.__name__}" for cls in classes]
         methods[_of_family(family)] = _page(family[0].upper() + family[1:], intro, names, _ALONE)
     package = griffe.load("onnxplain", search_paths=[str(ROOT)])
-    modules = {name: _module(package, name) for name in MODULES}
-    inner = {name: _of_module(module) for name, module in modules.items() if module is not None}
+    inner = {name: _of_module(package[name]) for name in MODULES}
     return {"": top, "Methods": methods, "Subpackages": inner}
 
 
@@ -114,20 +113,8 @@ def _of_module(module: griffe.Module) -> str:
 def _path(module: griffe.Module, name: str) -> str | None:
     """Where a name of a module is found; None if it is a module itself, which has a page of its own."""
     member = module.members.get(name)
-    if member is None or member.is_alias or not member.is_module:
-        return f"{module.path}.{name}"
-    found = getattr(import_module(module.path), name)  # it may hide a module that is called so, too
-    return None if ismodule(found) else f"{found.__module__}.{name}"
-
-
-def _module(package: Any, name: str) -> Any:
-    """Return a module of the package, None if there is none of that name."""
-    found = package
-    for part in name.split("."):
-        found = found.members.get(part)
-        if found is None or found.is_alias:
-            return None
-    return found
+    inner = member is not None and not member.is_alias and member.is_module
+    return None if inner else f"{module.path}.{name}"
 
 
 def _slug(title: str) -> str:
