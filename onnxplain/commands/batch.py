@@ -10,9 +10,12 @@ import typer
 
 from onnxplain.commands.declared import (
     AtOnce,
+    BackgroundRows,
+    Baseline,
     CompositeName,
     Debug,
     Device,
+    FeatureMask,
     Ids,
     Labels,
     Layout,
@@ -20,6 +23,7 @@ from onnxplain.commands.declared import (
     Memory,
     MethodName,
     Model,
+    Names,
     OutputName,
     Params,
     Preset,
@@ -27,6 +31,7 @@ from onnxplain.commands.declared import (
     Scale,
     Size,
     Std,
+    Target,
 )
 from onnxplain.commands.terminal import app, speaker, tell
 
@@ -63,12 +68,7 @@ def batch(
     method: MethodName = None,
     params: Params = None,
     composite: CompositeName = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target", "-t", help="Class number or label, of all rows (default: the predicted class)."
-        ),
-    ] = None,
+    target: Target = None,
     target_column: Annotated[
         str | None,
         typer.Option(
@@ -76,33 +76,15 @@ def batch(
         ),
     ] = None,
     output_name: OutputName = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            help="Where a path starts, or what stands for what is taken away: a number, an .npy or .npz "
-            "file, blur, mean or uniform."
-        ),
-    ] = None,
-    rows: Annotated[
-        str | None,
-        typer.Option("--background", help="Rows that stand for what is usual: a table, .npy or .npz."),
-    ] = None,
-    feature_mask: Annotated[
-        str | None,
-        typer.Option(
-            help="What is taken away together: pixels, segments, quickshift, grid, tokens, columns...; or an "
-            ".npy or .npz file of integers."
-        ),
-    ] = None,
+    baseline: Baseline = None,
+    rows: BackgroundRows = None,
+    feature_mask: FeatureMask = None,
     kind: Annotated[
         str | None,
         typer.Option(help="csv, parquet, images or npy, where the folder holds several kinds of files."),
     ] = None,
     ids: Ids = None,
-    names: Annotated[
-        Path | None,
-        typer.Option(help="Names of the table's columns in the model's order: one a line, or JSON."),
-    ] = None,
+    names: Names = None,
     form: Annotated[str, typer.Option("--form", help="Of the parts: parquet or npz.")] = "parquet",
     rows_a_part: Annotated[
         int | None,

@@ -110,7 +110,12 @@ def export(
     composite: CompositeName = None,
     output_name: OutputName = None,
     form: Annotated[
-        str, typer.Option("--form", help="For any runtime (portable), or fast in onnxruntime on cpu or cuda.")
+        str,
+        typer.Option(
+            "--form",
+            help="For any runtime (portable), or fast in onnxruntime: cpu or cuda; accelerated (or "
+            "accelerated_cuda) needs the library of our operators there.",
+        ),
     ] = "portable",
     batch: Annotated[
         str | None,

@@ -9,10 +9,13 @@ import typer
 
 __all__ = [
     "AtOnce",
+    "BackgroundRows",
+    "Baseline",
     "CompositeName",
     "Debug",
     "Device",
     "ExportedName",
+    "FeatureMask",
     "Ids",
     "InputName",
     "Labels",
@@ -21,6 +24,7 @@ __all__ = [
     "Memory",
     "MethodName",
     "Model",
+    "Names",
     "OutputName",
     "Params",
     "Preset",
@@ -28,6 +32,7 @@ __all__ = [
     "Scale",
     "Size",
     "Std",
+    "Target",
 ]
 
 Model = Annotated[Path, typer.Argument(help="The .onnx file.", show_default=False)]
@@ -56,6 +61,14 @@ CompositeName = Annotated[
         help="LRP: which rule goes to which node; a name such as epsilon_plus, or a .toml or .json file.",
     ),
 ]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        "-t",
+        help="Class number or label; 3,5 for an output with more axes (default: the predicted class).",
+    ),
+]
 OutputName = Annotated[
     str | None, typer.Option("--output-name", help="Which of the model's outputs (default: the first).")
 ]
@@ -65,6 +78,38 @@ InputName = Annotated[
 ]
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="Class names: one a line, or JSON.", show_default=False)
+]
+Names = Annotated[
+    Path | None,
+    typer.Option(
+        "--names",
+        help="Names of features, columns (in the model's order) or tokens: one a line, or JSON.",
+        show_default=False,
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        help="Where a path starts, or what stands for what is taken away: a number, an .npy or .npz file, "
+        "blur, mean, uniform; for images black or white.",
+    ),
+]
+BackgroundRows = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        help="Rows that stand for what is usual, each a baseline: .csv, .parquet, .npy or .npz.",
+    ),
+]
+FeatureMask = Annotated[
+    str | None,
+    typer.Option(
+        "--feature-mask",
+        help="What is taken away together: pixels (channels together), segments (superpixels), quickshift, "
+        "felzenszwalb, grid, changes (of a series), tokens, columns, inputs, elements; or an .npy or .npz "
+        "file of integers.",
+    ),
 ]
 Ids = Annotated[
     list[str] | None,

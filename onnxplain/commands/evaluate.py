@@ -10,8 +10,10 @@ import typer
 
 from onnxplain.commands.declared import (
     AtOnce,
+    Baseline,
     Debug,
     Device,
+    FeatureMask,
     Ids,
     InputName,
     Labels,
@@ -83,20 +85,8 @@ def evaluate(
     count: Annotated[
         int | None, typer.Option("-n", min=1, help="How many samples to take, the first (default: all).")
     ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            help="What stands where metrics take features away: a number, an .npy or .npz file, blur, mean, "
-            "uniform; for images black or white."
-        ),
-    ] = None,
-    feature_mask: Annotated[
-        str | None,
-        typer.Option(
-            help="What metrics take away together: pixels, segments, quickshift, grid, tokens, columns...; "
-            "or an .npy or .npz file of integers."
-        ),
-    ] = None,
+    baseline: Baseline = None,
+    feature_mask: FeatureMask = None,
     seed: Annotated[
         int | None, typer.Option(help="For all methods and metrics that draw and have none of their own.")
     ] = None,

@@ -9,9 +9,12 @@ import typer
 
 from onnxplain.commands.declared import (
     AtOnce,
+    BackgroundRows,
+    Baseline,
     CompositeName,
     Debug,
     Device,
+    FeatureMask,
     Ids,
     InputName,
     Labels,
@@ -20,6 +23,7 @@ from onnxplain.commands.declared import (
     Memory,
     MethodName,
     Model,
+    Names,
     OutputName,
     Params,
     Preset,
@@ -27,6 +31,7 @@ from onnxplain.commands.declared import (
     Scale,
     Size,
     Std,
+    Target,
 )
 from onnxplain.commands.terminal import app, speaker
 
@@ -48,14 +53,7 @@ def explain(
     method: MethodName = None,
     params: Params = None,
     composite: CompositeName = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="Class number or label; 3,5 for an output with more axes (default: the predicted class).",
-        ),
-    ] = None,
+    target: Target = None,
     output_name: OutputName = None,
     layer: Annotated[
         str | None,
@@ -85,28 +83,9 @@ def explain(
             show_default=False,
         ),
     ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            help="Where a path starts, or what stands for what is taken away: a number, an .npy or .npz "
-            "file, blur, mean, uniform; for images black or white."
-        ),
-    ] = None,
-    rows: Annotated[
-        str | None,
-        typer.Option(
-            "--background",
-            help="Rows that stand for what is usual, each a baseline: .csv, .parquet, .npy or .npz.",
-        ),
-    ] = None,
-    feature_mask: Annotated[
-        str | None,
-        typer.Option(
-            help="What is taken away together: pixels (channels together), segments (superpixels), "
-            "quickshift, felzenszwalb, grid, changes (of a series), tokens, columns, inputs, elements; or an "
-            ".npy or .npz file of integers."
-        ),
-    ] = None,
+    baseline: Baseline = None,
+    rows: BackgroundRows = None,
+    feature_mask: FeatureMask = None,
     ids: Ids = None,
     out: Annotated[
         list[Path] | None,
@@ -124,12 +103,7 @@ def explain(
     scale: Scale = None,
     preset: Preset = None,
     labels: Labels = None,
-    names: Annotated[
-        Path | None,
-        typer.Option(
-            help="Names of features, columns (in the model's order) or tokens: one a line, or JSON."
-        ),
-    ] = None,
+    names: Names = None,
     input_name: InputName = None,
     at_once: AtOnce = None,
     memory: Memory = None,
