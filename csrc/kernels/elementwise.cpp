@@ -134,24 +134,6 @@ template Operand<Half> operand(const Half*, const std::vector<std::int64_t>&,
 namespace cpu {
 namespace {
 
-ONNXPLAIN_FOR_EACH_PROCESSOR
-void widen(const Half* from, std::int64_t n, float* to) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    to[i] = to_float(from[i]);
-  }
-}
-
-ONNXPLAIN_FOR_EACH_PROCESSOR
-void narrow(const float* from, std::int64_t n, Half* to) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    to[i] = from_float<Half>(from[i]);
-  }
-}
-
-void widen(const float* from, std::int64_t n, float* to) {
-  std::copy_n(from, n, to);
-}
-
 // Copies elements [begin, begin + count) of a repeated input.
 template <class T>
 void gather(const Operand<T>& from, std::int64_t begin, std::int64_t count, float* to) {

@@ -1,5 +1,7 @@
 #include "kernels/gelu_backward.hpp"
 
+#include <algorithm>
+
 #include "kernels/gelu_steps.hpp"
 #include "onnxplain/processors.hpp"
 
@@ -9,6 +11,18 @@ ONNXPLAIN_FOR_EACH_PROCESSOR
 void gelu_backward(float factor, const float* x, const float* g, std::int64_t count, float* dx) {
   for (std::int64_t i = 0; i < count; ++i) {
     dx[i] = gelu_step(factor, x[i], g[i]);
+  }
+}
+
+void gelu_backward(float factor, const Half* x, const Half* g, std::int64_t count, Half* dx) {
+  float xs[kWidened];
+  float gs[kWidened];
+  for (std::int64_t at = 0; at < count; at += kWidened) {
+    const std::int64_t n = std::min(kWidened, count - at);
+    widen(x + at, n, xs);
+    widen(g + at, n, gs);
+    gelu_backward(factor, xs, gs, n, gs);
+    narrow(gs, n, dx + at);
   }
 }
 

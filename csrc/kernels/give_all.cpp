@@ -31,52 +31,51 @@ struct Share {
   }
 };
 
-}  // namespace
-
-ONNXPLAIN_FOR_EACH_PROCESSOR
-ShareSums share_sums(const float* relevance, std::int64_t above, const float* given,
-                     std::int64_t below) {
+template <class T>
+ONNXPLAIN_INLINE inline ShareSums sums_of(const T* relevance, std::int64_t above, const T* given,
+                                          std::int64_t below) {
   double arrived[kLanes] = {};
   double got[kLanes] = {};
   double size[kLanes] = {};
   std::int64_t i = 0;
   for (; i + kLanes <= above; i += kLanes) {
     for (std::int64_t k = 0; k < kLanes; ++k) {
-      arrived[k] += static_cast<double>(relevance[i + k]);
+      arrived[k] += static_cast<double>(to_float(relevance[i + k]));
     }
   }
   for (; i < above; ++i) {
-    arrived[0] += static_cast<double>(relevance[i]);
+    arrived[0] += static_cast<double>(to_float(relevance[i]));
   }
   for (i = 0; i + kLanes <= below; i += kLanes) {
     for (std::int64_t k = 0; k < kLanes; ++k) {
-      got[k] += static_cast<double>(given[i + k]);
+      got[k] += static_cast<double>(to_float(given[i + k]));
     }
     for (std::int64_t k = 0; k < kLanes; ++k) {
-      size[k] += static_cast<double>(__builtin_fabsf(given[i + k]));
+      size[k] += static_cast<double>(__builtin_fabsf(to_float(given[i + k])));
     }
   }
   for (; i < below; ++i) {
-    got[0] += static_cast<double>(given[i]);
-    size[0] += static_cast<double>(__builtin_fabsf(given[i]));
+    got[0] += static_cast<double>(to_float(given[i]));
+    size[0] += static_cast<double>(__builtin_fabsf(to_float(given[i])));
   }
   return {total(arrived), total(got), total(size)};
 }
 
-ONNXPLAIN_FOR_EACH_PROCESSOR
-void give(const ShareSums& sums, std::int64_t below, const float* given, std::int64_t count,
-          float* to) {
+template <class T>
+ONNXPLAIN_INLINE inline void give_row(const ShareSums& sums, std::int64_t below, const T* given,
+                                      std::int64_t count, T* to) {
   const Share share(sums, below);
   const float part = share.part;
   const float even = share.even;
   for (std::int64_t i = 0; i < count; ++i) {
-    to[i] = given[i] + (part * __builtin_fabsf(given[i]) + even);
+    const float got = to_float(given[i]);
+    to[i] = from_float<T>(got + (part * __builtin_fabsf(got) + even));
   }
 }
 
-ONNXPLAIN_FOR_EACH_PROCESSOR
-void give_columns(const ShareRows& rows, const float* relevance, const float* given,
-                  std::int64_t begin, std::int64_t end, float* to) {
+template <class T>
+ONNXPLAIN_INLINE inline void give_strip(const ShareRows& rows, const T* relevance, const T* given,
+                                        std::int64_t begin, std::int64_t end, T* to) {
   for (std::int64_t start = begin; start < end; start += kColumns) {
     const std::int64_t count = std::min(kColumns, end - start);
     double arrived[kColumns] = {};
@@ -85,16 +84,16 @@ void give_columns(const ShareRows& rows, const float* relevance, const float* gi
     float part[kColumns];
     float even[kColumns];
     for (std::int64_t row = 0; row < rows.above; ++row) {
-      const float* from = relevance + row * rows.inner + start;
+      const T* from = relevance + row * rows.inner + start;
       for (std::int64_t k = 0; k < count; ++k) {
-        arrived[k] += static_cast<double>(from[k]);
+        arrived[k] += static_cast<double>(to_float(from[k]));
       }
     }
     for (std::int64_t row = 0; row < rows.below; ++row) {
-      const float* from = given + row * rows.inner + start;
+      const T* from = given + row * rows.inner + start;
       for (std::int64_t k = 0; k < count; ++k) {
-        got[k] += static_cast<double>(from[k]);
-        size[k] += static_cast<double>(__builtin_fabsf(from[k]));
+        got[k] += static_cast<double>(to_float(from[k]));
+        size[k] += static_cast<double>(__builtin_fabsf(to_float(from[k])));
       }
     }
     for (std::int64_t k = 0; k < count; ++k) {
@@ -103,13 +102,39 @@ void give_columns(const ShareRows& rows, const float* relevance, const float* gi
       even[k] = share.even;
     }
     for (std::int64_t row = 0; row < rows.below; ++row) {
-      const float* from = given + row * rows.inner + start;
-      float* out = to + row * rows.inner + start;
+      const T* from = given + row * rows.inner + start;
+      T* out = to + row * rows.inner + start;
       for (std::int64_t k = 0; k < count; ++k) {
-        out[k] = from[k] + (part[k] * __builtin_fabsf(from[k]) + even[k]);
+        const float value = to_float(from[k]);
+        out[k] = from_float<T>(value + (part[k] * __builtin_fabsf(value) + even[k]));
       }
     }
   }
 }
+
+}  // namespace
+
+// For each type of elements one function of each kind.
+#define ONNXPLAIN_SHARES(T)                                                                        \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
+  ShareSums share_sums(const T* relevance, std::int64_t above, const T* given,                     \
+                       std::int64_t below) {                                                       \
+    return sums_of(relevance, above, given, below);                                                \
+  }                                                                                                \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
+  void give(const ShareSums& sums, std::int64_t below, const T* given, std::int64_t count,         \
+            T* to) {                                                                               \
+    give_row(sums, below, given, count, to);                                                       \
+  }                                                                                                \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
+  void give_columns(const ShareRows& rows, const T* relevance, const T* given, std::int64_t begin, \
+                    std::int64_t end, T* to) {                                                     \
+    give_strip(rows, relevance, given, begin, end, to);                                            \
+  }
+
+ONNXPLAIN_SHARES(float)
+ONNXPLAIN_SHARES(Half)
+
+#undef ONNXPLAIN_SHARES
 
 }  // namespace onnxplain::cpu

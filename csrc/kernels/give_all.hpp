@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "kernels/half.hpp"
+
 namespace onnxplain {
 
 // Both tensors are (outer, row, inner); the rows of R have `above` numbers, those of G `below`.
@@ -35,13 +37,19 @@ inline constexpr std::int64_t kShareChunk = std::int64_t{1} << 14;
 // those of a whole row.
 ShareSums share_sums(const float* relevance, std::int64_t above, const float* given,
                      std::int64_t below);
+ShareSums share_sums(const Half* relevance, std::int64_t above, const Half* given,
+                     std::int64_t below);
 void give(const ShareSums& sums, std::int64_t below, const float* given, std::int64_t count,
           float* to);
+void give(const ShareSums& sums, std::int64_t below, const Half* given, std::int64_t count,
+          Half* to);
 
 // Rows across memory: `inner` of them lie side by side. Computes columns [begin, end) of one outer
 // place.
 void give_columns(const ShareRows& rows, const float* relevance, const float* given,
                   std::int64_t begin, std::int64_t end, float* to);
+void give_columns(const ShareRows& rows, const Half* relevance, const Half* given,
+                  std::int64_t begin, std::int64_t end, Half* to);
 
 }  // namespace cpu
 }  // namespace onnxplain

@@ -1,8 +1,9 @@
 // Numbers of float16 as they lie in memory, and their way to float32 and back, exact and rounded to
 // nearest even. Without the compilers' own types, which not all of them have; the loops over these
-// functions are vectorised.
+// functions are vectorised (`widen` and `narrow` are such loops).
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -69,5 +70,24 @@ ONNXPLAIN_HOST_DEVICE inline Half from_float<Half>(float value) {
   return {static_cast<std::uint16_t>(made | (sign >> 16))};
 #endif
 }
+
+namespace cpu {
+
+// Copies n numbers as float32.
+void widen(const Half* from, std::int64_t n, float* to);
+inline void widen(const float* from, std::int64_t n, float* to) {
+  std::copy_n(from, n, to);
+}
+
+// Rounds n numbers.
+void narrow(const float* from, std::int64_t n, Half* to);
+inline void narrow(const float* from, std::int64_t n, float* to) {
+  std::copy_n(from, n, to);
+}
+
+// Numbers that kernels of float32 are given at once where tensors are of float16.
+inline constexpr std::int64_t kWidened = 1024;
+
+}  // namespace cpu
 
 }  // namespace onnxplain

@@ -5,27 +5,33 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/half.hpp"
 #include "kernels/planes.hpp"
 
 namespace onnxplain {
 
-// A part of a plane.
-struct Part {
-  const float* data;  // its first plane
+// A part of a plane of Ts.
+template <class T>
+struct PartOf {
+  const T* data;  // its first plane
   std::int64_t height;
   std::int64_t width;
   std::int64_t row;     // where it begins
   std::int64_t column;  // where it begins
 };
 
+using Part = PartOf<float>;
+
 // Throws std::invalid_argument where parts with these strides share places, or begin beyond them.
-void check_parts(const std::vector<Part>& parts, std::int64_t down, std::int64_t across);
+template <class T>
+void check_parts(const std::vector<PartOf<T>>& parts, std::int64_t down, std::int64_t across);
 
 namespace cpu {
 
 // Writes plane `which`; what no part has is zero.
-void interleave(const std::vector<Part>& parts, std::int64_t down, std::int64_t across,
-                const Planes& result, std::int64_t which, float* out);
+template <class T>
+void interleave(const std::vector<PartOf<T>>& parts, std::int64_t down, std::int64_t across,
+                const Planes& result, std::int64_t which, T* out);
 
 }  // namespace cpu
 }  // namespace onnxplain

@@ -108,22 +108,34 @@ void in_lanes(std::int64_t lanes, const WindowAxis& down, const WindowAxis& acro
 
 // Lays planes of `size` numbers side by side, `lanes` numbers for each place; the last ones may
 // be missing.
-void beside(const float* from, std::int64_t size, std::int64_t count, std::int64_t lanes,
-            float* to) {
+template <class T>
+void beside(const T* from, std::int64_t size, std::int64_t count, std::int64_t lanes, float* to) {
   for (std::int64_t l = 0; l < count; ++l) {
     for (std::int64_t k = 0; k < size; ++k) {
-      to[k * lanes + l] = from[l * size + k];
+      to[k * lanes + l] = to_float(from[l * size + k]);
     }
   }
 }
 
-void behind(const float* from, std::int64_t size, std::int64_t count, std::int64_t lanes,
-            float* to) {
+template <class T>
+void behind(const float* from, std::int64_t size, std::int64_t count, std::int64_t lanes, T* to) {
   for (std::int64_t l = 0; l < count; ++l) {
     for (std::int64_t k = 0; k < size; ++k) {
-      to[l * size + k] = from[k * lanes + l];
+      to[l * size + k] = from_float<T>(from[k * lanes + l]);
     }
   }
+}
+
+// Works on copies of planes, which lie side by side.
+template <class T>
+void copied(const WindowAxis& down, const WindowAxis& across, const Planes& in, const Planes& out,
+            const T* x, const T* y, const T* g, T* dx, std::int64_t count, PoolScratch& scratch) {
+  beside(x, in.size(), count, scratch.together, scratch.x.data());
+  beside(y, out.size(), count, scratch.together, scratch.y.data());
+  beside(g, out.size(), count, scratch.together, scratch.g.data());
+  in_lanes(scratch.together, down, across, in, out, scratch.x.data(), scratch.y.data(),
+           scratch.g.data(), scratch.dx.data(), scratch);
+  behind(scratch.dx.data(), in.size(), count, scratch.together, dx);
 }
 
 }  // namespace
@@ -133,10 +145,12 @@ std::int64_t planes_together(const Planes& in) {
   return in.size() * 16 <= kMost ? 16 : in.size() * 4 <= kMost ? 4 : 1;
 }
 
-PoolScratch::PoolScratch(const Planes& in, const Planes& out, std::int64_t together)
-    : maxima(static_cast<std::size_t>(in.height * out.width * in.block * together)),
+PoolScratch::PoolScratch(const Planes& in, const Planes& out, std::int64_t side_by_side,
+                         bool copied)
+    : together(side_by_side),
+      maxima(static_cast<std::size_t>(in.height * out.width * in.block * together)),
       sums(maxima.size()) {
-  if (together > 1) {
+  if (copied || together > 1) {
     x.resize(static_cast<std::size_t>(in.size() * together));
     dx.resize(x.size());
     y.resize(static_cast<std::size_t>(out.size() * together));
@@ -147,16 +161,16 @@ PoolScratch::PoolScratch(const Planes& in, const Planes& out, std::int64_t toget
 void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
                    const Planes& out, const float* x, const float* y, const float* g, float* dx,
                    std::int64_t count, PoolScratch& scratch) {
-  if (scratch.x.empty()) {
+  if (scratch.together == 1) {
     return in_lanes(in.block, down, across, in, out, x, y, g, dx, scratch);
   }
-  const std::int64_t lanes = static_cast<std::int64_t>(scratch.x.size()) / in.size();
-  beside(x, in.size(), count, lanes, scratch.x.data());
-  beside(y, out.size(), count, lanes, scratch.y.data());
-  beside(g, out.size(), count, lanes, scratch.g.data());
-  in_lanes(lanes, down, across, in, out, scratch.x.data(), scratch.y.data(), scratch.g.data(),
-           scratch.dx.data(), scratch);
-  behind(scratch.dx.data(), in.size(), count, lanes, dx);
+  copied(down, across, in, out, x, y, g, dx, count, scratch);
+}
+
+void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
+                   const Planes& out, const Half* x, const Half* y, const Half* g, Half* dx,
+                   std::int64_t count, PoolScratch& scratch) {
+  copied(down, across, in, out, x, y, g, dx, count, scratch);
 }
 
 }  // namespace onnxplain::cpu

@@ -1,5 +1,8 @@
 #include "kernels/row_backward.hpp"
 
+#include <cstddef>
+#include <vector>
+
 #include "kernels/row_steps.hpp"
 #include "onnxplain/processors.hpp"
 
@@ -38,6 +41,22 @@ struct Row {
   }
 };
 
+// Rows of float16 one by one: `body` makes one row of float32 of two.
+template <class Body>
+void widened(const Half* x, const Half* g, std::int64_t size, std::int64_t begin, std::int64_t end,
+             Half* dx, const Body& body) {
+  std::vector<float> memory(static_cast<std::size_t>(3 * size));
+  float* xs = memory.data();
+  float* gs = xs + size;
+  float* made = gs + size;
+  for (std::int64_t row = begin; row < end; ++row) {
+    widen(x + row * size, size, xs);
+    widen(g + row * size, size, gs);
+    body(xs, gs, made);
+    narrow(made, size, dx + row * size);
+  }
+}
+
 }  // namespace
 
 ONNXPLAIN_FOR_EACH_PROCESSOR
@@ -67,6 +86,20 @@ void norm_backward(const Normalisation& norm, const float* x, const float* g, co
           size, to);
     }
   }
+}
+
+void softmax_backward(const Half* y, const Half* g, std::int64_t size, std::int64_t begin,
+                      std::int64_t end, Half* dx) {
+  widened(y, g, size, begin, end, dx, [=](const float* ys, const float* gs, float* made) {
+    softmax_backward(ys, gs, size, 0, 1, made);
+  });
+}
+
+void norm_backward(const Normalisation& norm, const Half* x, const Half* g, const float* scale,
+                   std::int64_t size, std::int64_t begin, std::int64_t end, Half* dx) {
+  widened(x, g, size, begin, end, dx, [&](const float* xs, const float* gs, float* made) {
+    norm_backward(norm, xs, gs, scale, size, 0, 1, made);
+  });
 }
 
 }  // namespace onnxplain::cpu

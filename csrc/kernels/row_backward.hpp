@@ -4,11 +4,14 @@
 // All rows lie one behind the other. A row's sums are made in float32, in an order that depends on
 // its length alone: kLanes partial sums (lane k has elements k, k + kLanes...), which are then
 // added pairwise. So the result does not depend on threads or on the processor, and differs from
-// the same written out as operators of the standard by the rounding of these sums.
+// the same written out as operators of the standard by the rounding of these sums. Rows of float16
+// are computed in float32, and the result alone is rounded.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "kernels/half.hpp"
 
 #ifdef ONNXPLAIN_WITH_CUDA
 #include <cuda_runtime_api.h>
@@ -33,10 +36,14 @@ inline constexpr std::int64_t kLanes = 16;
 // Rows [begin, end) of dx = y (g - sum(g y)).
 void softmax_backward(const float* y, const float* g, std::int64_t size, std::int64_t begin,
                       std::int64_t end, float* dx);
+void softmax_backward(const Half* y, const Half* g, std::int64_t size, std::int64_t begin,
+                      std::int64_t end, Half* dx);
 
 // Rows [begin, end). The scale has `size` numbers, or is null: one for all.
 void norm_backward(const Normalisation& norm, const float* x, const float* g, const float* scale,
                    std::int64_t size, std::int64_t begin, std::int64_t end, float* dx);
+void norm_backward(const Normalisation& norm, const Half* x, const Half* g, const float* scale,
+                   std::int64_t size, std::int64_t begin, std::int64_t end, Half* dx);
 
 }  // namespace cpu
 

@@ -52,34 +52,39 @@ class Odometer {
   std::int64_t offset_ = 0;
 };
 
+template <class T>
+ONNXPLAIN_INLINE inline double wide(T value) {
+  return static_cast<double>(to_float(value));
+}
+
 // Adds rows, one after the other, to a block of sums. They are several, so that memory is read in
 // several places at once.
-ONNXPLAIN_FOR_EACH_PROCESSOR
-void add(const float* const* rows, std::size_t number, std::int64_t count, double* sums) {
+template <class T>
+ONNXPLAIN_INLINE inline void add_rows(const T* const* rows, std::size_t number, std::int64_t count,
+                                      double* sums) {
   if (number == kRows) {
-    const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+    const T *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
     for (std::int64_t i = 0; i < count; ++i) {
-      sums[i] = sums[i] + static_cast<double>(a[i]) + static_cast<double>(b[i]) +
-                static_cast<double>(c[i]) + static_cast<double>(d[i]);
+      sums[i] = sums[i] + wide(a[i]) + wide(b[i]) + wide(c[i]) + wide(d[i]);
     }
     return;
   }
   for (std::size_t k = 0; k < number; ++k) {
-    const float* row = rows[k];
+    const T* row = rows[k];
     for (std::int64_t i = 0; i < count; ++i) {
-      sums[i] += static_cast<double>(row[i]);
+      sums[i] += wide(row[i]);
     }
   }
 }
 
 // Adds up what lies one behind the other, in lanes.
-ONNXPLAIN_FOR_EACH_PROCESSOR
-double along(const float* from, std::int64_t count) {
+template <class T>
+ONNXPLAIN_INLINE inline double add_along(const T* from, std::int64_t count) {
   double lanes[kLanes] = {};
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     for (std::int64_t k = 0; k < kLanes; ++k) {
-      lanes[k] += static_cast<double>(from[i + k]);
+      lanes[k] += wide(from[i + k]);
     }
   }
   double sum = 0.0;
@@ -87,10 +92,25 @@ double along(const float* from, std::int64_t count) {
     sum += lane;
   }
   for (; i < count; ++i) {
-    sum += static_cast<double>(from[i]);
+    sum += wide(from[i]);
   }
   return sum;
 }
+
+#define ONNXPLAIN_SUMS(T)                                                                \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                           \
+  void add(const T* const* rows, std::size_t number, std::int64_t count, double* sums) { \
+    add_rows(rows, number, count, sums);                                                 \
+  }                                                                                      \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                           \
+  double along(const T* from, std::int64_t count) {                                      \
+    return add_along(from, count);                                                       \
+  }
+
+ONNXPLAIN_SUMS(float)
+ONNXPLAIN_SUMS(Half)
+
+#undef ONNXPLAIN_SUMS
 
 std::string listed(const std::vector<std::int64_t>& shape) {
   std::string text = "(";
@@ -137,8 +157,9 @@ Copies copies(const std::vector<std::int64_t>& wide, const std::vector<std::int6
   return found;
 }
 
-void cpu::sum_copies(const Copies& copies, const float* from, std::int64_t begin, std::int64_t end,
-                     float* to) {
+template <class T>
+void cpu::sum_copies(const Copies& copies, const T* from, std::int64_t begin, std::int64_t end,
+                     T* to) {
   const std::size_t runs = copies.lengths.size();
   if (copies.none()) {
     std::copy(from + begin, from + end, to + begin);
@@ -156,11 +177,11 @@ void cpu::sum_copies(const Copies& copies, const float* from, std::int64_t begin
     }
   }
   if (empty) {  // a sum of nothing
-    std::fill(to + begin, to + end, 0.0f);
+    std::fill(to + begin, to + end, T{});
     return;
   }
   double sums[kBlock];
-  const float* first[kBlock];  // of each sum, or of all
+  const T* first[kBlock];  // of each sum, or of all
   const std::int64_t width = inner_summed ? 1 : inner;
   for (std::int64_t at = begin; at < end;) {
     const std::int64_t room = inner_summed ? kBlock : width - at % width;
@@ -170,7 +191,7 @@ void cpu::sum_copies(const Copies& copies, const float* from, std::int64_t begin
       first[k] = from + kept.offset() + at % width;
     }
     std::fill_n(sums, count, 0.0);
-    const float* rows[kRows];
+    const T* rows[kRows];
     std::size_t number = 0;
     do {
       if (inner_summed) {
@@ -187,10 +208,13 @@ void cpu::sum_copies(const Copies& copies, const float* from, std::int64_t begin
     } while (summed.next());
     add(rows, number, count, sums);
     for (std::int64_t k = 0; k < count; ++k) {
-      to[at + k] = static_cast<float>(sums[k]);
+      to[at + k] = from_float<T>(static_cast<float>(sums[k]));
     }
     at += count;
   }
 }
+
+template void cpu::sum_copies(const Copies&, const float*, std::int64_t, std::int64_t, float*);
+template void cpu::sum_copies(const Copies&, const Half*, std::int64_t, std::int64_t, Half*);
 
 }  // namespace onnxplain

@@ -2,12 +2,14 @@
 //
 // A tensor of shape (own..., rest...) was broadcast to the shape of what arrives, whose last axes
 // `rest` it has; where its own length is 1 and the other is not, there are copies. Sums are made in
-// double precision, in an order that depends on the shapes alone, and rounded once: they depend
-// neither on threads nor on the processor.
+// double precision (of float16, too), in an order that depends on the shapes alone, and rounded
+// once: they depend neither on threads nor on the processor.
 #pragma once
 
 #include <cstdint>
 #include <vector>
+
+#include "kernels/half.hpp"
 
 namespace onnxplain {
 
@@ -32,8 +34,8 @@ Copies copies(const std::vector<std::int64_t>& wide, const std::vector<std::int6
 namespace cpu {
 
 // Computes elements [begin, end) of the result.
-void sum_copies(const Copies& copies, const float* from, std::int64_t begin, std::int64_t end,
-                float* to);
+template <class T>
+void sum_copies(const Copies& copies, const T* from, std::int64_t begin, std::int64_t end, T* to);
 
 }  // namespace cpu
 }  // namespace onnxplain

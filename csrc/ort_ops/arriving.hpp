@@ -11,11 +11,12 @@ namespace onnxplain::ort {
 
 // What arrives, in the shape of the values; it is repeated where it has axes of length 1, or fewer
 // axes.
+template <class T>
 class Arriving {
  public:
   Arriving(const Context& context, const Value* g, const std::vector<std::int64_t>& shape,
            const char* name)
-      : data_(context.floats(g)) {
+      : data_(context.elements<T>(g)) {
     const std::vector<std::int64_t> own = context.shape(g);
     if (own == shape) {
       return;
@@ -40,11 +41,11 @@ class Arriving {
   Arriving(const Arriving&) = delete;
   Arriving& operator=(const Arriving&) = delete;
 
-  const float* data() const { return data_; }
+  const T* data() const { return data_; }
 
  private:
-  const float* data_;
-  std::vector<float> expanded_;
+  const T* data_;
+  std::vector<T> expanded_;
 };
 
 }  // namespace onnxplain::ort

@@ -9,15 +9,19 @@
 namespace onnxplain::ort {
 namespace {
 
+template <class T>
 class OnCpu : public GeluBackward {
  public:
+  static constexpr const char* kName = named<T>("GeluBackward", "GeluBackwardFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
   using GeluBackward::GeluBackward;
 
   void compute(const Context& context) const {
     const std::vector<std::int64_t> shape = context.shape(context.input(0));
-    const Arriving g(context, context.input(1), shape, kName);
-    const float* x = context.floats(context.input(0));
-    float* dx = context.output(shape);
+    const Arriving<T> g(context, context.input(1), shape, kName);
+    const T* x = context.elements<T>(context.input(0));
+    T* dx = context.output<T>(shape);
     over_ranges(context, size_of(shape), kTask, [&](std::int64_t begin, std::int64_t end) {
       cpu::gelu_backward(factor, x + begin, g.data() + begin, end - begin, dx + begin);
     });
@@ -27,7 +31,12 @@ class OnCpu : public GeluBackward {
 }  // namespace
 
 const CustomOp& gelu_backward_op() {
-  static const CustomOp op = described<OnCpu>();
+  static const CustomOp op = described<OnCpu<float>>();
+  return op;
+}
+
+const CustomOp& gelu_backward_float16_op() {
+  static const CustomOp op = described<OnCpu<Half>>();
   return op;
 }
 

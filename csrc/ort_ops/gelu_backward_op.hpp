@@ -1,5 +1,5 @@
-// ai.onnxplain::GeluBackward, version 1: a walk back through Gelu in one pass
-// (kernels/gelu_backward.hpp).
+// ai.onnxplain::GeluBackward and GeluBackwardFloat16, version 1: a walk back through Gelu in one
+// pass (kernels/gelu_backward.hpp).
 //
 // Inputs: x, and g, what arrives, which broadcasts to it. Attribute: `factor` (one float). Output:
 // dx.
@@ -11,6 +11,7 @@ namespace onnxplain::ort {
 
 // For the CPU.
 const CustomOp& gelu_backward_op();
+const CustomOp& gelu_backward_float16_op();
 
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.

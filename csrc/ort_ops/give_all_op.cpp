@@ -46,10 +46,12 @@ Places places(const std::vector<std::int64_t>& shape, const Axes& axes) {
   return found;
 }
 
+template <class T>
 class GiveAll {
  public:
-  static constexpr const char* kName = "GiveAll";
-  static constexpr ElementType kInputs[] = {kFloat, kFloat};
+  static constexpr const char* kName = named<T>("GiveAll", "GiveAllFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
   static constexpr std::size_t kRequiredInputs = 2;
 
   explicit GiveAll(const Info& info)
@@ -64,9 +66,9 @@ class GiveAll {
                 std::to_string(above.inner) + " rows, and what inputs get in " +
                 std::to_string(below.outer) + " x " + std::to_string(below.inner));
     const ShareRows rows{below.outer, above.row, below.row, below.inner};
-    const float* relevance = context.floats(context.input(0));
-    const float* given = context.floats(context.input(1));
-    float* to = context.output(shape);
+    const T* relevance = context.elements<T>(context.input(0));
+    const T* given = context.elements<T>(context.input(1));
+    T* to = context.output<T>(shape);
     if (below.outer * below.row * below.inner == 0) {
       return;
     }
@@ -81,8 +83,8 @@ class GiveAll {
 
  private:
   // Columns of some width are a task.
-  static void across(const Context& context, const ShareRows& rows, const float* relevance,
-                     const float* given, float* to) {
+  static void across(const Context& context, const ShareRows& rows, const T* relevance,
+                     const T* given, T* to) {
     const std::int64_t height = rows.above + rows.below;
     const std::int64_t width = std::clamp<std::int64_t>(kTask / height, 64, 4096);
     const std::int64_t strips = (rows.inner + width - 1) / width;
@@ -96,12 +98,12 @@ class GiveAll {
   }
 
   // Some rows are a task.
-  static void along(const Context& context, const ShareRows& rows, const float* relevance,
-                    const float* given, float* to) {
+  static void along(const Context& context, const ShareRows& rows, const T* relevance,
+                    const T* given, T* to) {
     over_ranges(context, rows.outer, kTask / (rows.above + rows.below),
                 [&](std::int64_t begin, std::int64_t end) {
                   for (std::int64_t row = begin; row < end; ++row) {
-                    const float* got = given + row * rows.below;
+                    const T* got = given + row * rows.below;
                     const ShareSums sums =
                         cpu::share_sums(relevance + row * rows.above, rows.above, got, rows.below);
                     cpu::give(sums, rows.below, got, rows.below, to + row * rows.below);
@@ -110,8 +112,8 @@ class GiveAll {
   }
 
   // A part of a row is a task.
-  static void in_chunks(const Context& context, const ShareRows& rows, const float* relevance,
-                        const float* given, float* to) {
+  static void in_chunks(const Context& context, const ShareRows& rows, const T* relevance,
+                        const T* given, T* to) {
     constexpr std::int64_t kChunk = cpu::kShareChunk;
     const std::int64_t chunks = (std::max(rows.above, rows.below) + kChunk - 1) / kChunk;
     // [begin, end) of a chunk of a row of this size
@@ -151,7 +153,12 @@ class GiveAll {
 }  // namespace
 
 const CustomOp& give_all_op() {
-  static const CustomOp op = described<GiveAll>();
+  static const CustomOp op = described<GiveAll<float>>();
+  return op;
+}
+
+const CustomOp& give_all_float16_op() {
+  static const CustomOp op = described<GiveAll<Half>>();
   return op;
 }
 

@@ -1,5 +1,5 @@
-// ai.onnxplain::GiveAll, version 1: what inputs of a layer get, and their share of what is missing
-// (kernels/give_all.hpp).
+// ai.onnxplain::GiveAll and GiveAllFloat16, version 1: what inputs of a layer get, and their share
+// of what is missing (kernels/give_all.hpp).
 //
 // Inputs: the relevance of the outputs, and what the inputs get of it. Attributes: `above` and
 // `below` (ints), the axes that a row has in the one and in the other: one behind the other. Along
@@ -13,5 +13,6 @@ namespace onnxplain::ort {
 
 // For the CPU.
 const CustomOp& give_all_op();
+const CustomOp& give_all_float16_op();
 
 }  // namespace onnxplain::ort

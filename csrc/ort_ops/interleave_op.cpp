@@ -7,12 +7,17 @@
 namespace onnxplain::ort {
 namespace {
 
+template <class T>
 class OnCpu : public Interleave {
  public:
+  static constexpr const char* kName = named<T>("Interleave", "InterleaveFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
+
   using Interleave::Interleave;
 
   void compute(const Context& context) const {
-    const Tensors all = tensors(context);
+    const TensorsOf<T> all = tensors<T>(context);
     over_ranges(context, all.result.count,
                 std::max<std::int64_t>(1, kTask / std::max<std::int64_t>(1, all.result.size())),
                 [&](std::int64_t begin, std::int64_t end) {
@@ -26,7 +31,12 @@ class OnCpu : public Interleave {
 }  // namespace
 
 const CustomOp& interleave_op() {
-  static const CustomOp op = described<OnCpu>();
+  static const CustomOp op = described<OnCpu<float>>();
+  return op;
+}
+
+const CustomOp& interleave_float16_op() {
+  static const CustomOp op = described<OnCpu<Half>>();
   return op;
 }
 

@@ -7,6 +7,7 @@ namespace onnxplain::ort {
 
 // For the CPU.
 const CustomOp& interleave_op();
+const CustomOp& interleave_float16_op();
 
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.

@@ -53,15 +53,17 @@ struct Interleave {
   }
 
   // The tensors of one run.
-  struct Tensors {
-    std::vector<Part> parts;
+  template <class T>
+  struct TensorsOf {
+    std::vector<PartOf<T>> parts;
     Planes result;
-    float* out;
+    T* out;
   };
 
   // Throws where parts do not fit one another.
-  Tensors tensors(const Context& context) const {
-    std::vector<Part> parts;
+  template <class T = float>
+  TensorsOf<T> tensors(const Context& context) const {
+    std::vector<PartOf<T>> parts;
     std::vector<std::int64_t> shape;
     for (std::size_t k = 0; k < context.input_count(); ++k) {
       const Value* value = context.input(k);
@@ -72,11 +74,12 @@ struct Interleave {
         shape = {own[0], own[1], length(own[2], begins[0], strides[0], ends[0]),
                  length(own[3], begins[1], strides[1], ends[1])};
       }
-      parts.push_back({context.floats(value), own[2], own[3], begins[2 * k], begins[2 * k + 1]});
+      parts.push_back(
+          {context.elements<T>(value), own[2], own[3], begins[2 * k], begins[2 * k + 1]});
     }
     const Planes result = planes(shape, block);
     check_parts(parts, strides[0], strides[1]);
-    return {std::move(parts), result, context.output(shape)};
+    return {std::move(parts), result, context.output<T>(shape)};
   }
 
  private:

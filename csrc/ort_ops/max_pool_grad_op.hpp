@@ -7,6 +7,7 @@ namespace onnxplain::ort {
 
 // For the CPU.
 const CustomOp& max_pool_grad_op();
+const CustomOp& max_pool_grad_float16_op();
 
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.

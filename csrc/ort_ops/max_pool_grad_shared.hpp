@@ -36,17 +36,19 @@ struct MaxPoolGrad {
   }
 
   // The tensors of one run.
-  struct Tensors {
+  template <class T>
+  struct TensorsOf {
     Planes in;
     Planes out;
-    const float* x;
-    const float* y;
-    const float* g;
-    float* dx;
+    const T* x;
+    const T* y;
+    const T* g;
+    T* dx;
   };
 
   // Throws where the shapes are not those of a pooling.
-  Tensors tensors(const Context& context) const {
+  template <class T = float>
+  TensorsOf<T> tensors(const Context& context) const {
     const Value* values[] = {context.input(0), context.input(1), context.input(2)};
     const std::vector<std::int64_t> shape = context.shape(values[0]);
     const std::vector<std::int64_t> pooled = context.shape(values[1]);
@@ -56,10 +58,10 @@ struct MaxPoolGrad {
             "MaxPoolGrad: inputs do not have the shapes of a max pooling");
     return {in,
             out,
-            context.floats(values[0]),
-            context.floats(values[1]),
-            context.floats(values[2]),
-            context.output(shape)};
+            context.elements<T>(values[0]),
+            context.elements<T>(values[1]),
+            context.elements<T>(values[2]),
+            context.output<T>(shape)};
   }
 
  private:

@@ -9,11 +9,24 @@
 #include <new>
 #include <numeric>
 #include <optional>
+#include <type_traits>
 
+#include "kernels/half.hpp"
 #include "ort_ops/context.hpp"
 #include "ort_ops/shapes.hpp"
 
 namespace onnxplain::ort {
+
+// The type of tensors of Ts, and which of two operators is theirs: types have operators of their
+// own, since onnxruntime finds the type of an output by the operator alone.
+template <class T>
+inline constexpr bool kIsHalf = std::is_same_v<T, Half>;
+template <class T>
+inline constexpr ElementType kElement = kIsHalf<T> ? kFloat16 : kFloat;
+template <class T>
+constexpr const char* named(const char* plain, const char* of_halves) {
+  return kIsHalf<T> ? of_halves : plain;
+}
 
 // Describes a class to onnxruntime. It has
 //   kName; kInputs, the types of inputs, the first kRequiredInputs of which must be there;

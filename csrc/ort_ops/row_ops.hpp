@@ -1,5 +1,6 @@
 // ai.onnxplain::SoftmaxBackward and ai.onnxplain::NormBackward, version 1: walks back through rows
-// in one pass (kernels/row_backward.hpp).
+// in one pass (kernels/row_backward.hpp). SoftmaxBackwardFloat16 and NormBackwardFloat16: the same
+// of float16.
 //
 // SoftmaxBackward: inputs y, what Softmax made along its last axis, and g, what arrives, which
 // broadcasts to it. Output: dx = y (g - sum(g y)).
@@ -17,7 +18,9 @@ namespace onnxplain::ort {
 
 // For the CPU.
 const CustomOp& softmax_backward_op();
+const CustomOp& softmax_backward_float16_op();
 const CustomOp& norm_backward_op();
+const CustomOp& norm_backward_float16_op();
 
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.

@@ -16,10 +16,12 @@ constexpr std::int64_t kTasks = 32;
 constexpr std::int64_t kPiece = std::int64_t{1} << 18;
 constexpr std::int64_t kShort = 512;
 
+template <class T>
 class SumCopies {
  public:
-  static constexpr const char* kName = "SumCopies";
-  static constexpr ElementType kInputs[] = {kFloat, kInt64};
+  static constexpr const char* kName = named<T>("SumCopies", "SumCopiesFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>, kInt64};
+  static constexpr ElementType kOutput = kElement<T>;
   static constexpr std::size_t kRequiredInputs = 2;
 
   explicit SumCopies(const Info&) {}
@@ -32,8 +34,8 @@ class SumCopies {
     require(count.size() == 1, "SumCopies: lengths must have one axis");
     const std::int64_t* own = context.ints(lengths);
     const Copies found = copies(wide, std::vector<std::int64_t>(own, own + count[0]));
-    const float* from = context.floats(arrives);
-    float* to = context.output(found.shape);
+    const T* from = context.elements<T>(arrives);
+    T* to = context.output<T>(found.shape);
     std::int64_t read = 1;  // numbers in what arrives
     for (const std::int64_t length : wide) {
       read *= length;
@@ -55,7 +57,12 @@ class SumCopies {
 }  // namespace
 
 const CustomOp& sum_copies_op() {
-  static const CustomOp op = described<SumCopies>();
+  static const CustomOp op = described<SumCopies<float>>();
+  return op;
+}
+
+const CustomOp& sum_copies_float16_op() {
+  static const CustomOp op = described<SumCopies<Half>>();
   return op;
 }
 

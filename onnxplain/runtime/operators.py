@@ -85,6 +85,7 @@ def _tried(device: str = "cpu") -> str | None:
 #: What operators are tried on: positive numbers, more to a row than are added up at once.
 _X = np.linspace(0.5, 2, 210, dtype=np.float32).reshape(3, 70)
 _ONLY_ON_CPU = ("GiveAll", "SumCopies")
+_HALVES = {"x": "half", "row": "half_row", "plane": "half_plane"}
 
 
 def _made(device: Literal["cpu", "cuda"]) -> dict[str, Array]:
@@ -129,10 +130,19 @@ def _probe(device: str) -> bytes:
         ("SoftmaxBackward", "SoftmaxBackward", "x row", {}),
         ("SumCopies", "SumCopies", "x n", {}),
     ]
+    if device == "cpu":
+        given += [
+            (
+                f"{made}Float16",
+                f"{kind}Float16",
+                " ".join(_HALVES.get(v, v) for v in takes.split()),
+                attributes,
+            )
+            for made, kind, takes, attributes in given
+            if "Elementwise" not in kind
+        ]
     given = [g for g in given if device == "cpu" or g[0] not in _ONLY_ON_CPU]
-    nodes = [
-        onnx.helper.make_node("Cast", [n], [f"half{k}"], to=float16) for n, k in (("x", ""), ("row", "_row"))
-    ]
+    nodes = [onnx.helper.make_node("Cast", [n], [half], to=float16) for n, half in _HALVES.items()]
     nodes += [
         onnx.helper.make_node(kind, takes.split(), [made], domain=DOMAIN, **attributes)
         for made, kind, takes, attributes in given

@@ -254,8 +254,8 @@ def lower(model: ir.Model, form: Form) -> None:
         FuseElementwise()(model)
     if form == "accelerated_cuda":
         MaxPoolGrads()(model)
-        FuseRows()(model)
-        FuseGelu()(model)
+        FuseRows("cuda")(model)
+        FuseGelu("cuda")(model)
         FuseElementwise("cuda")(model)
 
 

@@ -9,17 +9,18 @@ import pytest
 from native import ROOT, compiled, needs_compiler, run_sanitized
 
 HERE = Path(__file__).parent
-ROWS = ("gelu_backward", "give_all", "row_backward", "sum_copies")
-PLANES = ("interleave", "max_pool_grad")
+ROWS = ("half", "gelu_backward", "give_all", "row_backward", "sum_copies")
+PLANES = ("half", "interleave", "max_pool_grad")
 PROGRAMS = {
-    "stress": ("csrc/kernels/elementwise.cpp", "csrc/ort_ops/elementwise_op.cpp"),
+    "stress": ("csrc/kernels/elementwise.cpp", "csrc/kernels/half.cpp", "csrc/ort_ops/elementwise_op.cpp"),
     "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
     "stress_planes": tuple(f"csrc/kernels/{name}.cpp" for name in PLANES),
 }
 THREADS = {  # what each needs of csrc/kernels
-    "threads": ("elementwise", "elementwise_threads"),
+    "threads": ("elementwise", "elementwise_threads", "half"),
     "threads_elements": (
         "elementwise",
+        "half",
         "elementwise_threads",
         "gelu_backward",
         "interleave",

@@ -41,6 +41,7 @@ SHARES = """sr = ReduceSum(x, last) sg = ReduceSum(g, last) miss = Sub(sr, sg)
   part = Div(miss, safe) shape = Shape(g) ones = ConstantOfShape<value = float[1] {1.0}>(shape)
   n = ReduceSum(ones, last) least = Max(n, one) even = Div(one, least) factor = Where(none, even, size)
   more = Mul(part, factor) r = Add(g, more)"""
+KINDS = {"float": np.float32, "float16": np.float16, "double": np.float64}
 CONSTANTS = {
     "root": np.float32(np.sqrt(2)), "unroot": np.float32(np.sqrt(0.5)), "half": np.float32(0.5),
     "bell": np.float32(2 / np.sqrt(np.pi)),
@@ -50,15 +51,19 @@ CONSTANTS = {
 }  # fmt: skip
 
 
-def made(body: str, *, outputs: str = "r", x: str = "A, C, 4", unmarked: str = "", **constants) -> ir.Model:
+def made(
+    body: str, *, outputs: str = "r", x: str = "A, C, 4", unmarked: str = "", kind: str = "float", **constants
+) -> ir.Model:
     """Make a program whose nodes are marked as written, but for some."""
-    outs = ", ".join(f"float[] {o}" for o in outputs.split())
-    inputs = f"float[{x}] x, float[A, B, 4] g"
+    outs = ", ".join(f"{kind}[] {o}" for o in outputs.split())
+    inputs = f"{kind}[{x}] x, {kind}[A, B, 4] g"
     text = f'<ir_version: 8, opset_import: ["" : 18]> m ({inputs}) => ({outs}) {{ {body} }}'
     proto = onnx.parser.parse_model(text)
     for output in proto.graph.output:
         output.type.tensor_type.ClearField("shape")
     for name, content in (CONSTANTS | constants).items():
+        if kind != "float" and content.dtype == np.float32:
+            content = content.astype(np.float16).astype(KINDS[kind])
         proto.graph.initializer.append(onnx.numpy_helper.from_array(content, name))
     model = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
     for node in model.graph:
@@ -67,7 +72,7 @@ def made(body: str, *, outputs: str = "r", x: str = "A, C, 4", unmarked: str = "
     return model
 
 
-def run(model: ir.Model, shape: tuple[int, ...]) -> list[np.ndarray]:
+def run(model: ir.Model, shape: tuple[int, ...], kind: str = "float") -> list[np.ndarray]:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     register(options)
@@ -76,7 +81,9 @@ def run(model: ir.Model, shape: tuple[int, ...]) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     feeds = {"x": rng.random(shape), "g": rng.normal(size=(2, 3, 4))}
     names = {i.name for i in session.get_inputs()}
-    return session.run(None, {k: v.astype(np.float32) for k, v in feeds.items() if k in names})
+    if kind != "float":
+        feeds = {k: v.astype(np.float16) for k, v in feeds.items()}
+    return session.run(None, {k: v.astype(KINDS[kind]) for k, v in feeds.items() if k in names})
 
 
 TAKEN = {
@@ -180,6 +187,37 @@ def test_taken(name) -> None:
     fuse(model)
     left = [node for node in model.graph if facts.is_written(node)]
     assert len(left) <= 2  # what nobody reads is gone
+
+
+@pytest.mark.parametrize("name", [n for n in TAKEN if "gelu" not in n])
+def test_of_float16_they_are_at_least_as_exact(name) -> None:
+    """Beside the same in double precision, of the same numbers."""
+    body, kind = TAKEN[name]
+    start, end = "shape = Shape(g)", "even = Div(one, least)"
+    if start in body:  # the parser knows no tensors of float16
+        body = body[: body.index(start)] + body[body.index(end) + len(end) :]
+    options = options_of(body) | {"even": np.float32(0.25)}
+    for shape in shapes_of(body):
+        plain, fused = (made(body, kind="float16", **options) for _ in range(2))
+        fuse(fused)
+        assert [n.op_type for n in fused.graph if n.domain == DOMAIN] == [f"{kind}Float16"]
+        (exact,) = run(made(body, kind="double", **options), shape, "double")
+        (before,), (after,) = (run(m, shape, "float16") for m in (plain, fused))
+        assert after.dtype == np.float16
+        least = np.abs(exact).max() * 2.0**-11  # what rounding the result alone makes
+        assert np.abs(after - exact).max() <= max(np.abs(before - exact).max(), least) * 1.05
+
+
+@pytest.mark.parametrize("name", [n for n in TAKEN if "gelu" not in n])
+def test_a_gpu_has_those_of_float32_alone(name) -> None:
+    body, _ = TAKEN[name]
+    for kind in ("float", "float16"):
+        if "ConstantOfShape" in body:
+            continue
+        model = made(body, kind=kind, **options_of(body))
+        for each in (FuseSums, FuseRows, FuseShares, FuseGelu):
+            each("cuda")(model)
+        assert any(n.domain == DOMAIN for n in model.graph) == (kind == "float")
 
 
 @pytest.mark.parametrize("name", LEFT)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
-from onnxplain.graph.passes.lower.matching import number, put, swaps, written
+from onnxplain.graph.passes.lower.matching import Device, number, put, roots, swaps, written
 
 __all__ = ["FuseGelu"]
 
@@ -21,13 +21,23 @@ _MOST = 8  # factors; of more there is nothing to find
 
 
 class FuseGelu(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded."""
+    """Lower for where the library of operators is loaded.
+
+    Parameters
+    ----------
+    device
+        Where the program runs.
+    """
+
+    def __init__(self, device: Device = "cpu") -> None:
+        super().__init__()
+        self._device = device
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
-        for node in reversed(list(model.graph)):
-            found = _match(node) if node.graph is not None else None
+        for node in roots(model, self._device):
+            found = _match(node)
             if found is not None:
                 put(model, node, "GeluBackward", (found.x, found.g), {"factor": [found.factor]})
                 modified = True
@@ -141,8 +151,8 @@ class _Product:
 
 
 def _node(value: ir.Value | None, op_type: str) -> ir.Node | None:
-    """Return the node of this operator that makes a value of float32, whoever wrote it."""
+    """Return the node of this operator that makes a value of such a type, whoever wrote it."""
     node = None if value is None else value.producer()
     if node is None or value is None or node.op_type != op_type or node.domain not in ("", "ai.onnx"):
         return None
-    return node if value.dtype == ir.DataType.FLOAT else None
+    return node if value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16) else None

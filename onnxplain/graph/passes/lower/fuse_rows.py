@@ -3,7 +3,8 @@
 Cases: what :mod:`onnxplain.backward.ops.normalization` writes for Softmax along the last axis
 (``ai.onnxplain::SoftmaxBackward``), and for normalisations over last axes, by layer, group and instance or by
 root mean square (``ai.onnxplain::NormBackward``), and what :mod:`onnxplain.backward.rules.normalization`
-writes where deviations count as constants; in float32.  Sums of rows are made in another order than
+writes where deviations count as constants; in float32 or
+float16, of which results alone are rounded.  Sums of rows are made in another order than
 onnxruntime makes them, so the results differ by their rounding.
 """
 
@@ -14,20 +15,28 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import last, number, put, reduced, swaps, written
+from onnxplain.graph.passes.lower.matching import Device, last, number, put, reduced, roots, swaps, written
 
 __all__ = ["FuseRows"]
 
 
 class FuseRows(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded."""
+    """Lower for where the library of operators is loaded.
+
+    Parameters
+    ----------
+    device
+        Where the program runs.
+    """
+
+    def __init__(self, device: Device = "cpu") -> None:
+        super().__init__()
+        self._device = device
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
-        for node in reversed(list(model.graph)):
-            if node.graph is None:  # gone with another
-                continue
+        for node in roots(model, self._device):
             softmax = _softmax(node)
             norm = (_norm(node) or _detached(node)) if softmax is None else None
             if softmax is not None:

@@ -1,7 +1,7 @@
 """Write what a layer's inputs get of the share of its biases as ``ai.onnxplain::GiveAll``.
 
-Cases: what :func:`onnxplain.backward.rules.scale.give_all` writes, in float32, where the axes of a row lie
-one behind the other: four sums and some ten elementwise steps.
+Cases: what :func:`onnxplain.backward.rules.scale.give_all` writes, in float32 or float16, where the axes of a
+row lie one behind the other: four sums and some ten elementwise steps.
 """
 
 from __future__ import annotations
@@ -12,19 +12,29 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import made_by, number, put, reduced, swaps, written
+from onnxplain.graph.passes.lower.matching import Device, made_by, number, put, reduced, roots, swaps, written
 
 __all__ = ["FuseShares"]
 
 
 class FuseShares(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded."""
+    """Lower for where the library of operators is loaded.
+
+    Parameters
+    ----------
+    device
+        Where the program runs.
+    """
+
+    def __init__(self, device: Device = "cpu") -> None:
+        super().__init__()
+        self._device = device
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
-        for node in reversed(list(model.graph)):
-            found = _match(node) if node.graph is not None else None
+        for node in roots(model, self._device):
+            found = _match(node)
             if found is not None:
                 attributes = {"above": found.above, "below": found.below}
                 put(model, node, "GiveAll", (found.relevance, found.given), attributes)
@@ -97,7 +107,9 @@ def _is_even(value: ir.Value | None, given: ir.Value, below: tuple[int, ...]) ->
     if held is not None:
         lengths = [facts.static_dim(given, a) for a in below] if facts.rank(given) is not None else [None]
         count = int(np.prod([n for n in lengths if n is not None]))
-        return None not in lengths and bool(np.all(held == np.float32(1) / np.float32(max(count, 1))))
+        return None not in lengths and bool(
+            np.all(held == (np.float32(1) / np.float32(max(count, 1))).astype(held.dtype))
+        )
     divided = written(value, "Div")
     least = None if divided is None or number(divided.inputs[0]) != 1 else written(divided.inputs[1], "Max")
     if least is None or len(least.inputs) != 2 or number(least.inputs[1]) != 1:

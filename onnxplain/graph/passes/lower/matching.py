@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import onnx_ir as ir
 
 from onnxplain.graph import facts
 
-__all__ = ["DOMAIN", "last", "made_by", "number", "put", "reduced", "swaps", "written"]
+__all__ = [
+    "DOMAIN",
+    "Device",
+    "last",
+    "made_by",
+    "named",
+    "number",
+    "put",
+    "reduced",
+    "roots",
+    "swaps",
+    "written",
+]
 
 DOMAIN = "ai.onnxplain"
+Device = Literal["cpu", "cuda"]
+
+#: What stands behind the names of operators of a type; types have operators of their own.
+_ENDINGS = {ir.DataType.FLOAT: "", ir.DataType.FLOAT16: "Float16"}
+_TYPES = {"cpu": tuple(_ENDINGS), "cuda": (ir.DataType.FLOAT,)}
+
+
+def roots(model: ir.Model, device: Device) -> Iterator[ir.Node]:
+    """Yield the nodes, last ones first, of types that our operators have on a device; not those gone since."""
+    for node in reversed(list(model.graph)):
+        if node.graph is not None and node.outputs[0].dtype in _TYPES[device]:
+            yield node
+
+
+def named(op_type: str, dtype: ir.DataType | None) -> str:
+    """Return the name of the operator for numbers of a type."""
+    return op_type + _ENDINGS[dtype or ir.DataType.FLOAT]
 
 
 def made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
@@ -23,9 +52,9 @@ def made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
 
 
 def written(value: ir.Value | None, op_type: str) -> ir.Node | None:
-    """Return what :func:`made_by` does, if the value is of float32."""
+    """Return what :func:`made_by` does, if the value is of a type that our operators have."""
     node = made_by(value, op_type)
-    return node if node is not None and node.outputs[0].dtype == ir.DataType.FLOAT else None
+    return node if node is not None and node.outputs[0].dtype in _ENDINGS else None
 
 
 def number(value: ir.Value | None) -> float | None:
@@ -77,10 +106,12 @@ def put(
     root
         Its output is computed by the operator from now on.
     op_type, inputs, attributes
-        The operator.
+        The operator, as it is called for float32.
     """
     graph = model.graph
-    made = ir.node(op_type, inputs, dict(attributes), domain=DOMAIN, name=root.name)
+    made = ir.node(
+        named(op_type, root.outputs[0].dtype), inputs, dict(attributes), domain=DOMAIN, name=root.name
+    )
     new, old = made.outputs[0], root.outputs[0]
     new.name, new.type, new.shape = old.name, old.type, old.shape
     made.metadata_props[facts.WRITTEN_KEY] = ""
