@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 #include "onnxplain/check.hpp"
-#include "onnxplain/processors.hpp"
 
 namespace onnxplain {
 namespace {
@@ -30,7 +28,6 @@ ElementwiseProgram::ElementwiseProgram(std::int64_t inputs,
   require(!encoded.empty() && encoded.size() % 4 == 0, "Elementwise: program has no whole steps");
   const std::int64_t given = inputs + static_cast<std::int64_t>(constants_.size());
   const std::size_t count = encoded.size() / 4;
-  std::vector<std::size_t> last(count, 0);  // the step that reads a step's result last
   for (std::size_t k = 0; k < count; ++k) {
     const std::int64_t kind = encoded[4 * k];
     require(kind >= 0 && kind < static_cast<std::int64_t>(StepKind::kCount),
@@ -42,13 +39,9 @@ ElementwiseProgram::ElementwiseProgram(std::int64_t inputs,
       require(from >= 0 && from < given + static_cast<std::int64_t>(k),
               "Elementwise: step " + std::to_string(k) + " reads what is not there");
       step.operands[i] = static_cast<std::int32_t>(from);
-      if (from >= given) {
-        last[static_cast<std::size_t>(from - given)] = k;
-      }
     }
     steps_.push_back(step);
   }
-  buffers_ = find_places(last, std::vector<bool>(count, true), places_);
 }
 
 std::int32_t find_places(const std::vector<std::size_t>& last, const std::vector<bool>& kept,
@@ -131,133 +124,4 @@ template Operand<float> operand(const float*, const std::vector<std::int64_t>&,
 template Operand<Half> operand(const Half*, const std::vector<std::int64_t>&,
                                const std::vector<std::int64_t>&);
 
-namespace cpu {
-namespace {
-
-// Copies elements [begin, begin + count) of a repeated input.
-template <class T>
-void gather(const Operand<T>& from, std::int64_t begin, std::int64_t count, float* to) {
-  const std::size_t rank = from.lengths.size();
-  std::vector<std::int64_t> at(rank);
-  std::int64_t rest = begin;
-  std::int64_t offset = 0;
-  for (std::size_t k = rank; k-- > 0;) {
-    at[k] = rest % from.lengths[k];
-    rest /= from.lengths[k];
-    offset += at[k] * from.strides[k];
-  }
-  while (count > 0) {
-    const std::int64_t run = std::min(count, from.lengths[rank - 1] - at[rank - 1]);
-    const T* source = from.data + offset;
-    if (from.strides[rank - 1] == 0) {
-      std::fill_n(to, run, to_float(*source));
-    } else {
-      widen(source, run, to);
-    }
-    to += run;
-    count -= run;
-    at[rank - 1] += run;
-    offset += run * from.strides[rank - 1];
-    for (std::size_t k = rank - 1; k > 0 && at[k] == from.lengths[k]; --k) {
-      offset += from.strides[k - 1] - at[k] * from.strides[k];
-      at[k] = 0;
-      ++at[k - 1];
-    }
-  }
-}
-
-// A result may take the place of an operand, element by element, which is nothing to wait for.
-#if defined(__GNUC__) && !defined(__clang__)
-#define ONNXPLAIN_NO_WAITING _Pragma("GCC ivdep")
-#else
-#define ONNXPLAIN_NO_WAITING
-#endif
-
-// What a step does not read is not touched: the number of its operands is known to the compiler.
-#define ONNXPLAIN_LOOP(name, number, operands, meaning)              \
-  case StepKind::name:                                               \
-    ONNXPLAIN_NO_WAITING                                             \
-    for (std::int64_t i = 0; i < n; ++i) {                           \
-      const float x = a[i];                                          \
-      [[maybe_unused]] const float y = (operands) > 1 ? b[i] : 0.0f; \
-      [[maybe_unused]] const float z = (operands) > 2 ? c[i] : 0.0f; \
-      out[i] = (meaning);                                            \
-    }                                                                \
-    break;
-
-ONNXPLAIN_FOR_EACH_PROCESSOR
-void step(StepKind kind, const float* a, const float* b, const float* c, float* out,
-          std::int64_t n) {
-  switch (kind) {
-    ONNXPLAIN_STEPS(ONNXPLAIN_LOOP)
-    case StepKind::kCount:
-      break;
-  }
-}
-
-#undef ONNXPLAIN_NO_WAITING
-#undef ONNXPLAIN_LOOP
-
-}  // namespace
-
-Scratch::Scratch(const ElementwiseProgram& program, std::size_t operands)
-    : buffers_(static_cast<std::size_t>(program.buffers())),
-      inputs_(operands),
-      memory_((buffers_ + inputs_ + program.constants().size() + 1) *
-              static_cast<std::size_t>(kBlock)) {
-  for (std::size_t k = 0; k < program.constants().size(); ++k) {
-    std::fill_n(constant(k), kBlock, program.constants()[k]);
-  }
-}
-
-template <class T>
-void run(const ElementwiseProgram& program, const std::vector<Operand<T>>& operands, T* out,
-         std::int64_t begin, std::int64_t end, Scratch& scratch) {
-  const std::size_t inputs = operands.size();
-  const std::size_t given = inputs + program.constants().size();
-  std::vector<const float*> at(given + program.steps().size());
-  for (std::size_t k = 0; k < program.constants().size(); ++k) {
-    at[inputs + k] = scratch.constant(k);
-  }
-  for (std::int64_t start = begin; start < end; start += kBlock) {
-    const std::int64_t n = std::min(kBlock, end - start);
-    for (std::size_t k = 0; k < inputs; ++k) {
-      const T* data = operands[k].data;
-      at[k] = scratch.input(k);
-      if (!operands[k].lengths.empty()) {
-        gather(operands[k], start, n, scratch.input(k));
-      } else if constexpr (std::is_same_v<T, float>) {
-        at[k] = data + start;
-      } else {
-        widen(data + start, n, scratch.input(k));
-      }
-    }
-    for (std::size_t k = 0; k < program.steps().size(); ++k) {
-      const Step& each = program.steps()[k];
-      const auto operand_at = [&](int i) {
-        return each.operands[i] < 0 ? nullptr : at[static_cast<std::size_t>(each.operands[i])];
-      };
-      float* to = scratch.buffer(program.places()[k]);
-      if (k + 1 == program.steps().size()) {
-        if constexpr (std::is_same_v<T, float>) {
-          to = out + start;
-        } else {
-          to = scratch.made();
-        }
-      }
-      step(each.kind, operand_at(0), operand_at(1), operand_at(2), to, n);
-      at[given + k] = to;
-    }
-    if constexpr (!std::is_same_v<T, float>) {
-      narrow(scratch.made(), n, out + start);
-    }
-  }
-}
-
-template void run(const ElementwiseProgram&, const std::vector<Operand<float>>&, float*,
-                  std::int64_t, std::int64_t, Scratch&);
-template void run(const ElementwiseProgram&, const std::vector<Operand<Half>>&, Half*, std::int64_t,
-                  std::int64_t, Scratch&);
-
-}  // namespace cpu
 }  // namespace onnxplain

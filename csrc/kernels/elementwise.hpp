@@ -32,15 +32,10 @@ class ElementwiseProgram {
 
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<float>& constants() const { return constants_; }
-  // For each step, which of the buffers takes its result; the last step's is that of the program.
-  const std::vector<std::int32_t>& places() const { return places_; }
-  std::int32_t buffers() const { return buffers_; }
 
  private:
   std::vector<Step> steps_;
   std::vector<float> constants_;
-  std::vector<std::int32_t> places_;
-  std::int32_t buffers_ = 0;
 };
 
 // An input as it lies in memory, beside the shape of the result: contiguous, with axes of length 1
@@ -66,32 +61,4 @@ template <class T>
 Operand<T> operand(const T* data, const std::vector<std::int64_t>& shape,
                    const std::vector<std::int64_t>& result);
 
-namespace cpu {
-
-// Elements that are worked on at once.
-inline constexpr std::int64_t kBlock = 1024;
-
-// Memory of one thread; `made` is for a result that is still to be rounded.
-class Scratch {
- public:
-  Scratch(const ElementwiseProgram& program, std::size_t operands);
-  float* made() { return memory_.data() + memory_.size() - kBlock; }
-  float* buffer(std::int32_t place) { return memory_.data() + place * kBlock; }
-  float* input(std::size_t which) { return memory_.data() + (buffers_ + which) * kBlock; }
-  float* constant(std::size_t which) {
-    return memory_.data() + (buffers_ + inputs_ + which) * kBlock;
-  }
-
- private:
-  std::size_t buffers_;
-  std::size_t inputs_;
-  std::vector<float> memory_;
-};
-
-// Computes elements [begin, end) of the result.
-template <class T>
-void run(const ElementwiseProgram& program, const std::vector<Operand<T>>& operands, T* out,
-         std::int64_t begin, std::int64_t end, Scratch& scratch);
-
-}  // namespace cpu
 }  // namespace onnxplain

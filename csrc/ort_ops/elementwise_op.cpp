@@ -1,5 +1,6 @@
 #include "ort_ops/elementwise_op.hpp"
 
+#include "kernels/elementwise_cpu.hpp"
 #include "ort_ops/elementwise_shared.hpp"
 
 namespace onnxplain::ort {
@@ -11,18 +12,20 @@ class OnCpu : public Elementwise<T> {
   // Blocks of elements are read before they are written, and inputs that repeat are smaller.
   static constexpr std::size_t kMayReplace = 8;
 
-  explicit OnCpu(const Info& info) : program_(program_of(info)), block_(info.integer("block", 1)) {}
+  explicit OnCpu(const Info& info)
+      : loops_(program_of(info), static_cast<std::int64_t>(info.input_count())),
+        block_(info.integer("block", 1)) {}
 
   void compute(const Context& context) const {
     const Tensors<T> tensors = tensors_of<T>(context, block_);
     over_ranges(context, tensors.total, kTask, [&](std::int64_t begin, std::int64_t end) {
-      cpu::Scratch scratch(program_, tensors.operands.size());
-      cpu::run(program_, tensors.operands, tensors.out, begin, end, scratch);
+      cpu::Scratch scratch(loops_);
+      cpu::run(loops_, tensors.operands, tensors.out, begin, end, scratch);
     });
   }
 
  private:
-  ElementwiseProgram program_;
+  cpu::Loops loops_;
   std::int64_t block_;  // channels that lie together; 1: none
 };
 

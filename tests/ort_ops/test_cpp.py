@@ -10,14 +10,15 @@ from native import ROOT, compiled, needs_compiler, run_sanitized
 
 HERE = Path(__file__).parent
 ROWS = ("half", "gelu_backward", "give_all", "row_backward", "sum_copies")
+ELEMENTWISE = ("half", "elementwise", "elementwise_cpu", "elementwise_loops")
 PLANES = ("half", "interleave", "max_pool_grad")
 PROGRAMS = {
-    "stress": ("csrc/kernels/elementwise.cpp", "csrc/kernels/half.cpp", "csrc/ort_ops/elementwise_op.cpp"),
+    "stress": (*(f"csrc/kernels/{name}.cpp" for name in ELEMENTWISE), "csrc/ort_ops/elementwise_op.cpp"),
     "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
     "stress_planes": tuple(f"csrc/kernels/{name}.cpp" for name in PLANES),
 }
 THREADS = {  # what each needs of csrc/kernels
-    "threads": ("elementwise", "elementwise_threads", "half"),
+    "threads": (*ELEMENTWISE, "elementwise_threads"),
     "threads_elements": (
         "elementwise",
         "half",
@@ -59,6 +60,12 @@ def test_threads_of_a_gpu_and_loops_of_the_cpu_make_the_same_bits(threads, sanit
     """Run one after the other on the host: indices, places and steps are those of the CUDA kernels."""
     sources = [HERE / f"{threads}.cpp", *(ROOT / "csrc" / "kernels" / f"{s}.cpp" for s in THREADS[threads])]
     run_sanitized(sanitizer, tmp_path / "threads", sources, "the same\n")
+
+
+@pytest.mark.parametrize("sanitizer", ["address,undefined"])
+def test_steps_in_one_loop_make_the_bits_of_steps_one_by_one(sanitizer, tmp_path) -> None:
+    sources = [HERE / "patterns.cpp", *(ROOT / "csrc" / "kernels" / f"{s}.cpp" for s in ELEMENTWISE)]
+    run_sanitized(sanitizer, tmp_path / "patterns", sources, "the same\n")
 
 
 def test_entries_and_layouts_are_the_official_ones(tmp_path) -> None:

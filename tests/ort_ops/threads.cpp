@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "drawn.hpp"
+#include "kernels/elementwise_cpu.hpp"
 #include "kernels/elementwise_threads.hpp"
 
 using namespace onnxplain;
@@ -70,8 +71,9 @@ void one(std::int64_t seed) {
     operands.push_back(operand<T>(values[k].data(), shapes[k], result));
   }
   Memory<T> expected(total, 0);
-  cpu::Scratch scratch(program, operands.size());
-  cpu::run(program, operands, expected.data(), 0, total, scratch);
+  const cpu::Loops loops(program, inputs);
+  cpu::Scratch scratch(loops);
+  cpu::run(loops, operands, expected.data(), 0, total, scratch);
   const threads::Program same = threads::program(program, inputs);
   for (int variant = 0; variant < 4; ++variant) {
     Memory<T> found(total);
