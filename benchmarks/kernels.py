@@ -10,6 +10,7 @@ bytes are those that it must read and write once.  Targets: 0.60 of a copy on a 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import time
@@ -169,38 +170,75 @@ def on_gpu(count: int) -> dict[str, Case]:
     }
 
 
+#: Along both axes of a picture.
+POOLS = {
+    "3 x 3 / 2": {"kernel_shape": [3, 3], "strides": [2, 2], "dilations": [1, 1], "begins": [1, 1]},
+    "2 x 2 / 2": {"kernel_shape": [2, 2], "strides": [2, 2], "dilations": [1, 1], "begins": [0, 0]},
+}
+PARTS = {"strides": [2, 2], "begins": [0, 0, 0, 1, 1, 0, 1, 1], "ends": [1, 1]}
+
+
 def operators(count: int, threads: int, device: str) -> dict[str, Case]:
     """Operators of our own, as onnxruntime runs them."""
     half, wide = count // 2, 1024
     table = (half // wide, wide)
-    image = (8, 256, half // 2048)
+    image, long = (8, 256, half // 2048), (64, half // 64)
     given: dict[str, tuple[str, dict[str, Any], tuple[int, ...], dict[str, Any]]] = {
         "Elementwise, quotient": ("Elementwise", {"r": drawn(half), "z": drawn(half)}, (half,), QUOTIENT),
         "Elementwise, mask": ("Elementwise", {"g": drawn(half), "y": drawn(half)}, (half,), MASK),
         "Elementwise, by channel": (
             "Elementwise", {"g": drawn(*image), "w": drawn(256, 1)}, image, PRODUCT
         ),
+        "GeluBackward": ("GeluBackward", {"x": drawn(half), "g": drawn(half)}, (half,), {"factor": [1.0]}),
         "SoftmaxBackward": ("SoftmaxBackward", {"y": drawn(*table), "g": drawn(*table)}, table, {}),
         "NormBackward": (
             "NormBackward", {"x": drawn(*table), "g": drawn(*table), "s": drawn(wide)}, table,
             {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1e-5]},
         ),
     }  # fmt: skip
-    if device == "cpu":
-        given |= {
-            f"SumCopies, {what}": (
-                "SumCopies",
-                {"g": drawn(64, 512, count // 2**15), "lengths": np.array(lengths)},
-                made,
-                {},
-            )
-            for what, lengths, made in (
-                ("over the batch", [1], (1, 512, count // 2**15)),
-                ("to channels", [1, 512, 1], (1, 512, 1)),
-                ("to rows", [64, 512, 1], (64, 512, 1)),
-            )
-        }
+    given |= {
+        f"SumCopies, {what}": (
+            "SumCopies",
+            {"g": drawn(64, 512, count // 2**15), "lengths": np.array(lengths)},
+            made,
+            {},
+        )
+        for what, lengths, made in (
+            ("over the batch", [1], (1, 512, count // 2**15)),
+            ("to channels", [1, 512, 1], (1, 512, 1)),
+            ("to rows", [64, 512, 1], (64, 512, 1)),
+        )
+    }
+    given |= {
+        f"GiveAll, {what}": (
+            "GiveAll",
+            {"r": drawn(*shape), "g": drawn(*shape)},
+            shape,
+            {"above": [1], "below": [1]},
+        )
+        for what, shape in (("short rows", table), ("long rows", long), ("across", image))
+    }
+    samples = max(half // (64 * 112 * 112), 1)
+    picture, fourth = (samples, 64, 112, 112), (samples, 64, 56, 56)
+    given |= {
+        f"MaxPoolGrad, {what}": ("MaxPoolGrad", pooling(picture, about), picture, about)
+        for what, about in POOLS.items()
+    }
+    given["Interleave"] = ("Interleave", {f"part{k}": drawn(*fourth) for k in range(4)}, picture, PARTS)
     return {name: operator(*about[:3], threads, device, **about[3]) for name, about in given.items()}
+
+
+def pooling(picture: tuple[int, ...], about: dict[str, Any]) -> dict[str, Any]:
+    """Return what was pooled, the maxima, and a number for each of them."""
+    rng = np.random.default_rng(1)
+    x = np.maximum(rng.standard_normal(picture, np.float32), 0)  # as behind a rectifier
+    (kernel, _), (pad, _) = about["kernel_shape"], about["begins"]
+    wide = np.pad(x, [(0, 0), (0, 0), (pad, pad), (pad, pad)], constant_values=-np.inf)
+    side = picture[2] // 2
+    y = np.full((*picture[:2], side, side), -np.inf, np.float32)
+    for i, j in itertools.product(range(kernel), repeat=2):
+        np.maximum(y, wide[:, :, i : i + 2 * side : 2, j : j + 2 * side : 2], out=y)
+    return {"x": x, "y": y, "g": drawn(*y.shape)}
 
 
 def operator(
@@ -225,7 +263,8 @@ def operator(
     must_run_on(session, device)
     binding = session.io_binding()
     for key, array in given.items():
-        binding.bind_ortvalue_input(key, _value(array, device))
+        where = device if array.dtype == np.float32 else "cpu"  # lengths
+        binding.bind_ortvalue_input(key, _value(array, where))
     binding.bind_ortvalue_output("made", _value(np.zeros(made, np.float32), device))
     size = sum(v.nbytes for v in given.values()) + 4 * int(np.prod(made))
     return Case(lambda: session.run_with_iobinding(binding), size)

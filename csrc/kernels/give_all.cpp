@@ -1,132 +1,159 @@
 #include "kernels/give_all.hpp"
 
 #include <algorithm>
+#include <vector>
 
+#include "kernels/give_all_steps.hpp"
+#include "kernels/lanes.hpp"
 #include "onnxplain/processors.hpp"
 
 namespace onnxplain::cpu {
 namespace {
 
-constexpr std::int64_t kLanes = 16;
 constexpr std::int64_t kColumns = 256;
 
-double total(const double* lanes) {
-  double sum = 0.0;
-  for (std::int64_t k = 0; k < kLanes; ++k) {
-    sum += lanes[k];
-  }
-  return sum;
+template <class T>
+ONNXPLAIN_INLINE inline double wide(T value) {
+  return static_cast<double>(to_float(value));
 }
 
-// What is missing of a row, for each unit of what its inputs got.
-struct Share {
-  float part;
-  float even;  // what each input gets where none got anything; else 0
-
-  Share(const ShareSums& sums, std::int64_t below) {
-    const double missing = sums.relevance - sums.given;
-    const bool none = sums.size == 0.0;
-    part = none ? 0.0f : static_cast<float>(missing / sums.size);
-    even = none ? static_cast<float>(missing / static_cast<double>(below)) : 0.0f;
-  }
-};
-
+// Adds rows of numbers, one after the other, to sums of so many columns.
 template <class T>
-ONNXPLAIN_INLINE inline ShareSums sums_of(const T* relevance, std::int64_t above, const T* given,
-                                          std::int64_t below) {
-  double arrived[kLanes] = {};
-  double got[kLanes] = {};
-  double size[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= above; i += kLanes) {
-    for (std::int64_t k = 0; k < kLanes; ++k) {
-      arrived[k] += static_cast<double>(to_float(relevance[i + k]));
+ONNXPLAIN_INLINE inline void add(const T* from, std::int64_t rows, std::int64_t stride,
+                                 std::int64_t count, double* sums) {
+  for (std::int64_t row = 0; row < rows; ++row, from += stride) {
+    for (std::int64_t k = 0; k < count; ++k) {
+      sums[k] += wide(from[k]);
     }
-  }
-  for (; i < above; ++i) {
-    arrived[0] += static_cast<double>(to_float(relevance[i]));
-  }
-  for (i = 0; i + kLanes <= below; i += kLanes) {
-    for (std::int64_t k = 0; k < kLanes; ++k) {
-      got[k] += static_cast<double>(to_float(given[i + k]));
-    }
-    for (std::int64_t k = 0; k < kLanes; ++k) {
-      size[k] += static_cast<double>(__builtin_fabsf(to_float(given[i + k])));
-    }
-  }
-  for (; i < below; ++i) {
-    got[0] += static_cast<double>(to_float(given[i]));
-    size[0] += static_cast<double>(__builtin_fabsf(to_float(given[i])));
-  }
-  return {total(arrived), total(got), total(size)};
-}
-
-template <class T>
-ONNXPLAIN_INLINE inline void give_row(const ShareSums& sums, std::int64_t below, const T* given,
-                                      std::int64_t count, T* to) {
-  const Share share(sums, below);
-  const float part = share.part;
-  const float even = share.even;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float got = to_float(given[i]);
-    to[i] = from_float<T>(got + (part * __builtin_fabsf(got) + even));
   }
 }
 
+// The same of numbers and their sizes, which lie behind the other sums.
 template <class T>
-ONNXPLAIN_INLINE inline void give_strip(const ShareRows& rows, const T* relevance, const T* given,
-                                        std::int64_t begin, std::int64_t end, T* to) {
-  for (std::int64_t start = begin; start < end; start += kColumns) {
-    const std::int64_t count = std::min(kColumns, end - start);
-    double arrived[kColumns] = {};
-    double got[kColumns] = {};
-    double size[kColumns] = {};
-    float part[kColumns];
-    float even[kColumns];
-    for (std::int64_t row = 0; row < rows.above; ++row) {
-      const T* from = relevance + row * rows.inner + start;
-      for (std::int64_t k = 0; k < count; ++k) {
-        arrived[k] += static_cast<double>(to_float(from[k]));
-      }
-    }
-    for (std::int64_t row = 0; row < rows.below; ++row) {
-      const T* from = given + row * rows.inner + start;
-      for (std::int64_t k = 0; k < count; ++k) {
-        got[k] += static_cast<double>(to_float(from[k]));
-        size[k] += static_cast<double>(__builtin_fabsf(to_float(from[k])));
-      }
+ONNXPLAIN_INLINE inline void add_both(const T* from, std::int64_t rows, std::int64_t stride,
+                                      std::int64_t count, double* sums) {
+  for (std::int64_t row = 0; row < rows; ++row, from += stride) {
+    for (std::int64_t k = 0; k < count; ++k) {
+      sums[k] += wide(from[k]);
     }
     for (std::int64_t k = 0; k < count; ++k) {
-      const Share share({arrived[k], got[k], size[k]}, rows.below);
-      part[k] = share.part;
-      even[k] = share.even;
+      sums[count + k] += static_cast<double>(fabsf(to_float(from[k])));
     }
-    for (std::int64_t row = 0; row < rows.below; ++row) {
-      const T* from = given + row * rows.inner + start;
-      T* out = to + row * rows.inner + start;
-      for (std::int64_t k = 0; k < count; ++k) {
-        const float value = to_float(from[k]);
-        out[k] = from_float<T>(value + (part[k] * __builtin_fabsf(value) + even[k]));
-      }
+  }
+}
+
+template <class T>
+ONNXPLAIN_INLINE inline void give_shares(const Share* shares, const T* from, std::int64_t rows,
+                                         std::int64_t stride, std::int64_t count, T* to) {
+  float part[kColumns];
+  float even[kColumns];
+  for (std::int64_t k = 0; k < count; ++k) {
+    part[k] = shares[k].part;
+    even[k] = shares[k].even;
+  }
+  for (std::int64_t row = 0; row < rows; ++row, from += stride, to += stride) {
+    for (std::int64_t k = 0; k < count; ++k) {
+      to[k] = from_float<T>(Share{part[k], even[k]}.added_to(to_float(from[k])));
     }
+  }
+}
+
+template <class T>
+ONNXPLAIN_INLINE inline void give_row(const Share& share, const T* given, std::int64_t count,
+                                      T* to) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    to[i] = from_float<T>(share.added_to(to_float(given[i])));
+  }
+}
+
+// For each type of elements one function of each kind.
+#define ONNXPLAIN_ROWS(T)                                                                    \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                               \
+  void add_rows(const T* from, std::int64_t rows, std::int64_t stride, std::int64_t count,   \
+                double* sums) {                                                              \
+    add(from, rows, stride, count, sums);                                                    \
+  }                                                                                          \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                               \
+  void add_sizes(const T* from, std::int64_t rows, std::int64_t stride, std::int64_t count,  \
+                 double* sums) {                                                             \
+    add_both(from, rows, stride, count, sums);                                               \
+  }                                                                                          \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                               \
+  void give_rows(const Share* shares, const T* from, std::int64_t rows, std::int64_t stride, \
+                 std::int64_t count, T* to) {                                                \
+    give_shares(shares, from, rows, stride, count, to);                                      \
+  }
+
+ONNXPLAIN_ROWS(float)
+ONNXPLAIN_ROWS(Half)
+
+#undef ONNXPLAIN_ROWS
+
+// The sums of columns, by pieces of some rows each.
+template <class Add>
+std::vector<double> sums_of_columns(std::int64_t rows, std::int64_t columns, const Add& add) {
+  const Cut cut = cut_across(rows);
+  SumTree tree(cut.pieces(), columns);
+  tree.begin(columns);
+  std::vector<double> piece(static_cast<std::size_t>(columns));
+  for (std::int64_t row = 0; row < rows; row += cut.each) {
+    std::fill(piece.begin(), piece.end(), 0.0);
+    add(row, std::min(cut.each, rows - row), piece.data());
+    tree.add(piece.data());
+  }
+  const double* made = tree.total();
+  return {made, made + columns};
+}
+
+template <class T>
+void give_strip(const ShareRows& rows, const T* relevance, const T* given, std::int64_t begin,
+                std::int64_t end, T* to) {
+  const std::int64_t stride = rows.inner;
+  for (std::int64_t start = begin; start < end; start += kColumns) {
+    const std::int64_t count = std::min(kColumns, end - start);
+    const T* got = given + start;
+    const std::vector<double> arrived = sums_of_columns(
+        rows.above, count, [&](std::int64_t row, std::int64_t number, double* sums) {
+          add_rows(relevance + row * stride + start, number, stride, count, sums);
+        });
+    const std::vector<double> sums = sums_of_columns(
+        rows.below, 2 * count, [&](std::int64_t row, std::int64_t number, double* both) {
+          add_sizes(got + row * stride, number, stride, count, both);
+        });
+    Share shares[kColumns];
+    for (std::int64_t k = 0; k < count; ++k) {
+      const auto at = static_cast<std::size_t>(k);
+      shares[k] = Share::of({arrived[at], sums[at], sums[static_cast<std::size_t>(count) + at]},
+                            rows.below);
+    }
+    give_rows(shares, got, rows.below, stride, count, to + start);
   }
 }
 
 }  // namespace
 
-// For each type of elements one function of each kind.
+ShareSums together(const ShareSums* chunks, std::int64_t count) {
+  SumTree tree(count, 3);
+  tree.begin(3);
+  for (std::int64_t k = 0; k < count; ++k) {
+    const double sums[] = {chunks[k].relevance, chunks[k].given, chunks[k].size};
+    tree.add(sums);
+  }
+  const double* made = tree.total();
+  return {made[0], made[1], made[2]};
+}
+
 #define ONNXPLAIN_SHARES(T)                                                                        \
   ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
   ShareSums share_sums(const T* relevance, std::int64_t above, const T* given,                     \
                        std::int64_t below) {                                                       \
-    return sums_of(relevance, above, given, below);                                                \
+    return sums_of_row(Lanes{}, relevance, above, given, below);                                   \
   }                                                                                                \
   ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
   void give(const ShareSums& sums, std::int64_t below, const T* given, std::int64_t count,         \
             T* to) {                                                                               \
-    give_row(sums, below, given, count, to);                                                       \
+    give_row(Share::of(sums, below), given, count, to);                                            \
   }                                                                                                \
-  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
   void give_columns(const ShareRows& rows, const T* relevance, const T* given, std::int64_t begin, \
                     std::int64_t end, T* to) {                                                     \
     give_strip(rows, relevance, given, begin, end, to);                                            \

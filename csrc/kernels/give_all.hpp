@@ -4,13 +4,14 @@
 // A row is what lies along some axes: of `relevance` (R, at the outputs) and of `given` (G, what
 // the inputs get). Each row becomes
 //   G + (sum R - sum G) |G| / sum |G|,  and (sum R - sum G) / n where its n numbers are 0.
-// Sums are made in double precision, in an order that depends on the shapes alone: kShareChunk
-// numbers at a time, in lanes.
+// Sums are made in double precision, in an order that depends on the shapes alone (sum_order.hpp),
+// the same on all devices.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/half.hpp"
+#include "kernels/sum_order.hpp"
 
 namespace onnxplain {
 
@@ -30,15 +31,16 @@ struct ShareSums {
 
 namespace cpu {
 
-// Numbers of a row that are added at once.
-inline constexpr std::int64_t kShareChunk = std::int64_t{1} << 14;
+// Numbers of a row that are added at once: so many pieces as are added one after the other.
+inline constexpr std::int64_t kShareChunk = kFan * kPiece;
 
-// Rows that lie as they are in memory (inner = 1): sums of chunks, and the result of a chunk from
-// those of a whole row.
+// Rows that lie as they are in memory (inner = 1): sums of chunks, those of a whole row from its
+// chunks', and the result of a chunk from those of the row.
 ShareSums share_sums(const float* relevance, std::int64_t above, const float* given,
                      std::int64_t below);
 ShareSums share_sums(const Half* relevance, std::int64_t above, const Half* given,
                      std::int64_t below);
+ShareSums together(const ShareSums* chunks, std::int64_t count);
 void give(const ShareSums& sums, std::int64_t below, const float* given, std::int64_t count,
           float* to);
 void give(const ShareSums& sums, std::int64_t below, const Half* given, std::int64_t count,

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "kernels/lanes.hpp"
 #include "kernels/row_steps.hpp"
 #include "onnxplain/processors.hpp"
 
@@ -15,29 +16,14 @@ struct Row {
 
   template <class Term>
   ONNXPLAIN_INLINE float sum(const Term& term) const {
-    float lanes[kLanes] = {};
-    std::int64_t i = 0;
-    for (; i + kLanes <= size; i += kLanes) {
-      for (std::int64_t k = 0; k < kLanes; ++k) {
-        lanes[k] += term(i + k);
-      }
-    }
-    for (std::int64_t k = 0; i + k < size; ++k) {
-      lanes[k] += term(i + k);
-    }
-    for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {
-      for (std::int64_t k = 0; k < half; ++k) {
-        lanes[k] += lanes[k + half];
-      }
-    }
-    return lanes[0];
+    Lanes::Sum<float> made{Lanes{}};
+    made.add(size, term);
+    return made.total();
   }
 
   template <class Body>
   ONNXPLAIN_INLINE void each(const Body& body) const {
-    for (std::int64_t i = 0; i < size; ++i) {
-      body(i);
-    }
+    Lanes{}.each(size, body);
   }
 };
 

@@ -1,4 +1,5 @@
 #include "kernels/elementwise_threads.hpp"
+#include "kernels/lanes.cuh"
 #include "kernels/launch.cuh"
 #include "kernels/row_backward.hpp"
 #include "kernels/row_steps.hpp"
@@ -6,33 +7,24 @@
 namespace onnxplain::cuda {
 namespace {
 
-// A row's sums are made by as many threads as the CPU has lanes, in the same order: the same bits.
-constexpr int kLanes = static_cast<int>(cpu::kLanes);
 constexpr int kRowThreads = 128;
-static_assert(32 % kLanes == 0 && kRowThreads % kLanes == 0);
+static_assert(kRowThreads % kTogether == 0);
 
+// A row's sums are made by as many threads as the CPU has lanes, in the same order: the same bits.
 struct Row {
   std::int64_t size;
-  int lane;
-  unsigned int together;  // the threads of this row
+  Lanes lanes;
 
   template <class Term>
   __device__ float sum(const Term& term) const {
-    float total = 0.0f;
-    for (std::int64_t i = lane; i < size; i += kLanes) {
-      total += term(i);
-    }
-    for (int half = kLanes / 2; half > 0; half /= 2) {
-      total += __shfl_down_sync(together, total, half, kLanes);
-    }
-    return __shfl_sync(together, total, 0, kLanes);
+    Lanes::Sum<float> made(lanes);
+    made.add(size, term);
+    return made.total();
   }
 
   template <class Body>
   __device__ void each(const Body& body) const {
-    for (std::int64_t i = lane; i < size; i += kLanes) {
-      body(i);
-    }
+    lanes.each(size, body);
   }
 };
 
@@ -48,10 +40,9 @@ __device__ float arriving(const RowLaunch& launch, std::int64_t element) {
 template <bool kIsSoftmax>
 __global__ void __launch_bounds__(kRowThreads)
     row_kernel(const __grid_constant__ RowLaunch launch) {
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  const unsigned int first = threadIdx.x % 32 / kLanes * kLanes;
-  const Row of{launch.size, lane, ((1u << kLanes) - 1u) << first};
-  for (std::int64_t row = first_item() / kLanes; row < launch.rows; row += item_stride() / kLanes) {
+  const Row of{launch.size, Lanes()};
+  for (std::int64_t row = first_item() / kTogether; row < launch.rows;
+       row += item_stride() / kTogether) {
     const std::int64_t begin = row * launch.size;
     const float* x = launch.x + begin;
     float* dx = launch.dx + begin;
@@ -75,7 +66,7 @@ cudaError_t start(const RowLaunch& launch, cudaStream_t stream) {
   if (launch.rows == 0 || launch.size == 0) {
     return cudaSuccess;
   }
-  const unsigned int blocks = blocks_for(launch.rows, kRowThreads / kLanes);
+  const unsigned int blocks = blocks_for(launch.rows, kRowThreads / kTogether);
   row_kernel<kIsSoftmax><<<blocks, kRowThreads, 0, stream>>>(launch);
   return cudaGetLastError();
 }

@@ -2,10 +2,10 @@
 // mean square, each in one pass over memory.
 //
 // All rows lie one behind the other. A row's sums are made in float32, in an order that depends on
-// its length alone: kLanes partial sums (lane k has elements k, k + kLanes...), which are then
-// added pairwise. So the result does not depend on threads or on the processor, and differs from
-// the same written out as operators of the standard by the rounding of these sums. Rows of float16
-// are computed in float32, and the result alone is rounded.
+// its length alone: in lanes, which are then added pairwise (lanes.hpp). So the result does not
+// depend on threads or on the processor, and differs from the same written out as operators of the
+// standard by the rounding of these sums. Rows of float16 are computed in float32, and the result
+// alone is rounded.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,6 @@ struct Normalisation {
 };
 
 namespace cpu {
-
-inline constexpr std::int64_t kLanes = 16;
 
 // Rows [begin, end) of dx = y (g - sum(g y)).
 void softmax_backward(const float* y, const float* g, std::int64_t size, std::int64_t begin,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/lanes.hpp"
+#include "kernels/sum_threads.hpp"
 #include "onnxplain/check.hpp"
 #include "onnxplain/processors.hpp"
 
@@ -12,7 +14,9 @@ namespace {
 // Numbers of the result that are worked on at once.
 constexpr std::int64_t kBlock = 2048;
 constexpr std::size_t kRows = 4;
-constexpr std::int64_t kLanes = 16;
+
+using cpu::Lanes;
+using cpu::SumTree;
 
 // Steps through all places along some axes, in the order of memory.
 class Odometer {
@@ -77,24 +81,16 @@ ONNXPLAIN_INLINE inline void add_rows(const T* const* rows, std::size_t number, 
   }
 }
 
-// Adds up what lies one behind the other, in lanes.
+// Adds up numbers that lie one behind the other, `count` at each of some places.
 template <class T>
-ONNXPLAIN_INLINE inline double add_along(const T* from, std::int64_t count) {
-  double lanes[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t k = 0; k < kLanes; ++k) {
-      lanes[k] += wide(from[i + k]);
-    }
+ONNXPLAIN_INLINE inline double add_along(const T* from, const std::int64_t* places,
+                                         std::int64_t number, std::int64_t count) {
+  Lanes::Sum<double> sum{Lanes{}};
+  for (std::int64_t k = 0; k < number; ++k) {
+    const T* row = from + places[k];
+    sum.add(count, [=](std::int64_t i) ONNXPLAIN_INLINE { return wide(row[i]); });
   }
-  double sum = 0.0;
-  for (const double lane : lanes) {
-    sum += lane;
-  }
-  for (; i < count; ++i) {
-    sum += wide(from[i]);
-  }
-  return sum;
+  return sum.total();
 }
 
 #define ONNXPLAIN_SUMS(T)                                                                \
@@ -103,8 +99,9 @@ ONNXPLAIN_INLINE inline double add_along(const T* from, std::int64_t count) {
     add_rows(rows, number, count, sums);                                                 \
   }                                                                                      \
   ONNXPLAIN_FOR_EACH_PROCESSOR                                                           \
-  double along(const T* from, std::int64_t count) {                                      \
-    return add_along(from, count);                                                       \
+  double along(const T* from, const std::int64_t* places, std::int64_t number,           \
+               std::int64_t count) {                                                     \
+    return add_along(from, places, number, count);                                       \
   }
 
 ONNXPLAIN_SUMS(float)
@@ -157,64 +154,136 @@ Copies copies(const std::vector<std::int64_t>& wide, const std::vector<std::int6
   return found;
 }
 
+namespace {
+
+// The axes of a tensor, but for the last run where that is summed.
+template <class T>
+class Sums {
+ public:
+  Sums(const Copies& copies, const T* from)
+      : from_(from),
+        cut_(copies.cut()),
+        is_along_(copies.summed.back()),
+        width_(is_along_ ? 1 : copies.lengths.back()),
+        tree_(cut_.pieces(), kBlock) {
+    for (std::size_t k = 0; k + 1 < copies.lengths.size(); ++k) {
+      (copies.summed[k] ? summed_ : kept_).add(copies.lengths[k], copies.strides[k]);
+    }
+  }
+
+  // How many sums from one on are best made at once.
+  std::int64_t together(std::int64_t at) const {
+    return is_along_ ? kBlock : std::min(width_ - at % width_, kBlock);
+  }
+
+  void make(std::int64_t at, std::int64_t count, T* to) {
+    for (std::int64_t k = 0; k < (is_along_ ? count : 1); ++k) {
+      kept_.go((at + k) / width_);
+      first_[k] = from_ + kept_.offset() + at % width_;
+    }
+    const std::int64_t pieces = cut_.pieces();
+    tree_.begin(count);
+    for (std::int64_t piece = 0; piece < pieces; ++piece) {
+      std::fill_n(sums_, count, 0.0);
+      is_along_ ? piece_along(piece, count) : piece_across(piece, count);
+      if (pieces > 1) {
+        tree_.add(sums_);
+      }
+    }
+    const double* made = pieces > 1 ? tree_.total() : sums_;
+    for (std::int64_t k = 0; k < count; ++k) {
+      to[k] = from_float<T>(static_cast<float>(made[k]));
+    }
+  }
+
+ private:
+  // Pieces come in the order of the places that are summed, after the last of which come the first.
+  void piece_along(std::int64_t piece, std::int64_t count) {
+    const std::int64_t begin = cut_.cuts > 1 ? piece % cut_.cuts * kPiece : 0;
+    const std::int64_t numbers = std::min(kPiece, cut_.inner - begin);
+    const bool is_last = cut_.cuts == 1 || piece % cut_.cuts == cut_.cuts - 1;
+    const std::int64_t number =
+        cut_.cuts > 1 ? 1 : std::min(cut_.each, cut_.places - piece * cut_.each);
+    std::int64_t places[kFan];
+    for (std::int64_t k = 0; k < number; ++k) {
+      places[k] = summed_.offset() + begin;
+      if (is_last) {
+        summed_.next();
+      }
+    }
+    for (std::int64_t k = 0; k < count; ++k) {
+      sums_[k] = along(first_[k], places, number, numbers);
+    }
+  }
+
+  void piece_across(std::int64_t piece, std::int64_t count) {
+    const T* rows[kRows];
+    std::size_t number = 0;
+    const std::int64_t last = std::min((piece + 1) * cut_.each, cut_.places);
+    for (std::int64_t place = piece * cut_.each; place < last; ++place) {
+      rows[number++] = first_[0] + summed_.offset();
+      if (number == kRows || place + 1 == last) {
+        add(rows, number, count, sums_);
+        number = 0;
+      }
+      summed_.next();
+    }
+  }
+
+  const T* from_;
+  Cut cut_;
+  bool is_along_;
+  std::int64_t width_;
+  Odometer kept_;
+  Odometer summed_;
+  SumTree tree_;
+  double sums_[kBlock];
+  const T* first_[kBlock];  // of each sum, or of all
+};
+
+}  // namespace
+
+Cut Copies::cut() const {
+  const bool is_along = summed.back();
+  std::int64_t places = 1;
+  for (std::size_t k = 0; k < lengths.size(); ++k) {
+    places *= summed[k] && !(is_along && k + 1 == lengths.size()) ? lengths[k] : 1;
+  }
+  return is_along ? cut_along(places, lengths.back()) : cut_across(places);
+}
+
 template <class T>
 void cpu::sum_copies(const Copies& copies, const T* from, std::int64_t begin, std::int64_t end,
                      T* to) {
-  const std::size_t runs = copies.lengths.size();
   if (copies.none()) {
     std::copy(from + begin, from + end, to + begin);
     return;
   }
-  const bool inner_summed = copies.summed.back();
-  const std::int64_t inner = copies.lengths.back();
-  Odometer kept;
-  Odometer summed;
-  bool empty = false;
-  for (std::size_t k = 0; k < runs; ++k) {
-    empty = empty || copies.lengths[k] == 0;
-    if (k + 1 < runs) {
-      (copies.summed[k] ? summed : kept).add(copies.lengths[k], copies.strides[k]);
-    }
-  }
-  if (empty) {  // a sum of nothing
-    std::fill(to + begin, to + end, T{});
-    return;
-  }
-  double sums[kBlock];
-  const T* first[kBlock];  // of each sum, or of all
-  const std::int64_t width = inner_summed ? 1 : inner;
+  Sums<T> sums(copies, from);
   for (std::int64_t at = begin; at < end;) {
-    const std::int64_t room = inner_summed ? kBlock : width - at % width;
-    const std::int64_t count = std::min({end - at, room, kBlock});
-    for (std::int64_t k = 0; k < (inner_summed ? count : 1); ++k) {
-      kept.go((at + k) / width);
-      first[k] = from + kept.offset() + at % width;
-    }
-    std::fill_n(sums, count, 0.0);
-    const T* rows[kRows];
-    std::size_t number = 0;
-    do {
-      if (inner_summed) {
-        for (std::int64_t k = 0; k < count; ++k) {
-          sums[k] += along(first[k] + summed.offset(), inner);
-        }
-        continue;
-      }
-      rows[number++] = first[0] + summed.offset();
-      if (number == kRows) {
-        add(rows, number, count, sums);
-        number = 0;
-      }
-    } while (summed.next());
-    add(rows, number, count, sums);
-    for (std::int64_t k = 0; k < count; ++k) {
-      to[at + k] = from_float<T>(static_cast<float>(sums[k]));
-    }
+    const std::int64_t count = std::min(end - at, sums.together(at));
+    sums.make(at, count, to + at);
     at += count;
   }
 }
 
 template void cpu::sum_copies(const Copies&, const float*, std::int64_t, std::int64_t, float*);
 template void cpu::sum_copies(const Copies&, const Half*, std::int64_t, std::int64_t, Half*);
+
+threads::SumLaunch threads::sum_launch(const Copies& copies, const float* from) {
+  SumLaunch launch{};
+  launch.from = from;
+  launch.total = copies.total;
+  launch.cut = copies.cut();
+  launch.along = copies.summed.back();
+  const std::size_t runs = copies.lengths.size() - (launch.along ? 1 : 0);
+  for (std::size_t k = 0; k < runs; ++k) {
+    Runs& to = copies.summed[k] ? launch.summed : launch.kept;
+    require(to.count < kMostRuns, "SumCopies: there are too many axes for a GPU");
+    to.length[to.count] = copies.lengths[k];
+    to.stride[to.count++] = copies.strides[k];
+  }
+  return launch;
+}
 
 }  // namespace onnxplain

@@ -2,14 +2,19 @@
 //
 // A tensor of shape (own..., rest...) was broadcast to the shape of what arrives, whose last axes
 // `rest` it has; where its own length is 1 and the other is not, there are copies. Sums are made in
-// double precision (of float16, too), in an order that depends on the shapes alone, and rounded
-// once: they depend neither on threads nor on the processor.
+// double precision (of float16, too), in an order that depends on the shapes alone (sum_order.hpp),
+// and rounded once: they depend neither on threads nor on the processor, a GPU's neither.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "kernels/half.hpp"
+#include "kernels/sum_order.hpp"
+
+#ifdef ONNXPLAIN_WITH_CUDA
+#include <cuda_runtime_api.h>
+#endif
 
 namespace onnxplain {
 
@@ -24,6 +29,8 @@ struct Copies {
 
   // Nothing is summed: the result is what arrives.
   bool none() const;
+  // How the numbers of each sum are cut.
+  Cut cut() const;
   // How many numbers that lie one behind the other make one of the result.
   std::int64_t along() const;
 };
@@ -38,4 +45,19 @@ template <class T>
 void sum_copies(const Copies& copies, const T* from, std::int64_t begin, std::int64_t end, T* to);
 
 }  // namespace cpu
+
+namespace threads {
+struct SumLaunch;
+// All sums, for a GPU. Throws std::invalid_argument where there are too many axes.
+SumLaunch sum_launch(const Copies& copies, const float* from);
+}  // namespace threads
+
+#ifdef ONNXPLAIN_WITH_CUDA
+namespace cuda {
+// Starts work on a stream and returns the status of the launch, which the caller must check.
+[[nodiscard]] cudaError_t sum_copies(const threads::SumLaunch& launch, float* to,
+                                     cudaStream_t stream);
+}  // namespace cuda
+#endif
+
 }  // namespace onnxplain

@@ -1,75 +1,21 @@
 #include "ort_ops/give_all_op.hpp"
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
-#include "kernels/give_all.hpp"
-#include "onnxplain/check.hpp"
-#include "ort_ops/op.hpp"
+#include "ort_ops/give_all_shared.hpp"
 
 namespace onnxplain::ort {
 namespace {
 
-// Axes [first, last].
-struct Axes {
-  std::int64_t first;
-  std::int64_t last;
-};
-
-Axes axes_of(const Info& info, const char* name) {
-  const std::vector<std::int64_t> axes = info.ints(name);
-  bool fits = !axes.empty() && axes.front() >= 0;
-  for (std::size_t k = 1; fits && k < axes.size(); ++k) {
-    fits = axes[k] == axes[k - 1] + 1;
-  }
-  require(fits, std::string("GiveAll: the axes '") + name + "' do not lie one behind the other");
-  return {axes.front(), axes.back()};
-}
-
-struct Places {
-  std::int64_t outer = 1;
-  std::int64_t row = 1;
-  std::int64_t inner = 1;
-};
-
-Places places(const std::vector<std::int64_t>& shape, const Axes& axes) {
-  const auto rank = static_cast<std::int64_t>(shape.size());
-  require(axes.last < rank, "GiveAll: there are " + std::to_string(rank) +
-                                " axes, and a row has axis " + std::to_string(axes.last));
-  Places found;
-  for (std::int64_t k = 0; k < rank; ++k) {
-    (k < axes.first  ? found.outer
-     : k > axes.last ? found.inner
-                     : found.row) *= shape[static_cast<std::size_t>(k)];
-  }
-  return found;
-}
-
 template <class T>
-class GiveAll {
+class OnCpu : public GiveAll<T> {
  public:
-  static constexpr const char* kName = named<T>("GiveAll", "GiveAllFloat16");
-  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>};
-  static constexpr ElementType kOutput = kElement<T>;
-  static constexpr std::size_t kRequiredInputs = 2;
-
-  explicit GiveAll(const Info& info)
-      : above_(axes_of(info, "above")), below_(axes_of(info, "below")) {}
+  using GiveAll<T>::GiveAll;
 
   void compute(const Context& context) const {
-    const std::vector<std::int64_t> shape = context.shape(context.input(1));
-    const Places above = places(context.shape(context.input(0)), above_);
-    const Places below = places(shape, below_);
-    require(above.outer == below.outer && above.inner == below.inner,
-            "GiveAll: relevance lies in " + std::to_string(above.outer) + " x " +
-                std::to_string(above.inner) + " rows, and what inputs get in " +
-                std::to_string(below.outer) + " x " + std::to_string(below.inner));
-    const ShareRows rows{below.outer, above.row, below.row, below.inner};
-    const T* relevance = context.elements<T>(context.input(0));
-    const T* given = context.elements<T>(context.input(1));
-    T* to = context.output<T>(shape);
-    if (below.outer * below.row * below.inner == 0) {
+    const auto [rows, relevance, given, to] = this->tensors(context);
+    if (rows.outer * rows.below * rows.inner == 0) {
       return;
     }
     if (rows.inner > 1) {
@@ -131,11 +77,8 @@ class GiveAll {
           given + row * rows.below + below, begin_of(chunk + 1, rows.below) - below);
     });
     std::vector<ShareSums> whole(static_cast<std::size_t>(rows.outer));
-    for (std::size_t k = 0; k < sums.size(); ++k) {
-      ShareSums& row = whole[k / static_cast<std::size_t>(chunks)];
-      row.relevance += sums[k].relevance;
-      row.given += sums[k].given;
-      row.size += sums[k].size;
+    for (std::size_t k = 0; k < whole.size(); ++k) {
+      whole[k] = cpu::together(sums.data() + k * static_cast<std::size_t>(chunks), chunks);
     }
     over_ranges(context, rows.outer * chunks, 1, [&](std::int64_t task, std::int64_t) {
       const std::int64_t row = task / chunks;
@@ -145,20 +88,17 @@ class GiveAll {
                 begin_of(task % chunks + 1, rows.below) - below, to + at);
     });
   }
-
-  Axes above_;
-  Axes below_;
 };
 
 }  // namespace
 
 const CustomOp& give_all_op() {
-  static const CustomOp op = described<GiveAll<float>>();
+  static const CustomOp op = described<OnCpu<float>>();
   return op;
 }
 
 const CustomOp& give_all_float16_op() {
-  static const CustomOp op = described<GiveAll<Half>>();
+  static const CustomOp op = described<OnCpu<Half>>();
   return op;
 }
 

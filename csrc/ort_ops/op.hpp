@@ -38,6 +38,7 @@ constexpr const char* named(const char* plain, const char* of_halves) {
 //   kMayReplace: how many inputs, from the first on, the output may take the place of, where nobody
 //   else reads them and onnxruntime knows that they have the same shape: compute must read what it
 //   needs of such an input's element before it writes the output's.
+//   kOnHost, which of its inputs lies in the host's memory wherever it runs.
 template <class Kernel>
 CustomOp described() {
   struct Held {
@@ -73,7 +74,13 @@ CustomOp described() {
     }
   };
   op.output_characteristic = [](const CustomOp*, std::size_t) { return kRequired; };
-  op.input_memory = [](const CustomOp*, std::size_t) { return kDefaultMemory; };
+  op.input_memory = [](const CustomOp*, [[maybe_unused]] std::size_t which) {
+    if constexpr (requires { Kernel::kOnHost; }) {
+      return which == Kernel::kOnHost ? kHostMemory : kDefaultMemory;
+    } else {
+      return kDefaultMemory;
+    }
+  };
   op.variadic_input_minimum = [](const CustomOp*) { return 1; };
   op.variadic_input_homogeneous = [](const CustomOp*) { return 1; };
   op.variadic_output_minimum = [](const CustomOp*) { return 1; };

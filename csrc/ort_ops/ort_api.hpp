@@ -16,7 +16,7 @@ inline constexpr std::uint32_t kApiVersion = 18;
 enum ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
 enum ElementType : int { kFloat = 1, kInt64 = 7, kFloat16 = 10 };
 enum Characteristic : int { kRequired = 0, kOptional = 1, kVariadic = 2 };
-enum MemoryType : int { kDefaultMemory = 0 };
+enum MemoryType : int { kHostMemory = -2, kDefaultMemory = 0 };
 
 // Opaque to us.
 struct Status;

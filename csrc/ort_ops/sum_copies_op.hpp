@@ -14,4 +14,9 @@ namespace onnxplain::ort {
 const CustomOp& sum_copies_op();
 const CustomOp& sum_copies_float16_op();
 
+#ifdef ONNXPLAIN_WITH_CUDA
+// For onnxruntime's CUDAExecutionProvider.
+const CustomOp& sum_copies_cuda_op();
+#endif
+
 }  // namespace onnxplain::ort

@@ -254,7 +254,9 @@ def lower(model: ir.Model, form: Form) -> None:
         FuseElementwise()(model)
     if form == "accelerated_cuda":
         MaxPoolGrads()(model)
+        FuseSums("cuda")(model)
         FuseRows("cuda")(model)
+        FuseShares("cuda")(model)
         FuseGelu("cuda")(model)
         FuseElementwise("cuda")(model)
 

@@ -1,9 +1,11 @@
-"""Our operators in onnxruntime's CUDA provider: what the CPU makes of the same program, bit by bit."""
+"""Our operators in onnxruntime's CUDA provider: what the CPU makes of the same inputs, bit by bit."""
 
 from __future__ import annotations
 
 import math
 import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -11,6 +13,7 @@ import onnxruntime as ort
 import pytest
 from kinds import ON_IMAGES
 from onnx import helper
+from operator_cases import operator_cases, registered
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
@@ -42,12 +45,15 @@ SHAPES = [
 
 
 def session(
-    provider: str, operator: str, inputs: int, kind: int, **attributes: object
+    provider: str, operator: str, dtypes: Sequence[np.dtype], **attributes: object
 ) -> ort.InferenceSession:
-    names = [f"x{k}" for k in range(inputs)]
-    infos = [helper.make_tensor_value_info(n, kind, None) for n in [*names, "made"]]
+    names = [f"x{k}" for k in range(len(dtypes))]
+    infos = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(d), None)
+        for n, d in zip([*names, "made"], [*dtypes, dtypes[0]], strict=True)
+    ]
     held = {"constants": [0.5, -2.0]} if "program" in attributes else {}
-    node = helper.make_node(operator, names, ["made"], domain=DOMAIN, **held, **attributes)
+    node = helper.make_node(operator, names, ["made"], domain=DOMAIN, **held | attributes)
     graph = helper.make_graph([node], "g", infos[:-1], infos[-1:])
     imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)]
     content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
@@ -62,7 +68,7 @@ def session(
 def both(arrays: list[np.ndarray], operator: str | None = None, **attributes: object) -> None:
     """Compare an operator on both devices; what is not a number may have other bits."""
     dtype = arrays[0].dtype
-    given = (operator or OPERATORS[dtype.type], len(arrays), helper.np_dtype_to_tensor_dtype(dtype))
+    given = (operator or OPERATORS[dtype.type], [a.dtype for a in arrays])
     feeds = {f"x{k}": v for k, v in enumerate(arrays)}
     cpu, gpu = (
         session(f"{where}ExecutionProvider", *given, **attributes).run(None, feeds)[0]
@@ -72,6 +78,25 @@ def both(arrays: list[np.ndarray], operator: str | None = None, **attributes: ob
     assert gpu.shape == cpu.shape
     bits = np.uint32 if dtype == np.float32 else np.uint16
     assert ((gpu.view(bits) == cpu.view(bits)) | (np.isnan(gpu) & np.isnan(cpu))).all()
+
+
+@pytest.mark.parametrize("case", [c for c in operator_cases() if "cuda" in registered()[c.operator]], ids=str)
+def test_every_operator(case) -> None:
+    """Twice: memory that the first run gave back is used again."""
+    for _ in range(2):
+        both(case.arrays, case.operator, **case.attributes)
+
+
+def test_sums_on_several_streams_at_once() -> None:
+    """Sessions on threads of their own: memory for sums of pieces is not mixed up."""
+    case = next(c for c in operator_cases() if c.operator == "GiveAll" and c.arrays[0].size > 60_000)
+    given = (case.operator, [a.dtype for a in case.arrays])
+    feeds = {f"x{k}": v for k, v in enumerate(case.arrays)}
+    sessions = [session("CUDAExecutionProvider", *given, **case.attributes) for _ in range(4)]
+    expected = sessions[0].run(None, feeds)[0]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda k: sessions[k % 4].run(None, feeds)[0], range(200)):
+            np.testing.assert_array_equal(found, expected)
 
 
 def numbers(shape: tuple[int, ...], dtype: type, seed: int) -> np.ndarray:
@@ -158,7 +183,9 @@ def test_tensors_past_2_to_the_31() -> None:
     x = np.ones((rows, columns), np.float16)
     y = (np.arange(columns) % 1024).astype(np.float16)
     x[-1] = y + np.float16(3)
-    made = session("CUDAExecutionProvider", "ElementwiseFloat16", 2, 10, program=[KINDS["Sub"], 0, 1, -1])
+    made = session(
+        "CUDAExecutionProvider", "ElementwiseFloat16", [x.dtype] * 2, program=[KINDS["Sub"], 0, 1, -1]
+    )
     found = made.run(None, {"x0": x, "x1": y})[0]
     assert math.prod(found.shape) > 1 << 31
     for row in (0, rows // 2, rows - 2):
@@ -167,7 +194,9 @@ def test_tensors_past_2_to_the_31() -> None:
 
 
 def test_shapes_that_do_not_fit_are_a_named_error() -> None:
-    made = session("CUDAExecutionProvider", "Elementwise", 2, 1, program=[KINDS["Add"], 0, 1, -1])
+    made = session(
+        "CUDAExecutionProvider", "Elementwise", [np.dtype(np.float32)] * 2, program=[KINDS["Add"], 0, 1, -1]
+    )
     with pytest.raises(Exception, match=r"\(4\) does not broadcast to \(3\)"):
         made.run(None, {"x0": np.ones(3, np.float32), "x1": np.ones(4, np.float32)})
 

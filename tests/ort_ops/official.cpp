@@ -81,5 +81,6 @@ static_assert(INPUT_OUTPUT_REQUIRED == static_cast<int>(ours::kRequired));
 static_assert(ORT_INVALID_ARGUMENT == static_cast<int>(ours::kInvalidArgument));
 static_assert(ORT_FAIL == static_cast<int>(ours::kFail));
 static_assert(OrtMemTypeDefault == static_cast<int>(ours::kDefaultMemory));
+static_assert(OrtMemTypeCPUInput == static_cast<int>(ours::kHostMemory));
 
 int main() {}

@@ -28,6 +28,7 @@ THREADS = {  # what each needs of csrc/kernels
         "interleave_threads",
         "max_pool_grad",
     ),
+    "threads_sums": ("elementwise", "elementwise_threads", "give_all", "half", "sum_copies"),
 }
 FOLDERS = (
     os.environ.get("ONNXRUNTIME_INCLUDE", ""),
