@@ -12,7 +12,7 @@ class OnCuda : public Interleave {
   using Interleave::Interleave;
 
   void compute(const Context& context) const {
-    const Tensors all = tensors(context);
+    const TensorsOf<float> all = tensors(context);
     const threads::InterleaveLaunch launch =
         threads::interleave_launch(all.parts, strides[0], strides[1], all.result, all.out);
     require_success(cuda::interleave(launch, stream_of(context)), kName);
