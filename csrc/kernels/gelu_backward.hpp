@@ -11,8 +11,10 @@
 
 namespace onnxplain::cpu {
 
-// Computes `count` numbers.
-void gelu_backward(float factor, const float* x, const float* g, std::int64_t count, float* dx);
-void gelu_backward(float factor, const Half* x, const Half* g, std::int64_t count, Half* dx);
+// Computes `count` numbers, of Gelu itself or of its approximation with tanh.
+void gelu_backward(float factor, bool by_tanh, const float* x, const float* g, std::int64_t count,
+                   float* dx);
+void gelu_backward(float factor, bool by_tanh, const Half* x, const Half* g, std::int64_t count,
+                   Half* dx);
 
 }  // namespace onnxplain::cpu

@@ -40,8 +40,22 @@ ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline float gelu_slope(float x) {
   return (x < 0.0f ? tail : 1.0f - tail) + x * (e * 0.39894228f);
 }
 
+// Of x / 2 (1 + tanh u), u = sqrt(2 / pi) (x + 0.044715 x^3), with the exponential of -2 |u|.
+ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline float gelu_tanh_slope(float x) {
+  const float whole = x * x;
+  const float square = whole > 1e4f ? 1e4f : whole;  // beyond, the exponential is 0 anyway
+  const float u = 0.79788456f * x * (1.0f + 0.044715f * square);
+  const float e = gelu_exponential(-2.0f * fabsf(u));
+  const float inverse = 1.0f / (1.0f + e);
+  const float tail = e * inverse;  // (1 - tanh |u|) / 2
+  const float rise = 2.0f * x * (tail * inverse) * (0.79788456f * (1.0f + 0.134145f * square));
+  return (x < 0.0f ? tail : inverse) + rise;
+}
+
+// The walk back through Gelu, or through its approximation with tanh.
+template <bool kTanh>
 ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline float gelu_step(float factor, float x, float g) {
-  return factor * g * gelu_slope(x);
+  return factor * g * (kTanh ? gelu_tanh_slope(x) : gelu_slope(x));
 }
 
 }  // namespace onnxplain

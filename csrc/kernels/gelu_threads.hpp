@@ -14,6 +14,7 @@ struct GeluLaunch {
   Input<float> g;  // what arrives, which may be repeated
   std::int64_t length[kMostAxes];
   float factor;
+  bool by_tanh;
   float* out;
   bool aligned;
   std::int64_t total;
@@ -30,7 +31,8 @@ ONNXPLAIN_HOST_DEVICE inline void GeluLaunch::run(std::int64_t element, int coun
   Pack<Width> made{};
   ONNXPLAIN_UNROLL
   for (int i = 0; i < Width; ++i) {
-    made.at[i] = gelu_step(factor, values.at[i], arriving.at[i]);
+    made.at[i] = by_tanh ? gelu_step<true>(factor, values.at[i], arriving.at[i])
+                         : gelu_step<false>(factor, values.at[i], arriving.at[i]);
   }
   write(out, aligned, element, count, made);
 }

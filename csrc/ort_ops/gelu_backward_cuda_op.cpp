@@ -26,6 +26,7 @@ class OnCuda : public GeluBackward {
     launch.x = {x, 0, 0, false, threads::is_aligned(x)};
     launch.g = threads::input(g, launch.length, 0);
     launch.factor = factor;
+    launch.by_tanh = by_tanh;
     launch.out = context.output(shape);
     launch.aligned = threads::is_aligned(launch.out);
     launch.total = size_of(shape);

@@ -23,7 +23,7 @@ class OnCpu : public GeluBackward {
     const T* x = context.elements<T>(context.input(0));
     T* dx = context.output<T>(shape);
     over_ranges(context, size_of(shape), kTask, [&](std::int64_t begin, std::int64_t end) {
-      cpu::gelu_backward(factor, x + begin, g.data() + begin, end - begin, dx + begin);
+      cpu::gelu_backward(factor, by_tanh, x + begin, g.data() + begin, end - begin, dx + begin);
     });
   }
 };

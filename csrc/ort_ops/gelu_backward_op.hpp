@@ -1,8 +1,8 @@
 // ai.onnxplain::GeluBackward and GeluBackwardFloat16, version 1: a walk back through Gelu in one
 // pass (kernels/gelu_backward.hpp).
 //
-// Inputs: x, and g, what arrives, which broadcasts to it. Attribute: `factor` (one float). Output:
-// dx.
+// Inputs: x, and g, what arrives, which broadcasts to it. Attributes: `factor` (one
+// float), `tanh` (an int, which may be left out: 1 for the approximation with tanh). Output: dx.
 #pragma once
 
 #include "ort_ops/ort_api.hpp"

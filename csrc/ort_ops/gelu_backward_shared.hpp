@@ -15,11 +15,13 @@ struct GeluBackward {
   static constexpr std::size_t kRequiredInputs = 2;
 
   float factor = 1.0f;
+  bool by_tanh = false;
 
   explicit GeluBackward(const Info& info) {
     const std::vector<float> given = info.floats("factor");
     require(given.size() == 1, "GeluBackward: factor must be one number");
     factor = given[0];
+    by_tanh = info.integer("tanh", 0) != 0;
   }
 };
 

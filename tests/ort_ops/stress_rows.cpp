@@ -93,7 +93,9 @@ int main() {
   const std::vector<float> extreme = {0.0f, 1.0f, -20.0f, 1e30f, INFINITY, -INFINITY, NAN};
   in_parts(2, 2, "gelu", [&](std::int64_t begin, std::int64_t end, float* to) {
     std::vector<float> made(extreme.size());
-    cpu::gelu_backward(2.0f, extreme.data(), extreme.data(), 7, made.data());
+    for (const bool by_tanh : {true, false}) {
+      cpu::gelu_backward(2.0f, by_tanh, extreme.data(), extreme.data(), 7, made.data());
+    }
     for (std::int64_t k = begin; k < end; ++k) {
       to[k] = made[static_cast<std::size_t>(k)];
     }

@@ -97,12 +97,14 @@ void gelu() {
                   static_cast<std::uint64_t>(i), within)];
   }
   std::vector<float> expected(all.size());
-  cpu::gelu_backward(1.5f, x.data(), all.data(), total, expected.data());
+  const bool by_tanh = draw(2) == 0;
+  cpu::gelu_backward(1.5f, by_tanh, x.data(), all.data(), total, expected.data());
   compare(expected, "gelu", [&](float* out) {
     threads::GeluLaunch launch{};
     launch.x = {x.data(), 0, 0, false, threads::is_aligned<float>(x.data())};
     launch.g = threads::input(arriving, launch.length, 0);
     launch.factor = 1.5f;
+    launch.by_tanh = by_tanh;
     launch.out = out;
     launch.aligned = threads::is_aligned<float>(out);
     launch.total = total;

@@ -32,7 +32,7 @@ _TYPES = {"cpu": tuple(_ENDINGS), "cuda": (ir.DataType.FLOAT,)}
 
 
 def roots(model: ir.Model, device: Device) -> Iterator[ir.Node]:
-    """Yield the nodes, last ones first, of types that our operators have on a device; not those gone since."""
+    """Yield the nodes of types that our operators have on a device, last ones first; not those gone since."""
     for node in reversed(list(model.graph)):
         if node.graph is not None and node.outputs[0].dtype in _TYPES[device]:
             yield node
