@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; threads of BLAS would spin against them
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
 import numpy as np
 import onnx
 import pytest
 
-HELPERS = Path(__file__).with_name("helpers")  # modules that several test files import
+HERE = Path(__file__).parent
+HELPERS = HERE / "helpers"  # modules that several test files import
 if str(HELPERS) not in sys.path:
     sys.path.insert(0, str(HELPERS))
 pytest.register_assert_rewrite(*(path.stem for path in HELPERS.glob("*.py")))
@@ -19,10 +25,23 @@ pytest.register_assert_rewrite(*(path.stem for path in HELPERS.glob("*.py")))
 
 #: Markers of tests that only run when ``-m`` asks for them.
 ASKED_FOR = ("fuzz", "large", "sanitizers")
+#: Where the tests with a marker lie: who asks for it alone does not wait until all others are collected.
+FOLDERS = {"models": ("benchmarks", "openvino", "real"), "torch": ("benchmarks", "conformance")}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out folders that hold nothing with the only marker that is asked for."""
+    folders = FOLDERS.get(config.option.markexpr)
+    at_top = collection_path.parent == HERE and collection_path.name != "conftest.py"
+    return True if folders is not None and at_top and collection_path.name not in folders else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long or much memory, unless ``-m`` asks for it."""
+    for item in items:
+        for mark, folders in FOLDERS.items():
+            if item.get_closest_marker(mark) and item.path.relative_to(HERE).parts[0] not in folders:
+                raise pytest.UsageError(f"{item.nodeid} is marked {mark}; add its folder to FOLDERS")
     unasked = [mark for mark in ASKED_FOR if mark not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in unasked)]
     if left_out:
