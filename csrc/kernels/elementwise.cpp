@@ -18,6 +18,10 @@ std::string listed(const std::vector<std::int64_t>& shape) {
   return text + ")";
 }
 
+std::string unfit(const std::vector<std::int64_t>& shape, const std::vector<std::int64_t>& result) {
+  return "Elementwise: shape " + listed(shape) + " does not broadcast to " + listed(result);
+}
+
 }  // namespace
 
 ElementwiseProgram::ElementwiseProgram(std::int64_t inputs,
@@ -77,7 +81,7 @@ std::vector<std::int64_t> broadcast(const std::vector<std::vector<std::int64_t>>
     for (std::size_t k = 0; k < shape.size(); ++k) {
       std::int64_t& length = result[ahead + k];
       require(length == shape[k] || length == 1 || shape[k] == 1,
-              "Elementwise: shape " + listed(shape) + " does not broadcast to " + listed(result));
+              [&] { return unfit(shape, result); });
       length = length == 1 ? shape[k] : length;
     }
   }
@@ -87,16 +91,16 @@ std::vector<std::int64_t> broadcast(const std::vector<std::vector<std::int64_t>>
 template <class T>
 Operand<T> operand(const T* data, const std::vector<std::int64_t>& shape,
                    const std::vector<std::int64_t>& result) {
-  require(shape.size() <= result.size(),
-          "Elementwise: " + listed(shape) + " has more axes than the result " + listed(result));
+  require(shape.size() <= result.size(), [&] {
+    return "Elementwise: " + listed(shape) + " has more axes than the result " + listed(result);
+  });
   Operand<T> found{data, {}, {}};
   const std::size_t ahead = result.size() - shape.size();
   std::int64_t stride = 1;
   bool whole = true;
   for (std::size_t k = result.size(); k-- > 0;) {
     const std::int64_t own = k < ahead ? 1 : shape[k - ahead];
-    require(own == result[k] || own == 1,
-            "Elementwise: shape " + listed(shape) + " does not broadcast to " + listed(result));
+    require(own == result[k] || own == 1, [&] { return unfit(shape, result); });
     if (result[k] == 1) {
       continue;
     }

@@ -38,13 +38,46 @@ ONNXPLAIN_INLINE inline void along(const WindowAxis& axis, std::int64_t length,
   }
 }
 
+// Windows that do not touch one another: each gives to its own first maximum alone.
+template <int kLanes>
+ONNXPLAIN_INLINE inline void apart(const WindowAxis& down, const WindowAxis& across,
+                                   const Planes& in, const Planes& out, const float* x,
+                                   const float* y, const float* g, float* dx) {
+  std::fill_n(dx, in.height * in.width * kLanes, 0.0f);
+  for (std::int64_t h = 0; h < out.height; ++h) {
+    const std::int64_t top = h * down.stride - down.begin;
+    const std::int64_t bottom = std::min(top + down.kernel, in.height);
+    for (std::int64_t w = 0; w < out.width; ++w, y += kLanes, g += kLanes) {
+      const std::int64_t left = w * across.stride - across.begin;
+      const std::int64_t right = std::min(left + across.kernel, in.width);
+      std::int32_t open[kLanes];
+      std::fill_n(open, kLanes, 1);
+      for (std::int64_t i = std::max<std::int64_t>(top, 0); i < bottom; ++i) {
+        for (std::int64_t j = std::max<std::int64_t>(left, 0); j < right; ++j) {
+          const std::int64_t at = (i * in.width + j) * kLanes;
+          give<kLanes>(x + at, y, g, open, dx + at);
+        }
+      }
+    }
+  }
+}
+
+bool are_apart(const WindowAxis& axis) {
+  return axis.dilation == 1 && axis.stride >= axis.kernel;
+}
+
 template <int kLanes>
 ONNXPLAIN_INLINE inline void plane(const WindowAxis& down, const WindowAxis& across,
                                    const Planes& in, const Planes& out, const float* x,
                                    const float* y, const float* g, float* dx,
                                    PoolScratch& scratch) {
+  if (are_apart(down) && are_apart(across)) {
+    return apart<kLanes>(down, across, in, out, x, y, g, dx);
+  }
   const std::int64_t row = in.width * kLanes;
   const std::int64_t pooled = out.width * kLanes;
+  scratch.maxima.resize(static_cast<std::size_t>(in.height * pooled));
+  scratch.sums.resize(scratch.maxima.size());
   float* maxima = scratch.maxima.data();
   float* sums = scratch.sums.data();
   for (std::int64_t h = 0; h < in.height; ++h) {
@@ -147,9 +180,7 @@ std::int64_t planes_together(const Planes& in) {
 
 PoolScratch::PoolScratch(const Planes& in, const Planes& out, std::int64_t side_by_side,
                          bool copied)
-    : together(side_by_side),
-      maxima(static_cast<std::size_t>(in.height * out.width * in.block * together)),
-      sums(maxima.size()) {
+    : together(side_by_side) {
   if (copied || together > 1) {
     x.resize(static_cast<std::size_t>(in.size() * together));
     dx.resize(x.size());

@@ -34,7 +34,7 @@ class PoolScratch {
   PoolScratch(const Planes& in, const Planes& out, std::int64_t side_by_side, bool copied = false);
 
   std::int64_t together;
-  std::vector<float> maxima;       // of each row's windows
+  std::vector<float> maxima;       // of each row's windows, where windows overlap
   std::vector<float> sums;         // what goes to each row's windows
   std::vector<float> x, y, g, dx;  // copies; empty where planes are worked on as they lie
 };

@@ -8,6 +8,7 @@
 #include "ort_ops/max_pool_grad_op.hpp"
 #include "ort_ops/row_ops.hpp"
 #include "ort_ops/shapes.hpp"
+#include "ort_ops/sparse_conv_transpose_op.hpp"
 #include "ort_ops/sum_copies_op.hpp"
 
 #if defined(_WIN32)
@@ -36,19 +37,32 @@ CustomOpDomain* domain_of(const Api* api) {
                                                      "ai.onnxplain", &domain));
   namespace ops = onnxplain::ort;
   for (const CustomOp* op : {
-           &ops::elementwise_op(),        &ops::elementwise_float16_op(),
-           &ops::gelu_backward_op(),      &ops::gelu_backward_float16_op(),
-           &ops::give_all_op(),           &ops::give_all_float16_op(),
-           &ops::interleave_op(),         &ops::interleave_float16_op(),
-           &ops::max_pool_grad_op(),      &ops::max_pool_grad_float16_op(),
-           &ops::norm_backward_op(),      &ops::norm_backward_float16_op(),
-           &ops::softmax_backward_op(),   &ops::softmax_backward_float16_op(),
-           &ops::sum_copies_op(),         &ops::sum_copies_float16_op(),
+           &ops::elementwise_op(),
+           &ops::elementwise_float16_op(),
+           &ops::gelu_backward_op(),
+           &ops::gelu_backward_float16_op(),
+           &ops::give_all_op(),
+           &ops::give_all_float16_op(),
+           &ops::interleave_op(),
+           &ops::interleave_float16_op(),
+           &ops::max_pool_grad_op(),
+           &ops::max_pool_grad_float16_op(),
+           &ops::norm_backward_op(),
+           &ops::norm_backward_float16_op(),
+           &ops::softmax_backward_op(),
+           &ops::softmax_backward_float16_op(),
+           &ops::sparse_conv_transpose_op(),
+           &ops::sum_copies_op(),
+           &ops::sum_copies_float16_op(),
 #ifdef ONNXPLAIN_WITH_CUDA
-           &ops::elementwise_cuda_op(),   &ops::elementwise_float16_cuda_op(),
-           &ops::gelu_backward_cuda_op(), &ops::give_all_cuda_op(),
-           &ops::interleave_cuda_op(),    &ops::max_pool_grad_cuda_op(),
-           &ops::norm_backward_cuda_op(), &ops::softmax_backward_cuda_op(),
+           &ops::elementwise_cuda_op(),
+           &ops::elementwise_float16_cuda_op(),
+           &ops::gelu_backward_cuda_op(),
+           &ops::give_all_cuda_op(),
+           &ops::interleave_cuda_op(),
+           &ops::max_pool_grad_cuda_op(),
+           &ops::norm_backward_cuda_op(),
+           &ops::softmax_backward_cuda_op(),
            &ops::sum_copies_cuda_op(),
 #endif
        }) {

@@ -113,6 +113,7 @@ def _probe(device: str) -> bytes:
     steps += [n for k in range(len(KINDS)) for n in (KINDS["Add"], before[k], 3 + k, -1)]
     norm = {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1.0]}
     pool = {"kernel_shape": [1, 1], "strides": [1, 1], "dilations": [1, 1], "begins": [0, 0]}
+    one = {"channels": 1, "kernel_shape": [1, 1], "strides": [1, 1], "begins": [0, 0], "ends": [0, 0]}
     given: list[tuple[str, str, str, dict[str, Any]]] = [
         ("Elementwise", "Elementwise", "x", twice),
         ("Steps", "Elementwise", "x row", {"program": steps, "constants": [0.25]}),
@@ -142,6 +143,7 @@ def _probe(device: str) -> bytes:
             for made, kind, takes, attributes in given
             if "Elementwise" not in kind
         ]
+        given.append(("SparseConvTranspose", "SparseConvTranspose", "plane kernel", one))
     nodes = [onnx.helper.make_node("Cast", [n], [half], to=float16) for n, half in _HALVES.items()]
     nodes += [
         onnx.helper.make_node(kind, takes.split(), [made], domain=DOMAIN, **attributes)
@@ -158,6 +160,7 @@ def _probe(device: str) -> bytes:
         for made, *_ in given
     ]
     imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, 1)]
-    graph = onnx.helper.make_graph(nodes, "probe", inputs, outputs)
+    kernel = onnx.helper.make_tensor("kernel", float32, [1, 1, 16], [2.0] * 16)
+    graph = onnx.helper.make_graph(nodes, "probe", inputs, outputs, [kernel])
     content: bytes = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
     return content

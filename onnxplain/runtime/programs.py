@@ -25,6 +25,7 @@ from onnxplain.graph.passes.lower import (
     FuseSums,
     MaskByHardSigmoid,
     MaxPoolGrads,
+    SparseConvs,
     SplitStrides,
 )
 from onnxplain.runtime import arena
@@ -242,6 +243,7 @@ def lower(model: ir.Model, form: Form) -> None:
     """
     if form == "accelerated":
         MaxPoolGrads()(model)
+        SparseConvs()(model)
         SplitStrides()(model)
     if form in ("cpu", "accelerated"):
         FlipTransposedConvs()(model)

@@ -7,6 +7,7 @@
 
 #include "kernels/interleave.hpp"
 #include "kernels/max_pool_grad.hpp"
+#include "kernels/sparse_conv_transpose.hpp"
 
 using namespace onnxplain;
 
@@ -78,6 +79,46 @@ void parts(std::int64_t block, std::int64_t height, std::int64_t width) {
   }
 }
 
+// Windows that do not touch one another give all that lies in whole ones.
+void windows_apart(std::int64_t block, std::int64_t side) {
+  const Planes in{2, side, side, block};
+  const Planes out{2, (side + 1) / 2, (side + 1) / 2, block};
+  const WindowAxis axis{2, 2, 1, 0};
+  const std::vector<float> x(static_cast<std::size_t>(2 * in.size()), 1.0f);
+  const std::vector<float> y(static_cast<std::size_t>(2 * out.size()), 1.0f);
+  std::vector<float> dx(x.size(), -1.0f);
+  cpu::PoolScratch scratch(in, out, 1);
+  for (std::int64_t k = 0; k < 2; ++k) {
+    cpu::max_pool_grad(axis, axis, in, out, x.data() + k * in.size(), y.data() + k * out.size(),
+                       y.data() + k * out.size(), dx.data() + k * in.size(), 1, scratch);
+  }
+  expect(sum(dx) == static_cast<double>(2 * out.size()), "windows apart");
+}
+
+// All weights are one, and so is what is given: each place gives a whole kernel, cut at the edges.
+void sparse(std::int64_t channels, std::int64_t block, std::int64_t side) {
+  const std::int64_t given = 20;
+  const SparseConvTranspose conv{channels, {3, 5}, {1, 2}, {0, 0}, {0, -1}};
+  check(conv);
+  const std::int64_t height = conv.length(side, 0);
+  const std::int64_t width = conv.length(side, 1);
+  const std::vector<float> g(static_cast<std::size_t>(given * side * side), 1.0f);
+  const std::vector<float> weight(static_cast<std::size_t>(given * conv.row()), 1.0f);
+  std::vector<float> made(static_cast<std::size_t>(channels * height * width), -1.0f);
+  for (const std::int64_t lies : {1, 4, 20}) {
+    const cpu::Sample<const float> from{g.data(), given, side, side, lies};
+    const cpu::Sample<float> to{made.data(), channels, height, width, block};
+    cpu::SparseScratch scratch(conv, from, width, 2);
+    for (std::int64_t group = 0; group < conv.groups(); ++group) {
+      for (std::int64_t first = 0; first < height; first += 2) {
+        cpu::sparse_conv_transpose(conv, from, weight.data(), group, first,
+                                   std::min(first + 2, height), to, scratch);
+      }
+    }
+    expect(sum(made) == static_cast<double>(channels * given * side * side * 15), "sparse");
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -87,6 +128,8 @@ int main() {
         pools(block, count, side);
       }
       parts(block, side, 2 * side);
+      windows_apart(block, side);
+      sparse(3 * block, block, side);
     }
   }
   pools(1, 3, 300);

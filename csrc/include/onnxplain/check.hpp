@@ -2,6 +2,7 @@
 // std::runtime_error into RuntimeError.
 #pragma once
 
+#include <concepts>
 #include <stdexcept>
 #include <string>
 
@@ -14,6 +15,21 @@ namespace onnxplain {
 inline void require(bool condition, const std::string& message) {
   if (!condition) {
     throw std::invalid_argument(message);
+  }
+}
+
+// The same without making a text where nothing is wrong.
+inline void require(bool condition, const char* message) {
+  if (!condition) {
+    throw std::invalid_argument(message);
+  }
+}
+
+// The same for a text that takes time to make.
+template <std::invocable Message>
+void require(bool condition, const Message& message) {
+  if (!condition) {
+    throw std::invalid_argument(message());
   }
 }
 

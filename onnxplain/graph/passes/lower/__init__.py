@@ -10,6 +10,7 @@ from onnxplain.graph.passes.lower.keep_blocked import KeepBlocked
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.lower.matching import DOMAIN
 from onnxplain.graph.passes.lower.max_pool_grads import MaxPoolGrads
+from onnxplain.graph.passes.lower.sparse_convs import SparseConvs
 from onnxplain.graph.passes.lower.split_strides import SplitStrides
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "KeepBlocked",
     "MaskByHardSigmoid",
     "MaxPoolGrads",
+    "SparseConvs",
     "SplitStrides",
 ]

@@ -12,8 +12,8 @@ values (of the model's own nodes, too) are computed once more where a group read
 
 Left as they are: groups of one step; on the CPU groups that onnxruntime runs on the blocked values between
 convolutions as they are (sums, products and such masks); on a GPU groups larger than a kernel's parameters.
-In a graph that onnxruntime has optimised none of these is left, and what was one operator already joins
-others.
+In a graph that onnxruntime has optimised none of these is left, but single steps on blocked values, and what
+was one operator already joins others.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.passes.lower.bounded import bounds
+from onnxplain.graph.passes.lower.keep_blocked import BLOCKED_DOMAIN
 from onnxplain.graph.passes.lower.matching import DOMAIN
 from onnxplain.graph.passes.lower.steps import KINDS, VARIADIC, Program, is_mask, is_program
 
@@ -83,9 +84,15 @@ class FuseElementwise(ir.passes.InPlacePass):
         """Whether onnxruntime runs the group well as it is."""
         spatial = facts.rank(root.outputs[0]) in (None, _RANK)
         if self._optimised:
-            return len(group) < 2 and (not spatial or is_program(root))
+            return len(group) < 2 and (not spatial or is_program(root) or _lies_blocked(root))
         blocked = all(n.op_type in _BLOCKED or is_mask(n) for n in group)
         return len(group) < 2 or (self._device == "cpu" and blocked and spatial)
+
+
+def _lies_blocked(node: ir.Node) -> bool:
+    """Whether onnxruntime has a node work on blocked values already."""
+    makers = [None if v is None else v.producer() for v in node.inputs]
+    return all(m is not None and m.domain == BLOCKED_DOMAIN and m.op_type != "ReorderOutput" for m in makers)
 
 
 def _fits(node: ir.Node, kind: ir.DataType) -> bool:

@@ -26,6 +26,7 @@ import onnx_ir as ir
 
 from onnxplain.graph import facts
 from onnxplain.graph.passes.lower.matching import DOMAIN
+from onnxplain.graph.passes.lower.sparse_convs import SPARSE
 from onnxplain.graph.passes.lower.steps import is_program, of_zeros
 
 __all__ = ["BLOCKED_DOMAIN", "KeepBlocked", "declare", "take_blocked"]
@@ -49,7 +50,11 @@ def declare(graph: ir.Graph) -> None:
             if node.domain == BLOCKED_DOMAIN or any(v in silent and v.dtype for v in node.inputs):
                 value.dtype = ir.DataType.FLOAT
                 value.shape = ir.Shape([None] * _RANK)
-        if node.domain == DOMAIN and node.op_type in _KNOWING and facts.rank(node.outputs[0]) is None:
+        if (
+            node.domain == DOMAIN
+            and node.op_type in (*_KNOWING, SPARSE)
+            and facts.rank(node.outputs[0]) is None
+        ):
             ranks = [None if v is None else facts.rank(v) for v in node.inputs]
             if not is_program(node):
                 ranks = [_RANK]
@@ -119,6 +124,8 @@ class _Layouts:
             return False
         if _is_reorder(node, "ReorderInput"):
             return self._skip(node)
+        if _is_sparse(node):
+            return self._convolve(node)
         if not self._fits(node):
             return False
         given = [v for v in node.inputs if v is not None]
@@ -166,7 +173,7 @@ class _Layouts:
     def _spared(self, node: ir.Node, there: list[ir.Value]) -> int:
         """Count the reorders that would go: behind the node, and before it where nobody else reads them."""
         behind = [use.node for use in node.outputs[0].uses()]
-        good = any(_is_reorder(n, "ReorderInput") or self._fits(n) for n in behind)
+        good = any(_is_reorder(n, "ReorderInput") or self._fits(n) or _is_sparse(n) for n in behind)
         alone = sum(all(use.node is node for use in v.uses()) for v in set(there))
         return int(good) + alone - int(not good)
 
@@ -196,6 +203,28 @@ class _Layouts:
             if value in twins:
                 node.replace_input_with(k, twins[value])
         node.attributes["block"] = ir.AttrInt64("block", self.block)
+        self._made_blocked(node, channels)
+
+    def _convolve(self, node: ir.Node) -> bool:
+        """Let a convolution of ours take and give what lies in blocks, where channels fill these."""
+        given, made = node.inputs[0], node.outputs[0]
+        assert given is not None
+        takes = given in self.blocked and self.channels.get(given, 1) % self.block == 0
+        if takes:
+            node.replace_input_with(0, self.blocked[given])
+            node.attributes["block"] = ir.AttrInt64("block", self.block)
+        channels = node.attributes["channels"].as_int()
+        behind = [use.node for use in made.uses()]
+        gives = channels % self.block == 0 and any(
+            _is_reorder(n, "ReorderInput") or self._fits(n) for n in behind
+        )
+        if gives:
+            node.attributes["block_out"] = ir.AttrInt64("block_out", self.block)
+            self._made_blocked(node, channels)
+        return takes or gives
+
+    def _made_blocked(self, node: ir.Node, channels: int) -> None:
+        """Lay what a node makes in blocks out as it was, for who needs it so."""
         made = node.outputs[0]
         attrs = {"channels": channels, "channels_last": 0}
         back = ir.node("ReorderOutput", [made], attrs, domain=BLOCKED_DOMAIN)
@@ -213,6 +242,10 @@ class _Layouts:
     def _name(node: ir.Node, name: str, like: ir.Value) -> None:
         node.name = node.outputs[0].name = name
         node.outputs[0].type = like.type
+
+
+def _is_sparse(node: ir.Node) -> bool:
+    return node.op_type == SPARSE and node.domain == DOMAIN and "block_out" not in node.attributes
 
 
 def _is_reorder(node: ir.Node, *kinds: str) -> bool:
