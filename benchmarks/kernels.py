@@ -25,7 +25,8 @@ from onnx import TensorProto, helper
 
 from benchmarks.timing import PAUSE, write_json
 from onnxplain.graph.passes.lower import DOMAIN
-from onnxplain.kernels import cuda, has_core, operators_library
+from onnxplain.kernels import cuda, cuda_batches, has_core, operators_library
+from onnxplain.kernels.device_array import put, zeros
 from onnxplain.runtime.device import must_run_on, providers, resolve
 from onnxplain.runtime.operators import register
 
@@ -141,33 +142,52 @@ def batches(count: int) -> dict[str, Case]:
             lambda: _core.accumulate(wide, batch, weights), batch.nbytes + 2 * wide.nbytes
         ),
         "noise (bound by arithmetic)": Case(
-            lambda: _core.noise(start, stdev, 0, 0, 0, 0, batch), start.nbytes + batch.nbytes
+            lambda: _core.noise(start, stdev, 0, 0, 0, 0, False, batch), start.nbytes + batch.nbytes
         ),
     }
 
 
 def on_gpu(count: int) -> dict[str, Case]:
-    """Kernels of paths in CUDA; each waits for its end."""
-    cols = count // (STEPS * ROWS)
-    start, end, alphas, batch = (
-        _value(array, "cuda")
-        for array in (drawn(ROWS, cols), drawn(ROWS, cols), drawn(STEPS), drawn(STEPS * ROWS, cols))
+    """Kernels of paths and masks in CUDA; each waits for its end."""
+    cols, stream = count // (STEPS * ROWS), cuda.Stream()
+    given = (
+        drawn(ROWS, cols),
+        drawn(ROWS, cols),
+        drawn(STEPS),
+        drawn(STEPS * ROWS, cols),
+        drawn(STEPS, cols),
     )
-    acc = _value(np.zeros((ROWS, cols), np.float32), "cuda")
+    start, end, alphas, batch, masks = (put(array, stream) for array in given)
+    acc, stdev = put(np.zeros((ROWS, cols), np.float32), stream), np.ones(ROWS)
+    ids, kept = np.arange(cols, dtype=np.int64)[None] % 64, np.ones((STEPS, 1, 64), bool)
+    where = np.arange(STEPS, dtype=np.int64)[:, None]
+    linear, square = zeros((1 + ROWS, cols), masks), zeros((1 + 2 * ROWS, cols), masks)
+    scores, powers = put(drawn(STEPS, ROWS, dtype=np.float64), stream), zeros((4, cols), masks)
+    first, wide = zeros((cols,), masks), masks.reshape(STEPS, 1, cols)
     size = 4 * ROWS * cols
 
-    def interpolate() -> None:
-        cuda.interpolate(start, end, alphas, batch)
-        cuda.synchronize()
+    def waited(job: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            job()
+            stream.synchronize()
 
-    def accumulate() -> None:
-        cuda.accumulate(acc, batch, alphas)
-        cuda.synchronize()
+        return run
 
-    return {
-        "interpolate": Case(interpolate, (STEPS + 2) * size),
-        "accumulate": Case(accumulate, (STEPS + 2) * size),
+    b: Any = cuda_batches
+    jobs: dict[str, tuple[Callable[[], object], int]] = {
+        "interpolate": (lambda: b.interpolate(start, end, alphas, batch), (STEPS + 2) * size),
+        "accumulate": (lambda: b.accumulate(acc, batch, alphas), (STEPS + 2) * size),
+        "noise": (lambda: b.noise(start, stdev, 0, 0, STEPS, 0, True, batch), (STEPS + 1) * size),
+        "choose": (lambda: b.choose(start, end, ids, kept, batch, None), (STEPS + 2) * size + 8 * cols),
+        "cover": (lambda: b.cover(start, end, where, (cols // 8,), batch), (STEPS + 2) * size),
+        "fade": (lambda: b.fade(start, end, wide, 1, batch), (STEPS + 2) * size + 4 * STEPS * cols),
+        "sum_masks": (
+            lambda: b.sum_masks(linear, square, masks, scores, 0.5),
+            4 * STEPS * cols + 16 * (2 + 3 * ROWS) * cols,
+        ),
+        "add_powers": (lambda: b.add_powers(powers, first, masks, False), (4 * STEPS + 72) * cols),
     }
+    return {name: Case(waited(job), moved) for name, (job, moved) in jobs.items()}
 
 
 #: Along both axes of a picture.

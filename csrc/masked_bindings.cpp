@@ -1,11 +1,15 @@
 #include "masked_bindings.hpp"
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "array_views.hpp"
 #include "kernels/masked_batches.hpp"
+#include "kernels/moments.hpp"
 #include "onnxplain/check.hpp"
 
 namespace onnxplain {
@@ -23,6 +27,11 @@ TensorView<const T, 3> repeated(const Array<T>& array, std::int64_t first, std::
   return {array.data(),
           {first, second, cols},
           {own[0] == 1 ? 0 : own[1] * cols, own[1] == 1 ? 0 : cols, 1}};
+}
+
+bool within(const Array<std::int64_t>& numbers, std::int64_t end) {
+  return std::all_of(numbers.data(), numbers.data() + numbers.size(),
+                     [=](std::int64_t number) { return number >= 0 && number < end; });
 }
 
 template <class T>
@@ -50,16 +59,23 @@ Boxes boxes_of(const Array<std::int64_t>& starts, const Array<std::int64_t>& win
 
 template <class Word>
 void choose(const Array<Word>& x, const Array<Word>& instead, const Array<std::int64_t>& ids,
-            const Array<std::uint8_t>& kept, Array<Word>& out) {
+            const Array<std::uint8_t>& kept, Array<Word>& out,
+            const std::optional<Array<std::int64_t>>& which) {
   const auto view = matrix(x, "x");
   const std::int64_t rows = view.shape[0];
   const std::int64_t cols = view.shape[1];
   require_axes(kept, 3, "kept");
+  require_axes(instead, 3, "instead");
   const std::int64_t steps = kept.shape(0);
-  const Choose<Word> op{view, repeated(instead, steps, rows, "instead"),
-                        repeated_rows(ids, rows, cols, "ids"), repeated(kept, steps, rows, "kept"),
-                        writable_matrix(out, "out")};
+  const std::int64_t others = which ? instead.shape(0) : steps;
+  const Choose<Word> op{view,
+                        repeated(instead, others, rows, "instead"),
+                        repeated_rows(ids, rows, cols, "ids"),
+                        repeated(kept, steps, rows, "kept"),
+                        writable_matrix(out, "out"),
+                        which ? vector(*which, "which") : Vector<const std::int64_t>{}};
   require(op.instead.shape[2] == cols, "instead has the wrong shape");
+  require(!which || (op.which.shape[0] == steps && within(*which, others)), "which is no row");
   require_shape(op.out, steps * rows, cols, "out");
   const std::int64_t* numbers = ids.data();
   const py::gil_scoped_release release;
@@ -126,10 +142,6 @@ void stretch(const Array<float>& cells, const Array<std::int64_t>& left, const A
   require(op.shift.size() == op.cells.shape[0] && op.out.shape[0] == op.cells.shape[0] &&
               op.out.shape[1] == op.cells.shape[1] && op.out.shape[3] == op.cells.shape[3],
           "out has the wrong shape");
-  const auto within = [](const Array<std::int64_t>& numbers, std::int64_t end) {
-    return std::all_of(numbers.data(), numbers.data() + numbers.size(),
-                       [=](std::int64_t number) { return number >= 0 && number < end; });
-  };
   require(within(left, op.cells.shape[2]), "left is no cell");
   require(within(shift, places - op.out.shape[2] + 1), "shift leads beyond the places");
   const py::gil_scoped_release release;
@@ -149,6 +161,34 @@ void sum_masks(Array<double>& linear, Array<double>& square, const Array<float>&
   cpu::sum_masks(op);
 }
 
+template <class T>
+void draw_cells(Array<T>& cells, Array<std::int64_t>& shifts, const Array<std::int64_t>& lengths,
+                std::uint64_t seed, std::uint64_t stream, std::uint64_t first, double keep) {
+  const DrawCells<T> op{writable_matrix(cells, "cells"),
+                        writable_matrix(shifts, "shifts"),
+                        vector(lengths, "lengths"),
+                        seed,
+                        stream,
+                        first,
+                        keep};
+  require_shape(op.shifts, op.lengths.shape[0], op.cells.shape[0], "shifts");
+  const py::gil_scoped_release release;
+  cpu::draw_cells(op);
+}
+
+template <class T>
+void add_powers(Array<double>& sums, const Array<double>& first, const Array<T>& samples,
+                bool squared) {
+  const AddPowers<T> op{writable_matrix(sums, "sums"), vector(first, "first"),
+                        matrix(samples, "samples"), squared};
+  const std::int64_t cols = op.samples.shape[1];
+  require(op.sums.shape[0] <= kMostPowers, "there are too many powers");
+  require_shape(op.sums, op.sums.shape[0], cols, "sums");
+  require(op.first.shape[0] == cols, "first has the wrong shape");
+  const py::gil_scoped_release release;
+  cpu::add_powers(op);
+}
+
 py::arg arg(const char* name) {
   return py::arg(name);
 }
@@ -156,10 +196,23 @@ py::arg arg(const char* name) {
 template <class Word>
 void bind_words(py::module_& m) {
   m.def("choose", &choose<Word>, arg("x").noconvert(), arg("instead").noconvert(),
-        arg("ids").noconvert(), arg("kept").noconvert(), arg("out").noconvert());
+        arg("ids").noconvert(), arg("kept").noconvert(), arg("out").noconvert(),
+        arg("which").noconvert() = py::none());
   m.def("cover", &cover<Word>, arg("x").noconvert(), arg("instead").noconvert(),
         arg("starts").noconvert(), arg("window").noconvert(), arg("shape").noconvert(),
         arg("out").noconvert());
+}
+
+template <class T>
+void bind_cells(py::module_& m) {
+  m.def("draw_cells", &draw_cells<T>, arg("cells").noconvert(), arg("shifts").noconvert(),
+        arg("lengths").noconvert(), arg("seed"), arg("stream"), arg("first"), arg("keep"));
+}
+
+template <class T>
+void bind_powers(py::module_& m) {
+  m.def("add_powers", &add_powers<T>, arg("sums").noconvert(), arg("first").noconvert(),
+        arg("samples").noconvert(), arg("squared"));
 }
 
 }  // namespace
@@ -180,6 +233,10 @@ void bind_masked(py::module_& m) {
         arg("out").noconvert());
   m.def("sum_masks", &sum_masks, arg("linear").noconvert(), arg("square").noconvert(),
         arg("masks").noconvert(), arg("scores").noconvert(), arg("origin"));
+  bind_cells<float>(m);
+  bind_cells<std::uint8_t>(m);
+  bind_powers<float>(m);
+  bind_powers<double>(m);
 }
 
 }  // namespace onnxplain

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; threads of BLAS would spin against them
@@ -266,3 +267,20 @@ def _portable_files_are_portable(monkeypatch) -> None:
         return limits
 
     monkeypatch.setattr(module, "limits_of", checked)
+
+
+@pytest.fixture(scope="session")
+def host_launchers(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The launchers of CUDA kernels, compiled for the host once for all workers."""
+    from host_gpu import built
+
+    return built(tmp_path_factory.getbasetemp().parent)
+
+
+@pytest.fixture
+def host_gpu(host_launchers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A GPU that is on the host, which the package finds."""
+    from host_gpu import install
+
+    install(host_launchers, monkeypatch)
+    return host_launchers

@@ -76,7 +76,7 @@ void choose(const Choose<Word>& op) {
                        }
                      }
                      const Word* x = op.x.row(n) + begin;
-                     const Word* instead = op.instead.row(step) + n * op.instead.strides[1] + begin;
+                     const Word* instead = stand_in(op, step, n) + begin;
                      Word* out = op.out.row(step * rows + n) + begin;
                      for (std::int64_t d = 0; d < count; ++d) {
                        out[d] = static_cast<Word>((x[d] & stays[d]) | (instead[d] & ~stays[d]));
@@ -125,12 +125,6 @@ void fade(const Fade<T>& op) {
   const std::int64_t rows = op.x.shape[0];
   const std::int64_t cols = op.x.shape[1];
   const std::int64_t cells = op.mask.shape[2];
-  const auto mixed = [](T weight, T x, T b) {
-    const T near = weight >= T(0.5) ? x : b;
-    const T between = weight * (x - b) + b;
-    const T made = x != x || b != b ? near : between;
-    return weight == T(1) ? x : made;
-  };
   parallel_for(op.out.shape[0], grain_of(cols), [&](std::int64_t from, std::int64_t to) {
     for (std::int64_t row = from; row < to; ++row) {
       const std::int64_t n = row % rows;
@@ -141,14 +135,14 @@ void fade(const Fade<T>& op) {
       for (std::int64_t first = 0; first < cols; first += cells * op.inner) {
         if (op.inner == 1) {
           for (std::int64_t c = 0; c < cells; ++c) {
-            out[first + c] = mixed(mask[c], x[first + c], b[first + c]);
+            out[first + c] = faded(mask[c], x[first + c], b[first + c]);
           }
           continue;
         }
         for (std::int64_t c = 0; c < cells; ++c) {
           const std::int64_t begin = first + c * op.inner;
           for (std::int64_t d = begin; d < begin + op.inner; ++d) {
-            out[d] = mixed(mask[c], x[d], b[d]);
+            out[d] = faded(mask[c], x[d], b[d]);
           }
         }
       }
@@ -174,7 +168,7 @@ void stretch(const Stretch& op) {
                        const float* here = line + left[t] * after;
                        const float* behind = line + std::min(left[t] + 1, cells - 1) * after;
                        for (std::int64_t a = 0; a < after; ++a) {
-                         out[t * after + a] = first[t] * here[a] + second[t] * behind[a];
+                         out[t * after + a] = between(first[t], here[a], second[t], behind[a]);
                        }
                      }
                    }
@@ -219,6 +213,19 @@ void sum_masks(const SumMasks& op) {
                });
 }
 
+template <class T>
+void draw_cells(const DrawCells<T>& op) {
+  const std::int64_t blocks = blocks_of(op);
+  // One number costs about as much as ten plain elements.
+  parallel_for(op.cells.shape[0], grain_of(40 * blocks), [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t s = from; s < to; ++s) {
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        draw_block(op, s, block);
+      }
+    }
+  });
+}
+
 template void choose(const Choose<std::uint8_t>&);
 template void choose(const Choose<std::uint16_t>&);
 template void choose(const Choose<std::uint32_t>&);
@@ -229,5 +236,7 @@ template void cover(const Cover<std::uint32_t>&);
 template void cover(const Cover<std::uint64_t>&);
 template void fade(const Fade<float>&);
 template void fade(const Fade<double>&);
+template void draw_cells(const DrawCells<float>&);
+template void draw_cells(const DrawCells<std::uint8_t>&);
 
 }  // namespace onnxplain::cpu

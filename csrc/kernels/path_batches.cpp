@@ -46,7 +46,7 @@ template <class T>
 ONNXPLAIN_INLINE inline void interpolate_loop(const T* from, const T* to, T alpha, std::int64_t n,
                                               T* out) {
   for (std::int64_t d = 0; d < n; ++d) {
-    out[d] = from[d] + alpha * (to[d] - from[d]);
+    out[d] = interpolated_at(from[d], to[d], alpha);
   }
 }
 
@@ -108,7 +108,7 @@ ONNXPLAIN_INLINE inline void add_normals(const std::uint32_t (*words)[kPhiloxBlo
     }
   }
   for (std::int64_t d = 0; d < n; ++d) {
-    out[d] = x[d] + stdev * z[d];
+    out[d] = noisy_at(x[d], stdev, z[d]);
   }
 }
 
@@ -163,18 +163,15 @@ template <class T>
 void noise(const Noise<T>& op) {
   const std::int64_t rows = op.x.shape[0];
   // One normal costs about as much as three plain elements.
-  for_each_tile(
-      op.out.shape[0], op.out.shape[1], 4 * kPhiloxBlocks, 3,
-      [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
-        const std::int64_t n = row % rows;
-        const PhiloxWords counter = {{static_cast<std::uint32_t>(begin / 4), op.substream,
-                                      op.first_row + static_cast<std::uint32_t>(n),
-                                      op.first_sample + static_cast<std::uint32_t>(row / rows)}};
-        std::uint32_t words[4][kPhiloxBlocks];
-        philox_blocks(counter, op.seed, ceil_div(end - begin, 4), words);
-        noisy(words, op.x.row(n) + begin, static_cast<T>(op.stdev[n]), end - begin,
-              op.out.row(row) + begin);
-      });
+  for_each_tile(op.out.shape[0], op.out.shape[1], 4 * kPhiloxBlocks, 3,
+                [&](std::int64_t row, std::int64_t begin, std::int64_t end) {
+                  const std::int64_t n = row % rows;
+                  const PhiloxWords counter = counter_of(op, row / rows, n, begin / 4);
+                  std::uint32_t words[4][kPhiloxBlocks];
+                  philox_blocks(counter, op.seed, ceil_div(end - begin, 4), words);
+                  noisy(words, op.x.row(n) + begin, static_cast<T>(op.stdev[n]), end - begin,
+                        op.out.row(row) + begin);
+                });
 }
 
 template void interpolate(const Interpolate<float>&);

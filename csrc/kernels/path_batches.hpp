@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "onnxplain/normal.hpp"
+#include "onnxplain/processors.hpp"
 #include "onnxplain/tensor_view.hpp"
 
 #ifdef ONNXPLAIN_WITH_CUDA
@@ -34,7 +36,8 @@ struct Accumulate {
 };
 
 // out[s * N + n, d] = x[n, d] + stdev[n] * z, with z the standard normal of word d % 4 of the
-// Philox block whose counter is (d / 4, substream, first_row + n, first_sample + s), and all in T.
+// Philox block whose counter is (d / 4, substream, first_row + n, first_sample + s), or of that of
+// the first row for all; all in T.
 template <class T>
 struct Noise {
   Matrix<const T> x;           // [N, D]
@@ -44,7 +47,29 @@ struct Noise {
   std::uint32_t first_sample;
   std::uint32_t first_row;
   std::uint32_t substream;
+  bool alike = false;  // whether all rows get the numbers of the first
 };
+
+// The arithmetic of one element, whoever loops over them.
+
+template <class T>
+ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline T interpolated_at(T from, T to, T alpha) {
+  return from + alpha * (to - from);
+}
+
+template <class T>
+ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline T noisy_at(T x, T stdev, T normal) {
+  return x + stdev * normal;
+}
+
+// The counter of one block of four normals: those of example n in sample s.
+template <class T>
+ONNXPLAIN_HOST_DEVICE inline PhiloxWords counter_of(const Noise<T>& op, std::int64_t s,
+                                                    std::int64_t n, std::int64_t block) {
+  return {{static_cast<std::uint32_t>(block), op.substream,
+           op.first_row + (op.alike ? 0U : static_cast<std::uint32_t>(n)),
+           op.first_sample + static_cast<std::uint32_t>(s)}};
+}
 
 namespace cpu {
 template <class T>

@@ -102,7 +102,12 @@ class Players:
         return Players(ids, self.count)
 
     def chosen(
-        self, x: Arrays, instead: Arrays, kept: Array, out: Mapping[str, Array | None] | None = None
+        self,
+        x: Arrays,
+        instead: Arrays,
+        kept: Array,
+        out: Mapping[str, Array | None] | None = None,
+        which: IntArray | None = None,
     ) -> Arrays:
         """Take players away.
 
@@ -115,13 +120,15 @@ class Players:
             bool (S, n, P) or (S, 1, P): who stays.
         out
             By feature, (S * n, ...): where to write; new arrays are made of those that are left out, or None.
+        which
+            (S,): entries of the first axis of ``instead``, which is then of any length, one for each choice.
 
         Returns
         -------
         dict of arrays (S * n, ...), the n rows of a choice next to each other.
         """
         out = out or {}
-        return {k: kernels.choose(v, instead[k], self.ids[k], kept, out.get(k)) for k, v in x.items()}
+        return {k: kernels.choose(v, instead[k], self.ids[k], kept, out.get(k), which) for k, v in x.items()}
 
     def spread(self, numbers: FloatArray) -> dict[str, FloatArray]:
         """Give each element its player's number, (n, P) to (n, ...) by feature; 0 to nobody's."""

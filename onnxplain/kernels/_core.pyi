@@ -21,6 +21,7 @@ def noise(
     first_sample: int,
     first_row: int,
     substream: int,
+    alike: bool,
     out: _Floats,
 ) -> None: ...
 
@@ -59,47 +60,8 @@ def tree_values(
 ) -> None: ...
 
 class cuda:  # noqa: N801 -- a submodule at run time, there only if built_with_cuda
-    @staticmethod
-    def interpolate(
-        start: int,
-        start_rows: int,
-        end: int,
-        alphas: int,
-        out: int,
-        rows: int,
-        cols: int,
-        steps: int,
-        dtype: str,
-        stream: int = 0,
-    ) -> None: ...
-    @staticmethod
-    def accumulate(
-        acc: int,
-        grads: int,
-        weights: int,
-        rows: int,
-        cols: int,
-        steps: int,
-        acc_dtype: str,
-        dtype: str,
-        stream: int = 0,
-    ) -> None: ...
-    @staticmethod
-    def noise(
-        x: int,
-        stdev: int,
-        stdev_size: int,
-        out: int,
-        rows: int,
-        cols: int,
-        samples: int,
-        seed: int,
-        first_sample: int,
-        first_row: int,
-        substream: int,
-        dtype: str,
-        stream: int = 0,
-    ) -> None: ...
+    """Launchers of ``csrc/cuda_bindings.cpp``, which :mod:`onnxplain.kernels.cuda_batches` calls."""
+
     @staticmethod
     def to_device(array: NDArray[Any]) -> int: ...
     @staticmethod
@@ -108,9 +70,3 @@ class cuda:  # noqa: N801 -- a submodule at run time, there only if built_with_c
     def free(pointer: int) -> None: ...
     @staticmethod
     def synchronize() -> None: ...
-    @staticmethod
-    def stream_create() -> int: ...
-    @staticmethod
-    def stream_synchronize(stream: int) -> None: ...
-    @staticmethod
-    def stream_destroy(stream: int) -> None: ...

@@ -107,3 +107,10 @@ def check_writable(array: FloatArray, name: str) -> None:
 def as_aligned(values: object, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Return an array as the compiled kernels read it, contiguous and aligned; copied only if it is not."""
     return np.require(np.asarray(values, dtype), requirements=["C", "A"])
+
+
+def check_sums(array: FloatArray, name: str) -> None:
+    """Raise ValueError unless an array of float64 may be written in place."""
+    check_writable(array, name)
+    if array.dtype != np.float64:
+        raise ValueError(f"{name} must be float64, not {array.dtype}")

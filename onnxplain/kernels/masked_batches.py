@@ -2,6 +2,8 @@
 
 They serve methods that perturb: features are kept or replaced player by player, hidden by windows, or faded
 by soft masks.  Rows of a batch of S steps are ordered step first: row ``s * N + n`` is example n at step s.
+
+What lies on a GPU (:class:`~onnxplain.kernels.device_array.DeviceArray`) is worked on there.
 """
 
 from __future__ import annotations
@@ -13,21 +15,29 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from onnxplain._types import Array, FloatArray, IntArray, Shape
-from onnxplain.kernels import masked_numpy
-from onnxplain.kernels._native import FLOAT_DTYPES, as_aligned, check_same, check_writable, core, result_of
+from onnxplain.kernels import cuda_batches, masked_numpy
+from onnxplain.kernels._native import FLOAT_DTYPES, as_aligned, check_same, check_sums, core, result_of
+from onnxplain.kernels.device_array import on_device
 
-__all__ = ["choose", "cover", "fade", "stretch", "sum_boxes", "sum_masks"]
+__all__ = ["MOST_AXES", "choose", "cover", "fade", "pattern", "sum_boxes"]
 
 #: What moves elements moves their bits, as integers of their size.
 _WORDS: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 _PLAIN = "biufc"  # kinds whose elements are bits, and not objects or texts
-_MOST_AXES = 8  # of a box in C++: kMaxBoxAxes
+MOST_AXES = 8  # of a box in C++: kMaxBoxAxes
 
 
-def choose(x: Array, instead: Array, ids: IntArray, kept: Array, out: Array | None = None) -> Array:
+def choose(
+    x: Array,
+    instead: Array,
+    ids: IntArray,
+    kept: Array,
+    out: Array | None = None,
+    which: IntArray | None = None,
+) -> Array:
     r"""Replace the elements of those who are not kept.
 
-    .. math:: out_{sN+n,d} = x_{n,d} \text{ if } kept_{s,n,ids_{n,d}} \text{ else } instead_{s,n,d}
+    .. math:: out_{sN+n,d} = x_{n,d} \text{ if } kept_{s,n,ids_{n,d}} \text{ else } instead_{which_s,n,d}
 
     Parameters
     ----------
@@ -41,6 +51,8 @@ def choose(x: Array, instead: Array, ids: IntArray, kept: Array, out: Array | No
         Who stays.
     out : ndarray, shape (S * N, ...), dtype of ``x``, optional
         Written to, C-contiguous; made if it is not given.
+    which : ndarray of int64, shape (S,), optional
+        The first axis of ``instead`` is then of any length, and these are the entries that steps take.
 
     Returns
     -------
@@ -51,11 +63,17 @@ def choose(x: Array, instead: Array, ids: IntArray, kept: Array, out: Array | No
     ValueError
         If shapes do not fit, or an id is not below P.
     """
+    if on_device(x):
+        there: Array = cuda_batches.choose(x, instead, ids, kept, out, which)
+        return there
     n, steps = len(x), len(kept)
     shape = (steps * n, *x.shape[1:])
     each = instead if instead.ndim == x.ndim + 1 else instead[None]
     dtype = _joint(x, instead)
+    if which is not None and which.size and not 0 <= int(which.min()) <= int(which.max()) < len(each):
+        raise ValueError("which is no row")
     if core is None or not _words(dtype):
+        each = each if which is None else each[which]
         flat = each.reshape(*each.shape[:2], -1) if each.size else np.empty((1, 1, _cols(x)), each.dtype)
         if ids.size and int(ids.max()) >= kept.shape[2]:
             raise ValueError("an id is not below the number of players")
@@ -67,6 +85,7 @@ def choose(x: Array, instead: Array, ids: IntArray, kept: Array, out: Array | No
     core.choose(
         _rows(x).view(word), stands, _rows(ids, np.int64), as_aligned(kept, bool).view(np.uint8),
         _rows(result).view(word),
+        None if which is None else as_aligned(which, np.int64),
     )  # fmt: skip
     return result
 
@@ -95,10 +114,13 @@ def cover(x: Array, instead: Array, starts: IntArray, window: Shape, out: Array 
     ValueError
         If shapes do not fit.
     """
+    if on_device(x):
+        there: Array = cuda_batches.cover(x, instead, starts, window, out)
+        return there
     sample = x.shape[1:] or (1,)
     shape = (len(starts) * len(x), *x.shape[1:])
     dtype = _joint(x, instead)
-    if core is None or not _words(dtype) or len(sample) > _MOST_AXES:
+    if core is None or not _words(dtype) or len(sample) > MOST_AXES:
         made = masked_numpy.cover(_rows(x.astype(dtype)), _rows(instead), starts, window, sample)
         return _given(made.reshape(shape), dtype, out)
     result = result_of(shape, x.dtype, out)
@@ -127,9 +149,9 @@ def sum_boxes(total: FloatArray, lost: FloatArray, starts: IntArray, window: Sha
     ValueError
         If shapes do not fit, or ``total`` cannot be written in place.
     """
-    _check_sums(total, "total")
+    check_sums(total, "total")
     sample = total.shape[1:] or (1,)
-    if core is None or len(sample) > _MOST_AXES:
+    if core is None or len(sample) > MOST_AXES:
         masked_numpy.sum_boxes(total, lost, starts, window, sample)
     else:
         core.sum_boxes(_rows(total), as_aligned(lost, np.float64), *_boxes(starts, window, sample))
@@ -160,6 +182,13 @@ def fade(x: FloatArray, baseline: FloatArray, mask: FloatArray, out: Array | Non
     ValueError
         If shapes do not fit.
     """
+    if on_device(mask):
+        cells, inner = pattern(mask.shape[2:], x.shape[1:])
+        if cells is None:
+            raise ValueError("on a GPU a mask is full between the first and the last axis where it is not 1")
+        flat: Any = mask.reshape(*mask.shape[:2], cells)
+        there: Array = cuda_batches.fade(x, baseline, flat, inner, out)
+        return there
     if x.dtype.kind != "f":
         raise ValueError(f"x must be float16, float32 or float64, not {x.dtype}")
     mask = mask.astype(x.dtype, copy=False)
@@ -173,96 +202,50 @@ def fade(x: FloatArray, baseline: FloatArray, mask: FloatArray, out: Array | Non
     return result
 
 
-def stretch(
-    cells: FloatArray, left: IntArray, first: FloatArray, second: FloatArray, shift: IntArray, length: int
-) -> FloatArray:
-    """Draw cells out along an axis: each place is a mixture of two neighbours.
-
-    Parameters
-    ----------
-    cells : ndarray of float32, shape (S, B, C, A)
-        The cells, along the axis of C.
-    left : ndarray of int64, shape (places,)
-        The first cell of each place; the other one is behind it.
-    first, second : ndarray of float32, shape (places,)
-        How much of both a place gets.
-    shift : ndarray of int64, shape (S,)
-        At which place each step begins.
-    length : int
-        How many places it has.
-
-    Returns
-    -------
-    ndarray of float32, shape (S, B, length, A)
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, or there are not as many places or cells.
-    """
-    if core is None:
-        return masked_numpy.stretch(cells, left, first, second, shift, length)
-    made: FloatArray = np.empty((*cells.shape[:2], length, cells.shape[3]), np.float32)
-    core.stretch(as_aligned(cells), left, first, second, shift, made)
-    return made
-
-
-def sum_masks(
-    linear: FloatArray, square: FloatArray, masks: FloatArray, scores: FloatArray, origin: float
-) -> None:
-    r"""Add up masks and their squares, alone and times scores, in place and in the order of the steps.
-
-    With :math:`u = mask_s - origin` and :math:`c = scores_s`, ``linear`` gets :math:`u` and :math:`c_n u`,
-    and ``square`` gets :math:`u^2`, :math:`c_n u^2` and :math:`c_n^2 u^2`.
-
-    Parameters
-    ----------
-    linear : ndarray of float64, shape (1 + N, ...)
-        Added to; C-contiguous.
-    square : ndarray of float64, shape (1 + 2 N, ...)
-        Added to; C-contiguous.
-    masks : ndarray of float32, shape (S, ...)
-        The masks.
-    scores : ndarray of float64, shape (S, N)
-        The scores under them.
-    origin : float
-        What masks are counted from.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, or the sums cannot be written in place.
-    """
-    _check_sums(linear, "linear")
-    _check_sums(square, "square")
-    sums = _rows(linear), _rows(square)
-    if core is None:
-        masked_numpy.sum_masks(*sums, _rows(masks, np.float32), scores, origin)
-    else:
-        core.sum_masks(*sums, _rows(masks, np.float32), as_aligned(scores, np.float64), origin)
-
-
-def _check_sums(array: FloatArray, name: str) -> None:
-    """Raise ValueError unless an array of float64 may be written in place."""
-    check_writable(array, name)
-    if array.dtype != np.float64:
-        raise ValueError(f"{name} must be float64, not {array.dtype}")
-
-
 def _pattern(mask: FloatArray, shape: Shape) -> tuple[FloatArray, int]:
     """Return a mask as (S, N or 1, cells), and how many elements in a row have the same one.
 
     The lengths of 1 in front are repeats, those at the end are inner ones; between them the mask is full.
     """
     each = mask.shape[2:]
-    if len(each) != len(shape) or any(m not in (1, d) for m, d in zip(each, shape, strict=True)):
-        raise ValueError(f"the mask has the shape {each} for each step, which does not broadcast to {shape}")
-    own = [axis for axis, length in enumerate(each) if length > 1]
-    first, last = (own[0], own[-1] + 1) if own else (len(shape), len(shape))
+    first, last = _span(each, shape)
     full = np.broadcast_to(mask, (*mask.shape[:2], *each[:first], *shape[first:last], *each[last:]))
     inner = int(np.prod(shape[last:], dtype=np.int64))
     cells = int(np.prod(full.shape[2:], dtype=np.int64))
     return as_aligned(full).reshape(*mask.shape[:2], cells), inner
+
+
+def pattern(each: Shape, shape: Shape) -> tuple[int | None, int]:
+    """Return a mask's number of cells, and how many elements in a row of a sample have the same one.
+
+    Parameters
+    ----------
+    each, shape
+        Of the mask for a step, and of a sample, to which it broadcasts.
+
+    Returns
+    -------
+    cells
+        None where the mask would have to be repeated along axes between those of its own.
+    inner
+        How many elements.
+
+    Raises
+    ------
+    ValueError
+        If it does not broadcast.
+    """
+    first, last = _span(each, shape)
+    whole = each[first:last] == shape[first:last]
+    return math.prod(each) if whole else None, math.prod(shape[last:])
+
+
+def _span(each: Shape, shape: Shape) -> tuple[int, int]:
+    """Return from where to where the axes of a mask are its own."""
+    if len(each) != len(shape) or any(m not in (1, d) for m, d in zip(each, shape, strict=True)):
+        raise ValueError(f"the mask has the shape {each} for each step, which does not broadcast to {shape}")
+    own = [axis for axis, length in enumerate(each) if length > 1]
+    return (own[0], own[-1] + 1) if own else (len(shape), len(shape))
 
 
 def _boxes(starts: IntArray, window: Shape, sample: Shape) -> tuple[IntArray, IntArray, IntArray]:

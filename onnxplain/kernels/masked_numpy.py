@@ -5,11 +5,14 @@ They take arrays of rows, (N, D), that are already checked, and follow the order
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from onnxplain._types import Array, FloatArray, IntArray, Shape
+from onnxplain.kernels.uniform import uniforms
 
-__all__ = ["choose", "cover", "fade", "slices", "stretch", "sum_boxes", "sum_masks"]
+__all__ = ["choose", "cover", "draw_cells", "fade", "slices", "stretch", "sum_boxes", "sum_masks"]
 
 
 def choose(x: Array, instead: Array, ids: IntArray, kept: Array) -> Array:
@@ -59,7 +62,7 @@ def fade(x: FloatArray, baseline: FloatArray, mask: FloatArray, inner: int) -> F
 def stretch(
     cells: FloatArray, left: IntArray, first: FloatArray, second: FloatArray, shift: IntArray, length: int
 ) -> FloatArray:
-    """`masked_batches.stretch`: (S, B, C, A) and three vectors, (S,) give (S, B, length, A)."""
+    """`grid_masks.stretch`: (S, B, C, A) and three vectors, (S,) give (S, B, length, A)."""
     places = shift[:, None] + np.arange(length)
     steps = np.arange(len(cells))[:, None]
     near = left[places]
@@ -72,9 +75,25 @@ def stretch(
 def sum_masks(
     linear: FloatArray, square: FloatArray, masks: FloatArray, scores: FloatArray, origin: float
 ) -> None:
-    """`masked_batches.sum_masks`: (1 + N, D) and (1 + 2 N, D) in place, (S, D), (S, N)."""
+    """`grid_masks.sum_masks`: (1 + N, D) and (1 + 2 N, D) in place, (S, D), (S, N)."""
     for mask, own in zip(masks, scores, strict=True):
         u = mask.astype(np.float64) - origin
         squared = u * u
         linear += np.concatenate([[1.0], own])[:, None] * u
         square += np.concatenate([[1.0], own, own * own])[:, None] * squared
+
+
+def draw_cells(
+    seed: int,
+    stream: int,
+    first: int,
+    steps: int,
+    cells: int,
+    keep: float,
+    lengths: IntArray,
+    dtype: np.dtype[Any],
+) -> tuple[Array, IntArray]:
+    """`grid_masks.draw_cells`: gives (steps, cells) and (A, steps)."""
+    drawn = uniforms(seed, stream, first, steps, cells + len(lengths))
+    shifts = (drawn[:, cells:] * lengths).astype(np.int64)
+    return (drawn[:, :cells] < keep).astype(dtype), np.ascontiguousarray(shifts.T)

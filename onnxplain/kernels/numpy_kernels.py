@@ -75,10 +75,13 @@ def noise(
     n_samples: int,
     first_row: int,
     substream: int,
+    *,
+    alike: bool = False,
 ) -> FloatArray:
     """`path_batches.noise`: (N, D) and (N or 1,) give (S * N, D)."""
     rows, cols = x.shape
-    z = normals(seed, first_sample, n_samples, first_row, rows, substream, cols, x.dtype)
+    own_rows = 1 if alike else rows
+    z = normals(seed, first_sample, n_samples, first_row, own_rows, substream, cols, x.dtype)
     with np.errstate(all="ignore"):
         noisy: FloatArray = x + stdev.astype(x.dtype)[:, None] * z
     return noisy.reshape(n_samples * rows, cols)

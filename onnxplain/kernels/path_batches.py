@@ -3,15 +3,18 @@
 Integrated gradients, SmoothGrad, expected gradients and their kin make many inputs out of one,
 take gradients at each, and add them up with weights. Rows of a batch of S steps are ordered step
 first: row ``s * N + n`` is example n at step s.
+
+What lies on a GPU (:class:`~onnxplain.kernels.device_array.DeviceArray`) is worked on there.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxplain.kernels import numpy_kernels
+from onnxplain.kernels import cuda_batches, numpy_kernels
 from onnxplain.kernels._native import (
     FloatArray,
     as_aligned,
@@ -22,6 +25,7 @@ from onnxplain.kernels._native import (
     core,
     result_of,
 )
+from onnxplain.kernels.device_array import on_device
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -56,6 +60,9 @@ def interpolate(
     ValueError
         If shapes or dtypes are not as above.
     """
+    if on_device(end):
+        made: FloatArray = cuda_batches.interpolate(start, end, alphas, out)
+        return made
     first, last = as_rows(start, "start"), as_rows(end, "end")
     check_same(start, "start", end, "end")
     if start.shape[1:] != end.shape[1:] or start.shape[0] not in (1, end.shape[0]):
@@ -95,6 +102,9 @@ def accumulate(acc: FloatArray, grads: FloatArray, weights: ArrayLike) -> None:
     ValueError
         If shapes or dtypes are not as above, or ``acc`` cannot be written in place.
     """
+    if on_device(acc):
+        cuda_batches.accumulate(acc, grads, weights)
+        return
     total, terms = as_rows(acc, "acc"), as_rows(grads, "grads")
     check_writable(acc, "acc")
     if acc.dtype not in (grads.dtype, np.dtype(np.float64)):
@@ -120,6 +130,7 @@ def noise(
     n_samples: int = 1,
     *,
     substream: int = 0,
+    alike: bool = False,
     out: FloatArray | None = None,
 ) -> FloatArray:
     r"""Add independent Gaussian noise to an input, many times.
@@ -146,6 +157,8 @@ def noise(
         How many samples, S.
     substream : int
         Tells apart several tensors perturbed with one seed, such as the inputs of one model.
+    alike : bool
+        Whether all examples get the numbers of the first one, whatever their place in the batch.
     out : ndarray, shape (S * N, ...), dtype of ``x``, optional
         Written to, C-contiguous; made if it is not given.
 
@@ -158,15 +171,19 @@ def noise(
     ValueError
         If shapes, dtypes or ranges are not as above.
     """
-    rows = as_rows(x, "x")
     sigma = as_stdev(stdev, x.shape[0])
+    if on_device(x):
+        _check_counters(seed, first_sample, n_samples, (len(x), prod(x.shape[1:])), substream)
+        made: FloatArray = cuda_batches.noise(x, sigma, seed, first_sample, n_samples, substream, alike, out)
+        return made
+    rows = as_rows(x, "x")
     _check_counters(seed, first_sample, n_samples, rows.shape, substream)
     result = result_of((n_samples * x.shape[0], *x.shape[1:]), x.dtype, out)
     flat = result.reshape(n_samples * x.shape[0], rows.shape[1])
     if core is None:
-        flat[...] = numpy_kernels.noise(rows, sigma, seed, first_sample, n_samples, 0, substream)
+        flat[...] = numpy_kernels.noise(rows, sigma, seed, first_sample, n_samples, 0, substream, alike=alike)
     else:
-        core.noise(rows, sigma, seed, first_sample, 0, substream, flat)
+        core.noise(rows, sigma, seed, first_sample, 0, substream, alike, flat)
     return result
 
 

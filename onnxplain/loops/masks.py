@@ -8,10 +8,10 @@ from typing import Any, cast
 import numpy as np
 import onnx_ir as ir
 
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.loops.frame import Answered, Feature, Inside, Outside, Result
 from onnxplain.loops.points import Written, write_points
 from onnxplain.loops.sums import Summed, cast_as, spread, write_sums
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.masks import Expected, Masks, drawn_out
 
 __all__: list[str] = []

@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.loops.frame import Feature, Inside, Outside
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.points import Backgrounds, Noise, Path, WithoutOne
 from onnxplain.runtime.plans.swapped import Swapped
 from onnxplain.runtime.plans.ways import Draws

@@ -9,10 +9,10 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.errors import MethodError
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.loops.frame import Answered, Inside, Outside, Result
 from onnxplain.loops.points import Written, write_points
 from onnxplain.loops.sums import Summed, cast_as, write_sums
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.redrawn import Evidence, Redrawn
 from onnxplain.runtime.plans.windows import Overlaps, Slides, Windows, WithoutWindow, covering
 

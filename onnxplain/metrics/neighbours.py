@@ -11,9 +11,9 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.backward.asks import Probe, Scores
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics.perturbations import refuse_all_but_floats
 from onnxplain.metrics.trial import Trial
-from onnxplain.runtime.plans.draws import uniforms
 
 __all__ = ["GaussianNoise", "Near", "Nearby", "UniformNoise", "explained_near", "in_rows", "look_inside"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
 from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
-from onnxplain.runtime.plans.draws import uniforms
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.runtime.plans.plan import Points
 from onnxplain.runtime.plans.points import Noise
 from onnxplain.runtime.problem import Problem

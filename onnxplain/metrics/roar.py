@@ -16,9 +16,9 @@ from onnxplain._types import Array, FloatArray
 from onnxplain.archive import read_arrays, write_arrays
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.features.places import channel_axis
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics.retrained import Retrained, Trained, accuracy
 from onnxplain.options import Count, Seed, Share, check_fields
-from onnxplain.runtime.plans.draws import uniforms
 
 __all__ = ["ROAR", "Data", "Orders", "perturbed"]
 

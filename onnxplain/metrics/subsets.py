@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from onnxplain._types import Array, FloatArray, IntArray
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics.trial import Trial
-from onnxplain.runtime.plans.draws import uniforms
 
 __all__ = ["Groups", "Subsets"]
 

@@ -174,16 +174,32 @@ class Driver:
             If NaN or infinite numbers come out of a walk, although the features are finite; it names the
             node.
         """
-        question = self.question if ask == self.question.ask else replace(self.question, ask=ask)
-        program, executable = self.programs.program(question, once=self._same_sample(question, rows))
-        if program.rule_table and program.rule_table not in self.rule_tables:
-            self.rule_tables.append(program.rule_table)
+        question = self._about(ask)
+        program, executable = self.compiled(ask, once=self._same_sample(question, rows))
         n = len(rows)
         blocks = [rows if block == slice(0, n) else rows.take(block) for block in self.blocks(n, ask)]
         parts = [self._run(question, program, executable, block, predictions) for block in blocks]
         answer = self._joined(parts)
         self._refuse_not_finite(question, program, rows, answer.values)
         return answer
+
+    def compiled(self, ask: Ask, *, once: bool = False) -> tuple[Program, Runs]:
+        """Return the program that answers a question, and what runs it.
+
+        Parameters
+        ----------
+        ask
+            The question.
+        once
+            Whether what does not depend on the target is run once, for rows that are the same.
+        """
+        program, executable = self.programs.program(self._about(ask), once=once)
+        if program.rule_table and program.rule_table not in self.rule_tables:
+            self.rule_tables.append(program.rule_table)
+        return program, executable
+
+    def _about(self, ask: Ask) -> Question:
+        return self.question if ask == self.question.ask else replace(self.question, ask=ask)
 
     def blocks(self, n: int, ask: Ask) -> Iterator[slice]:
         """Cut rows into blocks that fit."""

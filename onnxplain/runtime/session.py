@@ -15,6 +15,7 @@ from onnxplain._types import Array, Arrays
 from onnxplain.errors import InvalidModelError
 from onnxplain.forking import quiet
 from onnxplain.graph.passes.lower import DOMAIN
+from onnxplain.kernels.device_array import DeviceArray
 from onnxplain.runtime import arena, operators
 from onnxplain.runtime.device import must_run_on, own_stream, providers
 from onnxplain.runtime.failures import run_failed
@@ -169,7 +170,8 @@ class Executable:
         Parameters
         ----------
         feeds
-            Arrays, or :class:`onnxruntime.OrtValue` on the device.
+            Arrays, or such on the device: :class:`~onnxplain.kernels.device_array.DeviceArray`, or
+            :class:`onnxruntime.OrtValue`.
         outputs
             Names of the outputs wanted.
 
@@ -228,7 +230,9 @@ class Executable:
         binding = self._session.io_binding()
         for name in self.inputs:
             value = feeds[name]
-            if isinstance(value, ort.OrtValue):
+            if isinstance(value, DeviceArray):
+                binding.bind_input(name, self.device, 0, value.dtype, value.shape, value.address)
+            elif isinstance(value, ort.OrtValue):
                 binding.bind_ortvalue_input(name, value)
             else:
                 binding.bind_cpu_input(name, _contiguous(value))

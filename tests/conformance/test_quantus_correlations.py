@@ -9,6 +9,7 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics import (
     FaithfulnessCorrelation,
     FaithfulnessEstimate,
@@ -18,7 +19,6 @@ from onnxplain.metrics import (
     Sufficiency,
 )
 from onnxplain.metrics.subsets import Subsets
-from onnxplain.runtime.plans.draws import uniforms
 
 pytestmark = pytest.mark.torch
 

@@ -13,8 +13,8 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics import Consistency, Continuity, LocalLipschitzEstimate, MaxSensitivity, metric
-from onnxplain.runtime.plans.draws import uniforms
 
 pytestmark = pytest.mark.torch
 

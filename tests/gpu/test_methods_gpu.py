@@ -30,14 +30,6 @@ def test_the_gpu_gives_what_the_cpu_gives(name):
     np.testing.assert_allclose(on_gpu.score, on_cpu.score, rtol=1e-3)
 
 
-def test_the_path_stays_on_the_device(monkeypatch):
-    from onnxplain.runtime.plans import run
-
-    monkeypatch.setattr(run, "_answers", lambda *_, **__: pytest.fail("gradients came back to the host"))
-    images, labels = digits_samples()
-    ox.Explainer(digits_model_path(), device="cuda")(images, labels, "integrated_gradients", n_steps=7)
-
-
 @pytest.mark.parametrize("name", ["saliency", "deep_lift", "lrp"])
 def test_what_is_computed_once_stays_on_the_device(name):
     images, _ = digits_samples()

@@ -14,8 +14,10 @@ import pytest
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
-from onnxplain.kernels import cuda, cuda_device_count, numpy_kernels
+from onnxplain.kernels import cuda, cuda_device_count, numpy_kernels, path_batches
 from onnxplain.kernels._native import core
+from onnxplain.kernels.device_array import DeviceArray
+from onnxplain.runtime.plans import on_device, run
 
 pytestmark = [
     pytest.mark.gpu,
@@ -29,36 +31,27 @@ with_provider = pytest.mark.skipif(
 class At:
     """Numbers in the GPU's memory, `ahead` of them behind where it begins."""
 
-    def __init__(self, array: np.ndarray, ahead: int = 0) -> None:
-        self.dtype, self._shape, self.ahead = array.dtype, array.shape, ahead
+    def __init__(self, array: np.ndarray, ahead: int, stream: cuda.Stream) -> None:
         flat = np.concatenate([np.zeros(ahead, array.dtype), array.ravel()]) if ahead else array.ravel()
         self.pointer = core.cuda.to_device(flat)
-
-    def data_ptr(self) -> int:
-        return int(self.pointer + self.ahead * self.dtype.itemsize)
-
-    def shape(self) -> list[int]:
-        return list(self._shape)
-
-    def data_type(self) -> str:
-        return {"float32": "tensor(float)", "float64": "tensor(double)"}[self.dtype.name]
-
-    def device_name(self) -> str:
-        return "cuda"
+        address = self.pointer + ahead * array.dtype.itemsize
+        self.array = DeviceArray(address, array.shape, array.dtype, stream, self)
 
     def numbers(self, first: int = 0, count: int | None = None) -> np.ndarray:
         """Copy numbers back, by the default stream."""
-        whole = np.empty(int(np.prod(self._shape)) if count is None else count, self.dtype)
-        core.cuda.to_host(self.data_ptr() + first * self.dtype.itemsize, whole)
-        return whole.reshape(self._shape) if count is None else whole
+        array = self.array
+        whole = np.empty(array.size if count is None else count, array.dtype)
+        core.cuda.to_host(array.address + first * array.dtype.itemsize, whole)
+        return whole.reshape(array.shape) if count is None else whole
 
 
 @pytest.fixture
 def at() -> Iterator[Any]:
     made: list[At] = []
+    stream = cuda.Stream()
 
     def make(array: np.ndarray, ahead: int = 0) -> At:
-        made.append(At(array, ahead))
+        made.append(At(array, ahead, stream))
         return made[-1]
 
     yield make
@@ -88,30 +81,29 @@ def room(gpu: int, host: int) -> None:
 @pytest.mark.parametrize("shape", [(3, 5), (1, 1), (4, 70001), (0, 4), (2, 0)])
 def test_on_a_stream_and_at_odd_addresses(shape, ahead, dtype, at) -> None:
     """The copies back are made by the default stream, which waits for ours."""
-    stream = cuda.Stream()
     start, end, alphas = (
         random(*shape, seed=1, dtype=dtype),
         random(*shape, seed=2, dtype=dtype),
         random(7, seed=3, dtype=dtype),
     )
     out = at(np.zeros((7 * shape[0], shape[1]), dtype), ahead)
-    cuda.interpolate(at(start, ahead), at(end, ahead), at(alphas, ahead), out, stream)
+    path_batches.interpolate(*(at(array, ahead).array for array in (start, end, alphas)), out.array)
     np.testing.assert_array_equal(out.numbers(), numpy_kernels.interpolate(start, end, alphas))
 
     sums, weights = random(*shape, seed=4, dtype=np.float64), random(7, seed=5, dtype=np.float64)
     total = at(sums, ahead)
-    cuda.accumulate(total, out, at(weights, ahead), stream)
+    path_batches.accumulate(total.array, out.array, at(weights, ahead).array)
     numpy_kernels.accumulate(sums, numpy_kernels.interpolate(start, end, alphas), weights)
-    stream.synchronize()
+    total.array.stream.synchronize()
     np.testing.assert_array_equal(total.numbers(), sums)
 
 
 def test_a_chain_on_one_stream_is_in_order(at) -> None:
     """A thousand launches, of which each needs the one before; the host waits for none."""
-    stream, total, one = cuda.Stream(), at(np.zeros((1, 1 << 20))), at(np.ones((1, 1 << 20), np.float32))
-    weight = at(np.ones(1))
+    total, one = at(np.zeros((1, 1 << 20))), at(np.ones((1, 1 << 20), np.float32))
+    weight = at(np.ones(1)).array
     for _ in range(1000):
-        cuda.accumulate(total, one, weight, stream)
+        path_batches.accumulate(total.array, one.array, weight)
     assert (total.numbers() == 1000).all()
 
 
@@ -120,28 +112,51 @@ def test_interpolate_past_2_to_the_31(at) -> None:
     steps, columns = 33_000, 65_537
     start, end, alphas = random(1, columns, seed=1), random(1, columns, seed=2), random(steps, seed=3)
     out = at(np.zeros((steps, columns), np.float32))
-    cuda.interpolate(at(start), at(end), at(alphas), out)
+    path_batches.interpolate(*(at(array).array for array in (start, end, alphas)), out.array)
     for step in (0, steps // 2, steps - 1):
         expected = numpy_kernels.interpolate(start, end, alphas[step : step + 1])[0]
         np.testing.assert_array_equal(out.numbers(step * columns, columns), expected)
 
 
 @with_provider
-def test_the_host_waits_once_for_an_integral(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "method",
+    [
+        ox.IntegratedGradients(n_steps=64),
+        ox.SmoothGrad(n_samples=64),
+        ox.RISE(n_masks=256),
+        ox.Occlusion((1, 4, 4), strides=2),
+        ox.KernelShap(n_samples=400),
+    ],
+    ids=lambda method: method.name,
+)
+def test_nothing_comes_down_before_the_end(method, monkeypatch) -> None:
+    """The host waits once, and no copy is made while blocks are on their way."""
     images, labels = digits_samples()
+    options = {"feature_mask": np.arange(784).reshape(28, 28) // 56} if method.takes_players else {}
+    expected = ox.Explainer(digits_model_path(), device="cpu")(images[:2], labels[:2], method, **options)
+    explainer = ox.Explainer(digits_model_path(), device="cuda")
     waits: list[int] = []
-    wait = cuda.Stream.synchronize
+    wait, answer, ends = cuda.Stream.synchronize, on_device._Loop.answer, on_device._Loop.end
     monkeypatch.setattr(cuda.Stream, "synchronize", lambda self: waits.append(1) or wait(self))
     monkeypatch.setattr(cuda, "synchronize", lambda: pytest.fail("the host waits for the whole device"))
-    explainer = ox.Explainer(digits_model_path(), device="cuda")
-    found = explainer(images[:2], labels[:2], "integrated_gradients", n_steps=64, internal_batch_size=8)
-    assert len(waits) == 1
-    expected = ox.Explainer(digits_model_path(), device="cpu")(
-        images[:2], labels[:2], "integrated_gradients", n_steps=64
-    )
-    np.testing.assert_allclose(
-        found.values, expected.values, rtol=0, atol=2e-3 * np.abs(expected.values).max()
-    )
+    monkeypatch.setattr(run, "_answers", lambda *_, **__: pytest.fail("answers came back to the host"))
+    blocks: list[int] = []
+
+    def alone(self: Any, steps: slice) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(DeviceArray, "numpy", lambda _: pytest.fail("an array came down"))
+            blocks.append(steps.stop - steps.start)
+            return answer(self, steps)
+
+    loops: list[int] = []
+    monkeypatch.setattr(on_device._Loop, "answer", alone)
+    monkeypatch.setattr(on_device._Loop, "end", lambda self: loops.append(1) or ends(self))
+    found = explainer(images[:2], labels[:2], method, internal_batch_size=8, **options)
+    assert len(blocks) > len(loops) > 0
+    assert len(waits) == len(loops)
+    scale = np.abs(expected.values).max()
+    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=2e-3 * scale)
 
 
 @with_provider

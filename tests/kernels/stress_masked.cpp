@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/masked_batches.hpp"
+#include "kernels/moments.hpp"
 #include "stress.hpp"
 
 namespace onnxplain {
@@ -96,6 +97,34 @@ void masks(Random& random, Size size) {
   expect(linear == expected, "sum_masks");
 }
 
+void drawn(Random& random, Size size) {
+  const auto [rows, cols, steps] = size;
+  std::vector<float> cells(static_cast<std::size_t>(steps * cols), NAN);
+  std::vector<std::int64_t> shifts(static_cast<std::size_t>(2 * steps), -1);
+  const std::vector<std::int64_t> lengths{1, 5};
+  cpu::draw_cells(DrawCells<float>{matrix_view(cells.data(), steps, cols),
+                                   matrix_view(shifts.data(), 2, steps), seen(lengths), 7, 1,
+                                   static_cast<std::uint64_t>(below(random, 1 << 30)), 0.5});
+  double kept = 0;
+  for (const float cell : cells) {
+    expect(cell == 0.0F || cell == 1.0F, "draw_cells");
+    kept += static_cast<double>(cell);
+  }
+  for (std::size_t s = 0; s < static_cast<std::size_t>(steps); ++s) {
+    const std::int64_t far = shifts[static_cast<std::size_t>(steps) + s];
+    expect(shifts[s] == 0 && far >= 0 && far < 5, "draw_cells: shifts");
+  }
+  const std::vector<double> zeros(static_cast<std::size_t>(cols));
+  std::vector<double> sums(static_cast<std::size_t>(3 * cols));
+  cpu::add_powers(AddPowers<float>{matrix_view(sums.data(), 3, cols), seen(zeros),
+                                   seen(cells, steps, cols), rows % 2 == 0});
+  double total = 0;
+  for (const double sum : sums) {
+    total += sum;
+  }
+  expect(total == 3 * kept, "add_powers");
+}
+
 }  // namespace
 
 void masked(Random& random, Size size) {
@@ -103,6 +132,7 @@ void masked(Random& random, Size size) {
   choose<std::uint64_t>(random, size);
   boxes(random, size);
   masks(random, size);
+  drawn(random, size);
 }
 
 }  // namespace onnxplain

@@ -19,7 +19,7 @@ from tree_models import forest, full_trees
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path
-from onnxplain.kernels import has_core, masked_batches, path_batches, tree_dispatch, trees
+from onnxplain.kernels import grid_masks, has_core, masked_batches, path_batches, tree_dispatch, trees
 
 TREES = forest(np.random.default_rng(3), covers=True)
 COVERS = trees.count_covers(TREES, np.random.default_rng(4).normal(size=(50, 6)))
@@ -47,7 +47,7 @@ UNWRITABLE = ("Fortran", "strided", "backwards", "misaligned", "read-only")
 
 
 def masks_added(linear: np.ndarray, masks: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    masked_batches.sum_masks(linear, np.zeros((5, 4)), masks, scores, 0.5)
+    grid_masks.sum_masks(linear, np.zeros((5, 4)), masks, scores, 0.5)
     return linear
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxplain.kernels import masked_batches, masked_numpy
+from onnxplain.kernels import grid_masks, masked_batches, masked_numpy
 
 DTYPES = ("?", "i1", "f2", "f4", "i8", "f8", ">f4", "c16", "U3", "O")
 
@@ -27,6 +27,7 @@ def core(request, monkeypatch):
     """Run through the compiled module, and as where none was built."""
     if request.param == "numpy":
         monkeypatch.setattr(masked_batches, "core", None)
+        monkeypatch.setattr(grid_masks, "core", None)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -55,6 +56,31 @@ def test_choose_equals_numpy(seed, rows, steps, cols, players):
     out = np.empty((steps * rows, cols), np.float32)
     assert masked_batches.choose(x, instead, ids, kept, out) is out
     assert bits(out) == bits(masked_numpy.choose(x, instead[None], ids, kept).reshape(out.shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_choose_takes_rows_of_a_background(core, dtype):
+    random = np.random.default_rng(2)
+    x, background = some(random, (2, 5), dtype), some(random, (3, 1, 5), dtype)
+    ids, kept = random.integers(-1, 4, (1, 5)), random.random((6, 1, 4)) < 0.5
+    which = np.array([2, 0, 0, 1, 2, 2])
+    made = masked_batches.choose(x, background, ids, kept, None, which[::-1])
+    assert bits(made) == bits(masked_batches.choose(x, background[which[::-1]], ids, kept))
+    with pytest.raises(ValueError, match="which is no row"):
+        masked_batches.choose(x, background, ids, kept, None, which + 1)
+
+
+@given(seeds, st.integers(0, 5), st.integers(0, 9), st.integers(0, 3), st.integers(0, 10**9))
+@settings(deadline=None, max_examples=40)
+def test_cells_are_drawn_as_numpy_draws_them(seed, steps, cells, axes, first):
+    lengths = np.arange(1, axes + 1)
+    words = (2**64 - 1 - seed, 7, first, steps, cells, 0.3, lengths)
+    for dtype in (np.dtype(np.float32), np.dtype(bool)):
+        made, shifts = grid_masks.draw_cells(*words, dtype=dtype)
+        expected, far = masked_numpy.draw_cells(*words, dtype)
+        assert bits(made) == bits(expected)
+        assert bits(shifts) == bits(far)
+    assert ((shifts >= 0) & (shifts < lengths[:, None])).all()
 
 
 @given(seeds, counts, counts, st.lists(st.integers(1, 6), min_size=0, max_size=4))
@@ -133,7 +159,7 @@ def test_stretch_equals_numpy(seed, steps, before, cells, length, after):
     left = random.integers(0, cells, places)
     first, second = random.random((2, places)).astype(np.float32)
     shift, grid = random.integers(0, 4, steps), some(random, (steps, before, cells, after), "f4")
-    made = masked_batches.stretch(grid, left, first, second, shift, length)
+    made = grid_masks.stretch(grid, left, first, second, shift, length)
     assert bits(made) == bits(masked_numpy.stretch(grid, left, first, second, shift, length))
 
 
@@ -143,9 +169,9 @@ def test_sum_masks_equals_numpy_whatever_the_blocks(seed, rows, steps, cols):
     random = np.random.default_rng(seed)
     masks, scores = random.random((steps, cols)).astype(np.float32), some(random, (steps, rows))
     sums = [(np.zeros((1 + rows, cols)), np.zeros((1 + 2 * rows, cols))) for _ in range(3)]
-    masked_batches.sum_masks(*sums[0], masks, scores, 0.5)
+    grid_masks.sum_masks(*sums[0], masks, scores, 0.5)
     for part in (slice(0, 1), slice(1, None)):
-        masked_batches.sum_masks(*sums[1], masks[part], scores[part], 0.5)
+        grid_masks.sum_masks(*sums[1], masks[part], scores[part], 0.5)
     masked_numpy.sum_masks(*sums[2], masks, scores, 0.5)
     for linear, square in sums[1:]:
         assert bits(linear) == bits(sums[0][0])
@@ -183,6 +209,10 @@ START = np.zeros((1, 1), np.int64)
         (lambda: masked_batches.choose(X, X.astype(int), IDS, KEPT), "same dtype, not float32 and int64"),
         (lambda: masked_batches.fade(X, X, np.zeros((1, 1, 2))), "does not broadcast"),
         (lambda: masked_batches.sum_boxes(np.zeros((3, 2)).T, np.zeros((1, 2)), START, (1,)), "in place"),
+        (
+            lambda: grid_masks.draw_cells(0, 0, 0, 1, 1, 0.5, START[0], dtype=int),
+            "float32 or bool, not int64",
+        ),
     ],
 )
 def test_refuses(core, call, message):

@@ -194,7 +194,7 @@ def test_the_compiled_noise_counts_rows_from_any(size, dtype, row):
     rows, cols, samples = size
     x, stdev = random((rows, cols), dtype, 1), np.abs(random(rows, np.float64, 2))
     out = np.empty((samples * rows, cols), dtype)
-    _core.noise(x, stdev, 7, 5, row, 3, out)
+    _core.noise(x, stdev, 7, 5, row, 3, False, out)
     assert bits(out) == bits(numpy_kernels.noise(x, stdev, 7, 5, samples, row, 3))
 
 

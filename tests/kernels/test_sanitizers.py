@@ -9,7 +9,7 @@ from native import ROOT, needs_compiler, run_sanitized
 
 HERE = Path(__file__).parent
 STRESS = [HERE / "stress.cpp", HERE / "stress_masked.cpp"]
-NAMES = ("masked_batches", "path_batches", "philox_blocks", "trees", "tree_paths", "tree_values")
+NAMES = ("masked_batches", "moments", "path_batches", "philox_blocks", "trees", "tree_paths", "tree_values")
 KERNELS = [ROOT / "csrc" / "kernels" / f"{name}.cpp" for name in NAMES]
 
 

@@ -11,7 +11,7 @@ from skimage.transform import resize
 from word_models import texts
 
 import onnxplain as ox
-from onnxplain.runtime.plans.draws import uniforms
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.runtime.plans.masks import Masks
 
 

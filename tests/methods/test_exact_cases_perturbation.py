@@ -9,7 +9,7 @@ import pytest
 from word_models import texts
 
 import onnxplain as ox
-from onnxplain.runtime.plans.draws import uniforms
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.runtime.plans.swapped import Swapped
 
 

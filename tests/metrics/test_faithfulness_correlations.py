@@ -10,6 +10,7 @@ from scipy import stats
 
 import onnxplain as ox
 from onnxplain.errors import DataInputError, MethodError, OptionError
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics import (
     FaithfulnessCorrelation,
     FaithfulnessEstimate,
@@ -17,7 +18,6 @@ from onnxplain.metrics import (
     SensitivityN,
     metric,
 )
-from onnxplain.runtime.plans.draws import uniforms
 
 CORRELATIONS = {"pearson": stats.pearsonr, "spearman": stats.spearmanr, "kendall_tau": stats.kendalltau}
 every_correlation = pytest.mark.parametrize("similarity", list(CORRELATIONS))

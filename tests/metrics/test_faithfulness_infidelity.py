@@ -10,8 +10,8 @@ import pytest
 import onnxplain as ox
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics import Infidelity, Sufficiency
-from onnxplain.runtime.plans.draws import uniforms
 
 PERTURBATIONS = ["gaussian", "noisy_baseline", "square", "growing_squares"]
 every_perturbation = pytest.mark.parametrize("perturbation", PERTURBATIONS)

@@ -12,6 +12,7 @@ import onnxplain as ox
 from onnxplain.backward.asks import Scores
 from onnxplain.errors import DataInputError, MethodError, OptionError
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.methods import Method
 from onnxplain.metrics import (
     AvgSensitivity,
@@ -24,7 +25,6 @@ from onnxplain.metrics import (
     metric,
     neighbours,
 )
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.plan import Found
 
 STREAM = 1 << 20

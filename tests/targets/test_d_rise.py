@@ -7,7 +7,7 @@ import pytest
 from detector_models import WANTED, columns, corners, detector, overlapping, share
 
 import onnxplain as ox
-from onnxplain.runtime.plans.draws import uniforms
+from onnxplain.kernels.uniform import uniforms
 
 
 def likeness(boxes, scores, sure, wanted, reference, form) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.errors import MethodError
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics.base import Metric
 from onnxplain.metrics.changes import changes
 from onnxplain.metrics.notes import unsaid
@@ -19,7 +20,6 @@ from onnxplain.metrics.similarity import CONSTANT, Correlation, correlation
 from onnxplain.metrics.subsets import Groups
 from onnxplain.metrics.trial import Trial
 from onnxplain.options import Count, Seed
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["MonotonicityCorrelation"]

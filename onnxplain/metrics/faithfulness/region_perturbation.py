@@ -9,13 +9,13 @@ import numpy as np
 
 from onnxplain._types import IntArray
 from onnxplain.features.players import Players
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics.base import Metric
 from onnxplain.metrics.orders import Order, area, gone_after, nobody, ranks, way
 from onnxplain.metrics.playing import in_patches
 from onnxplain.metrics.result import Curve, Measured
 from onnxplain.metrics.trial import Trial
 from onnxplain.options import Count, Seed
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["RegionPerturbation", "Selectivity"]

@@ -10,12 +10,12 @@ import numpy as np
 
 from onnxplain._types import IntArray
 from onnxplain.errors import TargetError
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.metrics.base import Metric, Need
 from onnxplain.metrics.likeness import Likeness, Similarity
 from onnxplain.metrics.result import Measured
 from onnxplain.metrics.trial import Trial
 from onnxplain.options import Seed
-from onnxplain.runtime.plans.draws import uniforms
 
 __all__ = ["RandomLogit"]
 

@@ -11,6 +11,7 @@ import numpy as np
 from onnxplain._types import Array, FloatArray
 from onnxplain.backward.asks import Scores
 from onnxplain.runtime.plans.combinations import float_like
+from onnxplain.runtime.plans.moving import OnDevice, only_numbers
 from onnxplain.runtime.plans.plan import Answers, Found, InOrder, Plan, SamePlayers
 from onnxplain.runtime.plans.run import run
 from onnxplain.runtime.problem import Problem
@@ -44,7 +45,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(OnDevice):
     """Coalitions that are drawn, each against every row of the background.
 
     Whoever is absent is replaced by the baseline, or by a row of the background: the points of a coalition
@@ -66,19 +67,22 @@ class Drawn:
         """Return the number of coalitions of so many players."""
         return self.draw.count(players)
 
+    def held_back(self, problem: Problem) -> str | None:
+        """Say which feature cannot be moved on a GPU."""
+        return only_numbers(problem)
+
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Keep the players of some coalitions."""
         places = np.arange(steps.start, steps.stop)
         coalition, row = np.divmod(places, backgrounds(problem))
         first, last = int(coalition[0]), int(coalition[-1])
         kept = self.members(problem.players.count, slice(first, last + 1))[coalition - first][:, None]
-        instead = (
-            {k: v[row][:, None] for k, v in problem.background.items()}
-            if problem.background
-            else problem.baselines
-        )
-        out = problem.written(len(places))
-        return problem.at(problem.players.chosen(problem.features, instead, kept, out), len(places))
+        players, out, which = problem.players, problem.written(len(places)), None
+        instead = problem.baselines
+        if problem.background:  # (M, 1, ...)
+            instead = {k: v.reshape(len(v), 1, *v.shape[1:]) for k, v in problem.background.items()}
+            which = row
+        return problem.at(players.chosen(problem.features, instead, kept, out, which), len(places))
 
     def members(self, players: int, which: slice) -> Array:
         """Return some of the coalitions, bool (m, players)."""

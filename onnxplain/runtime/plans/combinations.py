@@ -12,8 +12,9 @@ import numpy as np
 
 from onnxplain._types import Array, Arrays, FloatArray
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.device_array import on_host, zeros
 from onnxplain.runtime.plans.moments import Moments
-from onnxplain.runtime.plans.plan import Answers, Found, InOrder, Kind
+from onnxplain.runtime.plans.plan import Answers, Anywhere, Found, InOrder, Kind
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Differences", "Each", "Integral", "IntegralSums", "Mean", "Spread", "dtype_of", "float_like"]
@@ -62,7 +63,7 @@ class Integral:
 
 
 @dataclass
-class IntegralSums(InOrder):
+class IntegralSums(InOrder, Anywhere):
     """The sum so far, float64 by feature."""
 
     combination: Integral
@@ -74,8 +75,13 @@ class IntegralSums(InOrder):
         """Add the answers at some of the points."""
         for name, values in answers.values.items():
             flat = values.reshape(-1, *values.shape[2:])
-            self.totals.setdefault(name, np.zeros(values.shape[1:], np.float64))
+            if name not in self.totals:
+                self.totals[name] = zeros(values.shape[1:], values)
             kernels.accumulate(self.totals[name], flat, np.array(self.combination.weights[steps]))
+
+    def fetch(self) -> None:
+        """Bring the sums to the host."""
+        self.totals = {name: on_host(total) for name, total in self.totals.items()}
 
     def found(self) -> Found:
         """Return the integral, by row."""
@@ -169,11 +175,12 @@ class Spread:
     def begin(self, problem: Problem, count: int, *, checked: bool) -> _Spread:
         """Begin with no samples."""
         order = 4 if self.kind == "variance" else 2
-        return _Spread(self.kind, problem, defaultdict(partial(Moments, order)))
+        moments = partial(Moments, order, squared=self.kind == "square")
+        return _Spread(self.kind, problem, defaultdict(moments))
 
 
 @dataclass
-class _Spread:
+class _Spread(Anywhere):
     kind: str
     problem: Problem
     moments: dict[str, Moments]
@@ -182,8 +189,11 @@ class _Spread:
     def add(self, steps: slice, answers: Answers) -> None:
         self.notes = tuple(dict.fromkeys((*self.notes, *answers.notes)))
         for name, values in answers.values.items():
-            wide = values.astype(np.float64)
-            self.moments[name].add(wide**2 if self.kind == "square" else wide)
+            self.moments[name].add(values)
+
+    def fetch(self) -> None:
+        for moments in self.moments.values():
+            moments.fetch()
 
     def found(self) -> Found:
         values: Arrays = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -12,10 +12,13 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
 from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
+from onnxplain.kernels import grid_masks, path_batches
 from onnxplain.kernels import masked_batches as kernels
+from onnxplain.kernels.device_array import DeviceArray, on_host, zeros
+from onnxplain.kernels.moments import centred
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.draws import uniforms
-from onnxplain.runtime.plans.plan import Answers, Found, InOrder, SamePlayers
+from onnxplain.runtime.plans.moving import OnDevice, only_numbers
+from onnxplain.runtime.plans.plan import Answers, Anywhere, Found, InOrder, SamePlayers
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Expected", "Masks", "drawn_out", "refuse_mixing"]
@@ -25,7 +28,7 @@ Axes: TypeAlias = "tuple[int, ...] | None"
 
 
 @dataclass(frozen=True)
-class Masks(SamePlayers):
+class Masks(SamePlayers, OnDevice):
     """The row, faded into its baseline where a mask is below 1: ``m x + (1 - m) b``.
 
     Each feature has masks of its own, all at once: a small grid of cells, each kept with a probability, is
@@ -70,18 +73,32 @@ class Masks(SamePlayers):
                 self.space_of(name, x.shape[1:])
         return self.samples
 
+    def held_back(self, problem: Problem) -> str | None:
+        """Say which feature cannot be masked on a GPU."""
+        if problem.grouping is not None:
+            return only_numbers(problem)
+        for name, x in problem.features.items():
+            own = self.space_of(name, x.shape[1:])
+            each = tuple(d if k in own else 1 for k, d in enumerate(x.shape[1:]))
+            if kernels.pattern(each, x.shape[1:])[0] is None or x.dtype != np.float32:
+                return f"masks of '{name}' ({x.dtype}) are not made there along axes {own}"
+        return None
+
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Mix features and baselines."""
-        made, out = self.masks(problem, steps), problem.written(steps.stop - steps.start)
+        m = steps.stop - steps.start
+        out = problem.written(m)
         if problem.grouping is not None:
-            kept = made[""].astype(bool)[:, None]
+            kept = self._players(problem, steps, np.bool_)
+            kept = kept.reshape(m, 1, problem.players.count)
             chosen = problem.players.chosen(problem.features, problem.baselines, kept, out)
         else:
+            made = self.masks(problem, steps)
             chosen = {
-                k: kernels.fade(x, problem.baselines[k], made[k][:, None], out[k])
+                k: kernels.fade(x, problem.baselines[k], made[k].reshape(m, 1, *made[k].shape[1:]), out[k])
                 for k, x in problem.features.items()
             }
-        return problem.at(chosen, steps.stop - steps.start)
+        return problem.at(chosen, m)
 
     def masks(self, problem: Problem, steps: slice) -> Arrays:
         """Return some of the masks by feature, (m, ...), with a length of 1 along what is no space.
@@ -89,7 +106,8 @@ class Masks(SamePlayers):
         By players they are named "", (m, P).  Those of the last block are remembered, for the sums.
         """
         shapes = tuple((name, x.shape[1:]) for name, x in problem.features.items())
-        key = steps.start, steps.stop, shapes, problem.grouping and problem.players.count
+        there = any(isinstance(x, DeviceArray) for x in problem.features.values())
+        key = steps.start, steps.stop, shapes, problem.grouping and problem.players.count, there
         if key not in self._last:
             self._last.clear()
             self._last[key] = self._made(problem, steps)
@@ -101,12 +119,20 @@ class Masks(SamePlayers):
 
     def _made(self, problem: Problem, steps: slice) -> Arrays:
         if problem.grouping is not None:
-            drawn = uniforms(self.seed, 0, steps.start, steps.stop - steps.start, problem.players.count)
-            return {"": (drawn < self.keep).astype(np.float32)}
+            return {"": self._players(problem, steps, np.float32)}
         return {
             name: self._drawn(name, x, stream, steps)
             for stream, (name, x) in enumerate(problem.features.items())
         }
+
+    def _players(self, problem: Problem, steps: slice, dtype: type) -> Array:
+        """Return which players some masks keep, (m, P), of float32 or bool."""
+        m, count = steps.stop - steps.start, problem.players.count
+        like = next(iter(problem.features.values()))
+        kept, _ = grid_masks.draw_cells(
+            self.seed, 0, steps.start, m, count, self.keep, np.zeros(0, np.int64), dtype=dtype, like=like
+        )
+        return kept
 
     def spread(self, problem: Problem, numbers: Arrays) -> Arrays:
         """Give each element its number, from arrays like the masks, (n, ...)."""
@@ -136,17 +162,19 @@ class Masks(SamePlayers):
         chosen = self.space_of(name, shape)
         lengths = [shape[k] for k in chosen]
         grid = [min(self.cells, length) for length in lengths]
-        size = math.prod(grid)
-        drawn = uniforms(self.seed, stream, steps.start, m, size + len(grid))
-        made: Array = (drawn[:, :size] < self.keep).astype(np.float32).reshape(m, *grid)
+        each = np.array([between(*line)[3] for line in zip(lengths, grid, strict=True)], np.int64)
+        made, shifts = grid_masks.draw_cells(
+            self.seed, stream, steps.start, m, math.prod(grid), self.keep, each, like=x
+        )
+        made = made.reshape(m, *grid)
         for k, (length, cells) in enumerate(zip(lengths, grid, strict=True)):
             if cells == length:
                 continue
-            left, first, second, each = between(length, cells)
-            shift = (drawn[:, size + k] * each).astype(np.int64)
+            left, first, second, _ = between(length, cells)
             before, after = made.shape[1 : k + 1], made.shape[k + 2 :]
             lines = made.reshape(m, math.prod(before), cells, math.prod(after))
-            made = kernels.stretch(lines, left, first, second, shift, length)
+            shift = shifts[k : k + 1].reshape(m)
+            made = grid_masks.stretch(lines, left, first, second, shift, length)
             made = made.reshape(m, *before, length, *after)
         out: Array = made.reshape(m, *(d if k in chosen else 1 for k, d in enumerate(shape)))
         return out
@@ -165,6 +193,7 @@ def drawn_out(length: int, cells: int) -> tuple[FloatArray, int]:
     return wide, each
 
 
+@lru_cache(maxsize=64)  # the same arrays again: on a GPU they stay
 def between(length: int, cells: int) -> tuple[IntArray, FloatArray, FloatArray, int]:
     """Return the same by place: the first of two cells, how much it gets of both, and a cell's length."""
     each = -(-length // cells)
@@ -172,7 +201,10 @@ def between(length: int, cells: int) -> tuple[IntArray, FloatArray, FloatArray, 
     places = places.clip(0, cells - 1)
     left = np.minimum(places.astype(np.int64), max(cells - 2, 0))
     second = places - left
-    return left, (1 - second).astype(np.float32), second.astype(np.float32), each
+    made = left, (1 - second).astype(np.float32), second.astype(np.float32)
+    for array in made:
+        array.flags.writeable = False
+    return *made, each
 
 
 def refuse_mixing(features: Arrays, instead: str) -> None:
@@ -218,31 +250,34 @@ class Expected:
 
 
 @dataclass
-class _Expected(InOrder):
+class _Expected(InOrder, Anywhere):
     """Sums of ``a^j u^k``: of scores, less the first one, and of masks, less their mean; or as they are."""
 
     masks: Masks
     contrast: bool
     problem: Problem
     first: FloatArray | None = None
-    scores: FloatArray | float = 0.0
+    scores: FloatArray | None = None
     sums: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
 
     def add(self, steps: slice, answers: Answers) -> None:
         assert answers.score is not None
-        scores = answers.score.astype(np.float64).T
-        if self.first is None:
-            self.first = scores[:, :1].copy() if self.contrast else np.zeros((len(scores), 1))
-        scores = scores - self.first
-        so_far = np.broadcast_to(self.scores, (len(scores), 1))
-        self.scores = np.concatenate([so_far, scores], 1).cumsum(1)[:, -1:]  # in their order
+        m, rows = answers.score.shape
+        if self.scores is None:
+            self.first = centred(answers.score[:1]).reshape(rows) if self.contrast else None
+            self.scores = zeros((1, rows), answers.score)
+        scores = centred(answers.score, self.first)
+        path_batches.accumulate(self.scores, scores, np.ones(m))
         origin = self.masks.keep if self.contrast else 0.0
         for name, mask in self.masks.masks(self.problem, steps).items():
             if (name, 1) not in self.sums:
-                rows = len(scores)
-                self.sums[name, 1] = np.zeros((1 + rows, *mask.shape[1:]))
-                self.sums[name, 2] = np.zeros((1 + 2 * rows, *mask.shape[1:]))
-            kernels.sum_masks(self.sums[name, 1], self.sums[name, 2], mask, scores.T, origin)
+                self.sums[name, 1] = zeros((1 + rows, *mask.shape[1:]), mask)
+                self.sums[name, 2] = zeros((1 + 2 * rows, *mask.shape[1:]), mask)
+            grid_masks.sum_masks(self.sums[name, 1], self.sums[name, 2], mask, scores, origin)
+
+    def fetch(self) -> None:
+        self.first, self.scores = on_host(self.first), on_host(self.scores)
+        self.sums = {key: on_host(total) for key, total in self.sums.items()}
 
     def found(self) -> Found:
         n, keep, features = self.masks.samples, self.masks.keep, self.problem.features

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from onnxplain._types import Array, FloatArray
+from onnxplain.kernels import moments as kernels
+from onnxplain.kernels.device_array import on_host, zeros
 
 __all__ = ["Moments"]
 
@@ -20,31 +22,38 @@ class Moments:
     ----------
     order
         The highest power: 2 for means and variances, 4 for the error of a variance.
+    squared
+        Whether the moments are those of the samples' squares.
     """
 
-    def __init__(self, order: int) -> None:
+    def __init__(self, order: int, *, squared: bool = False) -> None:
         self.order = order
         self.n = 0
-        self._first: Any = None
-        self._sums: list[FloatArray] = []
+        self._squared = squared
+        self._first: Any = None  # as it is, float64
+        self._sums: Any = None
 
     def add(self, samples: Array) -> None:
-        """Add samples, (m, ...)."""
-        block = samples.astype(np.float64)
+        """Add samples, (m, ...); what is summed is where these are."""
         if not self.n:
-            self._first = block[0].copy()
-            self._sums = [np.zeros_like(self._first) for _ in range(self.order)]
-        block -= self._first
-        power = block.copy()
-        for total in self._sums:
-            total += power.sum(0)
-            power *= block
+            self._sums = zeros((self.order, *samples.shape[1:]), samples)
+            self._first = kernels.centred(samples[:1]).reshape(samples.shape[1:])
+        kernels.add_powers(self._sums, self._first, samples, squared=self._squared)
         self.n += len(samples)
+
+    def fetch(self) -> None:
+        """Bring what was summed to the host."""
+        self._first, self._sums = on_host(self._first), on_host(self._sums)
+
+    @property
+    def _origin(self) -> FloatArray:
+        """What samples, or their squares, are counted from."""
+        return np.asarray(self._first**2 if self._squared else self._first)
 
     @property
     def mean(self) -> FloatArray:
         """The mean, ``m``."""
-        return np.asarray(self._first + self._sums[0] / self.n)
+        return np.asarray(self._origin + self._sums[0] / self.n)
 
     @property
     def variance(self) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
@@ -15,6 +16,7 @@ from onnxplain.runtime.problem import Problem
 
 __all__ = [
     "Answers",
+    "Anywhere",
     "Attributes",
     "Combination",
     "Found",
@@ -145,6 +147,22 @@ class Sums(Protocol):
 
 class InOrder:
     """Marks sums that add up one point after the other: no bit depends on how these are cut into blocks."""
+
+
+class Anywhere(abc.ABC):
+    """Marks sums that add answers up where these are: on a GPU, nothing of them comes back before the end.
+
+    Attributes
+    ----------
+    problem
+        The rows, which lie there, too.
+    """
+
+    problem: Problem
+
+    @abc.abstractmethod
+    def fetch(self) -> None:
+        """Bring what was added up to the host, if it is elsewhere."""
 
 
 class Combination(Protocol):

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnxplain._types import Array, Arrays, FloatArray
+from onnxplain._types import Arrays, FloatArray
 from onnxplain.errors import DataInputError
 from onnxplain.kernels import path_batches as kernels
+from onnxplain.kernels.device_array import on_host
+from onnxplain.runtime.plans.moving import OnDevice, only_floats, only_numbers
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Backgrounds", "Itself", "Noise", "Path", "WithoutOne"]
@@ -28,7 +30,7 @@ class Itself:
 
 
 @dataclass(frozen=True)
-class Path:
+class Path(OnDevice):
     """Points of a straight line: ``b + a_k (x - b)``.
 
     Attributes
@@ -43,6 +45,10 @@ class Path:
         """Return the number of steps."""
         return len(self.alphas)
 
+    def held_back(self, problem: Problem) -> str | None:
+        """Say which feature cannot be computed with on a GPU."""
+        return only_floats(problem)
+
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Interpolate."""
         alphas = np.array(self.alphas[steps])
@@ -55,7 +61,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(OnDevice):
     """Noisy copies: ``x + noise_k``, Gaussian; a sample's noise does not depend on its place in the batch.
 
     Attributes
@@ -92,27 +98,28 @@ class Noise:
                 )
         return self.samples
 
+    def held_back(self, problem: Problem) -> str | None:
+        """Say which feature cannot be computed with on a GPU."""
+        return only_floats(problem)
+
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Add noise."""
         copies = steps.stop - steps.start
         out = problem.written(copies)
-        made = {
-            k: self._noisy(x, steps.start, copies, stream, out[k])
+        made: Arrays = {
+            k: kernels.noise(
+                x, self._stdevs(x), self.seed, steps.start, copies, substream=stream, alike=True, out=out[k]
+            )
             for stream, (k, x) in enumerate(problem.features.items())
         }
         return problem.at(made, copies)
 
-    def _noisy(self, x: FloatArray, first: int, copies: int, stream: int, out: Array | None) -> Array:
-        made: Array = np.empty((copies * len(x), *x.shape[1:]), x.dtype) if out is None else out
-        rows = made.reshape(copies, *x.shape)
-        for row, sample in enumerate(x):
-            spread = float(sample.max() - sample.min()) if sample.size else 0.0
-            stdev = self.level * spread if self.stdev is None else self.stdev
-            here = rows[:, row] if len(x) == 1 else None  # contiguous
-            noisy = kernels.noise(sample[None], stdev, self.seed, first, copies, substream=stream, out=here)
-            if here is None:
-                rows[:, row] = noisy
-        return made
+    def _stdevs(self, x: FloatArray) -> FloatArray:
+        """Return the standard deviation of each row's noise."""
+        if self.stdev is not None:
+            return np.array([self.stdev], np.float64)
+        spreads = [float(row.max() - row.min()) if row.size else 0.0 for row in on_host(x)]
+        return self.level * np.array(spreads, np.float64)
 
 
 @dataclass(frozen=True)
@@ -132,12 +139,16 @@ class Backgrounds:
 
 
 @dataclass(frozen=True)
-class WithoutOne:
+class WithoutOne(OnDevice):
     """The row without one player: the baseline stands there."""
 
     def count(self, problem: Problem) -> int:
         """Return the number of players."""
         return problem.players.count
+
+    def held_back(self, problem: Problem) -> str | None:
+        """Say which feature cannot be moved on a GPU."""
+        return only_numbers(problem)
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Take players away, each alone."""

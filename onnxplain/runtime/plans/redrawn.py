@@ -10,8 +10,8 @@ import numpy as np
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
 from onnxplain.errors import MethodError
 from onnxplain.features.gaussians import Gaussian
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.plan import Answers, Found
 from onnxplain.runtime.plans.windows import Losses, Slides, Windows, covering
 from onnxplain.runtime.problem import Problem

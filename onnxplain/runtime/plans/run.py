@@ -11,9 +11,8 @@ import numpy as np
 
 from onnxplain._types import Array, IntArray
 from onnxplain.backward.asks import Probe, Scores, Walk
-from onnxplain.runtime.plans import on_gpu
+from onnxplain.runtime.plans import on_device
 from onnxplain.runtime.plans.blocks import Blocks
-from onnxplain.runtime.plans.combinations import IntegralSums
 from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, SamePlayers, innermost
 from onnxplain.runtime.plans.points import Itself
 from onnxplain.runtime.plans.telling import telling
@@ -58,17 +57,23 @@ def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
                 part = replace(part if driver.seen is None else part.resolved(), scratch=Scratch())
             asked = plan if whole else telling(plan, part)
             points = count if asked is plan else asked.points.count(part)
-            sums = asked.combination.begin(part, points, checked=checked)
-            if on_gpu.usable(plan, part):
-                assert isinstance(sums, IntegralSums)
-                on_gpu.integrate(plan, part, at_once, sums)
-                bar.update(count)
-            else:
+            made: Found | None = None
+            notes: tuple[str, ...] = ()
+            if on_device.usable(asked, part):
+                reason = on_device.why_not(asked, part)
+                if reason is None:
+                    moved = partial(_moved, bar)
+                    made = on_device.run(asked, part, points, at_once, checked=checked, moved=moved)
+                else:
+                    notes = (f"points were made on the host, and not on the GPU: {reason}",)
+            if made is None:
+                sums = asked.combination.begin(part, points, checked=checked)
                 plain = ask if plan.question is ask else None
                 answer = partial(_at, asked, part, inside)
                 Blocks(part, plain, points, at_once, answer, sums, partial(_moved, bar)).run()
-                bar.update(count - points)
-            found.append(sums.found())
+                made = sums.found()
+            bar.update(count - points)
+            found.append(replace(made, notes=(*made.notes, *notes)) if notes else made)
     return joined(found)
 
 

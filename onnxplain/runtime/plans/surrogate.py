@@ -10,8 +10,8 @@ import numpy as np
 
 from onnxplain._types import Array, FloatArray
 from onnxplain.errors import MethodError
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.runtime.plans.coalitions import Draw, Played, Solved, Solver
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.links import LINKS, Link
 
 __all__ = ["Cosine", "Fit", "Halves", "Regression", "Surrogate", "Uniform", "fit", "refuse_many"]

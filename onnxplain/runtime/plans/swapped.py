@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxplain._types import Arrays, IntArray
-from onnxplain.runtime.plans.draws import uniforms
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.runtime.problem import Problem
 
 __all__ = ["Swapped"]

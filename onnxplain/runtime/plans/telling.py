@@ -13,6 +13,7 @@ import numpy as np
 
 from onnxplain._types import Array, IntArray
 from onnxplain.backward.asks import Scores
+from onnxplain.runtime.plans.moving import OnDevice
 from onnxplain.runtime.plans.plan import Answers, Found, InOrder, Plan
 from onnxplain.runtime.plans.windows import Losses, Overlaps, Slides, Windows, WithoutWindow, without
 from onnxplain.runtime.problem import Problem
@@ -57,7 +58,7 @@ def _changing(slides: Slides, differs: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class _Some:
+class _Some(OnDevice):
     """Rows without what lies in some of the windows, whose numbers rise."""
 
     windows: Windows
@@ -65,6 +66,9 @@ class _Some:
 
     def count(self, problem: Problem) -> int:
         return len(self.which)
+
+    def held_back(self, problem: Problem) -> str | None:
+        return WithoutWindow(self.windows).held_back(problem)
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         return without(self.windows, problem, self.which[steps])

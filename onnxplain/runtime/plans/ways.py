@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from onnxplain._types import Arrays, FloatArray
+from onnxplain.kernels.uniform import uniforms
 from onnxplain.runtime.plans.combinations import Spread
-from onnxplain.runtime.plans.draws import uniforms
 from onnxplain.runtime.plans.plan import Answers, Found, Sums
 from onnxplain.runtime.plans.points import Noise
 from onnxplain.runtime.problem import Problem

@@ -14,6 +14,7 @@ from onnxplain.errors import DataInputError
 from onnxplain.features.places import space
 from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
+from onnxplain.runtime.plans.moving import OnDevice, only_numbers
 from onnxplain.runtime.plans.plan import Answers, Found, InOrder
 from onnxplain.runtime.problem import Problem
 
@@ -172,7 +173,7 @@ def _for(given: Lengths, name: str, place: int, features: int) -> int | tuple[in
 
 
 @dataclass(frozen=True)
-class WithoutWindow:
+class WithoutWindow(OnDevice):
     """The row without what lies in a window: the baseline stands there.
 
     Attributes
@@ -186,6 +187,13 @@ class WithoutWindow:
     def count(self, problem: Problem) -> int:
         """Return the number of windows."""
         return sum(slides.count for slides in self.windows.over(problem.features).values())
+
+    def held_back(self, problem: Problem) -> str | None:
+        """Say which feature cannot be moved on a GPU, or has more axes than windows have there."""
+        many = next((k for k, v in problem.features.items() if v.ndim - 1 > kernels.MOST_AXES), None)
+        if many is not None:
+            return f"a sample of '{many}' has more than {kernels.MOST_AXES} axes"
+        return only_numbers(problem)
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Take away what lies in some of the windows."""

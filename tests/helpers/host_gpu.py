@@ -1,0 +1,105 @@
+"""A GPU that is not there: csrc's launchers, bindings and threads on the host, whose work waits in a queue.
+
+What the package does with a GPU runs on it as it stands, but for the driver and the grid: memory is the
+host's (``helpers/host_cuda``), and onnxruntime computes on the CPU.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from native import ROOT
+
+from onnxplain import kernels
+from onnxplain.kernels import cuda
+from onnxplain.kernels.device_array import DeviceArray
+from onnxplain.runtime import session
+from onnxplain.runtime.plans import on_device
+
+__all__ = ["built", "install"]
+
+HERE = Path(__file__).with_name("host_cuda")
+CUDA = [ROOT / "csrc" / "kernels" / f"{name}.cu" for name in ("masked_batches", "moments", "path_batches")]
+
+SOURCES = [HERE / "module.cpp", ROOT / "csrc" / "cuda_bindings.cpp"]
+
+
+def built(folder: Path, *flags: str) -> ModuleType:
+    """Compile the launchers for the host, or take what was compiled in this folder."""
+    pybind11 = pytest.importorskip("pybind11")
+    read = [*sorted((ROOT / "csrc").rglob("*.*p*")), *CUDA, *sorted(HERE.rglob("*.*"))]
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()[:16]
+    path = folder / f"host_cuda-{state}" / f"host_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
+    path.parent.mkdir(exist_ok=True)
+    with path.with_name("lock").open("w") as lock:  # given back when it is closed
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _compile(path, pybind11.get_include(), flags)
+    found = importlib.util.spec_from_file_location("host_cuda", path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def _compile(path: Path, pybind11: str, flags: Sequence[str]) -> None:
+    """Compile the module, unless another worker did."""
+    if not path.exists():
+        made = path.with_name("half.so")
+        places = [HERE, ROOT / "csrc", ROOT / "csrc" / "include", sysconfig.get_path("include")]
+        command: list[object] = [
+            "c++",
+            "-std=c++20",
+            "-O0",
+            "-shared",
+            "-fPIC",
+            "-fvisibility=hidden",
+            "-Wall",
+        ]
+        command += ["-Werror", "-DONNXPLAIN_WITH_CUDA", "-ffp-contract=off", *flags]
+        command += [f"-I{place}" for place in (*places, pybind11)]
+        words = [str(word) for word in (*command, *SOURCES, "-x", "c++", *CUDA, "-o", made)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        made.rename(path)
+
+
+def install(launchers: ModuleType, patch: pytest.MonkeyPatch) -> None:
+    """Let the package find the GPU; programs still run on the CPU, once what was queued before is done."""
+    patch.setattr(cuda, "core", SimpleNamespace(built_with_cuda=True, cuda=launchers))
+    patch.setattr(kernels, "built_with_cuda", lambda: True)
+    patch.setattr(kernels, "cuda_device_count", lambda: 1)
+    patch.setattr(session, "own_stream", lambda _: cuda.Stream())
+
+    read_later: list[Any] = []
+
+    def viewed(tensor: Any, stream: cuda.Stream) -> DeviceArray:
+        array = tensor.numpy()
+        read_later.append(tensor)
+        return DeviceArray(tensor.data_ptr(), array.shape, array.dtype, stream, tensor)
+
+    patch.setattr(on_device, "viewed", viewed)
+    plain = session.Executable.run_on_device
+
+    def run_on_device(self: Any, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+        launchers.flush()
+        read_later.clear()
+        return plain(self, feeds, outputs)
+
+    patch.setattr(session.Executable, "run_on_device", run_on_device)
+    usable = on_device.usable
+
+    def on_gpu(plan: Any, problem: Any) -> bool:
+        programs = SimpleNamespace(device="cuda")
+        return usable(plan, SimpleNamespace(driver=SimpleNamespace(programs=programs)))
+
+    patch.setattr(on_device, "usable", on_gpu)
