@@ -25,6 +25,7 @@ from onnxplain.graph.passes.lower import (
     FuseSums,
     MaskByHardSigmoid,
     MaxPoolGrads,
+    PickRows,
     SparseConvs,
     SplitStrides,
 )
@@ -246,6 +247,7 @@ def lower(model: ir.Model, form: Form) -> None:
         SparseConvs()(model)
         SplitStrides()(model)
     if form in ("cpu", "accelerated"):
+        PickRows()(model)
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)
     if form == "accelerated":

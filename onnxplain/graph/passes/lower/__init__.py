@@ -10,6 +10,7 @@ from onnxplain.graph.passes.lower.keep_blocked import KeepBlocked
 from onnxplain.graph.passes.lower.mask_by_hard_sigmoid import MaskByHardSigmoid
 from onnxplain.graph.passes.lower.matching import DOMAIN
 from onnxplain.graph.passes.lower.max_pool_grads import MaxPoolGrads
+from onnxplain.graph.passes.lower.pick_rows import PickRows
 from onnxplain.graph.passes.lower.sparse_convs import SparseConvs
 from onnxplain.graph.passes.lower.split_strides import SplitStrides
 
@@ -24,6 +25,7 @@ __all__ = [
     "KeepBlocked",
     "MaskByHardSigmoid",
     "MaxPoolGrads",
+    "PickRows",
     "SparseConvs",
     "SplitStrides",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "number",
     "put",
     "reduced",
+    "remove_unread",
     "roots",
     "swaps",
     "written",
@@ -118,11 +119,17 @@ def put(
     before = [v for v in root.inputs if v is not None]
     ir.convenience.replace_nodes_and_values(graph, root, [root], [made], [old], [new])
     model.graph.opset_imports[DOMAIN] = 1
+    remove_unread(graph, before)
+
+
+def remove_unread(graph: ir.Graph, values: Sequence[ir.Value | None]) -> None:
+    """Remove what a walk back wrote to make values that nobody reads any more."""
+    before = list(values)
     while before:
         value = before.pop()
-        node = value.producer()
+        node = None if value is None else value.producer()
         if node is None or not facts.is_written(node) or node.graph is not graph:
             continue
         if not any(o.uses() or o.is_graph_output() for o in node.outputs):
-            before += [v for v in node.inputs if v is not None]
+            before += node.inputs
             graph.remove(node, safe=True)
