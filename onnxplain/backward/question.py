@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import onnx_ir as ir
@@ -106,6 +108,12 @@ def scored_value(output: ir.Value, question: Question) -> tuple[ir.Value, bool]:
     return (output, False) if logits is None else (logits, True)
 
 
+def _named(first: Iterable[ir.Value], graph: ir.Graph, name: str) -> ir.Value | None:
+    """Return the value of this name, looked for there first, then among what nodes make."""
+    made = (value for node in graph for value in node.outputs)
+    return next((value for value in chain(first, made) if value.name == name), None)
+
+
 def find_output(graph: ir.Graph, name: str) -> ir.Value:
     """Return the output of this name, or else the inner value.
 
@@ -114,13 +122,9 @@ def find_output(graph: ir.Graph, name: str) -> ir.Value:
     TargetError
         If there is none.
     """
-    for value in graph.outputs:
-        if value.name == name:
-            return value
-    for node in graph:
-        for value in node.outputs:
-            if value.name == name:
-                return value
+    found = _named(graph.outputs, graph, name)
+    if found is not None:
+        return found
     names = ", ".join(f"'{v.name}'" for v in graph.outputs)
     raise TargetError(f"the model has no output '{name}'; it has {names}")
 
@@ -133,13 +137,9 @@ def find_value(graph: ir.Graph, name: str) -> ir.Value:
     DataInputError
         If there is none.
     """
-    for value in graph.inputs:
-        if value.name == name:
-            return value
-    for node in graph:
-        for value in node.outputs:
-            if value.name == name:
-                return value
+    found = _named(graph.inputs, graph, name)
+    if found is not None:
+        return found
     raise DataInputError(
         f"the model has no input or inner value '{name}'; 'onnxplain inspect' lists the inputs, a viewer "
         "such as netron the inner values (but what is folded while reading, such as a convolution's output "

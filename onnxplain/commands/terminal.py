@@ -57,6 +57,9 @@ def _told(error: Exception) -> tuple[str, int]:
     code = 2
     if hasattr(error, "format_message"):  # a wrong option, found by typer
         text = error.format_message()
+        where = getattr(error, "ctx", None)
+        if where is not None:
+            text = f"{text.rstrip('.')}; '{where.command_path} --help' says what it takes"
     elif isinstance(error, OSError) and not isinstance(error, OnnxplainError) and error.filename is not None:
         text = f"'{error.filename}': {error.strerror}"
     elif isinstance(error, OnnxplainError | OSError):

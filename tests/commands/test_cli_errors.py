@@ -26,6 +26,8 @@ from command_line import MODEL, failure, run
         (["explain", MODEL, "broken.onnx"], "cannot be read as an image"),
         (["explain", MODEL, "flat.npy"], "flat|axes|shape"),
         (["explain", MODEL, "other.npz"], "no input 'other'"),
+        (["explain", MODEL], "Missing argument 'INPUT'; '.* explain --help' says what it takes"),
+        (["explain", MODEL, "digits.npy", "--boks", "1"], "--boks.*--box.*; '.* explain --help' says"),
         (["explain", MODEL, "digits.npy", "-m", "magic"], "no method 'magic'"),
         (
             ["explain", MODEL, "digits.npy", "-m", "lrp", "-p", "depth=3"],
