@@ -10,6 +10,7 @@
 #include "ort_ops/shapes.hpp"
 #include "ort_ops/sparse_conv_transpose_op.hpp"
 #include "ort_ops/sum_copies_op.hpp"
+#include "ort_ops/surround_op.hpp"
 
 #if defined(_WIN32)
 #define ONNXPLAIN_EXPORT __declspec(dllexport)
@@ -54,6 +55,7 @@ CustomOpDomain* domain_of(const Api* api) {
            &ops::sparse_conv_transpose_op(),
            &ops::sum_copies_op(),
            &ops::sum_copies_float16_op(),
+           &ops::surround_op(),
 #ifdef ONNXPLAIN_WITH_CUDA
            &ops::elementwise_cuda_op(),
            &ops::elementwise_float16_cuda_op(),

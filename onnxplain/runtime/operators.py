@@ -100,6 +100,7 @@ def _made(device: Literal["cpu", "cuda"]) -> dict[str, Array]:
         must_run_on(session, device)
         names = [o.name for o in session.get_outputs()]
         feeds = {"x": _X, "row": _X[1], "plane": _X[None, None], "lengths": _LENGTHS, "ones": _LENGTHS**0}
+        feeds["place"] = _LENGTHS[None] * 0
         return dict(zip(names, session.run(names, feeds), strict=True))
 
 
@@ -143,6 +144,7 @@ def _probe(device: str) -> bytes:
             for made, kind, takes, attributes in given
             if "Elementwise" not in kind
         ]
+        given.append(("Surround", "Surround", "plane plane place place", {"size": [2, 2], "fill": [0.0]}))
         given.append(("SparseConvTranspose", "SparseConvTranspose", "plane kernel", one))
     nodes = [onnx.helper.make_node("Cast", [n], [half], to=float16) for n, half in _HALVES.items()]
     nodes += [
@@ -154,6 +156,7 @@ def _probe(device: str) -> bytes:
         onnx.helper.make_tensor_value_info("row", float32, _X.shape[1:]),
         onnx.helper.make_tensor_value_info("plane", float32, [1, 1, *_X.shape]),
         *(onnx.helper.make_tensor_value_info(n, int64, [_X.ndim]) for n in ("lengths", "ones")),
+        onnx.helper.make_tensor_value_info("place", int64, [1, _X.ndim]),
     ]
     outputs = [
         onnx.helper.make_tensor_value_info(made, float16 if "16" in made else float32, None)

@@ -159,9 +159,12 @@ class Programs:
         assert program is not None
         return program, executable
 
-    def _written(self, question: Question) -> ir.Model:
+    def written(self, question: Question) -> Program:
         """Return a question's program as it is before it is lowered."""
-        return build(self.source, question).model
+        return build(self.source, question)
+
+    def _written(self, question: Question) -> ir.Model:
+        return self.written(question).model
 
     def blame(self, question: Question, feeds: Arrays) -> str | None:
         """Name the first node of a question's program that makes NaN or infinite numbers of finite ones."""
@@ -186,11 +189,13 @@ class Programs:
 
     def values(self, names: tuple[str, ...], feeds: Arrays) -> Arrays:
         """Compute inner values (the embeddings of tokens, say) from the model's inputs."""
-        return self._front(names, lambda: front(self.source.model, names)).run(feeds)
+        return self.compiled(names, lambda: front(self.source.model, names)).run(feeds)
 
     def positions(self, tokens: str, entry: str, feeds: Arrays) -> Array:
         """Tell which token of an input each number of its embedding is for; int64, of its shape."""
-        held = self._front(("positions", tokens, entry), lambda: token_positions(self.source, tokens, entry))
+        held = self.compiled(
+            ("positions", tokens, entry), lambda: token_positions(self.source, tokens, entry)
+        )
         (found,) = held.run(feeds).values()
         return found
 
@@ -209,8 +214,8 @@ class Programs:
             return self._executable(model)
         return Improving(model, self.weights, self.threads, at_once=self.at_once)
 
-    def _front(self, key: Hashable, make: Callable[[], ir.Model]) -> Executable:
-        """Return what computes values from the model's inputs, made the first time."""
+    def compiled(self, key: Hashable, make: Callable[[], ir.Model]) -> Executable:
+        """Return what runs a model of a key, made the first time: what computes values from inputs, say."""
         with quiet:
             made = self._compiled.get(key, lambda: Compiled(None, self._executable(make()))).executable
         assert isinstance(made, Executable)

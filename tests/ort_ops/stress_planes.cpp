@@ -8,6 +8,7 @@
 #include "kernels/interleave.hpp"
 #include "kernels/max_pool_grad.hpp"
 #include "kernels/sparse_conv_transpose.hpp"
+#include "kernels/surround.hpp"
 
 using namespace onnxplain;
 
@@ -119,9 +120,35 @@ void sparse(std::int64_t channels, std::int64_t block, std::int64_t side) {
   }
 }
 
+// Patches and results that lie in, across and far beyond the ends of the whole.
+void patches(std::int64_t samples, std::int64_t side) {
+  constexpr std::int64_t kFar = std::int64_t{1} << 62;
+  const std::vector<std::int64_t> patch = {2 * samples, 3, side, 2};
+  const std::vector<std::int64_t> whole = {samples, 3, 2 * side, side + 1};
+  for (const std::int64_t begin : {-kFar, -side, std::int64_t{-1}, std::int64_t{0}, side, kFar}) {
+    for (const std::int64_t place : {-kFar, std::int64_t{-1}, std::int64_t{0}, side, kFar}) {
+      const std::vector<std::int64_t> places = {2 * samples, 2};
+      const Surroundings all = surroundings(patch, whole, places, places, {side + 2, 3});
+      const std::vector<std::int64_t> at(static_cast<std::size_t>(4 * samples), place);
+      const std::vector<std::int64_t> from(static_cast<std::size_t>(4 * samples), begin);
+      std::vector<float> out(static_cast<std::size_t>(all.planes() * all.size()), -1.0f);
+      cpu::surround(all, filled(2 * samples * 3 * side * 2).data(),
+                    filled(samples * 3 * 2 * side * (side + 1)).data(), at.data(), from.data(),
+                    9.0f, 0, all.planes(), out.data());
+      for (const float value : out) {
+        expect(value >= 0.0f, "all places around patches are written");
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
+  for (const std::int64_t samples : {0, 1, 3}) {
+    patches(samples, 1);
+    patches(samples, 7);
+  }
   for (const std::int64_t block : {1, 4, 8, 16}) {
     for (const std::int64_t side : {1, 3, 9}) {
       for (const std::int64_t count : {0, 1, 3, 16, 35}) {

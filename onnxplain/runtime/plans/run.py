@@ -11,8 +11,10 @@ import numpy as np
 
 from onnxplain._types import Array, IntArray
 from onnxplain.backward.asks import Probe, Scores, Walk
+from onnxplain.finite import all_finite
 from onnxplain.runtime.plans import on_device
 from onnxplain.runtime.plans.blocks import Blocks
+from onnxplain.runtime.plans.nearby import Nearby, nearby
 from onnxplain.runtime.plans.plan import Answers, Found, Inner, Kind, Plan, SamePlayers, innermost
 from onnxplain.runtime.plans.points import Itself
 from onnxplain.runtime.plans.telling import telling
@@ -70,7 +72,10 @@ def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
                 sums = asked.combination.begin(part, points, checked=checked)
                 plain = ask if plan.question is ask else None
                 answer = partial(_at, asked, part, inside)
-                Blocks(part, plain, points, at_once, answer, sums, partial(_moved, bar)).run()
+                many, near = at_once, nearby(asked.points, part, at_once)
+                if near is not None:
+                    answer, plain, many = partial(_near, near, answer), None, near.at_once
+                Blocks(part, plain, points, many, answer, sums, partial(_moved, bar)).run()
                 made = sums.found()
             bar.update(count - points)
             found.append(replace(made, notes=(*made.notes, *notes)) if notes else made)
@@ -80,6 +85,12 @@ def _run(plan: Plan, problem: Problem, *, checked: bool) -> Found:
 def _at(plan: Plan, problem: Problem, checked: bool, steps: slice) -> Answers:
     """Ask at some of a plan's points."""
     return _answers(plan.question, plan.points.at(problem, steps), problem.n, checked=checked)
+
+
+def _near(near: Nearby, otherwise: Callable[[slice], Answers], steps: slice) -> Answers:
+    """Ask about windows as patches; where the scores are no finite numbers, in full, which says why."""
+    scores = near.scores(near.points.which[steps])
+    return Answers({}, scores, None, "conservation") if all_finite(scores) else otherwise(steps)
 
 
 def _moved(bar: Any, points: int, rows: int) -> None:

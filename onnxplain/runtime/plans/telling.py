@@ -18,7 +18,7 @@ from onnxplain.runtime.plans.plan import Answers, Found, InOrder, Plan
 from onnxplain.runtime.plans.windows import Losses, Overlaps, Slides, Windows, WithoutWindow, without
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["telling"]
+__all__ = ["Some", "telling"]
 
 
 def telling(plan: Plan, problem: Problem) -> Plan:
@@ -33,7 +33,7 @@ def telling(plan: Plan, problem: Problem) -> Plan:
         for name, slides in points.windows.over(problem.features).items()
     ]
     which = np.flatnonzero(np.concatenate(changed)) if changed else np.zeros(0, np.int64)
-    return replace(plan, points=_Some(points.windows, which), combination=_SomeLost(combination, which))
+    return replace(plan, points=Some(points.windows, which), combination=_SomeLost(combination, which))
 
 
 def _differ(x: Array, instead: Array) -> Array:
@@ -58,19 +58,30 @@ def _changing(slides: Slides, differs: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class _Some(OnDevice):
-    """Rows without what lies in some of the windows, whose numbers rise."""
+class Some(OnDevice):
+    """Rows without what lies in some of the windows.
+
+    Attributes
+    ----------
+    windows
+        All of them.
+    which
+        Numbers of some, rising.
+    """
 
     windows: Windows
     which: IntArray
 
     def count(self, problem: Problem) -> int:
+        """Return how many windows there are."""
         return len(self.which)
 
     def held_back(self, problem: Problem) -> str | None:
+        """Say why these are not made on a device, as of all windows."""
         return WithoutWindow(self.windows).held_back(problem)
 
     def at(self, problem: Problem, steps: slice) -> Problem:
+        """Take away what lies in some of these."""
         return without(self.windows, problem, self.which[steps])
 
 
