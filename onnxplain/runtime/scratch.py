@@ -82,6 +82,8 @@ class DeviceScratch(Scratch):
         """Return copies of an array, where it is, one after the other along its first axis."""
         if not isinstance(array, DeviceArray):
             return super().copies(name, array, repeats)
+        if name.startswith("baselines "):
+            return array  # points are made of those there are; nothing on a device is compared with copies
         n = len(array)
         of, made = self._tiled.get(name, (None, array))
         if of is not array or len(made) < repeats * n:

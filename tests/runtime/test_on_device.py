@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,41 @@ def test_two_inputs(method, models, host_launchers, monkeypatch) -> None:
     made = found()
     for name, values in expected.values.items():
         np.testing.assert_allclose(made.values[name], values, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["float", "double", "float16", "int64", "int8", "uint8", "bool"])
+def test_features_of_any_numbers(kind, models, host_launchers, monkeypatch) -> None:
+    from host_gpu import install
+
+    model = models.make(
+        f"m ({kind}[N, 4] x) => (float[N, 1] y) {{ f = Cast<to = 1>(x) w = Mul(f, f) y = ReduceSum(w, a) }}",
+        a=np.array([1], np.int64),
+    )
+    x = np.array([[1, 2, 3, 0], [0, 1, 1, 5]]).astype({"float": "f4", "double": "f8"}.get(kind, kind))
+
+    def found() -> Any:
+        return ox.Explainer(model, device="cpu", accelerate=False)(x, 0, ox.FeatureAblation()).values
+
+    expected = found()
+    install(host_launchers, monkeypatch)
+    monkeypatch.setattr(run, "_answers", lambda *_, **__: pytest.fail("answers came back to the host"))
+    np.testing.assert_array_equal(found(), expected)
+
+
+def test_threads_that_share_a_stream(models, host_gpu) -> None:
+    """Each loop has arrays of its own, although what one ends with clears what others had put there."""
+    explainer = ox.Explainer(models.conv(), accelerate=False, device="cpu")
+    methods = [METHODS[name] for name in ("occlusion", "ablation", "RISE", "integrated gradients")]
+    x = models.random(2, 2, 8, 8)
+
+    def found(k: int) -> np.ndarray:
+        method, options = methods[k % 4]
+        return np.asarray(explainer(x, 1, method, internal_batch_size=6, **options).values)
+
+    alone = [found(k) for k in range(4)]
+    with ThreadPoolExecutor(3) as pool:
+        for k, values in enumerate(pool.map(found, range(12))):
+            np.testing.assert_allclose(values, alone[k % 4], rtol=1e-5, atol=1e-7)
 
 
 def test_the_rules_of_a_walk_are_told(models, host_gpu) -> None:

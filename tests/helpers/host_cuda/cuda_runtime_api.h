@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -30,8 +31,10 @@ struct Counts {
 };
 inline Counts counts;
 inline std::vector<std::function<void()>> queue;
+inline std::recursive_mutex turn;  // of who puts work into the queue, or does it
 
 inline void flush() {
+  const std::lock_guard lock(turn);
   for (std::size_t k = 0; k < queue.size(); ++k) {
     queue[k]();
   }
@@ -39,17 +42,20 @@ inline void flush() {
 }
 
 inline cudaError_t wait() {
+  const std::lock_guard lock(turn);
   ++counts.waits;
   flush();
   return cudaSuccess;
 }
 
 inline cudaError_t later(std::function<void()> work) {
+  const std::lock_guard lock(turn);
   queue.push_back(std::move(work));
   return cudaSuccess;
 }
 
 inline cudaError_t make(void** pointer, std::size_t bytes) {
+  const std::lock_guard lock(turn);
   ++counts.live;
   *pointer = std::malloc(bytes);
   std::memset(*pointer, 0xFF, bytes);
@@ -57,6 +63,7 @@ inline cudaError_t make(void** pointer, std::size_t bytes) {
 }
 
 inline void end(void* pointer) {
+  const std::lock_guard lock(turn);
   counts.live -= pointer != nullptr;
   std::free(pointer);
 }
@@ -97,6 +104,7 @@ inline cudaError_t cudaFreeAsync(void* pointer, cudaStream_t) {
 }
 
 inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  const std::lock_guard lock(host_cuda::turn);
   host_cuda::counts.downloads += kind == cudaMemcpyDeviceToHost;
   host_cuda::flush();
   std::memcpy(to, from, bytes);
