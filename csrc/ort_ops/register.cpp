@@ -11,6 +11,7 @@
 #include "ort_ops/sparse_conv_transpose_op.hpp"
 #include "ort_ops/sum_copies_op.hpp"
 #include "ort_ops/surround_op.hpp"
+#include "ort_ops/thin_transposed_conv_op.hpp"
 
 #if defined(_WIN32)
 #define ONNXPLAIN_EXPORT __declspec(dllexport)
@@ -56,6 +57,7 @@ CustomOpDomain* domain_of(const Api* api) {
            &ops::sum_copies_op(),
            &ops::sum_copies_float16_op(),
            &ops::surround_op(),
+           &ops::thin_transposed_conv_op(),
 #ifdef ONNXPLAIN_WITH_CUDA
            &ops::elementwise_cuda_op(),
            &ops::elementwise_float16_cuda_op(),

@@ -146,6 +146,8 @@ def _probe(device: str) -> bytes:
         ]
         given.append(("Surround", "Surround", "plane plane place place", {"size": [2, 2], "fill": [0.0]}))
         given.append(("SparseConvTranspose", "SparseConvTranspose", "plane kernel", one))
+        thin = {"strides": [1, 1], "begins": [0, 0], "ends": [0, 0], "more": [0, 0]}
+        given.append(("ThinConvTranspose", "ThinConvTranspose", "plane plane", thin))
     nodes = [onnx.helper.make_node("Cast", [n], [half], to=float16) for n, half in _HALVES.items()]
     nodes += [
         onnx.helper.make_node(kind, takes.split(), [made], domain=DOMAIN, **attributes)

@@ -28,6 +28,7 @@ from onnxplain.graph.passes.lower import (
     PickRows,
     SparseConvs,
     SplitStrides,
+    ThinConvs,
 )
 from onnxplain.runtime import arena
 from onnxplain.runtime.cache import Cache
@@ -251,6 +252,7 @@ def lower(model: ir.Model, form: Form) -> None:
         MaxPoolGrads()(model)
         SparseConvs()(model)
         SplitStrides()(model)
+        ThinConvs()(model)
     if form in ("cpu", "accelerated"):
         PickRows()(model)
         FlipTransposedConvs()(model)

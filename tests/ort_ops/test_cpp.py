@@ -16,6 +16,7 @@ PROGRAMS = {
     "stress": (*(f"csrc/kernels/{name}.cpp" for name in ELEMENTWISE), "csrc/ort_ops/elementwise_op.cpp"),
     "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
     "stress_planes": tuple(f"csrc/kernels/{name}.cpp" for name in PLANES),
+    "stress_thin": ("csrc/kernels/thin_transposed_conv.cpp",),
 }
 THREADS = {  # what each needs of csrc/kernels
     "threads": (*ELEMENTWISE, "elementwise_threads"),
@@ -48,6 +49,7 @@ undefined = pytest.param("address,undefined", marks=pytest.mark.sanitizers)
         ("address,undefined", "stress_rows"),
         pytest.param("thread", "stress_rows", marks=pytest.mark.sanitizers),
         pytest.param("address,undefined", "stress_planes", marks=pytest.mark.sanitizers),
+        ("address,undefined", "stress_thin"),
     ],
 )
 def test_the_sanitizers_find_nothing(sanitizer, source, tmp_path) -> None:

@@ -13,6 +13,7 @@ from onnxplain.graph.passes.lower.max_pool_grads import MaxPoolGrads
 from onnxplain.graph.passes.lower.pick_rows import PickRows
 from onnxplain.graph.passes.lower.sparse_convs import SparseConvs
 from onnxplain.graph.passes.lower.split_strides import SplitStrides
+from onnxplain.graph.passes.lower.thin_convs import ThinConvs
 
 __all__ = [
     "DOMAIN",
@@ -28,4 +29,5 @@ __all__ = [
     "PickRows",
     "SparseConvs",
     "SplitStrides",
+    "ThinConvs",
 ]
