@@ -205,9 +205,14 @@ class Answering:
         explained = posed.explained
         if explained == name:
             confirm(seen.score, about.rows(predictions), index, name)
-        table = tuple(row for rows in driver.rule_tables for row in rows)
-        extras = dict(found.extras) | ({} if found.errors is None else {"standard_error": found.errors})
+        tables = driver.rule_tables
+        table = tables[0] if len(tables) == 1 else tuple(row for rows in tables for row in rows)
+        extras = dict(found.extras)
+        if found.errors is not None:
+            extras["standard_error"] = found.errors
         groups = columns.grouped(request.feature_mask, posed.infos)
+        if groups:
+            extras["groups"] = groups
         arrays = {i.name: shown.back(i, found.values) for i in shown.infos}
         return Attribution(
             arrays=arrays,
@@ -229,7 +234,7 @@ class Answering:
                 *found.notes,
                 *question.walk.composite.remarks(table),
             ),
-            extras=extras | ({"groups": groups} if groups else {}),
+            extras=extras,
             model_hash=self.normal.content,
             seed=getattr(chosen, "seed", None),
             versions=versions(),

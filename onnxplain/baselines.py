@@ -215,7 +215,8 @@ def _baseline(start: object, name: str, feature: Array, axis: int | None, *, hol
 
 def _nothing(feature: Array) -> Array:
     """Return zeros, or empty texts, for a feature."""
-    return np.full(feature.shape, "", object) if feature.dtype.kind in "OU" else np.zeros_like(feature)
+    texts = feature.dtype.kind in "OU"
+    return np.full(feature.shape, "", object) if texts else np.zeros(feature.shape, feature.dtype)
 
 
 def _numbers(given: object, feature: Array, what: str, holes: bool) -> Array:

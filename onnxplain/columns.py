@@ -205,7 +205,8 @@ def find_columns(
     DataInputError
         If columns are unknown or missing, or a name or value does not fit.
     """
-    table = None if _fits(given, inputs) and not _is_row(given) else read_table(given)
+    plain = type(given) is np.ndarray and given.dtype.names is None  # no table, without asking further
+    table = None if plain or (_fits(given, inputs) and not _is_row(given)) else read_table(given)
     if table is None:
         return Columns(inputs, _stated(feature_names, inputs) or _from(metadata, inputs)), given
     columns = name_columns(list(table), feature_names, inputs, metadata)

@@ -43,6 +43,9 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo], *, walked: bool 
     DataInputError
         If a name, shape, dtype or content is wrong.
     """
+    plain = type(given) is np.ndarray and len(inputs) == 1 and _is_plain(given, inputs[0])
+    if plain and (not walked or all_finite(given)):  # what most calls give, without detours
+        return {inputs[0].name: given.copy()}
     names = [i.name for i in inputs]
     if not isinstance(given, Mapping):
         if len(inputs) != 1:
@@ -64,6 +67,18 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo], *, walked: bool 
         if i.shape and array.ndim and isinstance(i.shape[0], int) and min(i.shape[0], array.shape[0]) > 0
     }
     return {i.name: _check_input(arrays[i.name], i, pieces, walked) for i in inputs}
+
+
+def _is_plain(array: Array, info: InputInfo) -> bool:
+    """Tell whether an array has an input's very dtype, floats, and its shape, and is not empty."""
+    shape = info.shape
+    if info.dtype is None or info.dtype.kind != "f" or array.dtype != info.dtype or not array.size:
+        return False
+    if shape is None or len(shape) != array.ndim:
+        return False
+    return all(
+        not isinstance(want, int) or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
 
 
 def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], walked: bool) -> Array:
@@ -312,8 +327,12 @@ def check_target(target: object, n: int, each: Shape, output: str, mixed: str | 
     TargetError
         If it does not fit the output, or is out of range.
     """
-    if type(target) is int and len(each) == 1 and -each[0] <= target < each[0]:
-        return np.full((n, 1), target % each[0], np.int64)  # what most calls give, without detours
+    if len(each) == 1:  # what most calls give, without detours
+        if type(target) is int and -each[0] <= target < each[0]:
+            return np.full((n, 1), target % each[0], np.int64)
+        whole = type(target) is list and len(target) == n and all(type(t) is int for t in target)
+        if whole and min(target) >= 0 and max(target) < each[0]:
+            return np.array(target, np.int64).reshape(n, 1)
     size = math.prod(each)
     what = f"output '{output}' has shape {each}" + (" per sample" if mixed is None else "")
     why = "" if mixed is None else f" (the arrays of the call are one sample: {mixed})"

@@ -112,6 +112,9 @@ def confirm(score: FloatArray, predictions: Array, target: Array, output: str) -
         If they are not.
     """
     n = len(score)
+    one = n == 1 and target.dtype.kind == "i" and target.shape[1] == predictions.ndim - 1
+    if one and len(predictions) == 1 and predictions.item(0, *target[0].tolist()) == score.item():
+        return
     if target.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             each = predictions.astype(np.float64) * target

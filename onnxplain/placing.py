@@ -15,6 +15,9 @@ __all__ = ["Placed", "place", "renamed"]
 
 _PAIR = 2
 
+#: What parameters mostly are; asked first, for it takes longer to tell that something is no method.
+_PLAIN = (bool, int, float, str, type(None))
+
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
@@ -70,8 +73,11 @@ def renamed(method: Method, name: Callable[[str], str]) -> Method:
 
 def _looks_inside(method: Any) -> bool:
     """Tell whether a method has a layer or a neuron, or is made of another, which might."""
-    fields = _fields(method)
-    return any(name in ("layer", "neuron") or isinstance(getattr(method, name), Method) for name in fields)
+    return any(
+        name in ("layer", "neuron")
+        or (type(held := getattr(method, name)) not in _PLAIN and isinstance(held, Method))
+        for name in _fields(method)
+    )
 
 
 def _fields(method: object) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import onnx_ir as ir
@@ -73,6 +74,18 @@ class Program:
     probed: tuple[str, ...] = ()
     index: str | None = None
     twins: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def results(self) -> tuple[str, ...]:
+        """Names of all outputs but the prediction, each once."""
+        others = [self.score, *self.attributions, *self.probed, *(o for _, o in self.kept)]
+        told = (o for o in (self.reference_score, self.index) if o is not None)
+        return tuple(dict.fromkeys([*others, *told]))
+
+    @cached_property
+    def results_with_prediction(self) -> tuple[str, ...]:
+        """The same with the prediction."""
+        return tuple(dict.fromkeys([*self.results, self.prediction]))
 
 
 def build(

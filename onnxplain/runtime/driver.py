@@ -245,10 +245,8 @@ class Driver:
     ) -> Answer:
         n, axis = len(rows), question.output_axis
         probe = question.ask if isinstance(question.ask, Probe) else None
-        wanted = [program.score, *program.attributions, *program.probed, *(o for _, o in program.kept)]
-        wanted += [program.prediction] if predictions else []
-        wanted += [o for o in (program.reference_score, program.index) if o is not None]
-        feeds, outputs = self.feeds(program, rows), list(dict.fromkeys(wanted))
+        feeds = self.feeds(program, rows)
+        outputs = program.results_with_prediction if predictions else program.results
         if isinstance(executable, Divided):
             made = executable.run(feeds, outputs, self._rows_of(program, feeds))
         else:
