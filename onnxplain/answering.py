@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,8 +43,7 @@ from onnxplain.versions import versions
 __all__ = ["Answering", "Posed"]
 
 
-@dataclass(frozen=True)
-class Posed:
+class Posed(NamedTuple):
     """A request as a problem, and what is known of it besides.
 
     Attributes
@@ -185,7 +184,7 @@ class Answering:
         if posed.about.rows(predictions).shape != (posed.samples.n, *posed.about.shape):
             posed.samples.values((posed.question.output,))
             return self.settle(request)
-        return replace(posed, problem=posed.problem.resolved())
+        return posed._replace(problem=posed.problem.resolved())
 
     def explain(self, request: Request) -> Attribution:
         """Explain a batch by the graph as it was read; :class:`~onnxplain.Explainer` says what is raised."""

@@ -43,9 +43,8 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo], *, walked: bool 
     DataInputError
         If a name, shape, dtype or content is wrong.
     """
-    plain = type(given) is np.ndarray and len(inputs) == 1 and _is_plain(given, inputs[0])
-    if plain and (not walked or all_finite(given)):  # what most calls give, without detours
-        return {inputs[0].name: given.copy()}
+    if type(given) is np.ndarray and len(inputs) == 1 and _is_plain(given, inputs[0], walked):
+        return {inputs[0].name: given.copy()}  # what most calls give, without detours
     names = [i.name for i in inputs]
     if not isinstance(given, Mapping):
         if len(inputs) != 1:
@@ -69,12 +68,12 @@ def check_inputs(given: ArrayLike, inputs: Sequence[InputInfo], *, walked: bool 
     return {i.name: _check_input(arrays[i.name], i, pieces, walked) for i in inputs}
 
 
-def _is_plain(array: Array, info: InputInfo) -> bool:
-    """Tell whether an array has an input's very dtype, floats, and its shape, and is not empty."""
-    shape = info.shape
-    if info.dtype is None or info.dtype.kind != "f" or array.dtype != info.dtype or not array.size:
+def _is_plain(array: Array, info: InputInfo, walked: bool) -> bool:
+    """Tell whether an array has an input's dtype, floats, and its shape, and nothing else is wrong."""
+    shape, dtype = info.shape, info.dtype
+    if dtype is None or dtype.kind != "f" or array.dtype != dtype or not array.size or shape is None:
         return False
-    if shape is None or len(shape) != array.ndim:
+    if len(shape) != array.ndim or (walked and not all_finite(array)):
         return False
     return all(
         not isinstance(want, int) or want == have for want, have in zip(shape, array.shape, strict=True)
@@ -330,8 +329,11 @@ def check_target(target: object, n: int, each: Shape, output: str, mixed: str | 
     if len(each) == 1:  # what most calls give, without detours
         if type(target) is int and -each[0] <= target < each[0]:
             return np.full((n, 1), target % each[0], np.int64)
-        whole = type(target) is list and len(target) == n and all(type(t) is int for t in target)
-        if whole and min(target) >= 0 and max(target) < each[0]:
+        if (
+            type(target) is list
+            and len(target) == n
+            and all(type(t) is int and 0 <= t < each[0] for t in target)
+        ):
             return np.array(target, np.int64).reshape(n, 1)
     size = math.prod(each)
     what = f"output '{output}' has shape {each}" + (" per sample" if mixed is None else "")

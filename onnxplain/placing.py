@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from onnxplain.errors import DataInputError, MethodError, TargetError
 from onnxplain.methods import Method
@@ -19,8 +19,7 @@ _PAIR = 2
 _PLAIN = (bool, int, float, str, type(None))
 
 
-@dataclasses.dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """Where a call looks inside a model: method, target, output and explained values with that said."""
 
     method: Method
@@ -98,10 +97,10 @@ def _at_layer(given: Placed, layer: str | Sequence[str]) -> Placed:
 
     chosen = _changed(given.method, "layer", once)
     if chosen is not None:
-        return replace(given, method=chosen)
+        return given._replace(method=chosen)
     if given.wrt is not None:
         raise DataInputError("layer= and wrt= both say what is explained; give one of them")
-    return replace(given, wrt=layer)
+    return given._replace(wrt=layer)
 
 
 def _of_neuron(given: Placed, neuron: Any) -> Placed:
@@ -112,10 +111,10 @@ def _of_neuron(given: Placed, neuron: Any) -> Placed:
         )
     chosen = _changed(given.method, "neuron", lambda _: tuple(neuron))
     if chosen is not None:
-        return replace(given, method=chosen)
+        return given._replace(method=chosen)
     if given.output is not None or given.target is not None:
         raise TargetError("neuron= says what the score is, and so do output= and target=; leave these out")
-    return replace(given, output=neuron[0], target=neuron[1])
+    return given._replace(output=neuron[0], target=neuron[1])
 
 
 def _changed(method: Any, field: str, change: Callable[[Any], Any]) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from onnxplain._types import ArrayLike
 from onnxplain.baselines import Baselines, refuse_unused
@@ -17,8 +16,7 @@ from onnxplain.options import Count, check_option
 __all__ = ["Request"]
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """The arguments of one call, as :meth:`onnxplain.Explainer.__call__` describes them.
 
     Attributes
@@ -38,7 +36,7 @@ class Request:
     batch_axes: int | Mapping[str, int | None] | None
     internal_batch_size: int | None
     progress: bool
-    columns: Columns = field(default_factory=Columns)
+    columns: Columns = Columns()
 
     def checked(self) -> Request:
         """Check what can be checked without the model.
@@ -54,8 +52,7 @@ class Request:
         if usual and self.internal_batch_size is None:
             return self
         size = check_option("internal_batch_size", self.internal_batch_size, Count | None, MethodError)
-        return replace(
-            self,
+        return self._replace(
             through_softmax=check_option("through_softmax", self.through_softmax, bool),
             progress=check_option("progress", self.progress, bool),
             internal_batch_size=size,

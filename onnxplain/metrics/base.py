@@ -238,7 +238,7 @@ def trial(
     posed = explainer.pose(inputs, target, asking, wrt=names, baselines=baselines, **asked)
     metric.check(posed)
     if feature_mask is None:
-        posed = replace(posed, problem=replace(posed.problem, grouping=metric.players(posed.problem)))
+        posed = posed._replace(problem=replace(posed.problem, grouping=metric.players(posed.problem)))
     true = None if masks is None else laid_out_masks(masks, posed)
     if chosen is None:
         values = laid_out_values(attributions, posed)

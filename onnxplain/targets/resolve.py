@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ from onnxplain.targets.weights import Weights
 __all__ = ["Resolved", "outputs_read", "resolve_target"]
 
 
-@dataclass(frozen=True, eq=False)
-class Resolved:
+class Resolved(NamedTuple):
     """A target that fits an output.
 
     Attributes
