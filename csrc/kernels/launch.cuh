@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/share.hpp"
+#include "kernels/portions.hpp"
 
 namespace onnxplain::cuda {
 
@@ -34,7 +34,7 @@ inline constexpr std::int64_t kMaxGridHeight = 65535;
 
 template <class Op>
 __global__ void __launch_bounds__(kThreads) shared_kernel(const __grid_constant__ Op op) {
-  run_share(op, threads::Share{first_item(), item_stride(), blockIdx.y, gridDim.y});
+  run_portion(op, threads::Portion{first_item(), item_stride(), blockIdx.y, gridDim.y});
 }
 
 // Starts an operation whose threads are described in a header of their own.

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/masked_batches.hpp"
-#include "kernels/share.hpp"
+#include "kernels/portions.hpp"
 
 namespace onnxplain {
 
@@ -13,11 +13,11 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Choose<Word>& op) {
 }
 
 template <class Word>
-ONNXPLAIN_HOST_DEVICE void run_share(const Choose<Word>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const Choose<Word>& op, const threads::Portion& portion) {
   const auto [columns, rows] = extent_of(op);
   const std::int64_t examples = op.x.shape[0];
-  for (std::int64_t d = share.column; d < columns; d += share.columns) {
-    for (std::int64_t row = share.row; row < rows; row += share.rows) {
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
+    for (std::int64_t row = portion.row; row < rows; row += portion.rows) {
       const std::int64_t s = row / examples;
       const std::int64_t n = row - s * examples;
       const std::int64_t id = op.ids.row(n)[d];
@@ -33,18 +33,18 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Cover<Word>& op) {
 }
 
 template <class Word>
-ONNXPLAIN_HOST_DEVICE void run_share(const Cover<Word>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const Cover<Word>& op, const threads::Portion& portion) {
   const auto [columns, rows] = extent_of(op);
   const std::int64_t examples = op.x.shape[0];
   const std::int64_t axes = op.boxes.shape.shape[0];
-  for (std::int64_t d = share.column; d < columns; d += share.columns) {
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
     std::int64_t place[kMaxBoxAxes];
     std::int64_t rest = d;
     for (std::int64_t axis = axes - 1; axis >= 0; --axis) {
       place[axis] = rest % op.boxes.shape[axis];
       rest /= op.boxes.shape[axis];
     }
-    for (std::int64_t row = share.row; row < rows; row += share.rows) {
+    for (std::int64_t row = portion.row; row < rows; row += portion.rows) {
       const std::int64_t s = row / examples;
       const std::int64_t n = row - s * examples;
       const std::int64_t* start = op.boxes.starts.row(s);
@@ -64,12 +64,12 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Fade<T>& op) {
 }
 
 template <class T>
-ONNXPLAIN_HOST_DEVICE void run_share(const Fade<T>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const Fade<T>& op, const threads::Portion& portion) {
   const auto [columns, rows] = extent_of(op);
   const std::int64_t examples = op.x.shape[0];
-  for (std::int64_t d = share.column; d < columns; d += share.columns) {
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
     const std::int64_t cell = d / op.inner % op.mask.shape[2];
-    for (std::int64_t row = share.row; row < rows; row += share.rows) {
+    for (std::int64_t row = portion.row; row < rows; row += portion.rows) {
       const std::int64_t s = row / examples;
       const std::int64_t n = row - s * examples;
       const T weight = op.mask.row(s)[n * op.mask.strides[1] + cell];
@@ -83,17 +83,17 @@ ONNXPLAIN_HOST_DEVICE inline threads::Extent extent_of(const Stretch& op) {
   return {op.out.shape[1] * op.out.shape[2] * op.out.shape[3], op.out.shape[0]};
 }
 
-ONNXPLAIN_HOST_DEVICE inline void run_share(const Stretch& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE inline void run_portion(const Stretch& op, const threads::Portion& portion) {
   const auto [columns, rows] = extent_of(op);
   const std::int64_t cells = op.cells.shape[2];
   const std::int64_t length = op.out.shape[2];
   const std::int64_t after = op.out.shape[3];
-  for (std::int64_t d = share.column; d < columns; d += share.columns) {
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
     const std::int64_t line = d / after;
     const std::int64_t a = d - line * after;
     const std::int64_t b = line / length;
     const std::int64_t t = line - b * length;
-    for (std::int64_t s = share.row; s < rows; s += share.rows) {
+    for (std::int64_t s = portion.row; s < rows; s += portion.rows) {
       const std::int64_t place = op.shift[s] + t;
       const std::int64_t here = op.left[place];
       const std::int64_t behind = here + 1 < cells ? here + 1 : cells - 1;
@@ -109,11 +109,11 @@ ONNXPLAIN_HOST_DEVICE inline threads::Extent extent_of(const SumMasks& op) {
   return {op.masks.shape[1], 1 + op.scores.shape[1]};
 }
 
-ONNXPLAIN_HOST_DEVICE inline void run_share(const SumMasks& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE inline void run_portion(const SumMasks& op, const threads::Portion& portion) {
   const auto [columns, rows] = extent_of(op);
   const std::int64_t steps = op.scores.shape[0];
-  for (std::int64_t d = share.column; d < columns; d += share.columns) {
-    for (std::int64_t row = share.row; row < rows; row += share.rows) {
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
+    for (std::int64_t row = portion.row; row < rows; row += portion.rows) {
       double linear = op.linear.row(row)[d];
       double square = op.square.row(row)[d];
       double twice = row == 0 ? 0.0 : op.square.row(rows - 1 + row)[d];
@@ -141,10 +141,10 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const DrawCells<T>& op) {
 }
 
 template <class T>
-ONNXPLAIN_HOST_DEVICE void run_share(const DrawCells<T>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const DrawCells<T>& op, const threads::Portion& portion) {
   const auto [columns, rows] = extent_of(op);
-  for (std::int64_t block = share.column; block < columns; block += share.columns) {
-    for (std::int64_t s = share.row; s < rows; s += share.rows) {
+  for (std::int64_t block = portion.column; block < columns; block += portion.columns) {
+    for (std::int64_t s = portion.row; s < rows; s += portion.rows) {
       draw_block(op, s, block);
     }
   }

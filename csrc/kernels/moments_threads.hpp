@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/moments.hpp"
-#include "kernels/share.hpp"
+#include "kernels/portions.hpp"
 
 namespace onnxplain {
 
@@ -12,11 +12,11 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Centre<T>& op) {
 }
 
 template <class T>
-ONNXPLAIN_HOST_DEVICE void run_share(const Centre<T>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const Centre<T>& op, const threads::Portion& portion) {
   const auto [columns, rows] = extent_of(op);
-  for (std::int64_t d = share.column; d < columns; d += share.columns) {
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
     const double first = op.first.data == nullptr ? 0.0 : op.first[d];
-    for (std::int64_t s = share.row; s < rows; s += share.rows) {
+    for (std::int64_t s = portion.row; s < rows; s += portion.rows) {
       op.out.row(s)[d] = difference(op.samples.row(s)[d], first, false);
     }
   }
@@ -28,9 +28,9 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const AddPowers<T>& op) {
 }
 
 template <class T>
-ONNXPLAIN_HOST_DEVICE void run_share(const AddPowers<T>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const AddPowers<T>& op, const threads::Portion& portion) {
   const std::int64_t columns = op.samples.shape[1];
-  for (std::int64_t d = share.column; d < columns; d += share.columns) {
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
     const double first = op.first[d];
     double sums[kMostPowers] = {};
     for (std::int64_t s = 0; s < op.samples.shape[0]; ++s) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/path_batches.hpp"
-#include "kernels/share.hpp"
+#include "kernels/portions.hpp"
 #include "onnxplain/normal.hpp"
 
 namespace onnxplain {
@@ -14,14 +14,14 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Interpolate<T>& op) {
 }
 
 template <class T>
-ONNXPLAIN_HOST_DEVICE void run_share(const Interpolate<T>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const Interpolate<T>& op, const threads::Portion& portion) {
   const auto [columns, steps] = extent_of(op);
-  for (std::int64_t i = share.column; i < columns; i += share.columns) {
+  for (std::int64_t i = portion.column; i < columns; i += portion.columns) {
     const std::int64_t n = i / op.end.shape[1];
     const std::int64_t d = i - n * op.end.shape[1];
     const T from = op.start.row(n)[d];
     const T to = op.end.row(n)[d];
-    for (std::int64_t s = share.row; s < steps; s += share.rows) {
+    for (std::int64_t s = portion.row; s < steps; s += portion.rows) {
       op.out.data[s * columns + i] = interpolated_at(from, to, op.alphas[s]);
     }
   }
@@ -34,10 +34,11 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Accumulate<Acc, T>& op) {
 }
 
 template <class Acc, class T>
-ONNXPLAIN_HOST_DEVICE void run_share(const Accumulate<Acc, T>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const Accumulate<Acc, T>& op,
+                                       const threads::Portion& portion) {
   const std::int64_t columns = op.acc.size();
   const std::int64_t steps = op.weights.shape[0];
-  for (std::int64_t i = share.column; i < columns; i += share.columns) {
+  for (std::int64_t i = portion.column; i < columns; i += portion.columns) {
     Acc sum = op.acc.data[i];
     for (std::int64_t s = 0; s < steps; ++s) {
       sum += op.weights[s] * static_cast<Acc>(op.grads.data[s * columns + i]);
@@ -54,16 +55,16 @@ ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Noise<T>& op) {
 }
 
 template <class T>
-ONNXPLAIN_HOST_DEVICE void run_share(const Noise<T>& op, const threads::Share& share) {
+ONNXPLAIN_HOST_DEVICE void run_portion(const Noise<T>& op, const threads::Portion& portion) {
   const std::int64_t rows = op.x.shape[0];
   const std::int64_t cols = op.x.shape[1];
   const std::int64_t blocks = (cols + 3) / 4;
   const auto [columns, samples] = extent_of(op);
-  for (std::int64_t i = share.column; i < columns; i += share.columns) {
+  for (std::int64_t i = portion.column; i < columns; i += portion.columns) {
     const std::int64_t n = i / blocks;
     const std::int64_t block = i - n * blocks;
     const T* x = op.x.row(n);
-    for (std::int64_t s = share.row; s < samples; s += share.rows) {
+    for (std::int64_t s = portion.row; s < samples; s += portion.rows) {
       const PhiloxWords random = philox4x32(counter_of(op, s, n, block), op.seed);
       T z[4];
       box_muller(random.word[0], random.word[1], z[0], z[1]);

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/share.hpp"
+#include "kernels/portions.hpp"
 
 namespace onnxplain::cuda {
 
@@ -24,7 +24,7 @@ template <class Op>
   return host_cuda::later([op, height] {
     for (std::int64_t row = height - 1; row >= 0; --row) {
       for (std::int64_t k = 0; k < kWidth; ++k) {
-        run_share(op, threads::Share{k * 5 % kWidth, kWidth, row, height});
+        run_portion(op, threads::Portion{k * 5 % kWidth, kWidth, row, height});
       }
     }
   });

@@ -1,8 +1,9 @@
 // How a GPU's threads share an operation: by columns, and by rows of each.
 //
-// An operation says how many there are, `extent_of(op)`, and does a thread's share, `run_share(op,
-// share)`, which depends on no other thread's. Nothing of it needs a GPU: a test runs the threads
-// one after the other on the host.
+// An operation says how many there are, `extent_of(op)`, and does a thread's portion,
+// `run_portion(op, portion)`, which depends on no other thread's; there are no more portions of
+// rows than rows. Nothing of it needs a GPU: a test runs the threads one after the other on the
+// host.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ struct Extent {
 };
 
 // Every so many columns from one on, and of each every so many rows.
-struct Share {
+struct Portion {
   std::int64_t column;
   std::int64_t columns;
   std::int64_t row;
