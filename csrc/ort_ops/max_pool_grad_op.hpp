@@ -1,4 +1,5 @@
-// MaxPoolGrad: the walk back through max pooling over two axes.
+// MaxPoolGrad and MaxPoolGradFloat16: the walk back through max pooling over two axes. One axis is
+// two, one of which has length 1; three are taken in two turns.
 #pragma once
 
 #include "ort_ops/ort_api.hpp"

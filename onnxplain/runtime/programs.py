@@ -264,7 +264,7 @@ def lower(model: ir.Model, form: Form) -> None:
         FuseGelu()(model)
         FuseElementwise()(model)
     if form == "accelerated_cuda":
-        MaxPoolGrads()(model)
+        MaxPoolGrads("cuda")(model)
         FuseSums("cuda")(model)
         FuseRows("cuda")(model)
         FuseShares("cuda")(model)

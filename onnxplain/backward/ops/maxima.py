@@ -38,18 +38,22 @@ def to_first_maxima(op: Emitter, w: Windows, g: Any) -> Any:
     for k, values in enumerate(found):
         masks = op.once(("first maxima", w.node.x, w.node.y, k), partial(_masks, op, w, k, *values))
         g = w.put(op, k, [_pick(op, mask, g) for mask in masks], values[0])
-    _name(op, w, given, g)
+    _name(op, w, given, g, found[0][0])
     return g
 
 
-def _name(op: Emitter, w: Windows, g: Any, made: ir.Value) -> None:
-    """Write on the last node what all of them do, for where there is one operator for it."""
+def _name(op: Emitter, w: Windows, g: Any, made: ir.Value, behind: ir.Value) -> None:
+    """Write on the last node what all of them do, for where there is one operator for it.
+
+    ``behind`` are the maxima along all axes but the first.
+    """
     begins, node = w.begin(op), made.producer()
     if node is None or not isinstance(g, ir.Value) or any(isinstance(b, ir.Value) for b in begins):
         return
     described = {"kernel_shape": w.kernel, "strides": w.strides, "dilations": w.dilations, "begins": begins}
     names = [w.node.x.name, w.node.y.name, g.name]
-    node.metadata_props[facts.WRITTEN_KEY] = json.dumps({"MaxPoolGrad": described, "inputs": names})
+    told = {"MaxPoolGrad": described, "inputs": names, "behind": behind.name}
+    node.metadata_props[facts.WRITTEN_KEY] = json.dumps(told)
 
 
 def _by_axis(op: Emitter, w: Windows) -> list[tuple[ir.Value, ir.Value]]:

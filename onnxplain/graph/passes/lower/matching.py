@@ -11,6 +11,7 @@ from onnxplain.graph import facts
 
 __all__ = [
     "DOMAIN",
+    "TYPES",
     "Device",
     "last",
     "made_by",
@@ -29,13 +30,13 @@ Device = Literal["cpu", "cuda"]
 
 #: What stands behind the names of operators of a type; types have operators of their own.
 _ENDINGS = {ir.DataType.FLOAT: "", ir.DataType.FLOAT16: "Float16"}
-_TYPES = {"cpu": tuple(_ENDINGS), "cuda": (ir.DataType.FLOAT,)}
+TYPES = {"cpu": tuple(_ENDINGS), "cuda": (ir.DataType.FLOAT,)}
 
 
 def roots(model: ir.Model, device: Device) -> Iterator[ir.Node]:
     """Yield the nodes of types that our operators have on a device, last ones first; not those gone since."""
     for node in reversed(list(model.graph)):
-        if node.graph is not None and node.outputs[0].dtype in _TYPES[device]:
+        if node.graph is not None and node.outputs[0].dtype in TYPES[device]:
             yield node
 
 

@@ -1,8 +1,8 @@
 """Write the walk back through max pooling as one of our own operators, ``ai.onnxplain::MaxPoolGrad``.
 
-Cases: two spatial axes, float32, pads that are known.  A walk back writes some thirty nodes, the last of
-which tells what they do together, and with which values.  That is not believed as it stands: the nodes must
-need these values and constants alone.
+Cases: one to three spatial axes, float32 (on the CPU float16, too), pads that are known.  A walk back writes
+some thirty nodes, the last of which tells what they do together, and with which values.  That is not believed
+as it stands: the nodes must need these values and constants alone.
 
 Behind a rectifier what comes back is kept where what was pooled is above 0.  Each window's number goes to its
 maximum, so the numbers of windows whose maximum is not are left out before: the same sums, of fewer numbers.
@@ -11,20 +11,30 @@ maximum, so the numbers of windows whose maximum is not are left out before: the
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import DOMAIN, number, remove_unread
+from onnxplain.graph.passes.lower.matching import DOMAIN, TYPES, Device, made_by, number, remove_unread
+from onnxplain.graph.passes.lower.pooling import Pooling
 
 __all__ = ["MaxPoolGrads"]
 
-_AXES = 2
-
 
 class MaxPoolGrads(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded."""
+    """Lower for where the library of operators is loaded.
+
+    Parameters
+    ----------
+    device
+        Where the program runs.
+    """
+
+    def __init__(self, device: Device = "cpu") -> None:
+        super().__init__()
+        self._device = device
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
@@ -33,10 +43,12 @@ class MaxPoolGrads(ir.passes.InPlacePass):
         if told:
             values = {v.name: v for node in model.graph for v in node.outputs}
             values |= {v.name: v for v in model.graph.inputs}
+            opset = model.graph.opset_imports.get("", 18)
             for node in reversed(told):
-                made = _replace(model.graph, node, values)
-                if made is not None:
-                    modified = True
+                fits = node.outputs[0].dtype in TYPES[self._device]
+                made = _replace(model.graph, node, values, opset) if fits else None
+                modified |= made is not None
+                if made is not None and made.domain == DOMAIN:
                     _mask_before(model.graph, made)
         if modified:
             model.graph.opset_imports[DOMAIN] = 1
@@ -44,18 +56,32 @@ class MaxPoolGrads(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
 
-def _replace(graph: ir.Graph, last: ir.Node, values: dict[str | None, ir.Value]) -> ir.Node | None:
+def _replace(
+    graph: ir.Graph, last: ir.Node, values: Mapping[str | None, ir.Value], opset: int
+) -> ir.Node | None:
+    """Return the node that makes the result now; None where the old one stays."""
     told = json.loads(last.metadata_props[facts.WRITTEN_KEY])
-    inputs = [values.get(name) for name in told["inputs"]]
-    described = told["MaxPoolGrad"]
-    if len(described["kernel_shape"]) != _AXES or not _need_only(last, inputs):
+    inputs = [values[name] for name in told["inputs"] if name in values]
+    made_of = _made_of(last, inputs)
+    if len(inputs) != 3 or made_of is None:
         return None
-    made = ir.node("MaxPoolGrad", inputs, described, domain=DOMAIN, name=last.name)
-    new, old = made.outputs[0], last.outputs[0]
-    new.name, new.type, new.shape = old.name, old.type, old.shape
-    made.metadata_props[facts.WRITTEN_KEY] = ""
-    ir.convenience.replace_nodes_and_values(graph, last, [last], [made], [old], [new])
-    return made
+    write = Pooling(graph, last, opset)
+    axes = len(told["MaxPoolGrad"]["kernel_shape"])
+    maxima = values.get(told["behind"])
+    if axes == 1:
+        made = write.on_lines(inputs, told["MaxPoolGrad"])
+    elif axes == 2:
+        made = write.on_planes(inputs, told["MaxPoolGrad"])
+    elif axes == 3 and maxima is not None and maxima in made_of and _is_pooled(maxima, inputs[0]):
+        made = write.on_volumes(inputs, maxima, told["MaxPoolGrad"])
+    else:
+        return None
+    old = last.outputs[0]
+    node: ir.Node = made.producer()
+    made.name, made.type, made.shape, node.name = old.name, old.type, old.shape, last.name
+    ir.convenience.replace_all_uses_with(old, made, replace_graph_outputs=True)
+    graph.remove(last, safe=True)
+    return node
 
 
 def _mask_before(graph: ir.Graph, pooling: ir.Node) -> None:
@@ -77,8 +103,8 @@ def _mask_before(graph: ir.Graph, pooling: ir.Node) -> None:
     name = f"{pooling.name}/of_windows"
     kept = ir.node("Greater", [y, zeros], name=f"{name}/kept")
     masked = ir.node("Where", [kept.outputs[0], g, otherwise], name=name)
-    for node, dtype in ((kept, ir.DataType.BOOL), (masked, ir.DataType.FLOAT)):
-        node.outputs[0].name, node.outputs[0].type = node.name, ir.TensorType(dtype)
+    for node, dtype in ((kept, ir.DataType.BOOL), (masked, g.dtype)):
+        node.outputs[0].name, node.outputs[0].type = node.name, ir.TensorType(dtype or ir.DataType.FLOAT)
         node.outputs[0].shape = y.shape
         node.metadata_props[facts.WRITTEN_KEY] = ""
         graph.insert_before(pooling, node)
@@ -88,22 +114,27 @@ def _mask_before(graph: ir.Graph, pooling: ir.Node) -> None:
     remove_unread(graph, [compared])
 
 
-def _need_only(last: ir.Node, inputs: list[ir.Value | None]) -> bool:
-    """Whether a node's result needs all of these values, float32, and no others."""
-    if any(v is None or v.dtype != ir.DataType.FLOAT for v in inputs):
-        return False
-    needed: set[ir.Value] = set()
-    nodes, seen = [last], {last}
-    while nodes:
-        for value in nodes.pop().inputs:
-            if value is None or facts.is_constant(value):
+def _made_of(last: ir.Node, inputs: list[ir.Value]) -> set[ir.Value] | None:
+    """Return what a node's result is made of between these values; None if it needs others, or not all."""
+    kinds = {v.dtype for v in (*inputs, last.outputs[0])}
+    seen: set[ir.Value] = set()
+    stack = [last]
+    while stack:
+        for value in stack.pop().inputs:
+            if value is None or value in seen or facts.is_constant(value):
                 continue
+            seen.add(value)
             maker = value.producer()
             if value in inputs:
-                needed.add(value)
-            elif maker is None or not facts.is_written(maker):
-                return False
-            elif maker not in seen:
-                seen.add(maker)
-                nodes.append(maker)
-    return needed == set(inputs)
+                continue
+            if maker is None or not facts.is_written(maker):
+                return None
+            stack.append(maker)
+    return seen if len(kinds) == 1 and seen.issuperset(inputs) else None
+
+
+def _is_pooled(maxima: ir.Value | None, x: ir.Value) -> bool:
+    """Whether these are maxima of x along two axes, one after the other."""
+    once = made_by(maxima, "MaxPool")
+    twice = None if once is None else made_by(once.inputs[0], "MaxPool")
+    return twice is not None and twice.inputs[0] is x
