@@ -76,7 +76,7 @@ def ours(name: str, options: dict[str, Any], players: int, game: Game, budget: i
 
 def kernel_explainer(shap: Any, players: int, game: Game, budget: int, seed: int) -> Any:
     """Return shap's KernelExplainer's values."""
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002  (shap draws from it)
     made = shap.KernelExplainer(game, np.zeros((1, players)))
     return made.shap_values(np.ones((1, players)), nsamples=budget, silent=True, l1_reg=False)[0], None
 

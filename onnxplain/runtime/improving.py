@@ -62,11 +62,6 @@ class Improving:
         """Bytes of the program and its weights."""
         return self._now.size
 
-    @property
-    def stream(self) -> Any:
-        """A GPU's stream; None on the CPU."""
-        return self._now.stream if isinstance(self._now, Executable) else None
-
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
         """Run once; :meth:`Executable.run` says what is returned and raised."""
         now, begin = self._now, time.perf_counter()
@@ -75,7 +70,7 @@ class Improving:
         except ModelRunError:
             if isinstance(now, Executable):
                 raise
-            now = self._plain()
+            now = Executable(self._first, self._weights, "cpu", self._threads)
             made = now.run(feeds, outputs)  # where this fails, too, the inputs are at fault
             self._now, self.improved = now, False
         if self.improved is None:
@@ -83,11 +78,6 @@ class Improving:
             if self._at_once or self._spent > PATIENCE * self._price:
                 self._improve(feeds, made)
         return made
-
-    def run_on_device(self, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, ort.OrtValue]:
-        """Run once on values that lie on the device; as :meth:`Executable.run_on_device`."""
-        now = self._now
-        return (now if isinstance(now, Executable) else self._plain()).run_on_device(feeds, outputs)
 
     def _improve(self, feeds: Arrays, made: Arrays) -> None:
         """Compile anew; other threads go on meanwhile."""
@@ -111,10 +101,6 @@ class Improving:
             return None if found is None else InBlocks(found, self._weights, self._threads)
         except InvalidModelError:
             return None
-
-    def _plain(self) -> Executable:
-        """Return what was compiled first, again."""
-        return Executable(self._first, self._weights, "cpu", self._threads)
 
 
 class InBlocks:

@@ -148,9 +148,8 @@ class Programs:
             parts = cut(program, first, later) if first else None
             if parts is None:
                 return Compiled(program, self._walk(program.model))
-            return Compiled(
-                program, Divided(parts, first, self._walk, partial(self._written, question), held)
-            )
+            written = partial(self._written, question)
+            return Compiled(program, Divided(parts, first, self._executable, self._walk, written, held))
 
         known = self._compiled.seen(key)
         if known is None:
@@ -194,9 +193,8 @@ class Programs:
 
     def positions(self, tokens: str, entry: str, feeds: Arrays) -> Array:
         """Tell which token of an input each number of its embedding is for; int64, of its shape."""
-        held = self.compiled(
-            ("positions", tokens, entry), lambda: token_positions(self.source, tokens, entry)
-        )
+        key = "positions", (tokens, entry)  # which no names of values are
+        held = self.compiled(key, lambda: token_positions(self.source, tokens, entry))
         (found,) = held.run(feeds).values()
         return found
 

@@ -28,7 +28,7 @@ def offer(case: Case, setting: Setting) -> dict[str, Entrant]:
     explainer = shap.KernelExplainer(score, case.background)
 
     def values(samples: int) -> Any:
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002  (shap draws from it)
         return explainer.shap_values(case.x, nsamples=samples, silent=True, l1_reg=False)
 
     samples, off = samples_to_error(case, values, setting.size)

@@ -40,8 +40,8 @@ class Divided:
         The program, cut in two.
     first
         Names of the inputs on which the front depends.
-    compiled
-        Compiles a graph.
+    front, back
+        Compile the two parts; what the first makes stays where it was made.
     written
         Writes the program anew, before it is lowered: where samples lie in its values is proven on it.
     held
@@ -52,15 +52,16 @@ class Divided:
         self,
         parts: Cut,
         first: Sequence[str],
-        compiled: Callable[[ir.Model], Executable | Improving],
+        front: Callable[[ir.Model], Executable],
+        back: Callable[[ir.Model], Executable | Improving],
         written: Callable[[], ir.Model],
         held: Held,
     ) -> None:
         self._parts = parts
-        self._compiled, self._written, self._held = compiled, written, held
+        self._compiled, self._written, self._held = back, written, held
         self._owner = object()
         weakref.finalize(self, held.forget, self._owner).atexit = False
-        self._front = compiled(parts.front)
+        self._front = front(parts.front)
         self._read = sorted({*self._front.inputs, *({*first} & {*parts.given})})
         self._kinds: Cache[tuple[_Found]] = Cache(_MOST_KINDS, 0, lambda _: 0)
         self._ways: Cache[Executable | Improving] = Cache(_MOST_WAYS, 0, lambda _: 0)

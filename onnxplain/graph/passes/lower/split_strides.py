@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -109,6 +110,10 @@ def _axes(node: ir.Node, kernel: tuple[int, ...]) -> list[_Axis] | None:
     ]
 
 
+#: Of each part (its first row and column of the kernel): where it begins in the result, and pads, by axis.
+_Parts: TypeAlias = "dict[tuple[int, int], tuple[tuple[int, int, int], tuple[int, int, int]]]"
+
+
 def _split(graph: ir.Graph, node: ir.Node) -> bool:
     weight = node.inputs[1]
     held = facts.constant(weight)
@@ -120,18 +125,9 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
     depthwise = held.shape[:2] == (group, 1)
     if axes is None or len(node.inputs) > 2 or (held.shape[1] < _FEWEST_CHANNELS and not depthwise):
         return False
-    try:
-        found = {
-            (i, j): (axes[0].part(i), axes[1].part(j))
-            for i, j in itertools.product(range(axes[0].stride), range(axes[1].stride))
-        }
-    except ValueError:
+    parts = _parts(axes)
+    if parts is None:
         return False
-    parts = {k: (down, across) for k, (down, across) in found.items() if down and across}
-    first = tuple(max(range(axis.stride), key=axis.longer) for axis in axes)
-    if first not in parts or min(axis.longer(r) for axis, r in zip(axes, first, strict=True)) < 0:
-        return False
-    parts = {first: parts[first]} | parts  # by whose length the result's is known
     made, begins = [], []
     for (i, j), (down, across) in parts.items():
         name = f"{node.name}/part_{i}_{j}"
@@ -143,16 +139,36 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
         made.append(ir.node("Conv", [node.inputs[0], kernel], attrs, name=name))
         made[-1].outputs[0].name = name
         begins += [down[0], across[0]]
+    first = next(iter(parts))
+    ends = [axis.rest(r) for axis, r in zip(axes, first, strict=True)]
+    _put_together(graph, node, made, {"strides": [a.stride for a in axes], "begins": begins, "ends": ends})
+    if not weight.uses() and not weight.is_graph_output():
+        graph.initializers.pop(str(weight.name), None)
+    return True
+
+
+def _parts(axes: list[_Axis]) -> _Parts | None:
+    """Return the parts that are not empty, first the one by whose length the result's is known."""
+    try:
+        found = {
+            (i, j): (axes[0].part(i), axes[1].part(j))
+            for i, j in itertools.product(range(axes[0].stride), range(axes[1].stride))
+        }
+    except ValueError:
+        return None
+    parts = {k: (down, across) for k, (down, across) in found.items() if down and across}
+    i, j = (max(range(axis.stride), key=axis.longer) for axis in axes)
+    if (i, j) not in parts or min(axes[0].longer(i), axes[1].longer(j)) < 0:
+        return None
+    return {(i, j): parts[i, j]} | parts
+
+
+def _put_together(
+    graph: ir.Graph, node: ir.Node, made: list[ir.Node], attributes: dict[str, list[int]]
+) -> None:
+    """Put the parts of a transposed convolution in its place."""
     together = ir.node(
-        "Interleave",
-        [conv.outputs[0] for conv in made],
-        {
-            "strides": [axis.stride for axis in axes],
-            "begins": begins,
-            "ends": [axis.rest(r) for axis, r in zip(axes, first, strict=True)],
-        },
-        domain=DOMAIN,
-        name=node.name,
+        "Interleave", [conv.outputs[0] for conv in made], attributes, domain=DOMAIN, name=node.name
     )
     new, old = together.outputs[0], node.outputs[0]
     new.name, new.type, new.shape = old.name, old.type, old.shape
@@ -160,9 +176,6 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
         each.outputs[0].type = old.type
         each.metadata_props[facts.WRITTEN_KEY] = ""
     ir.convenience.replace_nodes_and_values(graph, node, [node], [*made, together], [old], [new])
-    if not weight.uses() and not weight.is_graph_output():
-        graph.initializers.pop(str(weight.name), None)
-    return True
 
 
 def _weight(

@@ -116,8 +116,8 @@ class Program:
             elif node in programs:
                 numbers[made_here] = self._inline(node, operands, programs[node])
             elif node in masks:
-                greater = "Greater" if facts.attr(node, "alpha") > 0 else "Less"  # type: ignore[operator]
-                numbers[made_here] = self._chain(greater, [*operands, len(self.inputs) + masks[node]])
+                bound = len(self.inputs) + masks[node]
+                numbers[made_here] = self._chain("Greater" if _rises(node) else "Less", [*operands, bound])
             else:
                 numbers[made_here] = self._chain(VARIADIC.get(kind, kind), operands)
 
@@ -167,6 +167,12 @@ class Program:
             return self._chain(kind, [rest, operands[-1]])
         self.encoded += [KINDS[kind], *operands, *[-1] * (_MOST_OPERANDS - len(operands))]
         return self._last()
+
+
+def _rises(mask: ir.Node) -> bool:
+    slope = facts.attr(mask, "alpha")
+    assert isinstance(slope, float)
+    return slope > 0
 
 
 def _bound(mask: ir.Node) -> float:
