@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -18,10 +19,22 @@ if str(TOOLS) not in sys.path:
 
 import real_inputs  # noqa: E402
 
-__all__ = ["real_inputs", "real_model"]
+__all__ = ["real_inputs", "real_model", "target_of"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+
+    import onnxplain as ox
+
+
+def target_of(model: real_inputs.RealModel, explainer: ox.Explainer) -> Any:
+    """Return a model's target as calls take it: of one sample's output where there are samples."""
+    shape = explainer.predict(model.feeds)[model.output].shape
+    batch = next(model.feeds[i.name].shape[0] for i in explainer.inputs if i.explained)
+    index = model.target[1:] if shape and shape[0] == batch else model.target
+    single = int(np.prod(shape)) == (shape[0] if index == model.target[1:] and shape else 1)
+    return None if single else [tuple(index)] * batch if len(index) > 1 else index[0]
 
 
 @pytest.fixture(scope="session")

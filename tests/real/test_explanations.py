@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime as ort
 import pytest
+from trained import target_of
 
 import onnxplain as ox
 
@@ -33,12 +34,7 @@ def test_gradient_agrees_with_central_differences(name, real_model):
 def explained(model, **options):
     """Explain a model's target at its real input."""
     explainer = ox.Explainer(model.path)
-    shape = explainer.predict(model.feeds)[model.output].shape
-    batch = next(model.feeds[i.name].shape[0] for i in explainer.inputs if i.explained)
-    index = model.target[1:] if shape and shape[0] == batch else model.target
-    single = int(np.prod(shape)) == (shape[0] if index == model.target[1:] and shape else 1)
-    target = None if single else [tuple(index)] * batch if len(index) > 1 else index[0]
-    return explainer(model.feeds, target=target, output=model.output, **options)
+    return explainer(model.feeds, target=target_of(model, explainer), output=model.output, **options)
 
 
 def test_integrated_gradients_complete_on_mobilenet(real_model):
