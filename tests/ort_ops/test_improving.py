@@ -39,6 +39,9 @@ BODIES = {
     "rows": """
         c1 = Conv<pads = [1, 1, 1, 1]>(x, w1) r1 = Relu(c1) m = ReduceMean<axes = [1]>(r1) s = Mul(r1, m)
         c2 = Conv<pads = [1, 1, 1, 1]>(s, w2) h = Sigmoid(c2)""",
+    "power": """
+        c1 = Conv<pads = [1, 1, 1, 1]>(x, w1) r1 = Relu(c1) a = Add(r1, six) p = Pow(a, half)
+        c2 = Conv<pads = [1, 1, 1, 1]>(p, w2) h = Relu(c2)""",
 }  # fmt: skip
 
 
@@ -48,7 +51,7 @@ def network(models, body: str, channels: int):
     c, rng = channels, models.random
     return models.make(
         text, opset=17, w1=rng(c, 3, 3, 3), w2=rng(c, c, 3, 3, seed=1), w3=rng(c, c, 1, 1, seed=2),
-        v=rng(c, 4, seed=3), zero=np.float32(0), six=np.float32(6),
+        v=rng(c, 4, seed=3), zero=np.float32(0), six=np.float32(6), half=np.float32(0.5),
     )  # fmt: skip
 
 
@@ -81,6 +84,16 @@ def test_the_bits_are_the_same(body, channels, models, made) -> None:
         np.testing.assert_array_equal(again.predictions, first.predictions)
     if channels == 16 and block_size() is not None:
         assert any(e.improved for e in made)
+
+
+def test_a_reference_that_does_not_fill_its_last_block_is_kept_in_blocks(models, made) -> None:
+    proto, x = network(models, "residual", 20), models.random(2, 3, 11, 10)
+    plain, explainer = ox.Explainer(proto, accelerate=False), ox.Explainer(proto, accelerate=True)
+    for seed in (1, 2):
+        reference = models.random(1, 3, 11, 10, seed=seed)
+        found, expected = (e(x, [0, 1], "deep_lift", baselines=reference).values for e in (explainer, plain))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert made[-1].improved or block_size() is None
 
 
 def test_little_is_laid_out_anew(models, monkeypatch) -> None:

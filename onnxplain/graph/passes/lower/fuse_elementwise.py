@@ -81,7 +81,9 @@ class FuseElementwise(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
     def _stays(self, root: ir.Node, group: set[ir.Node]) -> bool:
-        """Whether onnxruntime runs the group well as it is."""
+        """Whether there is no group, or onnxruntime runs it well as it is."""
+        if not group:
+            return True
         spatial = facts.rank(root.outputs[0]) in (None, _RANK)
         if self._optimised:
             return len(group) < 2 and (not spatial or is_program(root) or _lies_blocked(root))

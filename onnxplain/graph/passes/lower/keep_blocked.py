@@ -71,6 +71,7 @@ def take_blocked(graph: ir.Graph, free: Collection[str]) -> list[str]:
             for node in nodes:
                 ir.convenience.replace_all_uses_with(node.outputs[0], value)
                 graph.remove(node, safe=True)
+            value.shape = ir.Shape([None] * _RANK)  # channels may be filled up
             taken.append(str(value.name))
     return taken
 

@@ -109,7 +109,7 @@ class Program:
             numbers[v] = self._rectify(found, numbers[found.source], ends[v])
         for node in order:
             made_here = node.outputs[0]
-            operands = [numbers[v] for v in node.inputs if v in numbers]
+            operands = [numbers[v] for v in node.inputs if v is not None]
             kind = node.op_type
             if made_here in rectified:
                 numbers[made_here] = self._rectify(rectified[made_here], operands[0], ends[made_here])
