@@ -197,12 +197,6 @@ def test_export_of_images(folder: Path) -> None:
     assert [i.name for i in ort.InferenceSession("out.onnx").get_inputs()] == ["image"]
 
 
-def test_demo_is_quiet(folder: Path) -> None:
-    result = run("demo", "-o", "shown", "-q")
-    assert result.output == ""
-    assert (folder / "shown" / "report.html").exists()
-
-
 def test_methods_are_listed() -> None:
     lines = run("methods").stdout.splitlines()
     for name, kind in METHODS.items():

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from onnxplain.commands.demo import run_demo
+from command_line import run
+
 from onnxplain.commands.demo_table import write_table_report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_demo(tmp_path: Path) -> None:
-    report = run_demo(tmp_path / "new" / "folder")
+def test_demo_is_quiet_and_writes_it_all(tmp_path: Path) -> None:
+    said = run("demo", "-o", str(tmp_path / "new" / "folder"), "-q").output
+    assert said == ""
+    report = tmp_path / "new" / "folder" / "report.html"
     html = report.read_text(encoding="utf-8")
     pictures = sorted(path.name for path in report.parent.glob("*.png"))
     assert pictures == [
