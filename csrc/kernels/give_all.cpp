@@ -1,46 +1,18 @@
 #include "kernels/give_all.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <vector>
 
 #include "kernels/give_all_steps.hpp"
 #include "kernels/lanes.hpp"
+#include "kernels/row_sums.hpp"
 #include "onnxplain/processors.hpp"
 
 namespace onnxplain::cpu {
 namespace {
 
-constexpr std::int64_t kColumns = 256;
-
-template <class T>
-ONNXPLAIN_INLINE inline double wide(T value) {
-  return static_cast<double>(to_float(value));
-}
-
-// Adds rows of numbers, one after the other, to sums of so many columns.
-template <class T>
-ONNXPLAIN_INLINE inline void add(const T* from, std::int64_t rows, std::int64_t stride,
-                                 std::int64_t count, double* sums) {
-  for (std::int64_t row = 0; row < rows; ++row, from += stride) {
-    for (std::int64_t k = 0; k < count; ++k) {
-      sums[k] += wide(from[k]);
-    }
-  }
-}
-
-// The same of numbers and their sizes, which lie behind the other sums.
-template <class T>
-ONNXPLAIN_INLINE inline void add_both(const T* from, std::int64_t rows, std::int64_t stride,
-                                      std::int64_t count, double* sums) {
-  for (std::int64_t row = 0; row < rows; ++row, from += stride) {
-    for (std::int64_t k = 0; k < count; ++k) {
-      sums[k] += wide(from[k]);
-    }
-    for (std::int64_t k = 0; k < count; ++k) {
-      sums[count + k] += static_cast<double>(fabsf(to_float(from[k])));
-    }
-  }
-}
+constexpr std::int64_t kColumns = 512;
 
 template <class T>
 ONNXPLAIN_INLINE inline void give_shares(const Share* shares, const T* from, std::int64_t rows,
@@ -67,21 +39,19 @@ ONNXPLAIN_INLINE inline void give_row(const Share& share, const T* given, std::i
 }
 
 // For each type of elements one function of each kind.
-#define ONNXPLAIN_ROWS(T)                                                                    \
-  ONNXPLAIN_FOR_EACH_PROCESSOR                                                               \
-  void add_rows(const T* from, std::int64_t rows, std::int64_t stride, std::int64_t count,   \
-                double* sums) {                                                              \
-    add(from, rows, stride, count, sums);                                                    \
-  }                                                                                          \
-  ONNXPLAIN_FOR_EACH_PROCESSOR                                                               \
-  void add_sizes(const T* from, std::int64_t rows, std::int64_t stride, std::int64_t count,  \
-                 double* sums) {                                                             \
-    add_both(from, rows, stride, count, sums);                                               \
-  }                                                                                          \
-  ONNXPLAIN_FOR_EACH_PROCESSOR                                                               \
-  void give_rows(const Share* shares, const T* from, std::int64_t rows, std::int64_t stride, \
-                 std::int64_t count, T* to) {                                                \
-    give_shares(shares, from, rows, stride, count, to);                                      \
+#define ONNXPLAIN_ROWS(T)                                                                     \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                \
+  void add(const T* const* rows, std::size_t number, std::int64_t count, double* sums) {      \
+    add_rows(rows, number, count, sums);                                                      \
+  }                                                                                           \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                \
+  void add_both(const T* const* rows, std::size_t number, std::int64_t count, double* sums) { \
+    add_sizes(rows, number, count, sums, sums + count);                                       \
+  }                                                                                           \
+  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                \
+  void give_rows(const Share* shares, const T* from, std::int64_t rows, std::int64_t stride,  \
+                 std::int64_t count, T* to) {                                                 \
+    give_shares(shares, from, rows, stride, count, to);                                       \
   }
 
 ONNXPLAIN_ROWS(float)
@@ -89,16 +59,26 @@ ONNXPLAIN_ROWS(Half)
 
 #undef ONNXPLAIN_ROWS
 
-// The sums of columns, by pieces of some rows each.
-template <class Add>
-std::vector<double> sums_of_columns(std::int64_t rows, std::int64_t columns, const Add& add) {
+// The sums of `columns` columns, by pieces of some rows each: add(rows, number) adds rows to them.
+template <class T, class Add>
+std::vector<double> sums_of_columns(const T* from, std::int64_t rows, std::int64_t stride,
+                                    std::int64_t columns, const Add& add) {
   const Cut cut = cut_across(rows);
   SumTree tree(cut.pieces(), columns);
   tree.begin(columns);
   std::vector<double> piece(static_cast<std::size_t>(columns));
-  for (std::int64_t row = 0; row < rows; row += cut.each) {
+  for (std::int64_t begin = 0; begin < rows; begin += cut.each) {
     std::fill(piece.begin(), piece.end(), 0.0);
-    add(row, std::min(cut.each, rows - row), piece.data());
+    const std::int64_t end = std::min(begin + cut.each, rows);
+    const T* together[kRows];
+    std::size_t number = 0;
+    for (std::int64_t row = begin; row < end; ++row) {
+      together[number++] = from + row * stride;
+      if (number == kRows || row + 1 == end) {
+        add(together, number, piece.data());
+        number = 0;
+      }
+    }
     tree.add(piece.data());
   }
   const double* made = tree.total();
@@ -112,14 +92,16 @@ void give_strip(const ShareRows& rows, const T* relevance, const T* given, std::
   for (std::int64_t start = begin; start < end; start += kColumns) {
     const std::int64_t count = std::min(kColumns, end - start);
     const T* got = given + start;
-    const std::vector<double> arrived = sums_of_columns(
-        rows.above, count, [&](std::int64_t row, std::int64_t number, double* sums) {
-          add_rows(relevance + row * stride + start, number, stride, count, sums);
-        });
-    const std::vector<double> sums = sums_of_columns(
-        rows.below, 2 * count, [&](std::int64_t row, std::int64_t number, double* both) {
-          add_sizes(got + row * stride, number, stride, count, both);
-        });
+    const std::vector<double> arrived =
+        sums_of_columns(relevance + start, rows.above, stride, count,
+                        [=](const T* const* some, std::size_t number, double* sums) {
+                          add(some, number, count, sums);
+                        });
+    const std::vector<double> sums =
+        sums_of_columns(got, rows.below, stride, 2 * count,
+                        [=](const T* const* some, std::size_t number, double* both) {
+                          add_both(some, number, count, both);
+                        });
     Share shares[kColumns];
     for (std::int64_t k = 0; k < count; ++k) {
       const auto at = static_cast<std::size_t>(k);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "onnxplain/processors.hpp"
+#include "onnxplain/streaming.hpp"
+
 namespace onnxplain {
 
 template <class T>
@@ -54,30 +57,85 @@ void spread(std::int64_t lanes, const T* from, std::int64_t places, std::int64_t
   }
 }
 
+// Copies two rows by turns.
+template <class T>
+ONNXPLAIN_INLINE inline void by_turns(const T* first, const T* second, std::int64_t places, T* to) {
+  for (std::int64_t j = 0; j < places; ++j) {
+    to[2 * j] = first[j];
+    to[2 * j + 1] = second[j];
+  }
+}
+
+ONNXPLAIN_FOR_EACH_PROCESSOR
+void weave(const float* first, const float* second, std::int64_t places, float* to) {
+  by_turns(first, second, places, to);
+}
+
+ONNXPLAIN_FOR_EACH_PROCESSOR
+void weave(const Half* first, const Half* second, std::int64_t places, Half* to) {
+  by_turns(first, second, places, to);
+}
+
+// One row of a plane of the result, of which some parts have places.
+template <class T>
+void make_row(const std::vector<PartOf<T>>& parts, std::int64_t down, std::int64_t across,
+              const Planes& result, std::int64_t which, std::int64_t row, T* to) {
+  const std::int64_t from_row = row / down;
+  const PartOf<T>* pair[2] = {};  // two parts that have places by turns
+  std::int64_t places[2] = {};
+  std::int64_t covered = 0;
+  const auto start_of = [&](const PartOf<T>& part) {
+    return part.data + (which * part.height + from_row) * part.width * result.block;
+  };
+  const auto has = [&](const PartOf<T>& part) {
+    return part.row == row - from_row * down && from_row < part.height;
+  };
+  for (const PartOf<T>& part : parts) {
+    if (has(part)) {
+      const std::int64_t there = within(part.width, part.column, across, result.width);
+      covered += there;
+      if (across == 2 && result.block == 1) {
+        pair[part.column] = &part;
+        places[part.column] = there;
+      }
+    }
+  }
+  if (covered != result.width) {
+    std::fill_n(to, result.width * result.block, T{});
+  }
+  const std::int64_t woven =
+      pair[0] != nullptr && pair[1] != nullptr ? std::min(places[0], places[1]) : 0;
+  if (woven > 0) {
+    weave(start_of(*pair[0]), start_of(*pair[1]), woven, to);
+  }
+  for (const PartOf<T>& part : parts) {
+    if (has(part)) {
+      spread(result.block, start_of(part) + woven * result.block,
+             within(part.width, part.column, across, result.width) - woven, across,
+             to + (part.column + woven * across) * result.block);
+    }
+  }
+}
+
 }  // namespace
 
 template <class T>
 void interleave(const std::vector<PartOf<T>>& parts, std::int64_t down, std::int64_t across,
                 const Planes& result, std::int64_t which, T* out) {
-  std::int64_t covered = 0;
-  for (const PartOf<T>& part : parts) {
-    covered += within(part.height, part.row, down, result.height) *
-               within(part.width, part.column, across, result.width);
-  }
+  const std::int64_t wide = result.width * result.block;
   T* to = out + which * result.size();
-  if (covered != result.height * result.width) {
-    std::fill_n(to, result.size(), T{});
-  }
-  for (const PartOf<T>& part : parts) {
-    const std::int64_t row = part.width * result.block;
-    const std::int64_t rows = within(part.height, part.row, down, result.height);
-    const std::int64_t places = within(part.width, part.column, across, result.width);
-    const T* from = part.data + which * part.height * row;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const std::int64_t at = (part.row + i * down) * result.width + part.column;
-      spread(result.block, from + i * row, places, across, to + at * result.block);
+  if (!past_caches(result.count * result.size() * static_cast<std::int64_t>(sizeof(T)))) {
+    for (std::int64_t row = 0; row < result.height; ++row) {
+      make_row(parts, down, across, result, which, row, to + row * wide);
     }
+    return;
   }
+  std::vector<T> made(static_cast<std::size_t>(wide));
+  for (std::int64_t row = 0; row < result.height; ++row) {
+    make_row(parts, down, across, result, which, row, made.data());
+    stream(made.data(), wide, to + row * wide);
+  }
+  finish_streaming();
 }
 
 template void interleave(const std::vector<PartOf<float>>&, std::int64_t, std::int64_t,

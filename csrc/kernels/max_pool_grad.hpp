@@ -26,27 +26,29 @@ namespace cpu {
 // How many planes without blocks are best worked on at once, as if they were a block.
 std::int64_t planes_together(const Planes& in);
 
-// Of float16, planes have no blocks: they are copied as float32, in which all sums are made.
-
-// Memory for planes that are worked on at once.
+// Memory for planes that are worked on at once: some rows of them, and the rows of windows that are
+// open there. Planes of float16 are copied as float32, in which all sums are made; they have no
+// blocks.
 class PoolScratch {
  public:
-  PoolScratch(const Planes& in, const Planes& out, std::int64_t side_by_side, bool copied = false);
+  PoolScratch(const WindowAxis& down, const Planes& in, const Planes& out,
+              std::int64_t side_by_side, bool is_copied = false);
 
   std::int64_t together;
-  std::vector<float> maxima;       // of each row's windows, where windows overlap
-  std::vector<float> sums;         // what goes to each row's windows
-  std::vector<float> x, y, g, dx;  // copies; empty where planes are worked on as they lie
+  bool copied;                      // else planes are worked on as they lie
+  std::int64_t ring;                // rows of windows that may be open at once
+  std::vector<float> maxima;        // of the row's windows
+  std::vector<float> sums;          // what goes to them
+  std::vector<std::uint32_t> open;  // all bits where a window's first maximum was not found yet
+  std::vector<float> x, y, g, dx;   // copies
 };
 
 // Planes one behind the other, at most as many as the scratch is for: x is what was pooled, y the
 // maxima, g a number for each, dx the result, of x's shape.
+template <class T>
 void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
-                   const Planes& out, const float* x, const float* y, const float* g, float* dx,
-                   std::int64_t count, PoolScratch& scratch);
-void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
-                   const Planes& out, const Half* x, const Half* y, const Half* g, Half* dx,
-                   std::int64_t count, PoolScratch& scratch);
+                   const Planes& out, const T* x, const T* y, const T* g, T* dx, std::int64_t count,
+                   PoolScratch& scratch);
 
 }  // namespace cpu
 }  // namespace onnxplain

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/lanes.hpp"
+#include "kernels/row_sums.hpp"
 #include "kernels/sum_threads.hpp"
 #include "onnxplain/check.hpp"
 #include "onnxplain/processors.hpp"
@@ -13,10 +14,12 @@ namespace {
 
 // Numbers of the result that are worked on at once.
 constexpr std::int64_t kBlock = 2048;
-constexpr std::size_t kRows = 4;
 
+using cpu::add_rows;
+using cpu::kRows;
 using cpu::Lanes;
 using cpu::SumTree;
+using cpu::wide;
 
 // Steps through all places along some axes, in the order of memory.
 class Odometer {
@@ -55,31 +58,6 @@ class Odometer {
   std::vector<std::int64_t> at_;
   std::int64_t offset_ = 0;
 };
-
-template <class T>
-ONNXPLAIN_INLINE inline double wide(T value) {
-  return static_cast<double>(to_float(value));
-}
-
-// Adds rows, one after the other, to a block of sums. They are several, so that memory is read in
-// several places at once.
-template <class T>
-ONNXPLAIN_INLINE inline void add_rows(const T* const* rows, std::size_t number, std::int64_t count,
-                                      double* sums) {
-  if (number == kRows) {
-    const T *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
-    for (std::int64_t i = 0; i < count; ++i) {
-      sums[i] = sums[i] + wide(a[i]) + wide(b[i]) + wide(c[i]) + wide(d[i]);
-    }
-    return;
-  }
-  for (std::size_t k = 0; k < number; ++k) {
-    const T* row = rows[k];
-    for (std::int64_t i = 0; i < count; ++i) {
-      sums[i] += wide(row[i]);
-    }
-  }
-}
 
 // Adds up numbers that lie one behind the other, `count` at each of some places.
 template <class T>

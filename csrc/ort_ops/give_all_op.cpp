@@ -8,6 +8,9 @@
 namespace onnxplain::ort {
 namespace {
 
+// Tasks that are enough for any number of threads.
+constexpr std::int64_t kTasks = 32;
+
 template <class T>
 class OnCpu : public GiveAll<T> {
  public:
@@ -32,7 +35,9 @@ class OnCpu : public GiveAll<T> {
   static void across(const Context& context, const ShareRows& rows, const T* relevance,
                      const T* given, T* to) {
     const std::int64_t height = rows.above + rows.below;
-    const std::int64_t width = std::clamp<std::int64_t>(kTask / height, 64, 4096);
+    // Long pieces of memory, unless there are too few for several threads.
+    const std::int64_t width = std::clamp<std::int64_t>(
+        std::max(kTask / height, rows.outer * rows.inner / kTasks), 64, 4096);
     const std::int64_t strips = (rows.inner + width - 1) / width;
     over_ranges(context, rows.outer * strips, 1, [&](std::int64_t begin, std::int64_t) {
       const std::int64_t outer = begin / strips;

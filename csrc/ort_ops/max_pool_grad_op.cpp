@@ -25,7 +25,7 @@ class OnCpu : public MaxPoolGrad {
     over_ranges(context, tasks, 1,
                 [&, in = in, out = out, x = x, y = y, g = g, dx = dx](std::int64_t begin,
                                                                       std::int64_t end) {
-                  cpu::PoolScratch scratch(in, out, together, kIsHalf<T>);
+                  cpu::PoolScratch scratch(axes[0], in, out, together, kIsHalf<T>);
                   for (std::int64_t k = begin; k < end; ++k) {
                     const std::int64_t first = k * together;
                     cpu::max_pool_grad(axes[0], axes[1], in, out, x + first * in.size(),

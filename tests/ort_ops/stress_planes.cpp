@@ -47,7 +47,7 @@ void pools(std::int64_t block, std::int64_t count, std::int64_t side) {
   const std::vector<float> y(g.size(), side == 1 ? -1.0f : 4.0f);
   std::vector<float> dx(x.size(), -1.0f);
   const std::int64_t together = block == 1 ? cpu::planes_together(in) : 1;
-  cpu::PoolScratch scratch(in, out, together);
+  cpu::PoolScratch scratch(axis, in, out, together);
   for (std::int64_t k = 0; k < count; k += together) {
     cpu::max_pool_grad(axis, axis, in, out, x.data() + k * in.size(), y.data() + k * out.size(),
                        g.data() + k * out.size(), dx.data() + k * in.size(),
@@ -88,7 +88,7 @@ void windows_apart(std::int64_t block, std::int64_t side) {
   const std::vector<float> x(static_cast<std::size_t>(2 * in.size()), 1.0f);
   const std::vector<float> y(static_cast<std::size_t>(2 * out.size()), 1.0f);
   std::vector<float> dx(x.size(), -1.0f);
-  cpu::PoolScratch scratch(in, out, 1);
+  cpu::PoolScratch scratch(axis, in, out, 1);
   for (std::int64_t k = 0; k < 2; ++k) {
     cpu::max_pool_grad(axis, axis, in, out, x.data() + k * in.size(), y.data() + k * out.size(),
                        y.data() + k * out.size(), dx.data() + k * in.size(), 1, scratch);

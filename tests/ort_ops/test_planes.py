@@ -60,6 +60,16 @@ def test_interleave(strides, graphs) -> None:
         np.testing.assert_array_equal(made, interleaved(parts, **described))
 
 
+def test_interleave_past_the_caches(graphs) -> None:
+    """Rows are then written around them."""
+    rng = np.random.default_rng(3)
+    parts = [rng.random((1, 8, 512, 512 + k % 2), F) for k in range(4)]
+    described = {"strides": [2, 2], "begins": [0, 1, 0, 0, 1, 1, 1, 0], "ends": [1, 2]}
+    made = in_blocks("Interleave", parts, 1, graphs, **described)
+    assert made.nbytes > 1 << 25
+    np.testing.assert_array_equal(made, interleaved(parts, **described))
+
+
 def test_elementwise_broadcasts_in_blocks(graphs) -> None:
     rng, block = np.random.default_rng(2), 8
     x, y, gate = (rng.normal(size=s).astype(F) for s in ((2, 16, 3, 4), (2, 16, 3, 4), (2, 16, 1, 1)))

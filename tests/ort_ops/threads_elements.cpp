@@ -148,10 +148,13 @@ void pool() {
     y.data()[i] = most;
   }
   std::vector<float> expected(static_cast<std::size_t>(total));
-  cpu::PoolScratch scratch(in, out, 1);
-  for (std::int64_t k = 0; k < in.count; ++k) {
-    cpu::max_pool_grad(down, across, in, out, x.data() + k * in.size(), y.data() + k * out.size(),
-                       g.data() + k * out.size(), expected.data() + k * in.size(), 1, scratch);
+  const std::int64_t together = block == 1 ? draw(2) * 3 + 1 : 1;
+  cpu::PoolScratch scratch(down, in, out, together);
+  for (std::int64_t k = 0; k < in.count; k += together) {
+    cpu::max_pool_grad<float>(down, across, in, out, x.data() + k * in.size(),
+                              y.data() + k * out.size(), g.data() + k * out.size(),
+                              expected.data() + k * in.size(), std::min(together, in.count - k),
+                              scratch);
   }
   compare(expected, "pool", [&](float* to) {
     const bool aligned = threads::is_aligned<float>(x.data()) && threads::is_aligned<float>(to);

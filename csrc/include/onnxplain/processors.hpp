@@ -25,3 +25,11 @@
 #else
 #define ONNXPLAIN_FLATTEN
 #endif
+
+// A loop over few numbers, none of which depends on another, becomes operations on vectors, where
+// it would else be written out number by number.
+#if defined(__GNUC__) && !defined(__clang__)
+#define ONNXPLAIN_AS_A_VECTOR _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
+#else
+#define ONNXPLAIN_AS_A_VECTOR
+#endif
