@@ -1,10 +1,10 @@
 """Bandwidth of our operators on one device beside a copy there, as the share of the copy's that they reach.
 
-    python benchmarks/device_operators.py --device cuda --megabytes 1024
+    python -m benchmarks.device_operators --device cuda --megabytes 1024
 
 Inputs and results stay on the device.  Operator and copy (onnxruntime's Identity) run in turn; medians of
 the paired ratios count.  Rows are printed as they are measured.  Each run waits for its end, some tens of
-microseconds on a GPU: take tensors much larger than its cache.
+microseconds on a GPU: take tensors much larger than its cache.  Target: 0.70 of a copy on a GPU.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from onnx import helper
-from timing import PAUSE, options, write_json
 
+from benchmarks.kernels import PARTS, POOLS, pooling
+from benchmarks.timing import PAUSE, options, write_json
 from onnxplain.errors import RuntimeUnavailableError
 from onnxplain.graph.passes.lower import DOMAIN
 from onnxplain.graph.passes.lower.fuse_elementwise import KINDS
@@ -62,33 +65,74 @@ WORKS: dict[str, tuple[str, str, list[tuple[Any, ...]], dict[str, Any]]] = {
         "NormBackward", "float32", [FULL, FULL, ROW],
         {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1e-5]},
     ),
+    "gelu": ("GeluBackward", "float32", [FULL, FULL], {"factor": [1.0]}),
+    "shares, short rows": ("GiveAll", "float32", [FULL, FULL], {"above": [1], "below": [1]}),
+    "shares, across": ("GiveAll", "float32", [FULL, FULL], {"above": [0], "below": [0]}),
 }  # fmt: skip
+
+Work = tuple[str, dict[str, Any], tuple[int, ...], dict[str, Any]]
+
+
+def others(megabytes: int) -> dict[str, Callable[[], Work]]:
+    """Return works whose result has a shape of its own: operator, inputs, that shape, attributes."""
+    count = megabytes * 250_000
+    samples, long = max(count // (64 * 112 * 112), 1), (64, 512, max(count // 2**15, 1))
+    picture, fourth = (samples, 64, 112, 112), (samples, 64, 56, 56)
+
+    def sums(lengths: Sequence[int]) -> Work:
+        made = tuple(1 if k < len(lengths) and lengths[k] == 1 else d for k, d in enumerate(long))
+        return "SumCopies", {"x": drawn(long), "lengths": np.array(lengths, np.int64)}, made, {}
+
+    def shares() -> Work:
+        row = (64, long[1] * long[2])
+        return "GiveAll", {"r": drawn(row), "g": drawn(row)}, row, {"above": [1], "below": [1]}
+
+    def pool(about: dict[str, Any]) -> Work:
+        return "MaxPoolGrad", pooling(picture, about), picture, about
+
+    def parts() -> Work:
+        return "Interleave", {f"x{k}": drawn(fourth) for k in range(4)}, picture, PARTS
+
+    return {
+        "sums over the batch": lambda: sums([1]),
+        "sums to channels": lambda: sums([1, 512, 1]),
+        "sums to rows": lambda: sums([64, 512, 1]),
+        "sum of all": lambda: sums([1, 1, 1]),
+        "shares, long rows": shares,
+        **{f"max pooling, {what}": partial(pool, about) for what, about in POOLS.items()},
+        "parts put together": parts,
+    }
+
+
+def drawn(shape: tuple[int, ...], dtype: str = "float32") -> Any:
+    """Draw numbers from 0.5 to 1.5."""
+    return (np.random.default_rng(0).random(shape, np.float32) + np.float32(0.5)).astype(dtype)
 
 
 class Job:
     """A node with its tensors on the device."""
 
-    def __init__(
-        self, node: Any, shapes: list[tuple[int, ...]], dtype: str, device: Any, threads: int
-    ) -> None:
-        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        infos = [helper.make_tensor_value_info(name, kind, None) for name in [*node.input, *node.output]]
-        graph = helper.make_graph([node], "g", infos[:-1], infos[-1:])
+    def __init__(self, work: Work, device: Any, threads: int) -> None:
+        operator, arrays, made, attributes = work
+        kinds = {name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in arrays.items()}
+        dtype = next(iter(arrays.values())).dtype
+        domain = "" if operator == "Identity" else DOMAIN
+        node = helper.make_node(operator, list(arrays), ["made"], domain=domain, **attributes)
+        infos = [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()]
+        result = helper.make_tensor_value_info("made", helper.np_dtype_to_tensor_dtype(dtype), None)
+        graph = helper.make_graph([node], "g", infos, [result])
         imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)]
         content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
         session = ort.InferenceSession(
             content, options(threads, operators.register), providers=providers(device)
         )
-        rng = np.random.default_rng(0)
-        arrays = [(rng.random(shape, np.float32) + 0.5).astype(dtype) for shape in shapes]
-        made = np.broadcast_shapes(*shapes)
-        self.bytes = sum(a.nbytes for a in arrays) + int(np.prod(made)) * np.dtype(dtype).itemsize
+        self.bytes = sum(a.nbytes for a in arrays.values()) + int(np.prod(made)) * dtype.itemsize
         self._session, self._binding = session, session.io_binding()
-        self._values = [ort.OrtValue.ortvalue_from_numpy(a, device, 0) for a in arrays]
-        self._values.append(ort.OrtValue.ortvalue_from_shape_and_type(list(made), np.dtype(dtype), device, 0))
-        for name, value in zip(node.input, self._values, strict=False):
-            self._binding.bind_ortvalue_input(name, value)
-        self._binding.bind_ortvalue_output(node.output[0], self._values[-1])
+        for name, array in arrays.items():
+            where = "cpu" if array.dtype == np.int64 else device  # lengths
+            self._binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, where, 0))
+        held = ort.OrtValue.ortvalue_from_shape_and_type(list(made), dtype, device, 0)
+        self._binding.bind_ortvalue_output("made", held)
 
     def rate(self) -> float:
         """Run once; return the bytes that crossed memory in a second."""
@@ -97,15 +141,23 @@ class Job:
         return self.bytes / (time.perf_counter() - begin)
 
 
-def measured(name: str, device: Any, megabytes: int, rounds: int, threads: int) -> dict[str, Any]:
-    """Measure one kind of work beside a copy of one of its tensors."""
+def work_of(name: str, megabytes: int) -> Work:
+    """Return the work of this name, with inputs of so many megabytes."""
+    if name not in WORKS:
+        return others(megabytes)[name]()
     operator, dtype, shapes, attributes = WORKS[name]
     rows = megabytes * 1_000_000 // (WIDTH * np.dtype(dtype).itemsize)
     full = [tuple(rows if d == "N" else d for d in shape) for shape in shapes]
-    names = [f"x{k}" for k in range(len(full))]
-    node = helper.make_node(operator, names, ["made"], domain=DOMAIN, **attributes)
-    work = Job(node, full, dtype, device, threads)
-    copy = Job(helper.make_node("Identity", ["x"], ["made"]), full[:1], dtype, device, threads)
+    inputs = {f"x{k}": drawn(shape, dtype) for k, shape in enumerate(full)}
+    return operator, inputs, np.broadcast_shapes(*full), attributes
+
+
+def measured(name: str, device: Any, megabytes: int, rounds: int, threads: int) -> dict[str, Any]:
+    """Measure one kind of work beside a copy of one of its tensors."""
+    given = work_of(name, megabytes)
+    first = next(iter(given[1].values()))
+    work = Job(given, device, threads)
+    copy = Job(("Identity", {"x": first}, first.shape, {}), device, threads)
     rates: list[tuple[float, float]] = []
     for _ in range(rounds + 1):  # the first warms up
         time.sleep(PAUSE)
@@ -141,7 +193,7 @@ def main() -> None:
     print("| work | GB/s | copy, GB/s | share of the copy's |")
     print("|---|---|---|---|")
     rows = []
-    for name in WORKS:
+    for name in [*WORKS, *others(given.megabytes)]:
         row = measured(name, device, given.megabytes, given.rounds, given.threads)
         rows.append(row)
         print(

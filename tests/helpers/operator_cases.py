@@ -10,6 +10,8 @@ import numpy as np
 from native import ROOT
 from planes import pooled
 
+from onnxplain.graph.passes.lower.sparse_convs import packed
+
 __all__ = ["OperatorCase", "operator_cases", "registered"]
 
 F = np.float32
@@ -115,6 +117,10 @@ def _cases() -> Iterator[OperatorCase]:
         }
         shapes = [(samples, 3, height + k % 2, width) for k in range(len(starts))]
         yield OperatorCase("Interleave", [normal(s, k) for k, s in enumerate(shapes)], about)
+
+    g = normal((2, 4, 5, 6), 0) * (np.random.default_rng(1).random((2, 4, 5, 6)) < 0.3)  # mostly zeros
+    about = {"channels": 3, "kernel_shape": [3, 2], "strides": [2, 1], "begins": [1, 0], "ends": [0, 0]}
+    yield OperatorCase("SparseConvTranspose", [g.astype(F), packed(normal((4, 3, 3, 2), 2))], about)
 
 
 def _pool(about: dict[str, Any], out: tuple[int, int]) -> OperatorCase:
