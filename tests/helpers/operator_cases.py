@@ -121,6 +121,11 @@ def _cases() -> Iterator[OperatorCase]:
     g = normal((2, 4, 5, 6), 0) * (np.random.default_rng(1).random((2, 4, 5, 6)) < 0.3)  # mostly zeros
     about = {"channels": 3, "kernel_shape": [3, 2], "strides": [2, 1], "begins": [1, 0], "ends": [0, 0]}
     yield OperatorCase("SparseConvTranspose", [g.astype(F), packed(normal((4, 3, 3, 2), 2))], about)
+    places = [
+        np.array(p, np.int64).reshape(4, 2) for p in ([0, 0, 3, 3, -1, 2, 1, 5], [0, 0, 1, 1, -1, 0, 2, 2])
+    ]
+    patches = [normal((4, 3, 2, 3), 0), normal((2, 3, 5, 6), 1)]
+    yield OperatorCase("Surround", [*patches, *places], {"size": [4, 5], "fill": [0.5]})
 
 
 def _pool(about: dict[str, Any], out: tuple[int, int]) -> OperatorCase:
