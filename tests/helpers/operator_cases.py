@@ -74,6 +74,7 @@ def registered() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, cuda in re.findall(r"&ops::(\w+?)(_cuda)?_op\(\)", text):
         operator = "".join(part.title() for part in name.split("_"))
+        operator = operator.replace("ThinTransposedConv", "ThinConvTranspose")
         found.setdefault(operator, set()).add("cuda" if cuda else "cpu")
     return found
 
@@ -126,6 +127,8 @@ def _cases() -> Iterator[OperatorCase]:
     ]
     patches = [normal((4, 3, 2, 3), 0), normal((2, 3, 5, 6), 1)]
     yield OperatorCase("Surround", [*patches, *places], {"size": [4, 5], "fill": [0.5]})
+    about = {"strides": [2, 2], "begins": [1, 1], "ends": [1, 1], "more": [1, 1]}
+    yield OperatorCase("ThinConvTranspose", [normal((1, 3, 5, 6), 0), normal((3, 2, 3, 3), 1)], about)
 
 
 def _pool(about: dict[str, Any], out: tuple[int, int]) -> OperatorCase:

@@ -18,7 +18,7 @@ CASES = list(operator_cases())
 #: What has no CUDA form, and so may be in no program for a GPU: types that passes for it leave alone, and
 #: what no pass for it writes.
 CPU_ALONE = {name for name in registered() if name.endswith("Float16")} - {"ElementwiseFloat16"}
-CPU_ALONE |= {"SparseConvTranspose", "Surround"}
+CPU_ALONE |= {"SparseConvTranspose", "Surround", "ThinConvTranspose"}
 
 
 def test_each_has_cases_and_is_tried_before_it_is_used() -> None:
