@@ -245,7 +245,13 @@ def operators(count: int, threads: int, device: str) -> dict[str, Case]:
         for what, about in POOLS.items()
     }
     given["Interleave"] = ("Interleave", {f"part{k}": drawn(*fourth) for k in range(4)}, picture, PARTS)
-    return {name: operator(*about[:3], threads, device, **about[3]) for name, about in given.items()}
+    cases = {name: operator(*about[:3], threads, device, **about[3]) for name, about in given.items()}
+    if device == "cpu":
+        for name in ("Elementwise, quotient", *(n for n in given if not n.startswith("Elementwise"))):
+            kind, takes, made, about = given[name]
+            halves = {k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in takes.items()}
+            cases[f"{name}, float16"] = operator(f"{kind}Float16", halves, made, threads, device, **about)
+    return cases
 
 
 def pooling(picture: tuple[int, ...], about: dict[str, Any]) -> dict[str, Any]:
@@ -267,9 +273,10 @@ def operator(
     """Return an operator in a session, with bound memory."""
     own = name != "Identity"
     node = helper.make_node(name, list(given), ["made"], domain=DOMAIN if own else "", **attributes)
-    kinds = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
+    kinds = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64}
+    dtype = np.dtype(np.float16 if name.endswith("Float16") else np.float32)
     infos = [helper.make_tensor_value_info(k, kinds[v.dtype.name], v.shape) for k, v in given.items()]
-    result = helper.make_tensor_value_info("made", TensorProto.FLOAT, made)
+    result = helper.make_tensor_value_info("made", kinds[dtype.name], made)
     imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)][: 2 if own else 1]
     graph = helper.make_graph([node], name, infos, [result])
     content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
@@ -285,8 +292,8 @@ def operator(
     for key, array in given.items():
         where = device if array.dtype == np.float32 else "cpu"  # lengths
         binding.bind_ortvalue_input(key, _value(array, where))
-    binding.bind_ortvalue_output("made", _value(np.zeros(made, np.float32), device))
-    size = sum(v.nbytes for v in given.values()) + 4 * int(np.prod(made))
+    binding.bind_ortvalue_output("made", _value(np.zeros(made, dtype), device))
+    size = sum(v.nbytes for v in given.values()) + dtype.itemsize * int(np.prod(made))
     return Case(lambda: session.run_with_iobinding(binding), size)
 
 
