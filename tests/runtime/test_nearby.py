@@ -168,6 +168,30 @@ def test_programs_are_made_again_once_they_were_dropped(always) -> None:
     np.testing.assert_array_equal(again.values, first.values)
 
 
+def test_no_bit_depends_on_blocks(always) -> None:
+    explainer = ox.Explainer(network(LAYERS["deep"]), device="cpu", accelerate=True)
+    x, method = _number(np.random.default_rng(9), 2, 2, *SIDES), ox.Occlusion((2, 2, 3), (1, 1, 1))
+    found = [explainer(x, 1, method, internal_batch_size=size).values for size in (None, 2, 7)]
+    assert len(always) == 3
+    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+
+
+def test_what_else_is_given_goes_along(always) -> None:
+    """Inputs that are not explained, and the target of each sample."""
+    model = network(["Mul(x,d)", "Conv(1,a) kernel_shape=3,3"])
+    model.graph.initializer.remove(next(w for w in model.graph.initializer if w.name == "d"))
+    model.graph.input.append(helper.make_tensor_value_info("d", onnx.TensorProto.FLOAT, ["N", 2, 1, 1]))
+    explainer = ox.Explainer(model, device="cpu", accelerate=True)
+    rng, method = np.random.default_rng(10), ox.Occlusion((2, 3, 2), (1, 1, 1))
+    given = {"x": _number(rng, 3, 2, *SIDES), "d": _number(rng, 3, 2, 1, 1)}
+    weights = ox.Weights(_number(rng, 3, 3))
+    for target in ([0, 1, 2], "predicted", weights):
+        found = explainer(given, target, method, wrt="x", internal_batch_size=8)
+        expected = in_full(explainer, given, target, method, wrt="x", internal_batch_size=8)
+        np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-5)
+    assert len(always) == 3
+
+
 def test_what_is_not_right_is_not_used(always, monkeypatch) -> None:
     reckoned = writing.sliding
 
