@@ -115,3 +115,22 @@ def test_weights_as_targets(models, monkeypatch, fronts) -> None:
     fronts.clear()
     equal(ox.Explainer(model)(inputs, target, "saliency"), expected)
     assert len(fronts) == 1
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_memory_is_not_shared_by_lengths_of_one_name(models, accelerate) -> None:
+    """One row stands for all where the graph has the same name for its length and for that of all rows."""
+    model = models.make(
+        """m (float[N, 3, 6, 6] x) => (float[N, 4] y) {
+        a = Conv(x, w1) b = Add(a, one) r = Relu(b) c = Clip(r, zero, one) p = Mul(a, c) q = Div(p, half)
+        s = Conv(q, w2) t = Softplus(s) g = GlobalAveragePool(t) f = Flatten(g) y = Gemm(f, v) }""",
+        w1=models.random(20, 3, 3, 3), w2=models.random(3, 20, 1, 1), v=models.random(3, 4),
+        zero=np.float32(0), one=np.float32(1), half=np.float32(0.5),
+    )  # fmt: skip
+    explainer = ox.Explainer(model, device="cpu", threads=1, accelerate=accelerate)
+    x = models.random(1, 3, 6, 6)
+    for wrt in (None, "r"):
+        for method in ("deep_lift", "saliency", "lrp"):
+            made = explainer(np.repeat(x, 4, 0), [3, 3, 1, 2], method, wrt=wrt).values
+            expected = [explainer(x, t, method, wrt=wrt).values for t in (3, 3, 1, 2)]
+            np.testing.assert_allclose(made, np.concatenate(expected), rtol=0, atol=2e-5 * np.abs(made).max())

@@ -190,5 +190,8 @@ def _back(program: ir.Model, inputs: Collection[str], instead: Mapping[str, str]
     common.RemoveUnusedNodesPass()(model)
     for value in [v for v in graph.inputs if not v.uses() and not v.is_graph_output()]:
         graph.inputs.remove(value)
+    for value in (*graph.inputs, *(v for node in graph for v in node.outputs)):
+        if value.shape is not None:  # of lengths of one name one may be 1: onnxruntime would share memory
+            value.shape = ir.Shape([d if isinstance(d, int) else None for d in value.shape])
     graph.sort()
     return model
