@@ -1,7 +1,7 @@
 """Write transposed convolutions with strides as several plain ones, and put their results together.
 
 Cases: ConvTranspose over two axes that a walk back wrote (never the model's own), with constant weight, no
-bias, no dilation, explicit pads, at least eight channels out of each group, or one in each (depthwise).
+bias, no dilation, explicit pads, at least eight channels out of each group, or one in each of as many groups.
 
 With stride s, every s-th row and column of the result takes every s-th row and column of the kernel alone:
 
@@ -122,7 +122,7 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
     group = facts.attr(node, "group", 1)
     assert isinstance(group, int)
     axes = _axes(node, held.shape[2:])
-    depthwise = held.shape[:2] == (group, 1)
+    depthwise = held.shape[:2] == (group, 1) and group >= _FEWEST_CHANNELS
     if axes is None or len(node.inputs) > 2 or (held.shape[1] < _FEWEST_CHANNELS and not depthwise):
         return False
     parts = _parts(axes)
