@@ -291,7 +291,9 @@ void bind_memory(py::module_& m) {
   m.def(
       "free", [](Pointer pointer) { require_success(cudaFree(at<void>(pointer)), "cudaFree"); },
       "Release memory that to_device returned.");
-  py::class_<Staging>(m, "Staging", "Brings small arrays up, in the order of a stream's work.")
+  // its own module's: tests load these bindings once more, compiled for the host
+  py::class_<Staging>(m, "Staging", py::module_local(),
+                      "Brings small arrays up, in the order of a stream's work.")
       .def(py::init<>())
       .def(
           "upload",

@@ -154,7 +154,7 @@ FACTS: dict[str, Facts] = {
     "attention_rollout": Facts(only="attention"),
     # perturbation
     "feature_ablation": Facts(linear=_times),
-    "occlusion": Facts(linear=_times),
+    "occlusion": Facts(linear=_times, sessions=3),  # in full, values as they are, patches
     "feature_permutation": Facts(apart=False),
     "prediction_difference": Facts({"n_samples": 2}, _times),
     "d_rise": Facts({"n_masks": 64}, only="detection"),
