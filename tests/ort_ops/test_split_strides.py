@@ -65,6 +65,7 @@ USUAL = {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}
 LEFT = {
     "stride 1": ((16, 16, 3, 3), {"strides": [1, 1]}),
     "few channels": ((16, 3, 3, 3), USUAL),
+    "one channel of its own": ((1, 1, 3, 3), USUAL),
     "dilated": ((16, 16, 3, 3), USUAL | {"dilations": [2, 2]}),
     "one axis": ((16, 16, 3), {"strides": [2]}),
     "automatic pads": ((16, 16, 3, 3), {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
