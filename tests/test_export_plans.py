@@ -170,6 +170,23 @@ def test_standard_errors_of_a_value_inside_have_its_shape(models, tmp_path) -> N
     assert ranks[f"standard_error/{relu}"] == ranks[f"attribution/{relu}"] == 4
 
 
+@pytest.mark.parametrize("kind", ["float", "double"])
+@pytest.mark.parametrize("stdevs", [None, 0.3])
+def test_noise_has_the_bits_of_the_explainer(stdevs, kind, models, tmp_path) -> None:
+    """A point that is off by its last bit lies on another side of some kink."""
+    model = models.make(
+        f"m ({kind}[N, 5] x) => ({kind}[N, 1] y) {{ half = Constant<value = {kind}[1] {{0.5}}>() "
+        "a = Mul(x, x) b = Mul(a, half) y = ReduceSum<keepdims = 1>(b, one) }",
+        one=np.array([1]),
+    )
+    x = models.random(4, 5, seed=3).astype({"float": np.float32, "double": np.float64}[kind])
+    method = ox.SmoothGrad(n_samples=1, stdevs=stdevs)  # its gradient is the point itself
+    path = ox.export(model, tmp_path / "made.onnx", method=method).path
+    found = stock(path, x=x)["attribution/x"]
+    np.testing.assert_array_equal(found, ox.Explainer(model, accelerate=False)(x, 0, method).values)
+    assert not np.array_equal(found, x)
+
+
 @pytest.mark.parametrize("method", ["feature_ablation", "kernel_shap"])
 def test_texts_have_no_baseline_in_a_file(method, tmp_path) -> None:
     path = Path(ox.__file__).parent / "data" / "diabetes.onnx"

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import onnx_ir as ir
 
+from onnxplain._types import FloatArray
 from onnxplain.errors import DataInputError, MethodError
 from onnxplain.kernels import path_batches as kernels
 from onnxplain.kernels.uniform import uniforms
@@ -72,34 +73,33 @@ def _path(points: Path, outside: Outside) -> Written:
 
 @write_points.register
 def _noise(points: Noise, outside: Outside) -> Written:
-    """Write ``x + sigma z``, z drawn from the seed."""
+    """Write ``x + sigma z``, z drawn from the seed, with the bits of the explainer's."""
     tables = {}
     for stream, (name, feature) in enumerate(outside.features.items()):
         _refuse_other_than_floats(name, feature)
-        zero = np.zeros((1, *feature.known), np.float64)  # the sum is rounded once, as the explainer does it
-        tables[name] = kernels.noise(zero, 1.0, points.seed, 0, points.samples, substream=stream)
+        tables[name] = _drawn(points, 1.0, feature, stream)
 
     def make(inside: Inside) -> dict[str, ir.Value]:
         op, made = inside.op, {}
         for name, feature in outside.features.items():
             x = inside.value(name)
             axes = list(range(2, len(feature.shape) + 2))
-            sigma: Any = points.stdev
-            if sigma is None:
+            sigma: Any = feature.dtype.type(points.stdev or 0)
+            if points.stdev is None:
                 spread = op.Sub(op.ReduceMax(x, axes, keepdims=1), op.ReduceMin(x, axes, keepdims=1))
                 sigma = op.Mul(op.Cast(spread, to=_DOUBLE), points.level)
+                sigma = op.Cast(sigma, to=int(ir.DataType.from_numpy(feature.dtype)))
             z = op.Unsqueeze(inside.rows(tables[name]), [1])
-            made[name] = _noisy(inside, feature, op.Mul(z, sigma))
+            made[name] = cast("ir.Value", op.Add(x, op.Mul(z, sigma)))
         return made
 
     return Written(points.samples, make)
 
 
-def _noisy(inside: Inside, feature: Feature, noise: Any) -> ir.Value:
-    """Add noise of float64 to a feature, rounded once."""
-    op = inside.op
-    wide = op.Add(op.Cast(inside.value(feature.name), to=_DOUBLE), noise)
-    return cast("ir.Value", op.Cast(wide, to=int(ir.DataType.from_numpy(feature.dtype))))
+def _drawn(points: Noise | Draws, stdev: float, feature: Feature, stream: int) -> FloatArray:
+    """Return the noise of all samples (S, ...), in the feature's own dtype, as the explainer draws it."""
+    zero = np.zeros((1, *feature.known), feature.dtype)
+    return kernels.noise(zero, stdev, points.seed, 0, points.samples, substream=stream)
 
 
 def _refuse_other_than_floats(name: str, feature: Feature) -> None:
@@ -149,9 +149,8 @@ def drawn_paths(points: Draws, inside: Inside) -> dict[str, tuple[ir.Value, ir.V
     for stream, (name, feature) in enumerate(outside.features.items()):
         end = inside.value(name)
         if points.stdev:
-            zero = np.zeros((1, *feature.known), np.float64)
-            noise = kernels.noise(zero, points.stdev, points.seed, 0, points.samples, substream=stream)
-            end = _noisy(inside, feature, op.Unsqueeze(inside.rows(noise), [1]))
+            noise = _drawn(points, points.stdev, feature, stream)
+            end = op.Add(end, op.Unsqueeze(inside.rows(noise), [1]))
         start = inside.baseline(name)
         if name in outside.background:
             rows = outside.background[name]
