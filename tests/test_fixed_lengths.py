@@ -6,8 +6,6 @@ import numpy as np
 import onnx
 import pytest
 
-pytest.importorskip("onnxruntime")
-
 import onnxplain as ox
 
 #: Rules that read biases in different ways.

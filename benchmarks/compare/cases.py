@@ -25,7 +25,7 @@ __all__ = ["CASES", "Case", "LeftOut", "case"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class LeftOut(Exception):  # noqa: N818
+class LeftOut(Exception):  # noqa: N818  (no error: it is said in the table)
     """Why something is not measured."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -217,13 +217,13 @@ def zeros(shape: Shape, like: Any) -> FloatArray:
     """Return zeros of float64 where another array is; they are a `DeviceArray` beside such."""
     if not isinstance(like, DeviceArray):
         return np.zeros(shape, np.float64)
-    made: Any = empty(shape, np.float64, like.stream)
+    made = empty(shape, np.float64, like.stream)
     launchers().clear(made.address, made.nbytes, like.stream.address)
-    return made  # type: ignore[no-any-return]
+    return cast("FloatArray", made)
 
 
 def on_host(array: Any) -> Array:
     """Return an array of the host: that which was copied up, if there is one, or else a copy."""
     if not isinstance(array, DeviceArray):
-        return array  # type: ignore[no-any-return]
+        return cast("Array", array)
     return array.numpy() if array.host is None else array.host

@@ -103,7 +103,7 @@ def _values(model: ir.Model) -> list[ir.Value]:
     return [*graph.inputs, *graph.initializers.values(), *(v for node in graph for v in node.outputs)]
 
 
-class _Unfit(Exception):  # noqa: N818
+class _Unfit(Exception):  # noqa: N818  (a finding, not an error)
     """Something cannot be put together."""
 
 

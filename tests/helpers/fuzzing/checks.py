@@ -53,7 +53,7 @@ STEP, SINGLE, ROUNDING = 1e-6, 1e-3, 1e-9
 SPREAD, MOST = 20, 0.03
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):  # noqa: N818  (no error: refusing is right)
     """A refusal that is listed."""
 
 
