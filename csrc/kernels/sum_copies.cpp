@@ -7,6 +7,7 @@
 #include "kernels/row_sums.hpp"
 #include "kernels/sum_threads.hpp"
 #include "onnxplain/check.hpp"
+#include "onnxplain/fetching.hpp"
 #include "onnxplain/processors.hpp"
 
 namespace onnxplain {
@@ -14,6 +15,8 @@ namespace {
 
 // Numbers of the result that are worked on at once.
 constexpr std::int64_t kBlock = 2048;
+// Sums of pieces between the one that is made and the one whose numbers are fetched.
+constexpr std::int64_t kAhead = 2;
 
 using cpu::add_rows;
 using cpu::kRows;
@@ -190,6 +193,7 @@ class Sums {
       }
     }
     for (std::int64_t k = 0; k < count; ++k) {
+      fetch(first_[std::min(k + kAhead, count - 1)] + places[0], numbers);
       sums_[k] = along(first_[k], places, number, numbers);
     }
   }
