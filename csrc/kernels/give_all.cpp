@@ -14,6 +14,24 @@ namespace {
 
 constexpr std::int64_t kColumns = 512;
 
+// Calls body(from, begin, count, to) for all numbers of a row, as float32.
+template <class Body>
+ONNXPLAIN_INLINE inline void widened(const float* from, std::int64_t count, float* to,
+                                     const Body& body) {
+  body(from, 0, count, to);
+}
+template <class Body>
+ONNXPLAIN_INLINE inline void widened(const Half* from, std::int64_t count, Half* to,
+                                     const Body& body) {
+  float numbers[kWidened];
+  for (std::int64_t begin = 0; begin < count; begin += kWidened) {
+    const std::int64_t n = std::min(kWidened, count - begin);
+    widen(from + begin, n, numbers);
+    body(numbers, begin, n, numbers);
+    narrow(numbers, n, to + begin);
+  }
+}
+
 template <class T>
 ONNXPLAIN_INLINE inline void give_shares(const Share* shares, const T* from, std::int64_t rows,
                                          std::int64_t stride, std::int64_t count, T* to) {
@@ -24,18 +42,25 @@ ONNXPLAIN_INLINE inline void give_shares(const Share* shares, const T* from, std
     even[k] = shares[k].even;
   }
   for (std::int64_t row = 0; row < rows; ++row, from += stride, to += stride) {
-    for (std::int64_t k = 0; k < count; ++k) {
-      to[k] = from_float<T>(Share{part[k], even[k]}.added_to(to_float(from[k])));
-    }
+    widened(from, count, to,
+            [&](const float* given, std::int64_t begin, std::int64_t n, float* made)
+                ONNXPLAIN_INLINE {
+                  for (std::int64_t k = 0; k < n; ++k) {
+                    made[k] = Share{part[begin + k], even[begin + k]}.added_to(given[k]);
+                  }
+                });
   }
 }
 
 template <class T>
 ONNXPLAIN_INLINE inline void give_row(const Share& share, const T* given, std::int64_t count,
                                       T* to) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    to[i] = from_float<T>(share.added_to(to_float(given[i])));
-  }
+  widened(given, count, to,
+          [&](const float* from, std::int64_t, std::int64_t n, float* made) ONNXPLAIN_INLINE {
+            for (std::int64_t i = 0; i < n; ++i) {
+              made[i] = share.added_to(from[i]);
+            }
+          });
 }
 
 // For each type of elements one function of each kind.
@@ -125,12 +150,33 @@ ShareSums together(const ShareSums* chunks, std::int64_t count) {
   return {made[0], made[1], made[2]};
 }
 
+ONNXPLAIN_FOR_EACH_PROCESSOR
+ShareSums share_sums(const float* relevance, std::int64_t above, const float* given,
+                     std::int64_t below) {
+  return sums_of_row(Lanes{}, relevance, above, given, below);
+}
+
+// Piece by piece, as the sums are made.
+ShareSums share_sums(const Half* relevance, std::int64_t above, const Half* given,
+                     std::int64_t below) {
+  float piece[kPiece];
+  ShareSums sums;
+  for (std::int64_t begin = 0; begin < above; begin += kPiece) {
+    const std::int64_t count = std::min(kPiece, above - begin);
+    widen(relevance + begin, count, piece);
+    sums.relevance += share_sums(piece, count, piece, 0).relevance;
+  }
+  for (std::int64_t begin = 0; begin < below; begin += kPiece) {
+    const std::int64_t count = std::min(kPiece, below - begin);
+    widen(given + begin, count, piece);
+    const ShareSums got = share_sums(piece, 0, piece, count);
+    sums.given += got.given;
+    sums.size += got.size;
+  }
+  return sums;
+}
+
 #define ONNXPLAIN_SHARES(T)                                                                        \
-  ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
-  ShareSums share_sums(const T* relevance, std::int64_t above, const T* given,                     \
-                       std::int64_t below) {                                                       \
-    return sums_of_row(Lanes{}, relevance, above, given, below);                                   \
-  }                                                                                                \
   ONNXPLAIN_FOR_EACH_PROCESSOR                                                                     \
   void give(const ShareSums& sums, std::int64_t below, const T* given, std::int64_t count,         \
             T* to) {                                                                               \

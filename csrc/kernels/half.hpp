@@ -1,11 +1,13 @@
 // Numbers of float16 as they lie in memory, and their way to float32 and back, exact and rounded to
-// nearest even. Without the compilers' own types, which not all of them have; the loops over these
-// functions are vectorised (`widen` and `narrow` are such loops).
+// nearest even. What is no number becomes a quiet one of the same sign, on the way back always the
+// same. Without the compilers' own types, which not all of them have: many numbers are converted by
+// `widen` and `narrow`, which use the processor's instructions where it has them, to the same bits.
 #pragma once
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <vector>
 
 #include "onnxplain/tensor_view.hpp"
 
@@ -36,7 +38,8 @@ ONNXPLAIN_HOST_DEVICE inline float to_float(Half value) {
   // A denormal number is what it adds to 2^-14.
   const float small = std::bit_cast<float>(normal + (1u << 23)) - std::bit_cast<float>(113u << 23);
   const std::uint32_t size = exponent == 0 ? std::bit_cast<std::uint32_t>(small) : wide;
-  return std::bit_cast<float>(size | sign);
+  const std::uint32_t quiet = moved > kEndless ? 0x00400000u : 0u;
+  return std::bit_cast<float>(size | sign | quiet);
 #endif
 }
 
@@ -84,6 +87,15 @@ void narrow(const float* from, std::int64_t n, Half* to);
 inline void narrow(const float* from, std::int64_t n, float* to) {
   std::copy_n(from, n, to);
 }
+
+// The loops that this processor can run, the one that `widen` and `narrow` take first; the last
+// runs on all processors.
+struct HalfLoops {
+  const char* processor;
+  void (*widen)(const Half* from, std::int64_t n, float* to);
+  void (*narrow)(const float* from, std::int64_t n, Half* to);
+};
+std::vector<HalfLoops> half_loops();
 
 // Numbers that kernels of float32 are given at once where tensors are of float16.
 inline constexpr std::int64_t kWidened = 1024;

@@ -12,6 +12,12 @@
 #define ONNXPLAIN_FOR_EACH_PROCESSOR
 #endif
 
+// Instructions of x86 may be named where a function is compiled for them
+// (__attribute__((target(...)))), and the processor asked whether it has them.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define ONNXPLAIN_X86_INTRINSICS
+#endif
+
 // A part of such a function must be written into it, to be compiled for the same processors.
 #if defined(__GNUC__)
 #define ONNXPLAIN_INLINE __attribute__((always_inline))
