@@ -125,46 +125,47 @@ class Answering:
 
     def pose(self, request: Request) -> Posed:
         """Make a problem of a request; :class:`~onnxplain.Explainer` says what is raised."""
-        chosen = renamed(request.method, self.inner.value)
-        needs = chosen.needs()
+        chosen = request.method
+        if not chosen.steady:
+            chosen = renamed(chosen, self.inner.value)
+        said = chosen.said()
+        needs = said.needs
         arrays = check_inputs(request.inputs, self.inputs, walked=not isinstance(needs, Scores))
-        stance = self._stances.of(
-            request,
-            needs,
-            chosen.margins(),
-            arrays,
-            lambda infos, names: self.samples(arrays, infos, names, request.batch_axes),
-        )
+        stance = self._stances.of(request, needs, said.margins, arrays, self.samples)
         infos, about, name = stance.infos, stance.about, stance.question.output
         samples = Samples(
-            arrays, infos, stance.layout, self._batching, self.programs.values, self.programs.positions
-        )
-        asked = "predicted" if request.target is None and not chosen.wants_target() else request.target
+            arrays, infos, stance.layout, self._batching, self.programs.values, self.programs.positions,
+            stance.shapes,
+        )  # fmt: skip
+        asked = "predicted" if request.target is None and not said.wants_target else request.target
         target = resolve_target(
             asked, samples, about, stance.outputs, name, stance.others, lambda: self._channel(samples, name)
         )
         question = stance.asked(target.kind, target.axes)
         features, samples = samples.features()
-        layers = [self.inner.explained(layer) for layer in chosen.layers()]
-        inside, shown = replace(samples, infos=layers).features() if layers else (features, samples)
-        layout = shown.layout
-        columns = request.columns
-        names = columns.labels(infos, arrays, layout.axes)
+        inside, shown = features, samples
+        if said.layers:
+            layers = [self.inner.explained(layer) for layer in said.layers]
+            inside, shown = replace(samples, infos=layers).features()
+        layout, columns, channel = shown.layout, request.columns, partial(self._channel, samples)
+        names = columns.labels(infos, arrays, layout.axes) if columns.names else {}
         given = request.baselines
-        usually = chosen.default_baseline()
-        if given is None and usually is not None:
-            given = usual(usually, infos, features)
-        instead = columns.instead(given, infos)
+        if given is None and said.default_baseline is not None:
+            given = usual(said.default_baseline, infos, features)
+        if given is not None:
+            given = columns.instead(given, infos)
         starts, background = find_baselines(
-            instead, infos, arrays, features, layout, samples.values,
-            many=chosen.reads_rows(), channel=partial(self._channel, samples),
-        )  # fmt: skip
-        fixed = {k: v for k, v in arrays.items() if k not in features}
+            given, infos, arrays, features, layout, samples.values, many=said.reads_rows, channel=channel
+        )
+        alone = arrays.keys() == features.keys()
+        fixed = {} if alone else {k: v for k, v in arrays.items() if k not in features}
         each = partial(self._room, stance, request.internal_batch_size, samples, features)
         room = Room(partial(each, self._memory.batch_size), partial(each, self._memory.fitting))
         driver = Driver(self.programs, question, layout, fixed, room, needs, progress=request.progress)
-        mask = columns.mask(request.feature_mask, infos)
-        players = find_players(mask, infos, features, layout, partial(self._channel, samples))
+        players = None
+        if request.feature_mask is not None:
+            mask = columns.mask(request.feature_mask, infos)
+            players = find_players(mask, infos, features, layout, channel)
         problem = Problem(
             driver, features, np.arange(samples.n), target.values, starts, background, players,
             reader=target.reader,
@@ -197,28 +198,38 @@ class Answering:
         if found.values is not seen.values:  # these were looked at, row by row, as they came
             refuse_not_finite(inside, found.values)
         predictions = np.asarray(seen.predictions)
-        if about.rows(predictions).shape != (shown.n, *about.shape):  # shape inference was wrong
+        rows = about.rows(predictions)
+        if rows.shape != (layout.n, *about.shape):  # shape inference was wrong
             shown.values((name,))
             return self.explain(request)
         index = problem.target if seen.index is None else seen.index
         explained = posed.explained
         if explained == name:
-            confirm(seen.score, about.rows(predictions), index, name)
+            confirm(seen.score, rows, index, name)
         tables = driver.rule_tables
         table = tables[0] if len(tables) == 1 else tuple(row for rows in tables for row in rows)
         extras = dict(found.extras)
         if found.errors is not None:
             extras["standard_error"] = found.errors
-        groups = columns.grouped(request.feature_mask, posed.infos)
-        if groups:
-            extras["groups"] = groups
-        arrays = {i.name: shown.back(i, found.values) for i in shown.infos}
-        return Attribution(
+        if request.feature_mask is not None:
+            groups = columns.grouped(request.feature_mask, posed.infos)
+            if groups:
+                extras["groups"] = groups
+        arrays: Arrays = {}
+        inputs: Arrays = {}
+        axes: dict[str, int | None] = {}
+        notes: tuple[str, ...] = ()
+        for info in shown.infos:
+            shows = info.name
+            arrays[shows] = shown.back(info, found.values)
+            inputs[shows] = shown.arrays[shows] if shows in shown.arrays else shown.back(info, inside)
+            axes[shows] = layout.axes[shows]
+            if info.role == "token":
+                notes += tuple(notes_on_tokens([info], shown.back, found.values, arrays))
+        names = posed.names and {k: v for k, v in posed.names.items() if k in inside}
+        return Attribution.made(
             arrays=arrays,
-            inputs={
-                i.name: shown.arrays[i.name] if i.name in shown.arrays else shown.back(i, inside)
-                for i in shown.infos
-            },
+            inputs=inputs,
             target=index,
             score=seen.score if found.score is None else found.score,
             predictions=predictions,
@@ -229,7 +240,7 @@ class Answering:
             notes=(
                 *self.normal.notes,
                 *posed.notes,
-                *notes_on_tokens(shown.infos, shown.back, found.values, arrays),
+                *notes,
                 *found.notes,
                 *question.walk.composite.remarks(table),
             ),
@@ -237,8 +248,8 @@ class Answering:
             model_hash=self.normal.content,
             seed=getattr(chosen, "seed", None),
             versions=versions(),
-            feature_names={k: v for k, v in posed.names.items() if k in inside} or None,
-            sample_axes={i.name: layout.axes[i.name] for i in shown.infos},
+            feature_names=names or None,
+            sample_axes=axes,
         )
 
     def samples(

@@ -17,7 +17,7 @@ from onnxplain.graph.interface import InputInfo
 from onnxplain.inputs import as_array
 from onnxplain.tables import Table, cells, read_table
 
-__all__ = ["Columns", "find_columns", "name_columns"]
+__all__ = ["Columns", "find_columns", "name_columns", "stated_columns"]
 
 #: Under this key a model may say what its columns are called.
 METADATA = "feature_names"
@@ -174,9 +174,12 @@ class Columns:
         }
 
 
-def find_columns(
-    given: Any, feature_names: Any, inputs: Sequence[InputInfo], metadata: Mapping[str, str]
-) -> tuple[Columns, Any]:
+def stated_columns(inputs: Sequence[InputInfo], metadata: Mapping[str, str]) -> Columns:
+    """Return what a model says itself of the columns of its inputs."""
+    return Columns(inputs, _from(metadata, inputs))
+
+
+def find_columns(given: Any, feature_names: Any, stated: Columns) -> tuple[Columns, Any]:
     """Find out how columns are called and where they go, and lay a table out.
 
     Each column is the input of its name, or all are one matrix input ``(N, C)``: in the order in which
@@ -189,10 +192,8 @@ def find_columns(
         Inputs as users give them.
     feature_names
         Names of the columns of the model's only input, or a dict of such by input name; or None.
-    inputs
-        What the model takes.
-    metadata
-        What the model says of itself.
+    stated
+        What the model says itself.
 
     Returns
     -------
@@ -205,11 +206,13 @@ def find_columns(
     DataInputError
         If columns are unknown or missing, or a name or value does not fit.
     """
+    inputs = stated.inputs
     plain = type(given) is np.ndarray and given.dtype.names is None  # no table, without asking further
     table = None if plain or (_fits(given, inputs) and not _is_row(given)) else read_table(given)
     if table is None:
-        return Columns(inputs, _stated(feature_names, inputs) or _from(metadata, inputs)), given
-    columns = name_columns(list(table), feature_names, inputs, metadata)
+        said = {} if feature_names is None else _stated(feature_names, inputs)
+        return Columns(inputs, said) if said else stated, given
+    columns = _named(list(table), feature_names, stated)
     return columns, columns.lay_out(table)
 
 
@@ -223,18 +226,25 @@ def name_columns(
     DataInputError
         If columns are unknown or missing.
     """
-    stated = {**_from(metadata, inputs), **_stated(feature_names, inputs)}
-    return Columns(inputs, _assigned(table, stated, inputs))
+    return _named(table, feature_names, stated_columns(inputs, metadata))
+
+
+def _named(table: Sequence[str], feature_names: Any, stated: Columns) -> Columns:
+    """Find out where the columns of a table go, beside what the model says itself."""
+    named = {**stated.names, **_stated(feature_names, stated.inputs)}
+    return Columns(stated.inputs, _assigned(table, named, stated.inputs))
 
 
 def _fits(given: Any, inputs: Sequence[InputInfo]) -> bool:
     """Tell whether something is arrays by input name already, and no table, or can be nothing else."""
     if not isinstance(given, Mapping):
         return False
-    ranks = {i.name: _rank(i) for i in inputs}
-    if not any(rank in (1, 2) for rank in ranks.values()):
-        return True
-    return all(k in ranks and not (ranks[k] == 2 and _axes(v) == 1) for k, v in given.items())
+    ranks = {i.name: 2 if i.shape is None else len(i.shape) for i in inputs}
+    fits = True
+    for name, value in given.items():
+        axes = value.ndim if type(value) is np.ndarray else None
+        fits = fits and name in ranks and not (ranks[name] == 2 and (axes or _axes(value)) == 1)
+    return fits or not any(rank in (1, 2) for rank in ranks.values())
 
 
 def _is_row(given: Any) -> bool:

@@ -13,7 +13,7 @@ from onnxplain.answering import Answering, Posed
 from onnxplain.attribution import Attribution
 from onnxplain.automatic import AUTO, explain_best
 from onnxplain.baselines import Baselines
-from onnxplain.columns import find_columns
+from onnxplain.columns import find_columns, stated_columns
 from onnxplain.errors import (
     NotExplainableError,
     OnnxplainError,
@@ -134,6 +134,7 @@ class Explainer:
         self.outputs: tuple[OutputInfo, ...] = self._answering.outputs
         self.notes = (*normal.notes, *note_on(options[-1], self.device))
         self.metadata = normal.model.metadata_props
+        self._columns = stated_columns(self.inputs, self.metadata)
         self.memory_budget = self._answering.memory_budget
 
     def __getstate__(self) -> dict[str, Any]:
@@ -189,7 +190,7 @@ class Explainer:
         -------
         dict of arrays, by output name.
         """
-        _, inputs = find_columns(inputs, None, self.inputs, self.metadata)
+        _, inputs = find_columns(inputs, None, self._columns)
         arrays = check_inputs(inputs, self.inputs, walked=False)
         names = tuple(o.name for o in self.outputs)
         return self._answering.samples(arrays, (), names, None).values(names)
@@ -290,7 +291,7 @@ class Explainer:
         NotFiniteError
             If NaN or infinite numbers come out, although the inputs are finite.
         """
-        if method == AUTO:
+        if isinstance(method, str) and method == AUTO:
             again = partial(
                 self, inputs, target, feature_mask=feature_mask, feature_names=feature_names, output=output,
                 wrt=wrt, layer=layer, neuron=neuron, through_softmax=through_softmax, batch_axes=batch_axes,
@@ -301,12 +302,12 @@ class Explainer:
                 again, self._normal.model.graph, self.inputs, baselines,
                 grouped=feature_mask is not None, named=named, parameters=parameters,
             )  # fmt: skip
-        placed = Placed(make_method(method, **parameters), target, output, wrt)
+        chosen = make_method(method, **parameters)
         if layer is not None or neuron is not None:
-            placed = place(placed, layer, neuron)
+            chosen, target, output, wrt = place(Placed(chosen, target, output, wrt), layer, neuron)
         request = Request(
-            inputs, placed.target, placed.method, baselines, feature_mask, placed.output, placed.wrt,
-            through_softmax, batch_axes, internal_batch_size, progress,
+            inputs, target, chosen, baselines, feature_mask, output, wrt,
+            through_softmax, batch_axes, internal_batch_size, progress, self._columns,
         )  # fmt: skip
         found, anew = self._answered(request, feature_names, Answering.explain)
         if not anew:
@@ -349,8 +350,9 @@ class Explainer:
     ) -> tuple[_Answer, bool]:
         """Answer by the graph as it was read; if that fails, by one for inputs of just these shapes."""
         request = request.checked()
-        columns, inputs = find_columns(request.inputs, feature_names, self.inputs, self.metadata)
-        request = request.laid_out(inputs, columns)
+        columns, inputs = find_columns(request.inputs, feature_names, self._columns)
+        if columns is not request.columns or inputs is not request.inputs:
+            request = request.laid_out(inputs, columns)
         try:
             return by(self._answering, request), False
         except (UnsupportedOperatorError, UnsupportedRuleError, NotExplainableError) as error:

@@ -73,11 +73,12 @@ def _is_plain(array: Array, info: InputInfo, walked: bool) -> bool:
     shape, dtype = info.shape, info.dtype
     if dtype is None or dtype.kind != "f" or array.dtype != dtype or not array.size or shape is None:
         return False
-    if len(shape) != array.ndim or (walked and not all_finite(array)):
+    if len(shape) != array.ndim:
         return False
-    return all(
-        not isinstance(want, int) or want == have for want, have in zip(shape, array.shape, strict=True)
-    )
+    for want, have in zip(shape, array.shape, strict=True):
+        if want != have and isinstance(want, int):
+            return False
+    return not walked or all_finite(array)
 
 
 def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], walked: bool) -> Array:
@@ -329,12 +330,12 @@ def check_target(target: object, n: int, each: Shape, output: str, mixed: str | 
     if len(each) == 1:  # what most calls give, without detours
         if type(target) is int and -each[0] <= target < each[0]:
             return np.full((n, 1), target % each[0], np.int64)
-        if (
-            type(target) is list
-            and len(target) == n
-            and all(type(t) is int and 0 <= t < each[0] for t in target)
-        ):
-            return np.array(target, np.int64).reshape(n, 1)
+        if type(target) is list and len(target) == n:
+            for t in target:
+                if type(t) is not int or not 0 <= t < each[0]:
+                    break
+            else:
+                return np.array(target, np.int64).reshape(n, 1)
     size = math.prod(each)
     what = f"output '{output}' has shape {each}" + (" per sample" if mixed is None else "")
     why = "" if mixed is None else f" (the arrays of the call are one sample: {mixed})"

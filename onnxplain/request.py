@@ -46,8 +46,10 @@ class Request(NamedTuple):
         OptionError, DataInputError
             If an option is not what it may be, or the method has no use for baselines or players.
         """
-        refuse_unused(self.baselines, self.method)
-        refuse_mask(self.feature_mask, self.method)
+        if self.baselines is not None:
+            refuse_unused(self.baselines, self.method)
+        if self.feature_mask is not None:
+            refuse_mask(self.feature_mask, self.method)
         usual = type(self.through_softmax) is bool and type(self.progress) is bool
         if usual and self.internal_batch_size is None:
             return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from onnxplain.batching import Batching, SampleOutput, one_sample
 from onnxplain.errors import DataInputError, NotExplainableError
 from onnxplain.graph.batch import Batch
 from onnxplain.graph.interface import InputInfo
+from onnxplain.records import record
 from onnxplain.runtime import axes as moved
 from onnxplain.runtime.layout import Layout
 
@@ -25,7 +26,7 @@ Run = Callable[[tuple[str, ...], Arrays], Arrays]
 Positions = Callable[[str, str, Arrays], Array]
 
 
-@dataclass(frozen=True)
+@record
 class Samples:
     """The arrays of one call.
 
@@ -43,6 +44,8 @@ class Samples:
         Runs the model.
     positions
         Tells, from the tokens' input, their embedding and the inputs, which token each number is for.
+    known
+        What one sample's part of a value is, by its name and the shape that it had in a run.
     """
 
     arrays: Arrays
@@ -51,6 +54,7 @@ class Samples:
     batching: Batching
     run: Run
     positions: Positions
+    known: dict[tuple[str, Shape], SampleOutput] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -64,20 +68,25 @@ class Samples:
 
     def values(self, names: tuple[str, ...], arrays: Arrays | None = None) -> Arrays:
         """Compute outputs or inner values for these arrays, or others like them; in pieces if need be."""
-        layout, given = self.layout, self.arrays if arrays is None else arrays
-        made = [(self.run(names, part), n) for part, n in layout.pieces(given)]
+        return self._computed(names, self.arrays if arrays is None else arrays)[0]
+
+    def _computed(self, names: tuple[str, ...], arrays: Arrays) -> tuple[Arrays, dict[str, SampleOutput]]:
+        """Compute values, and tell what one sample's part of each is."""
+        layout = self.layout
+        made = [(self.run(names, part), n) for part, n in layout.pieces(arrays)]
         out: Arrays = {}
+        about: dict[str, SampleOutput] = {}
         for name in names:
-            axis = self.learn(name, made[0][0][name].shape).axis
+            found = about[name] = self.learn(name, made[0][0][name].shape)
+            axis = found.axis
             parts = [v[name] if layout.exact is None else moved.rows(v[name], axis, n) for v, n in made]
             out[name] = moved.join(parts, axis)
-        return out
+        return out, about
 
     def rows(self, name: str) -> Array:
         """Compute an output, (N, ...); what is the same for all samples is repeated."""
-        made = self.values((name,))[name]
-        found = self.batching.output(name, self.shapes, self.layout)
-        assert found is not None  # it was computed
+        values, about = self._computed((name,), self.arrays)
+        made, found = values[name], about[name]
         if found.axis is None and self.n > 1 and made.ndim == len(found.shape):
             return np.broadcast_to(made, (self.n, *made.shape))
         return found.rows(made)
@@ -100,7 +109,11 @@ class Samples:
 
     def learn(self, name: str, shape: Shape) -> SampleOutput:
         """Remember the shape that an output or inner value really had in a run."""
-        return self.batching.learn(name, shape, self.shapes, self.layout)
+        found = self.known.get((name, shape))
+        if found is None:
+            found = self.batching.learn(name, shape, self.shapes, self.layout)
+            self.known[name, shape] = found
+        return found
 
     def features(self) -> tuple[Arrays, Samples]:
         """Return what is varied, batch axis first, and these samples with the axes of those values.
@@ -112,29 +125,25 @@ class Samples:
         """
         features: Arrays = {}
         axes: dict[str, int | None] = {}
+        layout, arrays = self.layout, self.arrays
         for info in self.infos:
-            inner = tuple(e for e in info.entries if e not in self.arrays)
-            found = self.arrays | (self.values(inner) if inner else {})
+            given = info.name in arrays and info.entries == (info.name,)  # as it mostly is
+            inner = () if given else tuple(e for e in info.entries if e not in arrays)
+            made, about = self._computed(inner, arrays) if inner else ({}, {})
             for entry in info.entries:
-                array = found[entry]
-                axis = self.layout.axes[entry] if entry in self.arrays else self._inner_axis(entry)
-                if axis is None and self.n > 1 and self.layout.flat is None:
+                array = features[entry] = arrays[entry] if entry in arrays else made[entry]
+                axis = layout.axes[entry] if entry in arrays else about[entry].axis
+                if axis is None and layout.n > 1 and layout.flat is None:
                     raise DataInputError(
-                        f"inner value '{entry}' has shape {array.shape} for {self.n} samples, and none of "
+                        f"inner value '{entry}' has shape {array.shape} for {layout.n} samples, and none of "
                         "its axes is theirs; explain one sample at a time"
                     )
                 axes[entry] = axis
-                features[entry] = array
-        layout = self.layout
         if not axes.items() <= layout.axes.items():
             layout = replace(layout, axes={**layout.axes, **axes})
-        features = {k: layout.sampled(k, v) for k, v in features.items()}
+        for name, array in features.items():
+            features[name] = layout.sampled(name, array)
         return features, self if layout is self.layout else replace(self, layout=layout)
-
-    def _inner_axis(self, name: str) -> int | None:
-        found = self.batching.output(name, self.shapes, self.layout)
-        assert found is not None  # it was computed
-        return found.axis
 
     def back(self, info: InputInfo, values: Mapping[str, Array]) -> Array:
         """Bring attributions into the input's shape; those of embeddings are summed over their axes."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias
 
-from onnxplain._types import Arrays
+from onnxplain._types import Arrays, Shape
 from onnxplain.asked import understand
 from onnxplain.backward.asks import Ask
 from onnxplain.backward.picking import Target
@@ -23,6 +25,11 @@ from onnxplain.targets.detection import Detection
 from onnxplain.targets.resolve import outputs_read
 
 __all__ = ["Stance", "Stances"]
+
+#: Finds the samples in arrays, from what is explained, outputs, and axes that a user names.
+Find: TypeAlias = Callable[
+    [Arrays, Sequence[InputInfo], tuple[str, ...], "int | Mapping[str, int | None] | None"], Samples
+]
 
 #: Kinds of requests that are remembered.
 _MOST = 256
@@ -52,6 +59,8 @@ class Stance:
         What a person may want to know of all that.
     sizes
         How many rows are run at once, by what says so and by what is asked; found when first needed.
+    shapes
+        What one sample's part of a value is, as runs show it.
     """
 
     outputs: tuple[OutputInfo, ...]
@@ -63,6 +72,7 @@ class Stance:
     explained: str
     notes: tuple[str, ...]
     sizes: dict[tuple[Hashable, Ask], int] = field(default_factory=dict)
+    shapes: dict[tuple[str, Shape], SampleOutput] = field(default_factory=dict)
     _asked: dict[tuple[Target, int], Question] = field(default_factory=dict)
 
     def asked(self, target: Target, axes: int) -> Question:
@@ -132,7 +142,7 @@ class Stances:
         needs: Ask,
         margins: bool,
         arrays: Arrays,
-        find: Callable[[tuple[InputInfo, ...], tuple[str, ...]], Samples],
+        find: Find,
     ) -> Stance:
         """Return the stance of a request.
 
@@ -145,16 +155,15 @@ class Stances:
         arrays
             The inputs, checked.
         find
-            Finds the samples in them, from what is explained and the outputs that are asked for.
+            Finds the samples in them, from what is explained, the outputs that are asked for, and what the
+            user says of axes.
         """
-
-        def made() -> Stance:
-            return self._found(request, needs, margins, find)
-
         key = self._key(request, needs, margins, arrays)
-        if key is None:
-            return made()
-        return self._known.seen(key) or self._known.get(key, made)
+        known = None if key is None else self._known.seen(key)
+        if known is not None:
+            return known
+        made = partial(self._found, request, needs, margins, arrays, find)
+        return made() if key is None else self._known.get(key, made)
 
     def _key(self, request: Request, needs: Ask, margins: bool, arrays: Arrays) -> _Key | None:
         """Return all that a stance depends on; None where it depends on numbers, too.
@@ -165,7 +174,7 @@ class Stances:
         named = wrt is None or isinstance(wrt, str | tuple)
         if request.batch_axes is not None or not named or isinstance(request.target, Detection):
             return None
-        shapes = tuple((name, array.shape) for name, array in arrays.items())
+        shapes = tuple([(name, array.shape) for name, array in arrays.items()])
         said = (request.output, wrt, request.through_softmax, needs, margins)
         try:
             return _Key((shapes, said, self._batching.learned))
@@ -177,7 +186,8 @@ class Stances:
         request: Request,
         needs: Ask,
         margins: bool,
-        find: Callable[[tuple[InputInfo, ...], tuple[str, ...]], Samples],
+        arrays: Arrays,
+        find: Find,
     ) -> Stance:
         outputs, output = self._inner.outputs(request.output)
         infos, question = understand(
@@ -186,7 +196,7 @@ class Stances:
         )  # fmt: skip
         name = question.output
         others = outputs_read(request.target, outputs, name)
-        samples = find(tuple(infos), (name, *others))
+        samples = find(arrays, tuple(infos), (name, *others), request.batch_axes)
         self._check(question)
         about = samples.output(name)
         if about is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -357,6 +357,17 @@ def test_other_json(text, tmp_path) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataInputError, match=r"cannot be read as JSON.*Attribution\.save"):
         ox.Attribution.load(tmp_path / "a.json")
+
+
+def test_results_of_calls_are_made_like_others(models) -> None:
+    found = ox.Explainer(models.mlp())(models.random(2, 5), 0, "saliency", feature_names=list("abcde"))
+    assert list(vars(found)) == [f.name for f in fields(ox.Attribution)]
+    assert found.feature_names == {"x": (tuple("abcde"),)}
+    again = replace(found)
+    assert repr(again) == repr(found)
+    assert all(vars(again)[k] is v or k == "feature_names" for k, v in vars(found).items())
+    with pytest.raises(FrozenInstanceError):
+        found.score = again.score  # type: ignore[misc]
 
 
 def test_names_of_features() -> None:

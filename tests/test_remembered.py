@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import onnxplain as ox
+from onnxplain.backward.composites.presets import preset
 from onnxplain.errors import DataInputError, NotExplainableError, TargetError
 from onnxplain.outcome import confirm
 
@@ -145,6 +151,78 @@ def test_a_method_that_changes_is_asked_anew(model, models) -> None:
     np.testing.assert_array_equal(
         explainer(inputs, 1, method).arrays["x"], explainer(inputs, 1, ox.LRP("epsilon")).arrays["x"]
     )
+
+
+class Signed(ox.Saliency):
+    """A saliency that walks and combines as it is told meanwhile."""
+
+    told: ClassVar[dict[str, Any]] = {}
+
+    def rules(self) -> Any:
+        return self.told.get("rules", super().rules())
+
+    def combination(self) -> Any:
+        return self.told.get("combination", "raw")
+
+
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [
+        ({"rules": ox.Deconvolution().rules()}, ox.Deconvolution()),
+        ({"combination": "times_value"}, ox.InputXGradient()),
+        ({"combination": "abs"}, ox.Saliency()),
+    ],
+)
+def test_what_a_subclass_says_is_not_what_its_base_said_before(told, instead, model, models) -> None:
+    assert ox.Saliency.steady
+    assert not Signed.steady
+    explainer, method = ox.Explainer(model), Signed()
+    inputs = {"x": models.random(2, 3, 4), "side": models.random(2, 4)}
+    plain = explainer(inputs, 1, ox.Saliency(abs=False)).arrays["x"]
+    np.testing.assert_array_equal(explainer(inputs, 1, method).arrays["x"], plain)
+    Signed.told.update(told)
+    try:
+        found = explainer(inputs, 1, method).arrays["x"]
+    finally:
+        Signed.told.clear()
+    np.testing.assert_array_equal(found, explainer(inputs, 1, instead).arrays["x"])
+    assert not np.array_equal(found, plain)
+
+
+def test_methods_that_were_asked_travel(model, models) -> None:
+    explainer = ox.Explainer(model)
+    inputs = {"x": models.random(2, 3, 4), "side": models.random(2, 4)}
+    for method in (ox.Saliency(), ox.LRP("epsilon"), ox.DeepLift(), ox.GuidedBackprop()):
+        found = explainer(inputs, 1, method)
+        for again in (pickle.loads(pickle.dumps(method)), copy.copy(method), copy.deepcopy(method)):
+            assert again == method
+            np.testing.assert_array_equal(explainer(inputs, 1, again).arrays["x"], found.arrays["x"])
+
+
+def test_a_composite_has_its_hash_in_every_process() -> None:
+    told = (
+        "import pickle, sys; composite = pickle.loads(sys.stdin.buffer.read());"
+        "from onnxplain.backward.composites.presets import preset;"
+        "print(composite in {preset('epsilon')})"
+    )
+    composite = preset("epsilon")
+    hash(composite)
+    for seed in ("1", "2"):
+        ran = subprocess.run(
+            [sys.executable, "-c", told], input=pickle.dumps(composite), capture_output=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )  # fmt: skip
+        assert ran.stdout.strip() == b"True"
+
+
+def test_what_runs_showed_of_inner_values_outlives_what_is_remembered(model, models) -> None:
+    explainer = ox.Explainer(model)
+    inputs = {"x": models.random(2, 3, 4), "side": models.random(2, 4)}
+    first = explainer(inputs, 1, "saliency", wrt="h")
+    explainer._answering._batching._outputs.clear()
+    again = explainer(inputs, 1, "saliency", wrt="h")
+    np.testing.assert_array_equal(again.arrays["h"], first.arrays["h"])
+    assert again.sample_axes == first.sample_axes
 
 
 @pytest.mark.parametrize("other", [0.0, np.nan, np.inf])

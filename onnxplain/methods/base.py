@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,31 @@ from onnxplain.runtime.plans.points import Backgrounds
 from onnxplain.runtime.plans.run import run
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Method", "OnePass", "attributions"]
+__all__ = ["Method", "OnePass", "Said", "attributions"]
+
+
+class Said(NamedTuple):
+    """What a method says of itself: what its methods of the same names return."""
+
+    needs: Ask
+    margins: bool
+    layers: tuple[str, ...]
+    wants_target: bool
+    wants_background: bool
+    reads_rows: bool
+    default_baseline: str | None
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        """Leave it behind where the method is pickled: it is asked anew there."""
+        return _nothing, ()
+
+
+def _nothing() -> None:
+    pass
+
+
+#: Under this name a steady method keeps what it says.
+_SAID = "_said"
 
 
 class Method(abc.ABC):
@@ -59,8 +83,29 @@ class Method(abc.ABC):
     #: Whether the method keeps players or takes them away, so that users may say who plays.
     takes_players: ClassVar[bool] = False
 
+    #: Whether what the method says of itself depends on its parameters alone, of which none is a method or
+    #: names a value inside, so that it is asked once.  Subclasses do not inherit this: they may say another.
+    steady: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **told: Any) -> None:
+        super().__init_subclass__(**told)
+        cls.steady = cls.__dict__.get("steady", False)
+
     def __post_init__(self) -> None:
         check_fields(self, MethodError)
+
+    def said(self) -> Said:
+        """Return what the method says of itself, which is remembered if it is :attr:`steady`."""
+        known: Said | None = self.__dict__.get(_SAID)
+        if known is not None:
+            return known
+        made = Said(
+            self.needs(), self.margins(), self.layers(), self.wants_target(), self.wants_background(),
+            self.reads_rows(), self.default_baseline(),
+        )  # fmt: skip
+        if self.steady:
+            self.__dict__[_SAID] = made
+        return made
 
     def needs(self) -> Ask:
         """Return what the method asks of a model: that is checked, and nothing else is compiled for it.
@@ -197,7 +242,9 @@ class OnePass(Method):
 
     def attribute(self, problem: Problem) -> Found:
         """Walk back once."""
-        walk = self.needs()
+        known: Said | None = self.__dict__.get(_SAID)
+        walk = self.needs() if known is None else known.needs
+        assert isinstance(walk, Walk)
         answer = problem.ask(walk)
         extras = {"kept": {k: np.asarray(v) for k, v in answer.kept.items()}} if walk.account else {}
         kind: Kind = "completeness" if walk.composite.reference else "conservation"

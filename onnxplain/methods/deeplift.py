@@ -51,6 +51,7 @@ class DeepLift(OnePass):
     """
 
     name: ClassVar[str] = "deep_lift"
+    steady: ClassVar[bool] = True
     cost: ClassVar[str] = "2 forwards, 1 backward"
     sums_to: ClassVar[str] = "score - score of the baseline"
     takes_baselines: ClassVar[bool] = True

@@ -26,6 +26,7 @@ class Saliency(OnePass):
     """
 
     name: ClassVar[str] = "saliency"
+    steady: ClassVar[bool] = True
     abs: bool = True
 
     def rules(self) -> Composite:
@@ -45,6 +46,7 @@ class InputXGradient(OnePass):
     """
 
     name: ClassVar[str] = "input_x_gradient"
+    steady: ClassVar[bool] = True
 
     def rules(self) -> Composite:
         """Return the plain gradient."""
@@ -64,6 +66,7 @@ class GuidedBackprop(OnePass):
     """
 
     name: ClassVar[str] = "guided_backprop"
+    steady: ClassVar[bool] = True
 
     def rules(self) -> Composite:
         """Return the guided rules."""
@@ -78,6 +81,7 @@ class Deconvolution(OnePass):
     """
 
     name: ClassVar[str] = "deconvolution"
+    steady: ClassVar[bool] = True
 
     def rules(self) -> Composite:
         """Return the DeconvNet rules."""
@@ -106,6 +110,7 @@ class BetaSmooth(OnePass):
     """
 
     name: ClassVar[str] = "beta_smooth"
+    steady: ClassVar[bool] = True
     beta_smooth: Positive = 10.0
 
     def rules(self) -> Composite:

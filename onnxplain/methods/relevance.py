@@ -77,6 +77,7 @@ class LRP(OnePass):
     """
 
     name: ClassVar[str] = "lrp"
+    steady: ClassVar[bool] = True
     sums_to: ClassVar[str] = "score, what biases and stabilisers keep apart"
     composite: _Composite = "conserving"
     epsilon: Weight | Written | None = None
@@ -152,6 +153,7 @@ class ExcitationBackprop(OnePass):
     """
 
     name: ClassVar[str] = "excitation_backprop"
+    steady: ClassVar[bool] = True
     sums_to: ClassVar[str] = "1"
     contrastive: bool = False
 

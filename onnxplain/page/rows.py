@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnxplain._types import Array, Arrays
-from onnxplain.columns import Columns, find_columns
+from onnxplain.columns import Columns, find_columns, stated_columns
 from onnxplain.errors import DataInputError, NotExplainableError
 from onnxplain.explainer import Explainer
 from onnxplain.features.removal import Background
@@ -45,10 +45,11 @@ def row_form(explainer: Explainer, examples: Any, background: Any, feature_names
     """
     infos = explainer.inputs
     background = background.rows if isinstance(background, Background) else background
-    columns, arrays = find_columns({}, feature_names, infos, explainer.metadata)
+    stated = stated_columns(infos, explainer.metadata)
+    columns, arrays = find_columns({}, feature_names, stated)
     for table in (background, examples):
         if table is not None:
-            found, arrays = find_columns(table, feature_names, infos, explainer.metadata)
+            found, arrays = find_columns(table, feature_names, stated)
             columns = found if found.names else columns
     named = {i.name: columns.names.get(i.name) or _numbered(i) for i in infos}
     texts = [i for i in infos if i.dtype is not None and i.dtype.kind in "OUST"]

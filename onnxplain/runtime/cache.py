@@ -43,6 +43,8 @@ class Cache(Generic[T]):
         self._size = size
         self._lock = Lock()
         self._entries: dict[Hashable, _Entry[T]] = {}
+        #: What was used last, which stands at the end already.
+        self._latest: _Entry[T] | None = None
 
     def __len__(self) -> int:
         """Return how many things are held."""
@@ -57,21 +59,24 @@ class Cache(Generic[T]):
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
+        self._latest = None
 
     def seen(self, key: Hashable) -> T | None:
         """Return the thing of a key if it is there; it counts as used."""
-        with self._lock():
-            entry = self._entries.pop(key, None)
-            if entry is None:
-                return None
-            self._entries[key] = entry
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry is not self._latest:
+            with self._lock():
+                if self._entries.get(key) is entry:  # not forgotten meanwhile
+                    self._entries[key] = self._latest = self._entries.pop(key)
         return entry.held
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the thing of a key, made if it is not there; what ``make`` raises leaves nothing behind."""
         with self._lock():
             entry = self._entries.pop(key, None) or _Entry()
-            self._entries[key] = entry  # the latest; an interrupt in between only forgets
+            self._entries[key] = self._latest = entry  # an interrupt in between only forgets
         with entry.lock():
             held = entry.held
             if held is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from onnxplain.backward.program import Program
 from onnxplain.backward.question import Question
 from onnxplain.errors import NotFiniteError
 from onnxplain.finite import all_finite
+from onnxplain.records import record
 from onnxplain.runtime import axes as batch_axes
 from onnxplain.runtime.layout import Layout
 from onnxplain.runtime.parts.divided import Divided
@@ -28,7 +29,7 @@ __all__ = ["Answer", "Driver", "Rows", "not_finite"]
 _MANY = 3
 
 
-@dataclass(frozen=True)
+@record
 class Answer:
     """What the model answers, for n rows.
 
@@ -59,7 +60,7 @@ class Answer:
     kept: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record
 class Rows:
     """Points at which the model is asked.
 
@@ -174,13 +175,16 @@ class Driver:
             If NaN or infinite numbers come out of a walk, although the features are finite; it names the
             node.
         """
-        question = self._about(ask)
-        program, executable = self.compiled(ask, once=self._same_sample(question, rows))
-        n = len(rows)
-        blocks = [rows if block == slice(0, n) else rows.take(block) for block in self.blocks(n, ask)]
+        question, n = self._about(ask), len(rows.samples)
+        once = n >= _MANY and self._same_sample(question, rows)
+        program, executable = self._ready(question, once)
+        blocks = [rows]
+        if n > 1:
+            blocks = [rows if block == slice(0, n) else rows.take(block) for block in self.blocks(n, ask)]
         parts = [self._run(question, program, executable, block, predictions) for block in blocks]
-        answer = self._joined(parts)
-        self._refuse_not_finite(question, program, rows, answer.values)
+        answer = parts[0] if len(parts) == 1 else self._joined(parts)
+        if not all(map(all_finite, answer.values.values())):
+            self._refuse_not_finite(question, program, rows, answer.values)
         return answer
 
     def compiled(self, ask: Ask, *, once: bool = False) -> tuple[Program, Runs]:
@@ -193,13 +197,18 @@ class Driver:
         once
             Whether what does not depend on the target is run once, for rows that are the same.
         """
-        program, executable = self.programs.program(self._about(ask), once=once)
+        return self._ready(self._about(ask), once)
+
+    def _ready(self, question: Question, once: bool) -> tuple[Program, Runs]:
+        """Return what :meth:`compiled` returns for the ask of a question."""
+        program, executable = self.programs.program(question, once=once)
         if program.rule_table and program.rule_table not in self.rule_tables:
             self.rule_tables.append(program.rule_table)
         return program, executable
 
     def _about(self, ask: Ask) -> Question:
-        return self.question if ask == self.question.ask else replace(self.question, ask=ask)
+        own = self.question.ask
+        return self.question if ask is own or ask == own else replace(self.question, ask=ask)
 
     def blocks(self, n: int, ask: Ask) -> Iterator[slice]:
         """Cut rows into blocks that fit."""
@@ -220,19 +229,20 @@ class Driver:
 
     def feeds(self, program: Program, rows: Rows) -> Arrays:
         """Lay rows out as a program wants its inputs; a fixed batch is filled up with the last row."""
-        layout = self.layout
+        layout, question, axes = self.layout, self.question, self.layout.axes
         if layout.exact is not None and len(rows) < layout.exact:
             rows = rows.take(np.minimum(np.arange(layout.exact), len(rows) - 1))
-        fed: Arrays = {k: batch_axes.laid_out(v, layout.axes[k]) for k, v in rows.features.items()}
+        fed: Arrays = {k: batch_axes.laid_out(v, axes[k]) for k, v in rows.features.items()}
         for name, array in self.fixed.items():
-            axis = layout.axes[name]
-            fed[name] = array if axis is None else np.take(array, rows.samples, axis=axis)
-        for name, reference in zip(self.question.wrt, program.references, strict=False):
-            fed[reference] = batch_axes.laid_out(rows.starts[name], layout.axes[name])
-        if self.question.target == "weights":
-            fed[program.target] = batch_axes.laid_out(rows.target, self.question.output_axis)
-        elif self.question.target_axes:
-            fed[program.target] = rows.target[:, 0] if self.question.target_axes == 1 else rows.target
+            axis = axes[name]
+            fed[name] = array if axis is None else array.take(rows.samples, axis=axis)
+        if program.references:
+            for name, reference in zip(question.wrt, program.references, strict=False):
+                fed[reference] = batch_axes.laid_out(rows.starts[name], axes[name])
+        if question.target == "weights":
+            fed[program.target] = batch_axes.laid_out(rows.target, question.output_axis)
+        elif question.target_axes:
+            fed[program.target] = rows.target[:, 0] if question.target_axes == 1 else rows.target
         return fed
 
     def _run(
@@ -243,7 +253,7 @@ class Driver:
         rows: Rows,
         predictions: bool,
     ) -> Answer:
-        n, axis = len(rows), question.output_axis
+        n, layout = len(rows.samples), self.layout
         probe = question.ask if isinstance(question.ask, Probe) else None
         feeds = self.feeds(program, rows)
         outputs = program.results_with_prediction if predictions else program.results
@@ -252,26 +262,22 @@ class Driver:
         else:
             made = executable.run(feeds, outputs)
         names = probe.values if probe else question.wrt
-        by_name = dict(zip(names, program.attributions, strict=False))
-        values: Arrays = {
-            k: batch_axes.first(made[o], self._axis(k, made[o]))[:n] for k, o in by_name.items()
-        }
-        inner = dict(zip(names, program.probed, strict=False))
-        probed: Arrays = {k: batch_axes.first(made[o], self._axis(k, made[o]))[:n] for k, o in inner.items()}
+        values = self._by_name(names, program.attributions, made, n)
+        probed = self._by_name(names, program.probed, made, n) if program.probed else {}
         score, output = made[program.score][:n], made[program.prediction] if predictions else None
-        if output is not None and self.layout.exact is not None:
-            output = batch_axes.rows(output, axis, n)
+        if output is not None and layout.exact is not None:
+            output = batch_axes.rows(output, question.output_axis, n)
         reference = score if question.walk.composite.seed == "score" and question.backward else None
         if program.reference_score is not None:
             reference = score - made[program.reference_score][:n]
         index = None if program.index is None else made[program.index][:n].reshape(n, -1)
-        kept = {node: float(made[o]) for node, o in program.kept}
+        kept = {node: float(made[o]) for node, o in program.kept} if program.kept else {}
         return Answer(score, values, probed, output, index, reference, kept)
 
     @staticmethod
     def _same_sample(question: Question, rows: Rows) -> bool:
         """Tell whether many targets of one sample are walked back from, so that one forward pass will do."""
-        if len(rows) < _MANY or not isinstance(question.ask, Walk):
+        if not isinstance(question.ask, Walk):
             return False
         if question.target != "weights" and not question.target_axes:
             return False
@@ -292,15 +298,16 @@ class Driver:
             axes[program.target] = self.question.output_axis if self.question.target == "weights" else 0
         return axes
 
-    def _axis(self, name: str, array: Array) -> int | None:
-        """Return where samples lie in a feature or inner value."""
-        axes = self.layout.axes
-        return axes[name] if name in axes else self.layout.axis_of(name, array.shape)
+    def _by_name(self, names: Sequence[str], outputs: Sequence[str], made: Arrays, n: int) -> Arrays:
+        """Return what was made of features or inner values, n rows of each, samples first."""
+        layout, found = self.layout, {}
+        for name, output in zip(names, outputs, strict=False):
+            array = made[output]
+            axis = layout.axes[name] if name in layout.axes else layout.axis_of(name, array.shape)
+            found[name] = batch_axes.first(array, axis)[:n]
+        return found
 
     def _joined(self, parts: list[Answer]) -> Answer:
-        if len(parts) == 1:
-            return parts[0]
-
         def join(of: Callable[[Answer], Any], axis: int | None = 0) -> Any:
             found = [of(p) for p in parts]
             return None if found[0] is None else batch_axes.join(found, axis)
@@ -317,9 +324,10 @@ class Driver:
         )
 
     def _refuse_not_finite(self, question: Question, program: Program, rows: Rows, values: Arrays) -> None:
-        """Raise for the first row whose values are no finite numbers, and say where they come from."""
-        if all(map(all_finite, values.values())):
-            return
+        """Raise for the first row whose values are no finite numbers though its features are.
+
+        Say where they come from.
+        """
         n = len(rows)
         bad = np.zeros(n, bool)
         for array in values.values():

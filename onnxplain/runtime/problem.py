@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,13 +16,14 @@ from onnxplain.errors import DataInputError, NotFiniteError
 from onnxplain.features.boxes import Reader
 from onnxplain.features.players import Players, elements
 from onnxplain.finite import all_finite
+from onnxplain.records import record
 from onnxplain.runtime.driver import Answer, Driver, Rows, not_finite
 from onnxplain.runtime.scratch import Scratch
 
 __all__ = ["Problem"]
 
 
-@dataclass(frozen=True)
+@record
 class Problem:
     """Features to explain, n rows, batch axis first.
 

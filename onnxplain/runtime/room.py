@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from onnxplain.backward.asks import Ask
+from onnxplain.records import record
 
 __all__ = ["Room"]
 
 
-@dataclass(frozen=True)
+@record
 class Room:
     """Rows that are asked about at once in one call.
 

@@ -27,21 +27,6 @@ __all__ = ["Executable", "Source"]
 _SILENT = 4
 
 
-class _Told:
-    """What onnxruntime raises in here is raised as an error that says what to do."""
-
-    def __init__(self, feeds: Mapping[str, Any], takes: Sequence[ort.NodeArg]) -> None:
-        self._feeds = feeds
-        self._takes = takes
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):  # onnxruntime raises many kinds
-            raise run_failed(error, self._feeds, self._takes) from error
-
-
 class Source(NamedTuple):
     """What a session is made of: a graph without large weights, these, and whether it has our operators."""
 
@@ -123,8 +108,8 @@ class Executable:
         self._takes = tuple(self._session.get_inputs())
         self.inputs = tuple(i.name for i in self._takes)
         self.outputs = tuple(o.name for o in self._session.get_outputs())
-        #: Text cannot be bound (it would crash), and on the CPU binding is slower.
-        self._unbound = device == "cpu" or any(i.type == "tensor(string)" for i in self._takes)
+        #: Text cannot be bound: it would crash.
+        self._unbound = any(i.type == "tensor(string)" for i in self._takes)
         self._texts = {o.name for o in self._session.get_outputs() if o.type == "tensor(string)"}
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
@@ -146,20 +131,35 @@ class Executable:
         ModelRunError
             If onnxruntime cannot run the program on these inputs.
         """
-        names = list(outputs or self.outputs)
-        with quiet, self._turn, _Told(feeds, self._takes):
-            if self._unbound or not self._texts.isdisjoint(names):
-                made = self._session.run(names, {k: _array(feeds[k]) for k in self.inputs}, self._quietly)
-                owned = dict(zip(names, map(_owned, made), strict=True))
-                del made  # gives memory back to the arena, where nobody may be while the process forks
-                return owned
-            binding = self._bind(feeds)
-            for name in names:
-                binding.bind_output(name, "cpu")
-            self._session.run_with_iobinding(binding, self._quietly)
-            made = binding.copy_outputs_to_cpu()
-            del binding  # for the same reason
-            return dict(zip(names, made, strict=True))
+        names = outputs or self.outputs
+        with quiet:
+            try:
+                if self.device == "cpu":  # where binding is slower
+                    return self._unbound_run(feeds, names)
+                with self._turn:
+                    if self._unbound or not self._texts.isdisjoint(names):
+                        return self._unbound_run(feeds, names)
+                    binding = self._bind(feeds)
+                    for name in names:
+                        binding.bind_output(name, "cpu")
+                    self._session.run_with_iobinding(binding, self._quietly)
+                    made = binding.copy_outputs_to_cpu()
+                    del binding  # gives memory back to the arena, where nobody may be while the process forks
+                    return dict(zip(names, made, strict=True))
+            except Exception as error:  # onnxruntime raises many kinds
+                raise run_failed(error, feeds, self._takes) from error
+
+    def _unbound_run(self, feeds: Arrays, names: Sequence[str]) -> Arrays:
+        """Run once on arrays, whose results get memory of their own: onnxruntime may lend it from the arena.
+
+        What it lent is given back before anybody may fork.
+        """
+        fed = {k: v if type(v := feeds[k]) is np.ndarray else _array(v) for k in self.inputs}
+        made = self._session.run(names, fed, self._quietly)
+        return {
+            k: v.copy() if isinstance(v, np.ndarray) and v.base is not None else v
+            for k, v in zip(names, made, strict=True)
+        }
 
     def run_on_device(self, feeds: dict[str, Any], outputs: Sequence[str]) -> dict[str, ort.OrtValue]:
         """Run once on values that lie on the device, leaving the results there.
@@ -180,16 +180,19 @@ class Executable:
         ModelRunError
             If onnxruntime cannot run the program on these inputs.
         """
-        with quiet, self._turn, _Told(feeds, self._takes):
-            binding = self._bind(feeds)
-            for name in outputs:
-                binding.bind_output(name, self.device, 0)
-            if self.stream is None:
-                self._session.run_with_iobinding(binding, self._quietly)
-                binding.synchronize_outputs()
-            else:
-                self._session.run_with_iobinding(binding, self._without_waiting)
-            return dict(zip(outputs, binding.get_outputs(), strict=True))
+        with quiet, self._turn:
+            try:
+                binding = self._bind(feeds)
+                for name in outputs:
+                    binding.bind_output(name, self.device, 0)
+                if self.stream is None:
+                    self._session.run_with_iobinding(binding, self._quietly)
+                    binding.synchronize_outputs()
+                else:
+                    self._session.run_with_iobinding(binding, self._without_waiting)
+                return dict(zip(outputs, binding.get_outputs(), strict=True))
+            except Exception as error:  # onnxruntime raises many kinds
+                raise run_failed(error, feeds, self._takes) from error
 
     def options(self) -> Any:
         """Return how sessions are to run."""
@@ -247,8 +250,3 @@ def _array(value: Any) -> Array:
     """Return what is fed; onnxruntime 1.19 does not say how its own values become arrays."""
     held: Array = value.numpy() if isinstance(value, ort.OrtValue) else np.asarray(value)
     return held
-
-
-def _owned(made: Any) -> Any:
-    """Return an output in memory of its own: onnxruntime may lend it from the arena."""
-    return made.copy() if isinstance(made, np.ndarray) and made.base is not None else made

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import onnxplain as ox
-from onnxplain.runtime import programs, session
+from onnxplain.runtime import programs
 from onnxplain.runtime.cache import Cache
 from onnxplain.runtime.programs import MOST_PROGRAMS
 from onnxplain.runtime.session import Executable
@@ -169,7 +169,7 @@ def test_a_call_that_was_stopped_leaves_the_explainer_usable(stop, where, models
         raise stop
 
     target, name = {"build": (programs, "build"), "session": (Executable, "__init__"),
-                    "run": (session, "_owned")}[where]  # fmt: skip
+                    "run": (Executable, "_unbound_run")}[where]  # fmt: skip
     monkeypatch.setattr(target, name, interrupted)
     with pytest.raises((stop, ox.errors.ModelRunError)):
         explainer(x, 0, "saliency")

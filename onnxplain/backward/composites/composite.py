@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
 import onnx_ir as ir
 
@@ -106,6 +108,17 @@ class Composite:
     bias: str | None = None
     holds: int = 1
     changes: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        """Hash all fields, once: there are many rules."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, f.name) for f in fields(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_hash"}  # texts hash anew in each process
 
     def __repr__(self) -> str:
         """Write the name; the rules, resolved for a model, are in the rule table."""

@@ -12,6 +12,7 @@ import numpy as np
 from onnxplain._types import Array, FloatArray
 from onnxplain.backward.asks import Ask, Probe, Scores, Walk
 from onnxplain.checks import Check, Completeness, Conservation, StandardError, Unchecked
+from onnxplain.records import record
 from onnxplain.runtime.problem import Problem
 
 __all__ = [
@@ -33,7 +34,7 @@ __all__ = [
 Kind = Literal["completeness", "conservation"]
 
 
-@dataclass(frozen=True)
+@record
 class Found:
     """What a method found.
 
@@ -77,7 +78,7 @@ class Found:
         return (Completeness if self.kind == "completeness" else Conservation)(self.reference, delta)
 
 
-@dataclass(frozen=True)
+@record
 class Answers:
     """What was answered at m points of n rows.
 
