@@ -312,8 +312,7 @@ class Explainer:
         found, anew = self._answered(request, feature_names, Answering.explain)
         if not anew:
             return found
-        note = "the graph was written anew for inputs of these shapes"
-        return replace(found, notes=(*found.notes, note))
+        return replace(found, notes=(*found.notes, "the graph was written anew for inputs of these shapes"))
 
     def pose(
         self,
@@ -371,11 +370,10 @@ class Explainer:
         shapes = {k: v.shape for k, v in check_inputs(inputs, self.inputs, walked=False).items()}
         if all(i.shape == shapes[i.name] for i in self.inputs):
             return None
-
-        def make() -> Answering:
-            return Answering(specialised(self._normal, shapes), *self._options)
-
-        return self._fixed.get(tuple(sorted(shapes.items())), make)
+        return self._fixed.get(
+            tuple(sorted(shapes.items())),
+            lambda: Answering(specialised(self._normal, shapes), *self._options),
+        )
 
 
 def explain(
