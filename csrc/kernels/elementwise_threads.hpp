@@ -191,24 +191,31 @@ ONNXPLAIN_HOST_DEVICE inline Pack<Width> read(const Input<T>& from, const std::i
 
 // Writes `count` elements of a result, from `element` on.
 template <class T, int Width>
-ONNXPLAIN_HOST_DEVICE inline void write(T* result, bool aligned, std::int64_t element, int count,
-                                        const Pack<Width>& made) {
+ONNXPLAIN_HOST_DEVICE inline void put(T* result, bool aligned, std::int64_t element, int count,
+                                      const Stored<T, Width>& stored) {
   T* out = result + element;
   if (Width > 1 && aligned && count == Width) {
-    Stored<T, Width> stored;
-    ONNXPLAIN_UNROLL
-    for (int i = 0; i < Width; ++i) {
-      stored.at[i] = from_float<T>(made.at[i]);
-    }
     *reinterpret_cast<Stored<T, Width>*>(out) = stored;
     return;
   }
   ONNXPLAIN_UNROLL
   for (int i = 0; i < Width; ++i) {
     if (i < count) {
-      out[i] = from_float<T>(made.at[i]);
+      out[i] = stored.at[i];
     }
   }
+}
+
+// The same, rounded to their type.
+template <class T, int Width>
+ONNXPLAIN_HOST_DEVICE inline void write(T* result, bool aligned, std::int64_t element, int count,
+                                        const Pack<Width>& made) {
+  Stored<T, Width> stored;
+  ONNXPLAIN_UNROLL
+  for (int i = 0; i < Width; ++i) {
+    stored.at[i] = from_float<T>(made.at[i]);
+  }
+  put(result, aligned, element, count, stored);
 }
 
 #define ONNXPLAIN_APPLY(name, number, operands, meaning) \

@@ -9,13 +9,14 @@
 
 namespace onnxplain::threads {
 
+template <class T>
 struct GeluLaunch {
-  Input<float> x;
-  Input<float> g;  // what arrives, which may be repeated
+  Input<T> x;
+  Input<T> g;  // what arrives, which may be repeated
   std::int64_t length[kMostAxes];
   float factor;
   bool by_tanh;
-  float* out;
+  T* out;
   bool aligned;
   std::int64_t total;
 
@@ -24,8 +25,9 @@ struct GeluLaunch {
   ONNXPLAIN_HOST_DEVICE void run(std::int64_t element, int count) const;
 };
 
+template <class T>
 template <class Index, int Width>
-ONNXPLAIN_HOST_DEVICE inline void GeluLaunch::run(std::int64_t element, int count) const {
+ONNXPLAIN_HOST_DEVICE inline void GeluLaunch<T>::run(std::int64_t element, int count) const {
   const Pack<Width> values = read<Index, Width>(x, length, element, count);
   const Pack<Width> arriving = read<Index, Width>(g, length, element, count);
   Pack<Width> made{};
@@ -42,6 +44,7 @@ ONNXPLAIN_HOST_DEVICE inline void GeluLaunch::run(std::int64_t element, int coun
 #ifdef ONNXPLAIN_WITH_CUDA
 namespace onnxplain::cuda {
 // Starts work on a stream and returns the status of the launch, which the caller must check.
-[[nodiscard]] cudaError_t gelu_backward(const threads::GeluLaunch& launch, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t gelu_backward(const threads::GeluLaunch<T>& launch, cudaStream_t stream);
 }  // namespace onnxplain::cuda
 #endif

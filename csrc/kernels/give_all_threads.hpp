@@ -16,35 +16,43 @@ namespace onnxplain::threads {
 inline constexpr std::int64_t kShortRow = 2048;
 static_assert(kShortRow <= kFan * kPiece);
 
+template <class T>
 struct GiveLaunch {
-  ShareRows rows;
-  const float* relevance;
-  const float* given;
-  float* to;
+  ShareRows shape;
+  const T* relevance;
+  const T* given;
+  T* to;
 
-  std::int64_t count() const { return rows.outer * rows.inner; }
+  std::int64_t count() const { return shape.outer * shape.inner; }
   bool is_short() const {
-    return rows.inner == 1 && rows.above <= kShortRow && rows.below <= kShortRow;
+    return shape.inner == 1 && shape.above <= kShortRow && shape.below <= kShortRow;
   }
 };
 
-// One short row; `lanes` has some threads, or all lanes.
-template <class Lanes>
-ONNXPLAIN_HOST_DEVICE inline void give_row(const GiveLaunch& launch, const Lanes& lanes,
-                                           std::int64_t row) {
-  const ShareRows& rows = launch.rows;
-  const float* given = launch.given + row * rows.below;
-  float* to = launch.to + row * rows.below;
-  const Share share = Share::of(
-      sums_of_row(lanes, launch.relevance + row * rows.above, rows.above, given, rows.below),
-      rows.below);
-  lanes.each(rows.below, [=](std::int64_t i) { to[i] = share.added_to(given[i]); });
-}
+// Short rows.
+template <class T>
+struct ShortLaunch {
+  GiveLaunch<T> all;
+  std::int64_t rows;
+
+  // `lanes` has some threads, or all lanes.
+  template <class Lanes>
+  ONNXPLAIN_HOST_DEVICE void run_row(const Lanes& lanes, std::int64_t row) const {
+    const std::int64_t above = all.shape.above;
+    const std::int64_t below = all.shape.below;
+    const T* given = all.given + row * below;
+    T* to = all.to + row * below;
+    const Share share =
+        Share::of(sums_of_row(lanes, all.relevance + row * above, above, given, below), below);
+    lanes.each(below,
+               [=](std::int64_t i) { to[i] = from_float<T>(share.added_to(to_float(given[i]))); });
+  }
+};
 
 // The sums of rows of `length` numbers: of relevance, or of what inputs get, with its sizes.
-inline SumLaunch sums_of(const float* from, const ShareRows& rows, std::int64_t length,
-                         bool sizes) {
-  SumLaunch sums{};
+template <class T>
+SumLaunch<T> sums_of(const T* from, const ShareRows& rows, std::int64_t length, bool sizes) {
+  SumLaunch<T> sums{};
   sums.from = from;
   sums.total = rows.outer * rows.inner;
   sums.along = rows.inner == 1;
@@ -60,12 +68,30 @@ inline SumLaunch sums_of(const float* from, const ShareRows& rows, std::int64_t 
   return sums;
 }
 
+// The shares of rows, of their sums: of relevance, of what inputs get, and of its sizes, one behind
+// the other.
+struct SharesLaunch {
+  const double* sums;
+  std::int64_t below;
+  Share* shares;
+  std::int64_t total;
+
+  bool is_small() const { return total <= kMostIn32; }
+  template <class Index, int Width>
+  ONNXPLAIN_HOST_DEVICE void run(std::int64_t element, int count) const {
+    for (std::int64_t row = element; row < element + count; ++row) {
+      shares[row] = Share::of({sums[row], sums[total + row], sums[2 * total + row]}, below);
+    }
+  }
+};
+
 // The result, when the shares of all rows are there.
+template <class T>
 struct SharedLaunch {
   Planes places;  // (outer, 1, below, inner)
-  const float* given;
+  const T* given;
   const Share* shares;  // (outer, inner)
-  float* out;
+  T* out;
   bool aligned;
   std::int64_t total;
 
@@ -74,19 +100,21 @@ struct SharedLaunch {
   ONNXPLAIN_HOST_DEVICE void run(std::int64_t element, int count) const;
 };
 
-inline SharedLaunch shared_launch(const GiveLaunch& launch, const Share* shares) {
-  const ShareRows& rows = launch.rows;
+template <class T>
+SharedLaunch<T> shared_launch(const GiveLaunch<T>& launch, const Share* shares) {
+  const ShareRows& rows = launch.shape;
   return {{rows.outer, 1, rows.below, rows.inner},
           launch.given,
           shares,
           launch.to,
-          is_aligned(launch.given) && is_aligned<float>(launch.to),
+          is_aligned(launch.given) && is_aligned<T>(launch.to),
           rows.outer * rows.below * rows.inner};
 }
 
+template <class T>
 template <class Index, int Width>
-ONNXPLAIN_HOST_DEVICE inline void SharedLaunch::run(std::int64_t element, int count) const {
-  const Input<float> from{given, 0, 0, false, aligned};
+ONNXPLAIN_HOST_DEVICE inline void SharedLaunch<T>::run(std::int64_t element, int count) const {
+  const Input<T> from{given, 0, 0, false, aligned};
   const Pack<Width> values = read<Index, Width>(from, nullptr, element, count);
   Place<Index> at(places, static_cast<Index>(element));
   Pack<Width> made{};
@@ -105,6 +133,7 @@ ONNXPLAIN_HOST_DEVICE inline void SharedLaunch::run(std::int64_t element, int co
 #ifdef ONNXPLAIN_WITH_CUDA
 namespace onnxplain::cuda {
 // Starts work on a stream and returns the status of the launch, which the caller must check.
-[[nodiscard]] cudaError_t give_all(const threads::GiveLaunch& launch, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t give_all(const threads::GiveLaunch<T>& launch, cudaStream_t stream);
 }  // namespace onnxplain::cuda
 #endif

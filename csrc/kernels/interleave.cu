@@ -3,8 +3,12 @@
 
 namespace onnxplain::cuda {
 
-cudaError_t interleave(const threads::InterleaveLaunch& launch, cudaStream_t stream) {
+template <class T>
+cudaError_t interleave(const threads::InterleaveLaunch<T>& launch, cudaStream_t stream) {
   return over_elements(launch, stream);
 }
+
+template cudaError_t interleave(const threads::InterleaveLaunch<float>&, cudaStream_t);
+template cudaError_t interleave(const threads::InterleaveLaunch<Half>&, cudaStream_t);
 
 }  // namespace onnxplain::cuda

@@ -14,16 +14,17 @@ namespace onnxplain::threads {
 inline constexpr int kMostParts = 64;
 inline constexpr int kMostStarts = 1024;  // places in a stride, down times across
 
+template <class T>
 struct InterleaveLaunch {
   Planes result;
   std::int64_t down;
   std::int64_t across;
-  float* out;
+  T* out;
   bool aligned;
   bool small;
   std::int64_t total;
   struct {
-    const float* data;
+    const T* data;
     std::int64_t height;
     std::int64_t width;
   } part[kMostParts];
@@ -34,20 +35,22 @@ struct InterleaveLaunch {
   ONNXPLAIN_HOST_DEVICE void run(std::int64_t element, int count) const;
 };
 
-static_assert(sizeof(InterleaveLaunch) <= 4096);
+static_assert(sizeof(InterleaveLaunch<float>) <= 4096 && sizeof(InterleaveLaunch<Half>) <= 4096);
 
 // Throws std::invalid_argument where there are more parts, or longer strides, than fit; the parts
 // are those that check_parts takes.
-InterleaveLaunch interleave_launch(const std::vector<Part>& parts, std::int64_t down,
-                                   std::int64_t across, const Planes& result, float* out);
+template <class T>
+InterleaveLaunch<T> interleave_launch(const std::vector<PartOf<T>>& parts, std::int64_t down,
+                                      std::int64_t across, const Planes& result, T* out);
 
+template <class T>
 template <class Index, int Width>
-ONNXPLAIN_HOST_DEVICE inline void InterleaveLaunch::run(std::int64_t element, int count) const {
+ONNXPLAIN_HOST_DEVICE inline void InterleaveLaunch<T>::run(std::int64_t element, int count) const {
   const auto step_down = static_cast<Index>(down);
   const auto step_across = static_cast<Index>(across);
   const auto block = static_cast<Index>(result.block);
   Place<Index> at(result, static_cast<Index>(element));
-  Pack<Width> made{};
+  Stored<T, Width> made{};
   ONNXPLAIN_UNROLL
   for (int i = 0; i < Width; ++i) {
     const Index row = at.row / step_down;
@@ -64,7 +67,7 @@ ONNXPLAIN_HOST_DEVICE inline void InterleaveLaunch::run(std::int64_t element, in
     }
     at.next();
   }
-  write(out, aligned, element, count, made);
+  put(out, aligned, element, count, made);
 }
 
 }  // namespace onnxplain::threads
@@ -72,6 +75,8 @@ ONNXPLAIN_HOST_DEVICE inline void InterleaveLaunch::run(std::int64_t element, in
 #ifdef ONNXPLAIN_WITH_CUDA
 namespace onnxplain::cuda {
 // Starts work on a stream and returns the status of the launch, which the caller must check.
-[[nodiscard]] cudaError_t interleave(const threads::InterleaveLaunch& launch, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t interleave(const threads::InterleaveLaunch<T>& launch,
+                                     cudaStream_t stream);
 }  // namespace onnxplain::cuda
 #endif

@@ -13,15 +13,16 @@
 
 namespace onnxplain::threads {
 
+template <class T>
 struct PoolLaunch {
   WindowAxis down;
   WindowAxis across;
   Planes in;
   Planes pooled;
-  const float* x;
-  const float* y;
-  const float* g;
-  float* out;
+  const T* x;
+  const T* y;
+  const T* g;
+  T* out;
   bool aligned;
   std::int64_t total;
 
@@ -39,10 +40,10 @@ struct PoolLaunch {
 };
 
 // A plane's numbers of one lane, as one thread sees them.
-template <class Signed>
+template <class T, class Signed>
 class PoolPlane {
  public:
-  ONNXPLAIN_HOST_DEVICE PoolPlane(const PoolLaunch& launch, Signed plane, Signed lane)
+  ONNXPLAIN_HOST_DEVICE PoolPlane(const PoolLaunch<T>& launch, Signed plane, Signed lane)
       : launch_(launch),
         block_(static_cast<Signed>(launch.in.block)),
         x_(launch.x + static_cast<std::int64_t>(plane) * launch.in.size() + lane),
@@ -60,8 +61,8 @@ class PoolPlane {
       float sum = 0.0f;
       for (Signed p = down.last(h); across.meets(o, w) && p >= 0 && down.covers(p, h); --p) {
         const Signed at = (p * width + o) * block_;
-        if (down.meets(p, h) && value == y_[at] && first(value, p, o, h, w)) {
-          sum += g_[at];
+        if (down.meets(p, h) && value == to_float(y_[at]) && first(value, p, o, h, w)) {
+          sum += to_float(g_[at]);
         }
       }
       total += sum;
@@ -107,7 +108,7 @@ class PoolPlane {
     const Axis across(launch_.across, launch_.pooled.width);
     for (Signed k = 0, at = across.start(o); k < across.kernel && at < w;
          ++k, at += across.dilation) {
-      if (at >= 0 && x_[offset(h, at)] == maximum) {
+      if (at >= 0 && to_float(x_[offset(h, at)]) == maximum) {
         return false;
       }
     }
@@ -126,7 +127,7 @@ class PoolPlane {
     float most = -std::numeric_limits<float>::infinity();
     for (Signed k = 0, at = across.start(o); k < across.kernel && at < width;
          ++k, at += across.dilation) {
-      const float value = at >= 0 ? x_[offset(h, at)] : most;
+      const float value = at >= 0 ? to_float(x_[offset(h, at)]) : most;
       most = value > most ? value : most;
     }
     return most;
@@ -136,25 +137,26 @@ class PoolPlane {
     return (h * static_cast<Signed>(launch_.in.width) + w) * block_;
   }
 
-  const PoolLaunch& launch_;
+  const PoolLaunch<T>& launch_;
   Signed block_;
-  const float* x_;
-  const float* y_;
-  const float* g_;
+  const T* x_;
+  const T* y_;
+  const T* g_;
 };
 
+template <class T>
 template <class Index, int Width>
-ONNXPLAIN_HOST_DEVICE inline void PoolLaunch::run(std::int64_t element, int count) const {
+ONNXPLAIN_HOST_DEVICE inline void PoolLaunch<T>::run(std::int64_t element, int count) const {
   using Signed = std::make_signed_t<Index>;
-  const Input<float> from{x, 0, 0, false, aligned};
+  const Input<T> from{x, 0, 0, false, aligned};
   const Pack<Width> values = read<Index, Width>(from, nullptr, element, count);
   Place<Index> at(in, static_cast<Index>(element));
   Pack<Width> made{};
   ONNXPLAIN_UNROLL
   for (int i = 0; i < Width; ++i) {
     if (i < count) {
-      const PoolPlane<Signed> plane(*this, static_cast<Signed>(at.plane),
-                                    static_cast<Signed>(at.lane));
+      const PoolPlane<T, Signed> plane(*this, static_cast<Signed>(at.plane),
+                                       static_cast<Signed>(at.lane));
       made.at[i] =
           plane.arrives(values.at[i], static_cast<Signed>(at.row), static_cast<Signed>(at.column));
       at.next();
@@ -168,6 +170,7 @@ ONNXPLAIN_HOST_DEVICE inline void PoolLaunch::run(std::int64_t element, int coun
 #ifdef ONNXPLAIN_WITH_CUDA
 namespace onnxplain::cuda {
 // Starts work on a stream and returns the status of the launch, which the caller must check.
-[[nodiscard]] cudaError_t max_pool_grad(const threads::PoolLaunch& launch, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t max_pool_grad(const threads::PoolLaunch<T>& launch, cudaStream_t stream);
 }  // namespace onnxplain::cuda
 #endif

@@ -8,14 +8,9 @@
 // alone is rounded.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "kernels/half.hpp"
-
-#ifdef ONNXPLAIN_WITH_CUDA
-#include <cuda_runtime_api.h>
-#endif
 
 namespace onnxplain {
 
@@ -44,33 +39,5 @@ void norm_backward(const Normalisation& norm, const Half* x, const Half* g, cons
                    std::int64_t size, std::int64_t begin, std::int64_t end, Half* dx);
 
 }  // namespace cpu
-
-#ifdef ONNXPLAIN_WITH_CUDA
-namespace cuda {
-
-inline constexpr std::size_t kMostRowAxes = 16;
-
-// All rows of a tensor. What arrives, g, is repeated as in threads::Input
-// (elementwise_threads.hpp).
-struct RowLaunch {
-  const float* x;  // of the softmax: y
-  const float* g;
-  const float* scale;  // null: there is none
-  float* dx;
-  std::int64_t rows;
-  std::int64_t size;
-  Normalisation norm;
-  bool one_scale;  // for all elements of a row
-  bool repeated;
-  std::int32_t rank;
-  std::int64_t length[kMostRowAxes];
-};
-
-// These start work on a stream and return the status of the launch, which the caller must check.
-[[nodiscard]] cudaError_t softmax_backward(const RowLaunch& launch, cudaStream_t stream);
-[[nodiscard]] cudaError_t norm_backward(const RowLaunch& launch, cudaStream_t stream);
-
-}  // namespace cuda
-#endif
 
 }  // namespace onnxplain

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/half.hpp"
 #include "kernels/row_backward.hpp"
 #include "onnxplain/processors.hpp"
 #include "onnxplain/tensor_view.hpp"
@@ -15,41 +16,46 @@
 namespace onnxplain {
 
 // dx = y (g - sum(g y)); gradient(i) is g.
-template <class Row, class Gradient>
-ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline void softmax_row(const Row& row, const float* y,
-                                                               const Gradient& gradient,
-                                                               float* dx) {
-  const float shared = row.sum([=](std::int64_t i) ONNXPLAIN_INLINE { return gradient(i) * y[i]; });
-  row.each([=](std::int64_t i) ONNXPLAIN_INLINE { dx[i] = gradient(i) * y[i] - y[i] * shared; });
+template <class Row, class T, class Gradient>
+ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline void softmax_row(const Row& row, const T* y,
+                                                               const Gradient& gradient, T* dx) {
+  const float shared =
+      row.sum([=](std::int64_t i) ONNXPLAIN_INLINE { return gradient(i) * to_float(y[i]); });
+  row.each([=](std::int64_t i) ONNXPLAIN_INLINE {
+    const float yi = to_float(y[i]);
+    dx[i] = from_float<T>(gradient(i) * yi - yi * shared);
+  });
 }
 
 // As Normalisation says; gradient(i) is g times the scale.
-template <class Row, class Gradient>
+template <class Row, class T, class Gradient>
 ONNXPLAIN_HOST_DEVICE ONNXPLAIN_INLINE inline void norm_row(const Row& row,
-                                                            const Normalisation& norm,
-                                                            const float* x,
+                                                            const Normalisation& norm, const T* x,
                                                             const Gradient& gradient,
-                                                            std::int64_t size, float* dx) {
+                                                            std::int64_t size, T* dx) {
   const auto count = static_cast<float>(size);
   float mean = 0.0f;
   float shift = 0.0f;
   if (norm.centred) {
-    mean = row.sum([=](std::int64_t i) ONNXPLAIN_INLINE { return x[i]; }) / count;
+    mean = row.sum([=](std::int64_t i) ONNXPLAIN_INLINE { return to_float(x[i]); }) / count;
     shift = row.sum([=](std::int64_t i) ONNXPLAIN_INLINE { return gradient(i); }) / count;
   }
   const float square = row.sum([=](std::int64_t i) ONNXPLAIN_INLINE {
-    return (x[i] - mean) * (x[i] - mean);
+    const float centred = to_float(x[i]) - mean;
+    return centred * centred;
   }) / count;
   const float inverse = 1.0f / sqrtf(square + norm.epsilon);
   if (norm.constant) {
-    row.each([=](std::int64_t i) ONNXPLAIN_INLINE { dx[i] = inverse * (gradient(i) - shift); });
+    row.each([=](std::int64_t i)
+                 ONNXPLAIN_INLINE { dx[i] = from_float<T>(inverse * (gradient(i) - shift)); });
     return;
   }
   const float along = row.sum([=](std::int64_t i) ONNXPLAIN_INLINE {
-    return gradient(i) * ((x[i] - mean) * inverse);
+    return gradient(i) * ((to_float(x[i]) - mean) * inverse);
   }) / count;
   row.each([=](std::int64_t i) ONNXPLAIN_INLINE {
-    dx[i] = inverse * (gradient(i) - shift - (x[i] - mean) * inverse * along);
+    dx[i] =
+        from_float<T>(inverse * (gradient(i) - shift - (to_float(x[i]) - mean) * inverse * along));
   });
 }
 

@@ -252,8 +252,9 @@ void cpu::sum_copies(const Copies& copies, const T* from, std::int64_t begin, st
 template void cpu::sum_copies(const Copies&, const float*, std::int64_t, std::int64_t, float*);
 template void cpu::sum_copies(const Copies&, const Half*, std::int64_t, std::int64_t, Half*);
 
-threads::SumLaunch threads::sum_launch(const Copies& copies, const float* from) {
-  SumLaunch launch{};
+template <class T>
+threads::SumLaunch<T> threads::sum_launch(const Copies& copies, const T* from) {
+  SumLaunch<T> launch{};
   launch.from = from;
   launch.total = copies.total;
   launch.cut = copies.cut();
@@ -267,5 +268,8 @@ threads::SumLaunch threads::sum_launch(const Copies& copies, const float* from) 
   }
   return launch;
 }
+
+template threads::SumLaunch<float> threads::sum_launch(const Copies&, const float*);
+template threads::SumLaunch<Half> threads::sum_launch(const Copies&, const Half*);
 
 }  // namespace onnxplain

@@ -4,7 +4,8 @@
 
 namespace onnxplain::cuda {
 
-cudaError_t sum_copies(const threads::SumLaunch& launch, float* to, cudaStream_t stream) {
+template <class T>
+cudaError_t sum_copies(const threads::SumLaunch<T>& launch, T* to, cudaStream_t stream) {
   if (launch.total == 0) {
     return cudaSuccess;
   }
@@ -12,8 +13,12 @@ cudaError_t sum_copies(const threads::SumLaunch& launch, float* to, cudaStream_t
   if (memory.status() != cudaSuccess) {
     return memory.status();
   }
-  const cudaError_t status = start_sums(launch, memory.data<double>(), {nullptr, to}, stream);
+  const cudaError_t status =
+      start_sums(launch, memory.data<double>(), threads::SumTarget<T>{nullptr, to}, stream);
   return status != cudaSuccess ? status : memory.release();
 }
+
+template cudaError_t sum_copies(const threads::SumLaunch<float>&, float*, cudaStream_t);
+template cudaError_t sum_copies(const threads::SumLaunch<Half>&, Half*, cudaStream_t);
 
 }  // namespace onnxplain::cuda

@@ -47,15 +47,18 @@ void sum_copies(const Copies& copies, const T* from, std::int64_t begin, std::in
 }  // namespace cpu
 
 namespace threads {
+template <class T>
 struct SumLaunch;
 // All sums, for a GPU. Throws std::invalid_argument where there are too many axes.
-SumLaunch sum_launch(const Copies& copies, const float* from);
+template <class T>
+SumLaunch<T> sum_launch(const Copies& copies, const T* from);
 }  // namespace threads
 
 #ifdef ONNXPLAIN_WITH_CUDA
 namespace cuda {
 // Starts work on a stream and returns the status of the launch, which the caller must check.
-[[nodiscard]] cudaError_t sum_copies(const threads::SumLaunch& launch, float* to,
+template <class T>
+[[nodiscard]] cudaError_t sum_copies(const threads::SumLaunch<T>& launch, T* to,
                                      cudaStream_t stream);
 }  // namespace cuda
 #endif

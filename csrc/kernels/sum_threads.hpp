@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/half.hpp"
 #include "kernels/sum_order.hpp"
 
 #ifdef __CUDACC__
@@ -43,8 +44,9 @@ struct Runs {
 
 // `total` sums of the numbers of a tensor. Of those that lie one behind the other, if the sums are
 // `along` memory, `cut` tells; `summed` are the other axes summed over.
+template <class T>
 struct SumLaunch {
-  const float* from;
+  const T* from;
   std::int64_t total;
   Runs kept;
   Runs summed;
@@ -76,43 +78,44 @@ struct SumOf {
 };
 
 // A piece of numbers that lie one behind the other; `lanes` has some threads, or all lanes.
-template <bool kSizes, class Lanes>
-ONNXPLAIN_HOST_DEVICE inline SumOf<kSizes> along_piece(const SumLaunch& launch, const Lanes& lanes,
-                                                       std::int64_t piece, std::int64_t which) {
+template <bool kSizes, class T, class Lanes>
+ONNXPLAIN_HOST_DEVICE inline SumOf<kSizes> along_piece(const SumLaunch<T>& launch,
+                                                       const Lanes& lanes, std::int64_t piece,
+                                                       std::int64_t which) {
   const Cut& cut = launch.cut;
   typename Lanes::template Sum<double> value(lanes);
   typename Lanes::template Sum<double> size(lanes);
-  const float* base = launch.from + launch.kept.offset(which);
+  const T* base = launch.from + launch.kept.offset(which);
   const std::int64_t first = cut.cuts > 1 ? piece / cut.cuts : piece * cut.each;
   const std::int64_t begin = cut.cuts > 1 ? piece % cut.cuts * kPiece : 0;
   const std::int64_t count = smaller(kPiece, cut.inner - begin);
   const std::int64_t last = smaller(first + cut.each, cut.places);
   for (std::int64_t place = first; place < last; ++place) {
-    const float* row = base + launch.summed.offset(place) + begin;
-    value.add(count, [=](std::int64_t i) { return static_cast<double>(row[i]); });
+    const T* row = base + launch.summed.offset(place) + begin;
+    value.add(count, [=](std::int64_t i) { return static_cast<double>(to_float(row[i])); });
     if constexpr (kSizes) {
-      size.add(count, [=](std::int64_t i) { return static_cast<double>(fabsf(row[i])); });
+      size.add(count, [=](std::int64_t i) { return static_cast<double>(fabsf(to_float(row[i]))); });
     }
   }
   return {value.total(), kSizes ? size.total() : 0.0};
 }
 
 // A piece of numbers apart from one another.
-template <bool kSizes>
-ONNXPLAIN_HOST_DEVICE inline SumOf<kSizes> across_piece(const SumLaunch& launch, std::int64_t piece,
-                                                        std::int64_t which) {
+template <bool kSizes, class T>
+ONNXPLAIN_HOST_DEVICE inline SumOf<kSizes> across_piece(const SumLaunch<T>& launch,
+                                                        std::int64_t piece, std::int64_t which) {
   const Runs& summed = launch.summed;
-  const float* base = launch.from + launch.kept.offset(which);
+  const T* base = launch.from + launch.kept.offset(which);
   const std::int64_t length = summed.length[summed.count - 1];
   const std::int64_t stride = summed.stride[summed.count - 1];
   const std::int64_t last = smaller((piece + 1) * launch.cut.each, launch.cut.places);
   SumOf<kSizes> sum;
   for (std::int64_t place = piece * launch.cut.each; place < last;) {
     const std::int64_t count = smaller(last - place, length - place % length);
-    const float* row = base + summed.offset(place);
+    const T* row = base + summed.offset(place);
     ONNXPLAIN_UNROLL_SOME
     for (std::int64_t i = 0; i < count; ++i) {
-      sum.add(static_cast<double>(row[i * stride]));
+      sum.add(static_cast<double>(to_float(row[i * stride])));
     }
     place += count;
   }
@@ -133,13 +136,14 @@ ONNXPLAIN_HOST_DEVICE inline double folded(const double* sums, std::int64_t coun
 }
 
 // Where the last sums go: to one of these.
+template <class T>
 struct SumTarget {
   double* sums;
-  float* rounded;
+  T* rounded;
 
   ONNXPLAIN_HOST_DEVICE void put(std::int64_t where, double sum) const {
     if (rounded != nullptr) {
-      rounded[where] = static_cast<float>(sum);
+      rounded[where] = from_float<T>(static_cast<float>(sum));
     } else {
       sums[where] = sum;
     }
@@ -148,9 +152,9 @@ struct SumTarget {
 
 // Makes the sums in rounds: `pieces(launch, target)` and `fold(sums, count, columns, target)` start
 // one each, and return a status, `fine` where all is well. There are sums, and they have numbers.
-template <class Status, class Pieces, class Fold>
-Status in_rounds(const SumLaunch& launch, double* memory, const SumTarget& target, Status fine,
-                 const Pieces& pieces, const Fold& fold) {
+template <class T, class Status, class Pieces, class Fold>
+Status in_rounds(const SumLaunch<T>& launch, double* memory, const SumTarget<T>& target,
+                 Status fine, const Pieces& pieces, const Fold& fold) {
   std::int64_t count = launch.cut.pieces();
   const std::int64_t columns = launch.columns();
   if (count == 1) {
@@ -158,10 +162,10 @@ Status in_rounds(const SumLaunch& launch, double* memory, const SumTarget& targe
   }
   double* from = memory;
   double* to = memory + count * columns;
-  Status status = pieces(launch, SumTarget{from, nullptr});
+  Status status = pieces(launch, SumTarget<T>{from, nullptr});
   while (count > 1 && status == fine) {
     const std::int64_t next = parts_of(count, kFan);
-    status = fold(from, count, columns, next == 1 ? target : SumTarget{to, nullptr});
+    status = fold(from, count, columns, next == 1 ? target : SumTarget<T>{to, nullptr});
     std::swap(from, to);
     count = next;
   }

@@ -7,10 +7,10 @@
 
 namespace onnxplain::cuda {
 
-template <bool kAlong, bool kSizes>
+template <bool kAlong, bool kSizes, class T>
 __global__ void __launch_bounds__(kThreads)
-    pieces_kernel(const __grid_constant__ threads::SumLaunch launch, std::int64_t pieces,
-                  threads::SumTarget target) {
+    pieces_kernel(const __grid_constant__ threads::SumLaunch<T> launch, std::int64_t pieces,
+                  threads::SumTarget<T> target) {
   constexpr int kEach = kAlong ? kTogether : 1;
   const Lanes lanes;
   const std::int64_t items = pieces * launch.total;
@@ -33,9 +33,10 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-static __global__ void __launch_bounds__(kThreads)
+template <class T>
+__global__ void __launch_bounds__(kThreads)
     fold_kernel(const double* sums, std::int64_t count, std::int64_t columns,
-                threads::SumTarget target) {
+                threads::SumTarget<T> target) {
   const std::int64_t items = parts_of(count, kFan) * columns;
   for (std::int64_t item = first_item(); item < items; item += item_stride()) {
     const std::int64_t group = item / columns;
@@ -44,20 +45,21 @@ static __global__ void __launch_bounds__(kThreads)
 }
 
 // Starts all; `memory` has room for what the launch says.
-[[nodiscard]] inline cudaError_t start_sums(const threads::SumLaunch& launch, double* memory,
-                                            const threads::SumTarget& target, cudaStream_t stream) {
-  const auto pieces = [=](const threads::SumLaunch& sums, const threads::SumTarget& to) {
+template <class T>
+[[nodiscard]] cudaError_t start_sums(const threads::SumLaunch<T>& launch, double* memory,
+                                     const threads::SumTarget<T>& target, cudaStream_t stream) {
+  const auto pieces = [=](const threads::SumLaunch<T>& sums, const threads::SumTarget<T>& to) {
     const std::int64_t count = sums.cut.pieces();
     const auto kernel =
-        sums.along ? (sums.sizes ? pieces_kernel<true, true> : pieces_kernel<true, false>)
-                   : (sums.sizes ? pieces_kernel<false, true> : pieces_kernel<false, false>);
+        sums.along ? (sums.sizes ? pieces_kernel<true, true, T> : pieces_kernel<true, false, T>)
+                   : (sums.sizes ? pieces_kernel<false, true, T> : pieces_kernel<false, false, T>);
     const int together = sums.along ? kTogether : 1;
     const unsigned int blocks = blocks_for(count * sums.total, kThreads / together);
     kernel<<<blocks, kThreads, 0, stream>>>(sums, count, to);
     return cudaGetLastError();
   };
   const auto fold = [=](const double* sums, std::int64_t count, std::int64_t columns,
-                        const threads::SumTarget& to) {
+                        const threads::SumTarget<T>& to) {
     fold_kernel<<<blocks_for(parts_of(count, kFan) * columns), kThreads, 0, stream>>>(sums, count,
                                                                                       columns, to);
     return cudaGetLastError();

@@ -48,6 +48,9 @@ std::int64_t behind(std::int64_t place, std::int64_t from) {
 
 void copy(const float* from, const std::int64_t* lengths, const Span& rows, const Span& columns,
           std::int64_t width, float* to) {
+  if (columns.first == columns.last) {
+    return;  // there may be no memory at all
+  }
   for (std::int64_t i = rows.first; i < rows.last; ++i) {
     const float* line = from + (i - rows.shift) * lengths[1] - columns.shift;
     std::copy(line + columns.first, line + columns.last, to + i * width + columns.first);

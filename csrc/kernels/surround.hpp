@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "onnxplain/tensor_view.hpp"
+
 namespace onnxplain {
 
 // Patches of planes, cut-outs of them with what is around, and the planes themselves.
@@ -16,8 +18,10 @@ struct Surroundings {
   std::int64_t whole[2];
   std::int64_t made[2];
 
-  std::int64_t planes() const { return samples * channels; }
-  std::int64_t size() const { return made[0] * made[1]; }  // numbers in a plane that is made
+  ONNXPLAIN_HOST_DEVICE std::int64_t planes() const { return samples * channels; }
+  ONNXPLAIN_HOST_DEVICE std::int64_t size() const {  // numbers in a plane that is made
+    return made[0] * made[1];
+  }
 };
 
 // Reads shapes: of patches (S, C, h, w), of the whole (N, C, H, W), of where patches and results

@@ -1,43 +1,43 @@
 #include <vector>
 
 #include "kernels/gelu_threads.hpp"
-#include "ort_ops/cuda.hpp"
+#include "ort_ops/arriving_cuda.hpp"
 #include "ort_ops/gelu_backward_op.hpp"
 #include "ort_ops/gelu_backward_shared.hpp"
-#include "ort_ops/row_shared.hpp"
 
 namespace onnxplain::ort {
 namespace {
 
-class OnCuda : public GeluBackward {
+template <class T>
+class OnCuda : public GeluBackward<T> {
  public:
   static constexpr const char* kProvider = kCuda;
-  using GeluBackward::GeluBackward;
+  using GeluBackward<T>::GeluBackward;
 
   void compute(const Context& context) const {
     const std::vector<std::int64_t> shape = context.shape(context.input(0));
-    const std::vector<std::int64_t> own = context.shape(context.input(1));
-    check_arriving(own, shape, kName);
-    const float* x = context.floats(context.input(0));
-    const Operand<float> g = operand(context.floats(context.input(1)), own, shape);
-    require(g.lengths.size() <= threads::kMostAxes,
-            "GeluBackward: the gradient is repeated along too many axes for a GPU");
-    threads::GeluLaunch launch{};
+    const T* x = context.elements<T>(context.input(0));
+    threads::GeluLaunch<T> launch{};
     launch.x = {x, 0, 0, false, threads::is_aligned(x)};
-    launch.g = threads::input(g, launch.length, 0);
-    launch.factor = factor;
-    launch.by_tanh = by_tanh;
-    launch.out = context.output(shape);
+    launch.g = arriving<T>(context, context.input(1), shape, launch.length, this->kName);
+    launch.factor = this->factor;
+    launch.by_tanh = this->by_tanh;
+    launch.out = context.output<T>(shape);
     launch.aligned = threads::is_aligned(launch.out);
     launch.total = size_of(shape);
-    require_success(cuda::gelu_backward(launch, stream_of(context)), kName);
+    require_success(cuda::gelu_backward(launch, stream_of(context)), this->kName);
   }
 };
 
 }  // namespace
 
 const CustomOp& gelu_backward_cuda_op() {
-  static const CustomOp op = described<OnCuda>();
+  static const CustomOp op = described<OnCuda<float>>();
+  return op;
+}
+
+const CustomOp& gelu_backward_float16_cuda_op() {
+  static const CustomOp op = described<OnCuda<Half>>();
   return op;
 }
 

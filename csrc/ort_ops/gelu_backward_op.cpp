@@ -10,20 +10,18 @@ namespace onnxplain::ort {
 namespace {
 
 template <class T>
-class OnCpu : public GeluBackward {
+class OnCpu : public GeluBackward<T> {
  public:
-  static constexpr const char* kName = named<T>("GeluBackward", "GeluBackwardFloat16");
-  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>};
-  static constexpr ElementType kOutput = kElement<T>;
-  using GeluBackward::GeluBackward;
+  using GeluBackward<T>::GeluBackward;
 
   void compute(const Context& context) const {
     const std::vector<std::int64_t> shape = context.shape(context.input(0));
-    const Arriving<T> g(context, context.input(1), shape, kName);
+    const Arriving<T> g(context, context.input(1), shape, this->kName);
     const T* x = context.elements<T>(context.input(0));
     T* dx = context.output<T>(shape);
     over_ranges(context, size_of(shape), kTask, [&](std::int64_t begin, std::int64_t end) {
-      cpu::gelu_backward(factor, by_tanh, x + begin, g.data() + begin, end - begin, dx + begin);
+      cpu::gelu_backward(this->factor, this->by_tanh, x + begin, g.data() + begin, end - begin,
+                         dx + begin);
     });
   }
 };

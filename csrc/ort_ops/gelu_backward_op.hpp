@@ -16,6 +16,7 @@ const CustomOp& gelu_backward_float16_op();
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.
 const CustomOp& gelu_backward_cuda_op();
+const CustomOp& gelu_backward_float16_cuda_op();
 #endif
 
 }  // namespace onnxplain::ort

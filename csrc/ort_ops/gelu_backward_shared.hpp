@@ -9,9 +9,11 @@
 
 namespace onnxplain::ort {
 
+template <class T>
 struct GeluBackward {
-  static constexpr const char* kName = "GeluBackward";
-  static constexpr ElementType kInputs[] = {kFloat, kFloat};
+  static constexpr const char* kName = named<T>("GeluBackward", "GeluBackwardFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
   static constexpr std::size_t kRequiredInputs = 2;
 
   float factor = 1.0f;

@@ -6,22 +6,28 @@
 namespace onnxplain::ort {
 namespace {
 
-class OnCuda : public GiveAll<float> {
+template <class T>
+class OnCuda : public GiveAll<T> {
  public:
   static constexpr const char* kProvider = kCuda;
-  using GiveAll<float>::GiveAll;
+  using GiveAll<T>::GiveAll;
 
   void compute(const Context& context) const {
-    const Tensors all = tensors(context);
-    require_success(
-        cuda::give_all({all.rows, all.relevance, all.given, all.to}, stream_of(context)), kName);
+    const auto all = this->tensors(context);
+    const threads::GiveLaunch<T> launch{all.rows, all.relevance, all.given, all.to};
+    require_success(cuda::give_all(launch, stream_of(context)), this->kName);
   }
 };
 
 }  // namespace
 
 const CustomOp& give_all_cuda_op() {
-  static const CustomOp op = described<OnCuda>();
+  static const CustomOp op = described<OnCuda<float>>();
+  return op;
+}
+
+const CustomOp& give_all_float16_cuda_op() {
+  static const CustomOp op = described<OnCuda<Half>>();
   return op;
 }
 

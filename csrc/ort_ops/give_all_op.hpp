@@ -18,6 +18,7 @@ const CustomOp& give_all_float16_op();
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.
 const CustomOp& give_all_cuda_op();
+const CustomOp& give_all_float16_cuda_op();
 #endif
 
 }  // namespace onnxplain::ort

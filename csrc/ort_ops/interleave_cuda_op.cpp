@@ -6,23 +6,29 @@
 namespace onnxplain::ort {
 namespace {
 
-class OnCuda : public Interleave {
+template <class T>
+class OnCuda : public Interleave<T> {
  public:
   static constexpr const char* kProvider = kCuda;
-  using Interleave::Interleave;
+  using Interleave<T>::Interleave;
 
   void compute(const Context& context) const {
-    const TensorsOf<float> all = tensors(context);
-    const threads::InterleaveLaunch launch =
-        threads::interleave_launch(all.parts, strides[0], strides[1], all.result, all.out);
-    require_success(cuda::interleave(launch, stream_of(context)), kName);
+    const auto all = this->tensors(context);
+    const auto launch = threads::interleave_launch(all.parts, this->strides[0], this->strides[1],
+                                                   all.result, all.out);
+    require_success(cuda::interleave(launch, stream_of(context)), this->kName);
   }
 };
 
 }  // namespace
 
 const CustomOp& interleave_cuda_op() {
-  static const CustomOp op = described<OnCuda>();
+  static const CustomOp op = described<OnCuda<float>>();
+  return op;
+}
+
+const CustomOp& interleave_float16_cuda_op() {
+  static const CustomOp op = described<OnCuda<Half>>();
   return op;
 }
 

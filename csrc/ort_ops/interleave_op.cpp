@@ -8,21 +8,18 @@ namespace onnxplain::ort {
 namespace {
 
 template <class T>
-class OnCpu : public Interleave {
+class OnCpu : public Interleave<T> {
  public:
-  static constexpr const char* kName = named<T>("Interleave", "InterleaveFloat16");
-  static constexpr ElementType kInputs[] = {kElement<T>};
-  static constexpr ElementType kOutput = kElement<T>;
-
-  using Interleave::Interleave;
+  using Interleave<T>::Interleave;
 
   void compute(const Context& context) const {
-    const TensorsOf<T> all = tensors<T>(context);
+    const auto all = this->tensors(context);
     over_ranges(context, all.result.count,
                 std::max<std::int64_t>(1, kTask / std::max<std::int64_t>(1, all.result.size())),
                 [&](std::int64_t begin, std::int64_t end) {
                   for (std::int64_t k = begin; k < end; ++k) {
-                    cpu::interleave(all.parts, strides[0], strides[1], all.result, k, all.out);
+                    cpu::interleave(all.parts, this->strides[0], this->strides[1], all.result, k,
+                                    all.out);
                   }
                 });
   }

@@ -12,6 +12,7 @@ const CustomOp& interleave_float16_op();
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.
 const CustomOp& interleave_cuda_op();
+const CustomOp& interleave_float16_cuda_op();
 #endif
 
 }  // namespace onnxplain::ort

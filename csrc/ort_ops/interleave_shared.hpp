@@ -12,9 +12,11 @@ namespace onnxplain::ort {
 
 // Attributes: strides; begins, two numbers for each input; ends, how many rows and columns the
 // result has behind the last ones of the first input.
+template <class T>
 struct Interleave {
-  static constexpr const char* kName = "Interleave";
-  static constexpr ElementType kInputs[] = {kFloat};
+  static constexpr const char* kName = named<T>("Interleave", "InterleaveFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
   static constexpr bool kIsVariadic = true;
 
   std::vector<std::int64_t> strides;
@@ -53,16 +55,14 @@ struct Interleave {
   }
 
   // The tensors of one run.
-  template <class T>
-  struct TensorsOf {
+  struct Tensors {
     std::vector<PartOf<T>> parts;
     Planes result;
     T* out;
   };
 
   // Throws where parts do not fit one another.
-  template <class T = float>
-  TensorsOf<T> tensors(const Context& context) const {
+  Tensors tensors(const Context& context) const {
     std::vector<PartOf<T>> parts;
     std::vector<std::int64_t> shape;
     for (std::size_t k = 0; k < context.input_count(); ++k) {

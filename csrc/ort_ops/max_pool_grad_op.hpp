@@ -13,6 +13,7 @@ const CustomOp& max_pool_grad_float16_op();
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.
 const CustomOp& max_pool_grad_cuda_op();
+const CustomOp& max_pool_grad_float16_cuda_op();
 #endif
 
 }  // namespace onnxplain::ort

@@ -13,9 +13,11 @@
 namespace onnxplain::ort {
 
 // Inputs: what was pooled, the maxima, a number for each; output: of the first's shape.
+template <class T>
 struct MaxPoolGrad {
-  static constexpr const char* kName = "MaxPoolGrad";
-  static constexpr ElementType kInputs[] = {kFloat, kFloat, kFloat};
+  static constexpr const char* kName = named<T>("MaxPoolGrad", "MaxPoolGradFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>, kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
   static constexpr std::size_t kRequiredInputs = 3;
 
   std::array<WindowAxis, 2> axes;
@@ -24,6 +26,7 @@ struct MaxPoolGrad {
   static std::optional<Lengths> shape(const Shapes& shapes) { return shapes.input(0); }
 
   explicit MaxPoolGrad(const Info& info) : axes{}, block(info.integer("block", 1)) {
+    require(block == 1 || !kIsHalf<T>, "MaxPoolGradFloat16: there are no blocks of float16");
     const auto kernel = pair(info, "kernel_shape");
     const auto stride = pair(info, "strides");
     const auto dilation = pair(info, "dilations");
@@ -36,8 +39,7 @@ struct MaxPoolGrad {
   }
 
   // The tensors of one run.
-  template <class T>
-  struct TensorsOf {
+  struct Tensors {
     Planes in;
     Planes out;
     const T* x;
@@ -47,8 +49,7 @@ struct MaxPoolGrad {
   };
 
   // Throws where the shapes are not those of a pooling.
-  template <class T = float>
-  TensorsOf<T> tensors(const Context& context) const {
+  Tensors tensors(const Context& context) const {
     const Value* values[] = {context.input(0), context.input(1), context.input(2)};
     const std::vector<std::int64_t> shape = context.shape(values[0]);
     const std::vector<std::int64_t> pooled = context.shape(values[1]);

@@ -1,17 +1,6 @@
 // The library's one entry, which every onnxruntime program can load:
 // SessionOptions.register_custom_ops_library in Python, RegisterCustomOpsLibrary in C and C++.
-#include "ort_ops/context.hpp"
-#include "ort_ops/elementwise_op.hpp"
-#include "ort_ops/gelu_backward_op.hpp"
-#include "ort_ops/give_all_op.hpp"
-#include "ort_ops/interleave_op.hpp"
-#include "ort_ops/max_pool_grad_op.hpp"
-#include "ort_ops/row_ops.hpp"
-#include "ort_ops/shapes.hpp"
-#include "ort_ops/sparse_conv_transpose_op.hpp"
-#include "ort_ops/sum_copies_op.hpp"
-#include "ort_ops/surround_op.hpp"
-#include "ort_ops/thin_transposed_conv_op.hpp"
+#include "ort_ops/operators.hpp"
 
 #if defined(_WIN32)
 #define ONNXPLAIN_EXPORT __declspec(dllexport)
@@ -22,7 +11,6 @@
 using onnxplain::ort::Api;
 using onnxplain::ort::ApiBase;
 using onnxplain::ort::call;
-using onnxplain::ort::check;
 using onnxplain::ort::CustomOp;
 using onnxplain::ort::CustomOpDomain;
 using onnxplain::ort::Entry;
@@ -31,49 +19,11 @@ using onnxplain::ort::Status;
 
 namespace {
 
-// One for all sessions, which hold it as long as they live.
-CustomOpDomain* domain_of(const Api* api) {
-  onnxplain::ort::Shapes::api = api;
-  CustomOpDomain* domain = nullptr;
-  check(call<Status*(const char*, CustomOpDomain**)>(api, Entry::kCreateCustomOpDomain,
-                                                     "ai.onnxplain", &domain));
-  namespace ops = onnxplain::ort;
-  for (const CustomOp* op : {
-           &ops::elementwise_op(),
-           &ops::elementwise_float16_op(),
-           &ops::gelu_backward_op(),
-           &ops::gelu_backward_float16_op(),
-           &ops::give_all_op(),
-           &ops::give_all_float16_op(),
-           &ops::interleave_op(),
-           &ops::interleave_float16_op(),
-           &ops::max_pool_grad_op(),
-           &ops::max_pool_grad_float16_op(),
-           &ops::norm_backward_op(),
-           &ops::norm_backward_float16_op(),
-           &ops::softmax_backward_op(),
-           &ops::softmax_backward_float16_op(),
-           &ops::sparse_conv_transpose_op(),
-           &ops::sum_copies_op(),
-           &ops::sum_copies_float16_op(),
-           &ops::surround_op(),
-           &ops::thin_transposed_conv_op(),
-#ifdef ONNXPLAIN_WITH_CUDA
-           &ops::elementwise_cuda_op(),
-           &ops::elementwise_float16_cuda_op(),
-           &ops::gelu_backward_cuda_op(),
-           &ops::give_all_cuda_op(),
-           &ops::interleave_cuda_op(),
-           &ops::max_pool_grad_cuda_op(),
-           &ops::norm_backward_cuda_op(),
-           &ops::softmax_backward_cuda_op(),
-           &ops::sum_copies_cuda_op(),
-#endif
-       }) {
-    check(call<Status*(CustomOpDomain*, const CustomOp*)>(api, Entry::kCustomOpDomainAdd, domain,
-                                                          op));
-  }
-  return domain;
+CustomOpDomain* all(const Api* api) {
+  std::vector<const CustomOp*> operators = onnxplain::ort::cpu_operators();
+  const std::vector<const CustomOp*> on_cuda = onnxplain::ort::cuda_operators();
+  operators.insert(operators.end(), on_cuda.begin(), on_cuda.end());
+  return onnxplain::ort::domain_of(api, operators);
 }
 
 }  // namespace
@@ -87,8 +37,7 @@ extern "C" ONNXPLAIN_EXPORT Status* RegisterCustomOps(SessionOptions* options,
         "onnxplain's operators need onnxruntime 1.18 or newer; export with form='portable'");
   }
   return onnxplain::ort::guarded(api, [&] {
-    static CustomOpDomain* domain = domain_of(api);
-    check(call<Status*(SessionOptions*, CustomOpDomain*)>(api, Entry::kAddCustomOpDomain, options,
-                                                          domain));
+    static CustomOpDomain* domain = all(api);
+    onnxplain::ort::add(api, options, domain);
   });
 }

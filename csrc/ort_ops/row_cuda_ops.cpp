@@ -1,10 +1,9 @@
-#include <algorithm>
-#include <string>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
-#include "kernels/elementwise.hpp"
-#include "kernels/row_backward.hpp"
-#include "ort_ops/cuda.hpp"
+#include "kernels/row_threads.hpp"
+#include "ort_ops/arriving_cuda.hpp"
 #include "ort_ops/row_ops.hpp"
 #include "ort_ops/row_shared.hpp"
 
@@ -12,65 +11,69 @@ namespace onnxplain::ort {
 namespace {
 
 // What is the same for all that goes over the rows of the first input.
-cuda::RowLaunch launch_of(const Context& context, std::size_t axes, const char* name) {
+template <class T>
+void fill(threads::RowLaunch<T>& launch, const Context& context, std::size_t axes,
+          const char* name) {
   const std::vector<std::int64_t> shape = context.shape(context.input(0));
   const Rows rows = rows_of(shape, axes, name);
-  const Value* g = context.input(1);
-  const std::vector<std::int64_t> own = context.shape(g);
-  check_arriving(own, shape, name);
-  const Operand<float> arriving = operand(context.floats(g), own, shape);
-  const std::size_t rank = arriving.lengths.size();
-  require(rank <= cuda::kMostRowAxes,
-          std::string(name) + ": the gradient is repeated along too many axes for a GPU");
-  cuda::RowLaunch launch{};
-  launch.x = context.floats(context.input(0));
-  launch.g = arriving.data;
-  launch.dx = context.output(shape);
+  launch.x = context.elements<T>(context.input(0));
+  launch.g = arriving<T>(context, context.input(1), shape, launch.length, name);
+  launch.dx = context.output<T>(shape);
   launch.rows = rows.count;
   launch.size = rows.size;
-  launch.rank = static_cast<std::int32_t>(rank);
-  launch.repeated = rank > 0 && arriving.strides.back() == 0;
-  std::copy(arriving.lengths.begin(), arriving.lengths.end(), launch.length);
-  return launch;
 }
 
-class SoftmaxOnCuda : public Softmax {
+template <class T>
+class SoftmaxOnCuda : public Softmax<T> {
  public:
   static constexpr const char* kProvider = kCuda;
-  using Softmax::Softmax;
+  using Softmax<T>::Softmax;
 
   void compute(const Context& context) const {
-    const cuda::RowLaunch launch = launch_of(context, 1, kName);
-    require_success(cuda::softmax_backward(launch, stream_of(context)), kName);
+    threads::SoftmaxLaunch<T> launch{};
+    fill(launch, context, 1, this->kName);
+    require_success(cuda::softmax_backward(launch, stream_of(context)), this->kName);
   }
 };
 
-class NormOnCuda : public Norm {
+template <class T>
+class NormOnCuda : public Norm<T> {
  public:
   static constexpr const char* kProvider = kCuda;
-  using Norm::Norm;
+  using Norm<T>::Norm;
 
   void compute(const Context& context) const {
-    cuda::RowLaunch launch = launch_of(context, axes, kName);
-    launch.norm = norm;
+    threads::NormLaunch<T> launch{};
+    fill(launch, context, this->axes, this->kName);
+    launch.norm = this->norm;
     const Value* scale = context.input_count() > 2 ? context.input(2) : nullptr;
     if (scale != nullptr) {
-      launch.one_scale = is_one(context.shape(scale), {launch.rows, launch.size});
-      launch.scale = context.floats(scale);
+      launch.one_scale = Norm<T>::is_one(context.shape(scale), {launch.rows, launch.size});
+      launch.scale = context.elements<T>(scale);
     }
-    require_success(cuda::norm_backward(launch, stream_of(context)), kName);
+    require_success(cuda::norm_backward(launch, stream_of(context)), this->kName);
   }
 };
 
 }  // namespace
 
 const CustomOp& softmax_backward_cuda_op() {
-  static const CustomOp op = described<SoftmaxOnCuda>();
+  static const CustomOp op = described<SoftmaxOnCuda<float>>();
+  return op;
+}
+
+const CustomOp& softmax_backward_float16_cuda_op() {
+  static const CustomOp op = described<SoftmaxOnCuda<Half>>();
   return op;
 }
 
 const CustomOp& norm_backward_cuda_op() {
-  static const CustomOp op = described<NormOnCuda>();
+  static const CustomOp op = described<NormOnCuda<float>>();
+  return op;
+}
+
+const CustomOp& norm_backward_float16_cuda_op() {
+  static const CustomOp op = described<NormOnCuda<Half>>();
   return op;
 }
 

@@ -19,20 +19,16 @@ void over_rows(const Context& context, const Rows& rows, const Body& body) {
 }
 
 template <class T>
-class SoftmaxOnCpu : public Softmax {
+class SoftmaxOnCpu : public Softmax<T> {
  public:
-  static constexpr const char* kName = named<T>("SoftmaxBackward", "SoftmaxBackwardFloat16");
-  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>};
-  static constexpr ElementType kOutput = kElement<T>;
-
-  using Softmax::Softmax;
+  using Softmax<T>::Softmax;
 
   void compute(const Context& context) const {
     const Value* y = context.input(0);
     const std::vector<std::int64_t> shape = context.shape(y);
-    const Rows rows = rows_of(shape, 1, kName);
+    const Rows rows = rows_of(shape, 1, this->kName);
     const T* values = context.elements<T>(y);
-    const Arriving<T> g(context, context.input(1), shape, kName);
+    const Arriving<T> g(context, context.input(1), shape, this->kName);
     T* dx = context.output<T>(shape);
     over_rows(context, rows, [&](std::int64_t begin, std::int64_t end) {
       cpu::softmax_backward(values, g.data(), rows.size, begin, end, dx);
@@ -41,26 +37,22 @@ class SoftmaxOnCpu : public Softmax {
 };
 
 template <class T>
-class NormOnCpu : public Norm {
+class NormOnCpu : public Norm<T> {
  public:
-  static constexpr const char* kName = named<T>("NormBackward", "NormBackwardFloat16");
-  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>, kElement<T>};
-  static constexpr ElementType kOutput = kElement<T>;
-
-  using Norm::Norm;
+  using Norm<T>::Norm;
 
   void compute(const Context& context) const {
     const Value* x = context.input(0);
     const Value* scale = context.input_count() > 2 ? context.input(2) : nullptr;
     const std::vector<std::int64_t> shape = context.shape(x);
-    const Rows rows = rows_of(shape, axes, kName);
+    const Rows rows = rows_of(shape, this->axes, this->kName);
     std::vector<float> held;
     const float* scales = scale == nullptr ? nullptr : scales_of(context, scale, rows, held);
     const T* values = context.elements<T>(x);
-    const Arriving<T> g(context, context.input(1), shape, kName);
+    const Arriving<T> g(context, context.input(1), shape, this->kName);
     T* dx = context.output<T>(shape);
     over_rows(context, rows, [&](std::int64_t begin, std::int64_t end) {
-      cpu::norm_backward(norm, values, g.data(), scales, rows.size, begin, end, dx);
+      cpu::norm_backward(this->norm, values, g.data(), scales, rows.size, begin, end, dx);
     });
   }
 
@@ -69,7 +61,7 @@ class NormOnCpu : public Norm {
   static const float* scales_of(const Context& context, const Value* scale, const Rows& rows,
                                 std::vector<float>& held) {
     const T* given = context.elements<T>(scale);
-    const bool one = is_one(context.shape(scale), rows);
+    const bool one = Norm<T>::is_one(context.shape(scale), rows);
     if constexpr (!kIsHalf<T>) {
       if (!one) {
         return given;

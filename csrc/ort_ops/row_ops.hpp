@@ -25,7 +25,9 @@ const CustomOp& norm_backward_float16_op();
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.
 const CustomOp& softmax_backward_cuda_op();
+const CustomOp& softmax_backward_float16_cuda_op();
 const CustomOp& norm_backward_cuda_op();
+const CustomOp& norm_backward_float16_cuda_op();
 #endif
 
 }  // namespace onnxplain::ort

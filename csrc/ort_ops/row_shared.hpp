@@ -46,17 +46,21 @@ inline void check_arriving(const std::vector<std::int64_t>& own,
   require(fits, std::string(name) + ": the gradient has no shape that fits the values");
 }
 
+template <class T>
 struct Softmax {
-  static constexpr const char* kName = "SoftmaxBackward";
-  static constexpr ElementType kInputs[] = {kFloat, kFloat};
+  static constexpr const char* kName = named<T>("SoftmaxBackward", "SoftmaxBackwardFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
   static constexpr std::size_t kRequiredInputs = 2;
 
   explicit Softmax(const Info&) {}
 };
 
+template <class T>
 struct Norm {
-  static constexpr const char* kName = "NormBackward";
-  static constexpr ElementType kInputs[] = {kFloat, kFloat, kFloat};
+  static constexpr const char* kName = named<T>("NormBackward", "NormBackwardFloat16");
+  static constexpr ElementType kInputs[] = {kElement<T>, kElement<T>, kElement<T>};
+  static constexpr ElementType kOutput = kElement<T>;
   static constexpr std::size_t kRequiredInputs = 2;
 
   std::size_t axes = 1;  // so many last axes are a row

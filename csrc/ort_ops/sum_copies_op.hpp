@@ -17,6 +17,7 @@ const CustomOp& sum_copies_float16_op();
 #ifdef ONNXPLAIN_WITH_CUDA
 // For onnxruntime's CUDAExecutionProvider.
 const CustomOp& sum_copies_cuda_op();
+const CustomOp& sum_copies_float16_cuda_op();
 #endif
 
 }  // namespace onnxplain::ort

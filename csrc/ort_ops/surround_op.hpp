@@ -8,4 +8,9 @@ namespace onnxplain::ort {
 // For the CPU.
 const CustomOp& surround_op();
 
+#ifdef ONNXPLAIN_WITH_CUDA
+// For onnxruntime's CUDAExecutionProvider.
+const CustomOp& surround_cuda_op();
+#endif
+
 }  // namespace onnxplain::ort

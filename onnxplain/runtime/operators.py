@@ -133,18 +133,13 @@ def _probe(device: str) -> bytes:
         ("SumCopies", "SumCopies", "x lengths", {}),
         ("SumCopies of one", "SumCopies", "x ones", {}),
     ]
-    if device == "cpu":
-        given += [
-            (
-                f"{made}Float16",
-                f"{kind}Float16",
-                " ".join(_HALVES.get(v, v) for v in takes.split()),
-                attributes,
-            )
-            for made, kind, takes, attributes in given
-            if "Elementwise" not in kind
-        ]
-        given.append(("Surround", "Surround", "plane plane place place", {"size": [2, 2], "fill": [0.0]}))
+    given += [
+        (f"{made}Float16", f"{kind}Float16", " ".join(_HALVES.get(v, v) for v in takes.split()), attributes)
+        for made, kind, takes, attributes in given
+        if "Elementwise" not in kind
+    ]
+    given.append(("Surround", "Surround", "plane plane place place", {"size": [2, 2], "fill": [0.0]}))
+    if device == "cpu":  # no program for a GPU has these: cuDNN's transposed convolutions do well
         given.append(("SparseConvTranspose", "SparseConvTranspose", "plane kernel", one))
         thin = {"strides": [1, 1], "begins": [0, 0], "ends": [0, 0], "more": [0, 0]}
         given.append(("ThinConvTranspose", "ThinConvTranspose", "plane plane", thin))

@@ -246,8 +246,10 @@ def lower(model: ir.Model, form: Form) -> None:
         ``"cpu"`` and ``"cuda"`` suit it to a device; ``"accelerated"``: to the CPU, with our own operators,
         ``"accelerated_cuda"`` to a GPU; ``"portable"`` leaves it as it was written.
     """
-    if form == "accelerated":
+    own = form in ("accelerated", "accelerated_cuda")
+    if own:
         MaxPoolGrads()(model)
+    if form == "accelerated":
         SparseConvs()(model)
         SplitStrides()(model)
         ThinConvs()(model)
@@ -255,19 +257,12 @@ def lower(model: ir.Model, form: Form) -> None:
         PickRows()(model)
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)
-    if form == "accelerated":
+    if own:
         FuseSums()(model)
         FuseRows()(model)
         FuseShares()(model)
         FuseGelu()(model)
-        FuseElementwise()(model)
-    if form == "accelerated_cuda":
-        MaxPoolGrads("cuda")(model)
-        FuseSums("cuda")(model)
-        FuseRows("cuda")(model)
-        FuseShares("cuda")(model)
-        FuseGelu("cuda")(model)
-        FuseElementwise("cuda")(model)
+        FuseElementwise("cpu" if form == "accelerated" else "cuda")(model)
 
 
 def unmark(model: ir.Model) -> None:

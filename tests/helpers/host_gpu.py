@@ -26,24 +26,20 @@ from onnxplain.kernels.device_array import DeviceArray
 from onnxplain.runtime import session
 from onnxplain.runtime.plans import on_device
 
-__all__ = ["built", "install"]
+__all__ = ["built", "install", "operators"]
 
 HERE = Path(__file__).with_name("host_cuda")
-CUDA = [ROOT / "csrc" / "kernels" / f"{name}.cu" for name in ("masked_batches", "moments", "path_batches")]
-
-SOURCES = [HERE / "module.cpp", ROOT / "csrc" / "cuda_bindings.cpp"]
+KERNELS, OPERATORS = ROOT / "csrc" / "kernels", ROOT / "csrc" / "ort_ops"
 
 
 def built(folder: Path, *flags: str) -> ModuleType:
     """Compile the launchers for the host, or take what was compiled in this folder."""
     pybind11 = pytest.importorskip("pybind11")
-    read = [*sorted((ROOT / "csrc").rglob("*.*p*")), *CUDA, *sorted(HERE.rglob("*.*"))]
-    state = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()[:16]
-    path = folder / f"host_cuda-{state}" / f"host_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
-    path.parent.mkdir(exist_ok=True)
-    with path.with_name("lock").open("w") as lock:  # given back when it is closed
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _compile(path, pybind11.get_include(), flags)
+    places = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
+    cuda = [KERNELS / f"{name}.cu" for name in ("masked_batches", "moments", "path_batches")]
+    sources = [HERE / "module.cpp", ROOT / "csrc" / "cuda_bindings.cpp"]
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    path = _compiled(folder, f"host_cuda{suffix}", sources, cuda, [*places, *flags])
     found = importlib.util.spec_from_file_location("host_cuda", path)
     assert found is not None
     assert found.loader is not None
@@ -52,26 +48,41 @@ def built(folder: Path, *flags: str) -> ModuleType:
     return module
 
 
-def _compile(path: Path, pybind11: str, flags: Sequence[str]) -> None:
-    """Compile the module, unless another worker did."""
-    if not path.exists():
-        made = path.with_name("half.so")
-        places = [HERE, ROOT / "csrc", ROOT / "csrc" / "include", sysconfig.get_path("include")]
-        command: list[object] = [
-            "c++",
-            "-std=c++20",
-            "-O0",
-            "-shared",
-            "-fPIC",
-            "-fvisibility=hidden",
-            "-Wall",
-        ]
-        command += ["-Werror", "-DONNXPLAIN_WITH_CUDA", "-ffp-contract=off", *flags]
-        command += [f"-I{place}" for place in (*places, pybind11)]
-        words = [str(word) for word in (*command, *SOURCES, "-x", "c++", *CUDA, "-o", made)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr
-        made.rename(path)
+def operators(folder: Path) -> Path:
+    """Compile the library of operators for a GPU, which onnxruntime takes for the CPU."""
+    cuda = [path for path in sorted(KERNELS.glob("*.cu")) if path.stem not in NO_OPERATORS]
+    plain = ("elementwise", "elementwise_threads", "half", "interleave", "interleave_threads")
+    sources = [KERNELS / f"{name}.cpp" for name in (*plain, "sum_copies", "surround")]
+    sources += [HERE / "operators.cpp", *sorted(OPERATORS.glob("*_cuda_op*.cpp"))]
+    return _compiled(folder, "host_operators.so", sources, cuda, ["-Wextra"])
+
+
+#: Kernels of Python's, and what has a stand-in.
+NO_OPERATORS = {"elementwise", "masked_batches", "moments", "path_batches", "stream_memory", "trees"}
+
+
+def _compiled(
+    folder: Path, name: str, sources: Sequence[Path], cuda: Sequence[Path], flags: Sequence[str]
+) -> Path:
+    """Compile a library, unless that was done, of the same sources."""
+    read = [*sorted((ROOT / "csrc").rglob("*.*p*")), *sorted((ROOT / "csrc").rglob("*.cu*"))]
+    read += sorted(HERE.rglob("*.*"))
+    words: list[object] = ["c++", "-std=c++20", "-O0", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall"]
+    words += ["-Werror", "-DONNXPLAIN_WITH_CUDA", "-ffp-contract=off", *flags]
+    words += [f"-I{place}" for place in (HERE, ROOT / "csrc", ROOT / "csrc" / "include")]
+    words += [*sources, "-x", "c++", *cuda]
+    state = hashlib.sha256(repr(words).encode() + b"".join(path.read_bytes() for path in read))
+    path = folder / f"host_cuda-{state.hexdigest()[:16]}" / name
+    path.parent.mkdir(exist_ok=True)
+    with path.with_name("lock").open("w") as lock:  # given back when it is closed
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            made = path.with_name("half.so")
+            command = [str(word) for word in (*words, "-o", made)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=540)
+            assert done.returncode == 0, done.stderr
+            made.rename(path)
+    return path
 
 
 def install(launchers: ModuleType, patch: pytest.MonkeyPatch) -> None:

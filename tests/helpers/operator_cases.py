@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnxruntime as ort
 from native import ROOT
+from onnx import helper
 from planes import pooled
 
+from onnxplain.graph.passes.lower import DOMAIN
 from onnxplain.graph.passes.lower.sparse_convs import packed
 
 __all__ = ["OperatorCase", "operator_cases", "registered"]
@@ -52,6 +55,19 @@ POOLS = [  # kernel, stride, dilation, begin: along both axes; and the windows
     ((2, 3), (1, 2), (3, 2), (1, 2), (4, 3)),
     ((7, 7), (1, 1), (1, 1), (0, 0), (1, 1)),
 ]
+FAR = 2**63 - 1
+#: Samples and planes of patches and wholes, and the result's; where patches, and where results begin.
+AROUND = [
+    ((4, 2, (2, 3), (5, 6), [4, 5]), [0, 0, 3, 3, -1, 2, 1, 5], [0, 0, 1, 1, -1, 0, 2, 2]),
+    ((6, 3, (4, 4), (9, 7), [9, 7]), [1, 2, -3, 5, 8, -2], [0, 0]),
+    ((2, 2, (3, 3), (4, 4), [3, 2]), [FAR, 0, -FAR - 1, 1], [FAR, 0, 1, -FAR]),
+    ((2, 1, (0, 3), (4, 4), [2, 2]), [0, 0], [-1, 3]),
+    ((2, 1, (2, 2), (0, 4), [2, 3]), [1, 1], [0, 0]),
+    ((2, 2, (2, 2), (4, 4), [0, 3]), [1, 1], [0, 0]),
+    ((0, 0, (2, 2), (4, 4), [2, 3]), [], []),
+    ((0, 2, (2, 2), (4, 4), [2, 3]), [], []),
+    ((50, 5, (31, 17), (40, 40), [33, 19]), [3, 9, 0, 40, -7, 2], [2, 8, -3, 38, -9, 0]),
+]
 #: Height, width, strides and samples of what is put together.
 PARTS = [(5, 7, (2, 2), 2), (1, 1, (1, 3), 1), (9, 4, (3, 2), 3), (56, 57, (2, 2), 2), (3, 3, (2, 2), 0)]
 
@@ -67,12 +83,29 @@ class OperatorCase(NamedTuple):
         """Name it for pytest."""
         return f"{self.operator}-{'-'.join('x'.join(map(str, a.shape)) for a in self.arrays)}"
 
+    def run(self, options: Any) -> np.ndarray:
+        """Compute it on the CPU, in a session whose options have the library."""
+        names = [f"x{k}" for k in range(len(self.arrays))]
+        infos = [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for n, a in zip(names, self.arrays, strict=True)
+        ]
+        made = helper.make_tensor_value_info("made", infos[0].type.tensor_type.elem_type, None)
+        node = helper.make_node(self.operator, names, ["made"], domain=DOMAIN, **self.attributes)
+        graph = helper.make_graph([node], "g", infos, [made])
+        imports = [helper.make_opsetid("", 18), helper.make_opsetid(DOMAIN, 1)]
+        content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+        options.log_severity_level = 4
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        found: np.ndarray = session.run(None, dict(zip(names, self.arrays, strict=True)))[0]
+        return found
+
 
 def registered() -> dict[str, set[str]]:
     """Return which devices the library has each operator for, by the list that registers them."""
-    text = (ROOT / "csrc" / "ort_ops" / "register.cpp").read_text("utf-8")
+    text = (ROOT / "csrc" / "ort_ops" / "operators.hpp").read_text("utf-8")
     found: dict[str, set[str]] = {}
-    for name, cuda in re.findall(r"&ops::(\w+?)(_cuda)?_op\(\)", text):
+    for name, cuda in re.findall(r"&(\w+?)(_cuda)?_op\(\)", text):
         operator = "".join(part.title() for part in name.split("_"))
         operator = operator.replace("ThinTransposedConv", "ThinConvTranspose")
         found.setdefault(operator, set()).add("cuda" if cuda else "cpu")
@@ -122,11 +155,10 @@ def _cases() -> Iterator[OperatorCase]:
     g = normal((2, 4, 5, 6), 0) * (np.random.default_rng(1).random((2, 4, 5, 6)) < 0.3)  # mostly zeros
     about = {"channels": 3, "kernel_shape": [3, 2], "strides": [2, 1], "begins": [1, 0], "ends": [0, 0]}
     yield OperatorCase("SparseConvTranspose", [g.astype(F), packed(normal((4, 3, 3, 2), 2))], about)
-    places = [
-        np.array(p, np.int64).reshape(4, 2) for p in ([0, 0, 3, 3, -1, 2, 1, 5], [0, 0, 1, 1, -1, 0, 2, 2])
-    ]
-    patches = [normal((4, 3, 2, 3), 0), normal((2, 3, 5, 6), 1)]
-    yield OperatorCase("Surround", [*patches, *places], {"size": [4, 5], "fill": [0.5]})
+    for (samples, wholes, patch, whole, size), at, start in AROUND:
+        places = [np.resize(np.array(p, np.int64), (samples, 2)) for p in (at, start)]
+        patches = [normal((samples, 3, *patch), 0), normal((wholes, 3, *whole), 1)]
+        yield OperatorCase("Surround", [*patches, *places], {"size": size, "fill": [0.5]})
     about = {"strides": [2, 2], "begins": [1, 1], "ends": [1, 1], "more": [1, 1]}
     yield OperatorCase("ThinConvTranspose", [normal((1, 3, 5, 6), 0), normal((3, 2, 3, 3), 1)], about)
 

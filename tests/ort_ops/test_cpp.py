@@ -28,7 +28,9 @@ THREADS = {  # what each needs of csrc/kernels
         "interleave",
         "interleave_threads",
         "max_pool_grad",
+        "surround",
     ),
+    "threads_rows": ("elementwise", "elementwise_threads", "half", "row_backward"),
     "threads_sums": ("elementwise", "elementwise_threads", "give_all", "half", "sum_copies"),
 }
 FOLDERS = (

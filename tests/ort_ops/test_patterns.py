@@ -234,18 +234,6 @@ def test_of_float16_they_are_at_least_as_exact(name) -> None:
         assert np.abs(after - exact).max() <= max(np.abs(before - exact).max(), least) * 1.05
 
 
-@pytest.mark.parametrize("name", TAKEN)
-def test_a_gpu_has_those_of_float32_alone(name) -> None:
-    body, _ = TAKEN[name]
-    for kind in ("float", "float16"):
-        if "ConstantOfShape" in body:
-            continue
-        model = made(body, kind=kind, **options_of(body))
-        for each in (FuseSums, FuseRows, FuseShares, FuseGelu):
-            each("cuda")(model)
-        assert any(n.domain == DOMAIN for n in model.graph) == (kind == "float")
-
-
 @pytest.mark.parametrize("name", LEFT)
 def test_left(name) -> None:
     body, options = LEFT[name]

@@ -16,24 +16,26 @@ namespace {
 
 using Shape = std::vector<std::int64_t>;
 
-void fill(Memory<float>& values) {
-  for (float& value : values.all) {
-    value = static_cast<float>(draw(2001) - 1000) / 977.0f;
+template <class T>
+void fill(Memory<T>& values) {
+  for (T& value : values.all) {
+    value = from_float<T>(static_cast<float>(draw(2001) - 1000) / 977.0f);
   }
 }
 
-void same(const float* found, const float* expected, std::int64_t count, const std::string& what) {
+template <class T>
+void same(const T* found, const T* expected, std::int64_t count, const std::string& what) {
   for (std::int64_t i = 0; i < count; ++i) {
-    expect(std::memcmp(found + i, expected + i, sizeof(float)) == 0,
-           what + ", element " + std::to_string(i) + ": " + std::to_string(found[i]) + ", not " +
-               std::to_string(expected[i]));
+    expect(std::memcmp(found + i, expected + i, sizeof(T)) == 0,
+           what + ", element " + std::to_string(i) + ": " + std::to_string(to_float(found[i])) +
+               ", not " + std::to_string(to_float(expected[i])));
   }
 }
 
 int rounds = 0;  // the most that a sum took
 
-template <bool kSizes>
-void pieces(const threads::SumLaunch& launch, const threads::SumTarget& target) {
+template <bool kSizes, class T>
+void pieces(const threads::SumLaunch<T>& launch, const threads::SumTarget<T>& target) {
   const std::int64_t count = 1 + draw(70);
   const std::int64_t items = launch.cut.pieces() * launch.total;
   in_threads(count, [&](std::int64_t thread) {
@@ -51,17 +53,18 @@ void pieces(const threads::SumLaunch& launch, const threads::SumTarget& target) 
   });
 }
 
-void sums(const threads::SumLaunch& launch, const threads::SumTarget& target) {
+template <class T>
+void sums(const threads::SumLaunch<T>& launch, const threads::SumTarget<T>& target) {
   std::vector<double> memory(launch.memory(), NAN);
   int taken = 1;
   const int status = threads::in_rounds(
       launch, memory.data(), target, 0,
-      [](const threads::SumLaunch& each, const threads::SumTarget& to) {
+      [](const threads::SumLaunch<T>& each, const threads::SumTarget<T>& to) {
         each.sizes ? pieces<true>(each, to) : pieces<false>(each, to);
         return 0;
       },
       [&](const double* from, std::int64_t count, std::int64_t columns,
-          const threads::SumTarget& to) {
+          const threads::SumTarget<T>& to) {
         for (std::int64_t item = 0; item < parts_of(count, kFan) * columns; ++item) {
           to.put(item, threads::folded(from, count, columns, item / columns, item % columns));
         }
@@ -72,25 +75,32 @@ void sums(const threads::SumLaunch& launch, const threads::SumTarget& target) {
   rounds = std::max(rounds, taken);
 }
 
-void copied(const Shape& wide, const Shape& own) {
+template <class T>
+void copied_of(const Shape& wide, const Shape& own) {
   const Copies found = copies(wide, own);
   if (found.none()) {
     return;
   }
-  Memory<float> from(size_of(wide));
+  Memory<T> from(size_of(wide));
   fill(from);
-  std::vector<float> expected(static_cast<std::size_t>(found.total));
-  cpu::sum_copies(found, from.data(), 0, found.total, expected.data());
+  std::vector<T> expected(static_cast<std::size_t>(found.total));
+  cpu::sum_copies<T>(found, from.data(), 0, found.total, expected.data());
   const std::int64_t half = found.total / 2;  // the bits do not depend on where work is cut
-  std::vector<float> parts(expected.size());
-  cpu::sum_copies(found, from.data(), 0, half, parts.data());
-  cpu::sum_copies(found, from.data(), half, found.total, parts.data());
-  same(parts.data(), expected.data(), found.total, "sums in parts");
+  std::vector<T> parts(expected.size());
+  cpu::sum_copies<T>(found, from.data(), 0, half, parts.data());
+  cpu::sum_copies<T>(found, from.data(), half, found.total, parts.data());
+  same<T>(parts.data(), expected.data(), found.total, "sums in parts");
   if (found.total > 0) {
-    std::vector<float> made(expected.size(), NAN);
-    sums(threads::sum_launch(found, from.data()), {nullptr, made.data()});
-    same(made.data(), expected.data(), found.total, "sums");
+    std::vector<T> made(expected.size(), from_float<T>(NAN));
+    const T* data = from.data();
+    sums(threads::sum_launch(found, data), threads::SumTarget<T>{nullptr, made.data()});
+    same<T>(made.data(), expected.data(), found.total, "sums");
   }
+}
+
+void copied(const Shape& wide, const Shape& own) {
+  copied_of<float>(wide, own);
+  copied_of<Half>(wide, own);
 }
 
 void drawn_copies() {
@@ -106,12 +116,13 @@ void drawn_copies() {
 }
 
 // What the operator does on the CPU.
-void on_cpu(const ShareRows& rows, const float* relevance, const float* given, float* to) {
+template <class T>
+void on_cpu(const ShareRows& rows, const T* relevance, const T* given, T* to) {
   constexpr std::int64_t kChunk = cpu::kShareChunk;
   for (std::int64_t row = 0; row < rows.outer; ++row) {
-    const float* r = relevance + row * rows.above * rows.inner;
-    const float* g = given + row * rows.below * rows.inner;
-    float* made = to + row * rows.below * rows.inner;
+    const T* r = relevance + row * rows.above * rows.inner;
+    const T* g = given + row * rows.below * rows.inner;
+    T* made = to + row * rows.below * rows.inner;
     if (rows.inner > 1) {
       cpu::give_columns(rows, r, g, 0, rows.inner, made);
       continue;
@@ -128,44 +139,55 @@ void on_cpu(const ShareRows& rows, const float* relevance, const float* given, f
   }
 }
 
-void shared(const ShareRows& rows) {
+template <class T>
+void shared_of(const ShareRows& rows) {
   const std::int64_t count = rows.outer * rows.inner;
   const std::int64_t total = count * rows.below;
-  Memory<float> relevance(count * rows.above);
-  Memory<float> given(total);
-  Memory<float> found(total);
+  Memory<T> relevance(count * rows.above);
+  Memory<T> given(total);
+  Memory<T> found(total);
   fill(relevance);
   fill(given);
   for (std::int64_t i = 0; i < total / 2; ++i) {  // some rows got nothing
-    given.data()[i] = 0.0f;
+    given.data()[i] = T{};
   }
-  std::vector<float> expected(static_cast<std::size_t>(total));
-  on_cpu(rows, relevance.data(), given.data(), expected.data());
-  const threads::GiveLaunch launch{rows, relevance.data(), given.data(), found.data()};
+  std::vector<T> expected(static_cast<std::size_t>(total));
+  const T* arrived = relevance.data();
+  const T* got = given.data();
+  on_cpu(rows, arrived, got, expected.data());
+  const threads::GiveLaunch<T> launch{rows, arrived, got, found.data()};
   if (launch.is_short()) {
     for (std::int64_t row = 0; row < count; ++row) {
-      threads::give_row(launch, cpu::Lanes{}, row);
+      threads::ShortLaunch<T>{launch, count}.run_row(cpu::Lanes{}, row);
     }
-    same(found.data(), expected.data(), total, "short rows");
+    same<T>(found.data(), expected.data(), total, "short rows");
   }
   const auto size = static_cast<std::size_t>(count);
   std::vector<double> totals(3 * size, NAN);
-  sums(threads::sums_of(relevance.data(), rows, rows.above, false), {totals.data(), nullptr});
-  sums(threads::sums_of(given.data(), rows, rows.below, true), {totals.data() + size, nullptr});
-  std::vector<Share> shares;
-  for (std::size_t row = 0; row < size; ++row) {
-    shares.push_back(
-        Share::of({totals[row], totals[size + row], totals[2 * size + row]}, rows.below));
+  sums(threads::sums_of(arrived, rows, rows.above, false),
+       threads::SumTarget<T>{totals.data(), nullptr});
+  sums(threads::sums_of(got, rows, rows.below, true),
+       threads::SumTarget<T>{totals.data() + size, nullptr});
+  std::vector<Share> shares(size);
+  const threads::SharesLaunch all{totals.data(), rows.below, shares.data(), count};
+  for (std::int64_t at = 0; at < count; at += threads::kWidth) {
+    all.run<std::uint32_t, threads::kWidth>(
+        at, static_cast<int>(std::min<std::int64_t>(count - at, threads::kWidth)));
   }
-  std::fill(found.all.begin(), found.all.end(), NAN);
-  const threads::SharedLaunch last = threads::shared_launch(launch, shares.data());
+  std::fill(found.all.begin(), found.all.end(), from_float<T>(NAN));
+  const threads::SharedLaunch<T> last = threads::shared_launch(launch, shares.data());
   constexpr int kWidth = threads::kWidth;
   for (std::int64_t at = 0; at < total; at += kWidth) {
     const int number = static_cast<int>(std::min<std::int64_t>(total - at, kWidth));
-    draw(2) == 0 ? last.run<std::uint32_t, kWidth>(at, number)
-                 : last.run<std::uint64_t, kWidth>(at, number);
+    draw(2) == 0 ? last.template run<std::uint32_t, kWidth>(at, number)
+                 : last.template run<std::uint64_t, kWidth>(at, number);
   }
-  same(found.data(), expected.data(), total, "rows");
+  same<T>(found.data(), expected.data(), total, "rows");
+}
+
+void shared(const ShareRows& rows) {
+  shared_of<float>(rows);
+  shared_of<Half>(rows);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import Device, number, put, roots
+from onnxplain.graph.passes.lower.matching import number, put, roots
 
 __all__ = ["FuseGelu"]
 
@@ -52,24 +52,14 @@ _FEW, _MANY = np.array([0.4, -1.3, 2.2]), np.linspace(-7, 7, 113)
 
 
 class FuseGelu(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded.
-
-    Parameters
-    ----------
-    device
-        Where the program runs.
-    """
-
-    def __init__(self, device: Device = "cpu") -> None:
-        super().__init__()
-        self._device = device
+    """Lower for where the library of operators is loaded."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
         cores = [n for n in model.graph if n.op_type in _CORES and _means(n)]
         order = {n: k for k, n in enumerate(model.graph)} if cores else {}
-        fit = set(roots(model, self._device)) if cores else set()
+        fit = set(roots(model)) if cores else set()
         for core in cores:
             behind = [n for n in _behind(core) if n in fit and facts.is_written(n)]
             for root in sorted(behind, key=order.__getitem__, reverse=True):

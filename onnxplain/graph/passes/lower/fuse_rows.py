@@ -15,28 +15,18 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import Device, last, number, put, reduced, roots, swaps, written
+from onnxplain.graph.passes.lower.matching import last, number, put, reduced, roots, swaps, written
 
 __all__ = ["FuseRows"]
 
 
 class FuseRows(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded.
-
-    Parameters
-    ----------
-    device
-        Where the program runs.
-    """
-
-    def __init__(self, device: Device = "cpu") -> None:
-        super().__init__()
-        self._device = device
+    """Lower for where the library of operators is loaded."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
-        for node in roots(model, self._device):
+        for node in roots(model):
             softmax = _softmax(node)
             norm = (_norm(node) or _detached(node)) if softmax is None else None
             if softmax is not None:

@@ -12,28 +12,18 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import Device, made_by, number, put, reduced, roots, swaps, written
+from onnxplain.graph.passes.lower.matching import made_by, number, put, reduced, roots, swaps, written
 
 __all__ = ["FuseShares"]
 
 
 class FuseShares(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded.
-
-    Parameters
-    ----------
-    device
-        Where the program runs.
-    """
-
-    def __init__(self, device: Device = "cpu") -> None:
-        super().__init__()
-        self._device = device
+    """Lower for where the library of operators is loaded."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
-        for node in roots(model, self._device):
+        for node in roots(model):
             found = _match(node)
             if found is not None:
                 attributes = {"above": found.above, "below": found.below}

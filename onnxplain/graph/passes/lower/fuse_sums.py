@@ -11,28 +11,18 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import Device, made_by, number, put, roots, written
+from onnxplain.graph.passes.lower.matching import made_by, number, put, roots, written
 
 __all__ = ["FuseSums"]
 
 
 class FuseSums(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded.
-
-    Parameters
-    ----------
-    device
-        Where the program runs.
-    """
-
-    def __init__(self, device: Device = "cpu") -> None:
-        super().__init__()
-        self._device = device
+    """Lower for where the library of operators is loaded."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
         modified = False
-        for node in roots(model, self._device):
+        for node in roots(model):
             found = _match(node)
             if found is not None:
                 put(model, node, "SumCopies", found, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import onnx_ir as ir
 
@@ -12,7 +12,6 @@ from onnxplain.graph import facts
 __all__ = [
     "DOMAIN",
     "TYPES",
-    "Device",
     "last",
     "made_by",
     "named",
@@ -26,17 +25,16 @@ __all__ = [
 ]
 
 DOMAIN = "ai.onnxplain"
-Device = Literal["cpu", "cuda"]
 
 #: What stands behind the names of operators of a type; types have operators of their own.
 _ENDINGS = {ir.DataType.FLOAT: "", ir.DataType.FLOAT16: "Float16"}
-TYPES = {"cpu": tuple(_ENDINGS), "cuda": (ir.DataType.FLOAT,)}
+TYPES = tuple(_ENDINGS)
 
 
-def roots(model: ir.Model, device: Device) -> Iterator[ir.Node]:
-    """Yield the nodes of types that our operators have on a device, last ones first; not those gone since."""
+def roots(model: ir.Model) -> Iterator[ir.Node]:
+    """Yield the nodes of types that our operators have, last ones first; not those gone since."""
     for node in reversed(list(model.graph)):
-        if node.graph is not None and node.outputs[0].dtype in TYPES[device]:
+        if node.graph is not None and node.outputs[0].dtype in TYPES:
             yield node
 
 
@@ -56,7 +54,7 @@ def made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
 def written(value: ir.Value | None, op_type: str) -> ir.Node | None:
     """Return what :func:`made_by` does, if the value is of a type that our operators have."""
     node = made_by(value, op_type)
-    return node if node is not None and node.outputs[0].dtype in _ENDINGS else None
+    return node if node is not None and node.outputs[0].dtype in TYPES else None
 
 
 def number(value: ir.Value | None) -> float | None:

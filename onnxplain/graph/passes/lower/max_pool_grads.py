@@ -1,6 +1,6 @@
 """Write the walk back through max pooling as one of our own operators, ``ai.onnxplain::MaxPoolGrad``.
 
-Cases: one to three spatial axes, float32 (on the CPU float16, too), pads that are known.  A walk back writes
+Cases: one to three spatial axes, float32 or float16, pads that are known.  A walk back writes
 some thirty nodes, the last of which tells what they do together, and with which values.  That is not believed
 as it stands: the nodes must need these values and constants alone.
 
@@ -17,24 +17,14 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import DOMAIN, TYPES, Device, made_by, number, remove_unread
+from onnxplain.graph.passes.lower.matching import DOMAIN, TYPES, made_by, number, remove_unread
 from onnxplain.graph.passes.lower.pooling import Pooling
 
 __all__ = ["MaxPoolGrads"]
 
 
 class MaxPoolGrads(ir.passes.InPlacePass):
-    """Lower for where the library of operators is loaded.
-
-    Parameters
-    ----------
-    device
-        Where the program runs.
-    """
-
-    def __init__(self, device: Device = "cpu") -> None:
-        super().__init__()
-        self._device = device
+    """Lower for where the library of operators is loaded."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run the pass."""
@@ -45,7 +35,7 @@ class MaxPoolGrads(ir.passes.InPlacePass):
             values |= {v.name: v for v in model.graph.inputs}
             opset = model.graph.opset_imports.get("", 18)
             for node in reversed(told):
-                fits = node.outputs[0].dtype in TYPES[self._device]
+                fits = node.outputs[0].dtype in TYPES
                 made = _replace(model.graph, node, values, opset) if fits else None
                 modified |= made is not None
                 if made is not None and made.domain == DOMAIN:
