@@ -15,6 +15,7 @@ from onnxplain.exported_file import (
     OLDEST,
     Lowered,
     Record,
+    distinct_names,
     halve_weights,
     integers_of,
     keep_integers,
@@ -170,7 +171,8 @@ def export(
         takes (resize, scale, mean, std, layout).  Attributions stay in the size of the model's input.  A dict
         by input name where another input than the first explained one is an image.
     steps_at_once
-        Points that run at once, in one batch; memory grows with it.
+        Points that run at once, in one batch; memory grows with it.  One by one where the samples of a call
+        are one, and where an output of the model mixes them: it would see the other points.
     batch
         ``"any"``: a model of a fixed batch gets one of any length first (:func:`~onnxplain.rebatch`).  A
         number: the file takes so many samples at once, whatever number the model takes.
@@ -268,6 +270,7 @@ def export(
     if preprocessing is not None:
         images = take_images(made, preprocessing, first.explained, normal.opset)
     tidy(made)
+    distinct_names(made)
     settle_lengths(made, samples_at_once(made, first))
     products = halve_products(made) if narrow else 0
     keep_halves(made, halves, [str(v.name) for v in normal.model.graph.outputs])

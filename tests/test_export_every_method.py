@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from every_method import REFUSED, few, given
+from names_twice import names_twice
 
 import onnxplain as ox
 from onnxplain.data import digits_model_path, digits_samples
@@ -29,6 +30,7 @@ def test_a_file_or_a_reason(name, models, tmp_path) -> None:
         assert not (tmp_path / "made.onnx").exists()
         return
     made = ox.export(model, tmp_path / "made.onnx", method=method, **options)
+    assert names_twice(made.path) == set()
     session = ort.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
     feeds = {k: v for k, v in {"x": x, "target": np.array([0, 2])}.items() if k in made.inputs}
     found = dict(zip(made.outputs, session.run(list(made.outputs), feeds), strict=True))

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from names_twice import names_twice
 
 import onnxplain as ox
 from onnxplain.errors import MethodError
@@ -55,6 +56,7 @@ def test_the_file_says_what_the_explainer_says(case, at_once, models, tmp_path, 
         options = {**options, "baselines": ox.Background(models.random(3, 2, 8, 8, seed=5))}
     made = ox.export(model, tmp_path / "made.onnx", method=method, steps_at_once=at_once, **options)
     onnx.checker.check_model(onnx.load(made.path), full_check=True)
+    assert names_twice(made.path) == set()
     x, target = models.random(3, 2, 8, 8), np.arange(3) % 4
     found = stock(made.path, x=x, target=target)
     expected = ox.explain(model, x, target.tolist(), method=method, **options)

@@ -126,6 +126,34 @@ def test_tokens_are_explained_at_their_embedding(at_once, models, tmp_path) -> N
     close(found["attribution/ids"], expected.values)
 
 
+@pytest.mark.parametrize("method", [ox.IntegratedGradients(n_steps=6), ox.Occlusion((2,))], ids=repr)
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_outputs_that_mix_samples_do_not_see_other_points(at_once, method, models, tmp_path) -> None:
+    """A mean over the batch, samples flattened, their number: beside a score that mixes nothing."""
+    model = models.make(
+        """m (float[N, 4] x) => (float[N, 3] y, float[K] flat, float[3] most, float mean, int64[2] size) {
+          f = Constant<value = int64[1] {-1}>()
+          y = MatMul(x, w)
+          flat = Reshape(y, f)
+          first = Constant<value = int64[1] {0}>()
+          most = ReduceMax<keepdims = 0>(y, first)
+          mean = ReduceMean<keepdims = 0>(y)
+          size = Shape(y)
+        }""",
+        w=models.random(4, 3),
+    )
+    x = models.random(2, 4, seed=1)
+    made = ox.export(model, tmp_path / "made.onnx", method=method, steps_at_once=at_once)
+    found = stock(made.path, x=x, target=np.array([1, 2]))
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    for name, values in zip(
+        [o.name for o in session.get_outputs()], session.run(None, {"x": x}), strict=True
+    ):
+        assert found[name].shape == values.shape
+        close(found[name], values)
+    close(found["attribution/x"], ox.explain(model, x, [1, 2], method=method).values)
+
+
 @pytest.mark.parametrize("at_once", [1, 3])
 @pytest.mark.parametrize("which", ["two_inputs", "batch_last", "maps", "single", "channels_last"])
 def test_other_layouts(which, at_once, models, tmp_path) -> None:

@@ -8,11 +8,13 @@ __all__ = ["Names"]
 
 
 class Names:
-    """Names that a model does not use yet (it may be one that this package wrote)."""
+    """Names that graphs do not use yet (they may be what this package wrote); bodies in them do not count."""
 
-    def __init__(self, graph: ir.Graph) -> None:
-        values = [*graph.inputs, *graph.initializers.values(), *(o for n in graph for o in n.outputs)]
-        self._taken = {str(v.name) for v in values} | {str(n.name) for n in graph}
+    def __init__(self, *graphs: ir.Graph) -> None:
+        self._taken: set[str] = set()
+        for graph in graphs:
+            values = [*graph.inputs, *graph.initializers.values(), *(o for n in graph for o in n.outputs)]
+            self._taken |= {str(v.name) for v in values} | {str(n.name) for n in graph}
 
     def free(self, name: str) -> str:
         """Return a name like this one that is free, and take it."""

@@ -7,7 +7,7 @@ from onnxplain.exported_file.limits import OWN_LIMIT, limits_of
 from onnxplain.exported_file.opset import OLDEST, Lowered, lower_opset
 from onnxplain.exported_file.own import own_weights
 from onnxplain.exported_file.record import KEY, OWN, Record, read_record, recorded
-from onnxplain.exported_file.scopes import graphs_of
+from onnxplain.exported_file.scopes import distinct_names, graphs_of
 from onnxplain.exported_file.share import share_weights
 from onnxplain.exported_file.unfused import keep_unfused
 from onnxplain.exported_file.write import Written, weights_size, write_file
@@ -20,6 +20,7 @@ __all__ = [
     "Lowered",
     "Record",
     "Written",
+    "distinct_names",
     "graphs_of",
     "halve_weights",
     "integers_of",

@@ -78,7 +78,7 @@ def keep_halves(model: ir.Model, halves: Halves, originals: Sequence[str]) -> No
     originals
         Names of the model's outputs.
     """
-    graph, names = model.graph, Names(model.graph)
+    graph, names = model.graph, Names(*graphs_of(model))
     for place, value in enumerate(list(graph.inputs)):
         if value.name not in halves.inputs or value.dtype != _WIDE:
             continue  # or it takes images

@@ -132,7 +132,8 @@ def write_plan(
     compared
         What points are compared with.
     at_once
-        Points of a block, of the innermost plan; 1 where samples cannot be repeated beside each other.
+        Points of a block, of the innermost plan; 1 where samples cannot be repeated beside each other, or an
+        output of the model mixes them.
     form
         For whom the file is.
     beside
@@ -144,6 +145,7 @@ def write_plan(
         If the plan cannot be written.
     """
     alone = layout.whole or layout.exact is not None or layout.alone is not None or layout.flat is not None
+    alone = alone or any(name not in layout.inner for name in originals)  # it would see the other points
     layout = replace(layout, axes={**{n: layout.inner.get(n) for n in question.wrt}, **layout.axes})
     writer = _Writer(normal, question, layout, originals, compared, 1 if alone else at_once, form)
     body = _body(writer, plan.question, plan.points, 1, given=False)

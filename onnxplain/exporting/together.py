@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from onnxplain.backward.names import Names
+
 __all__ = ["join", "tidy"]
 
 
@@ -24,15 +26,16 @@ def join(models: Mapping[str, ir.Model]) -> ir.Model:
     """
     (_, first), *others = models.items()
     for label, model in others:
-        _add(first.graph, model.graph, label)
+        names = Names(*_graphs(first.graph), *_graphs(model.graph))
+        _add(first.graph, model.graph, names.scope(label))
     common.DeduplicateHashedInitializersPass()(first)
     common.CommonSubexpressionEliminationPass()(first)
     common.RemoveUnusedNodesPass()(first)
     return first
 
 
-def _add(graph: ir.Graph, other: ir.Graph, label: str) -> None:
-    """Move another graph's nodes into a graph."""
+def _add(graph: ir.Graph, other: ir.Graph, scope: str) -> None:
+    """Move another graph's nodes into a graph, where their names begin with a scope."""
     there = {v.name: v for v in graph.inputs}
     given = {v.name for v in graph.outputs}
     outputs = [v for v in other.outputs if v.name not in given]
@@ -49,13 +52,13 @@ def _add(graph: ir.Graph, other: ir.Graph, label: str) -> None:
     for part in _graphs(other):
         for name in list(part.initializers):
             value = part.initializers.pop(name)
-            value.name = f"{label}/{name}"
+            value.name = f"{scope}/{name}"
             (graph if part is other else part).register_initializer(value)
         for value in [*part.inputs, *(o for n in part for o in n.outputs)]:
             if id(value) not in kept and value.name:
-                value.name = f"{label}/{value.name}"
+                value.name = f"{scope}/{value.name}"
         for node in part:
-            node.name = f"{label}/{node.name}"
+            node.name = f"{scope}/{node.name}"
     nodes = list(other)
     other.remove(nodes)
     graph.extend(nodes)
