@@ -35,6 +35,8 @@ from benchmarks.timing import PAUSE, write_json
 
 _USUAL = Path(__file__).resolve().parents[1] / "results" / "compare.json"
 _MINUTES = 5.0
+#: As a peer.
+_NOBODY = "none"
 #: In processes of their own, where nothing else is said.
 _ALONE = ("resnet50", "mobilenetv2")
 
@@ -47,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--cpu-time adds up what all threads take, so that it tells no ratio; give --threads 1")
     if asked.peer is None:
         asked.peer = [name for name, peer in PEERS.items() if asked.full or not peer.slow]
+    elif _NOBODY in asked.peer:
+        if len(asked.peer) > 1:
+            parser.error(f"--peer {_NOBODY} is nobody; leave the others out, or {_NOBODY}")
+        asked.peer = []
     minutes = asked.minutes or (float("inf") if asked.full else _MINUTES)
     ends = time.perf_counter() + 60 * minutes
     settings = _chosen(asked)
@@ -147,8 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--model", nargs="+", choices=[*CASES])
     made.add_argument("--batch", nargs="+", type=_count)
     made.add_argument(
-        "--peer", nargs="*", choices=[*PEERS],
-        help="default: all, without --full but torch.compile, which takes minutes to get ready; none: nobody",
+        "--peer", nargs="*", choices=[*PEERS, _NOBODY],
+        help="default: all, without --full but torch.compile, which takes minutes to get ready; "
+        f"{_NOBODY}: ours alone",
     )  # fmt: skip
     made.add_argument("--scale", nargs="+", choices=SCALES, help="how work grows with these")
     made.add_argument("--alone", action="store_true", help="peak memory and load time")

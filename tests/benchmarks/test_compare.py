@@ -21,7 +21,7 @@ def run(command: Any, folder: Path, *arguments: str) -> dict[str, Any]:
 def test_ours_alone(command: Any, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.md"
     found = run(
-        command, tmp_path, "--work", "gradient", "overhead", "--model", "mlp", "--batch", "3", "--peer",
+        command, tmp_path, "--work", "gradient", "overhead", "--model", "mlp", "--batch", "3", "--peer", "none",
         "--threads", "1", "--cpu-time", "--profile", "--markdown", str(page),
     )  # fmt: skip
     gradient, overhead = found["races"]
@@ -71,6 +71,7 @@ def test_time_that_is_over_is_told(command: Any, tmp_path: Path, capsys: Any) ->
         (["--work", "magic"], "'magic'"),
         (["--model", "resnet51"], "'resnet51'"),
         (["--peer", "nobody"], "'nobody'"),
+        (["--peer", "none", "torch"], "is nobody"),
         (["--scale", "width"], "'width'"),
         (["--cpu-time", "--threads", "2"], "give --threads 1"),
         (["--batch", "0"], "0 is not a number from 1"),

@@ -19,15 +19,12 @@ CHECKED = [
     "penguin", "sunshine",
 ]  # fmt: skip
 
-#: Small steps cross few kinks; a nearly saturated score needs a larger one to move at all.
-STEPS = {"magika": 1e-6}
-
 
 @pytest.mark.parametrize("name", CHECKED)
 def test_gradient_agrees_with_central_differences(name, real_model):
     import real_check
 
-    agreement = real_check.check(real_model(name), step=STEPS.get(name, 1e-9), jitter=1e-3)
+    agreement = real_check.check(real_model(name), jitter=1e-3)
     assert agreement.relative_error < 1e-4, agreement
 
 
