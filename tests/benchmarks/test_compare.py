@@ -21,8 +21,8 @@ def run(command: Any, folder: Path, *arguments: str) -> dict[str, Any]:
 def test_ours_alone(command: Any, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.md"
     found = run(
-        command, tmp_path, "--work", "gradient", "overhead", "--model", "mlp", "--batch", "3", "--peer", "none",
-        "--threads", "1", "--cpu-time", "--profile", "--markdown", str(page),
+        command, tmp_path, "--work", "gradient", "overhead", "--model", "mlp", "--batch", "3",
+        "--peer", "none", "--threads", "1", "--cpu-time", "--profile", "--markdown", str(page),
     )  # fmt: skip
     gradient, overhead = found["races"]
     assert list(gradient["jobs"]) == [FORWARD, OURS, FILE]
