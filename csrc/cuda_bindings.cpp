@@ -88,6 +88,22 @@ void bind_paths(py::module_& m) {
             require_success(cuda::interpolate(op, stream_at(stream)), "interpolate");
           });
         });
+  m.def("between", [](Pointer start, Pointer end, Pointer alphas, Pointer out, Size rows, Size cols,
+                      Size steps, const std::string& dtype, Pointer stream) {
+    with_type(dtype, [&]<class T>(T) {
+      const Between<T> op{seen<T>(start, steps * rows, cols), seen<T>(end, steps * rows, cols),
+                          seen<T>(alphas, steps), matrix_view(at<T>(out), steps * rows, cols)};
+      require_success(cuda::between(op, stream_at(stream)), "between");
+    });
+  });
+  m.def("times_way", [](Pointer values, Pointer start, Pointer end, Pointer out, Size rows,
+                        Size cols, const std::string& dtype, Pointer stream) {
+    with_type(dtype, [&]<class T>(T) {
+      const TimesWay<T> op{seen<T>(values, rows, cols), seen<T>(start, rows, cols),
+                           seen<T>(end, rows, cols), matrix_view(at<T>(out), rows, cols)};
+      require_success(cuda::times_way(op, stream_at(stream)), "times_way");
+    });
+  });
   m.def("accumulate", [](Pointer acc, Pointer grads, Pointer weights, Size rows, Size cols,
                          Size steps, const std::string& acc_dtype, const std::string& dtype,
                          Pointer stream) {

@@ -50,6 +50,25 @@ struct Noise {
   bool alike = false;  // whether all rows get the numbers of the first
 };
 
+// out[s * N + n, d] = start[s * N + n, d] + alphas[s] * (end[s * N + n, d] - start[s * N + n, d]),
+// for a GPU: each step has paths of its own. All numbers lie one behind the other.
+template <class T>
+struct Between {
+  Matrix<const T> start;   // [S * N, D]
+  Matrix<const T> end;     // [S * N, D]
+  Vector<const T> alphas;  // [S]
+  Matrix<T> out;           // [S * N, D]
+};
+
+// out[r, d] = values[r, d] * (end[r, d] - start[r, d]), for a GPU.
+template <class T>
+struct TimesWay {
+  Matrix<const T> values;  // [R, D]
+  Matrix<const T> start;   // [R, D]
+  Matrix<const T> end;     // [R, D]
+  Matrix<T> out;           // [R, D]
+};
+
 // The arithmetic of one element, whoever loops over them.
 
 template <class T>
@@ -89,6 +108,10 @@ template <class Acc, class T>
 [[nodiscard]] cudaError_t accumulate(const Accumulate<Acc, T>& op, cudaStream_t stream);
 template <class T>
 [[nodiscard]] cudaError_t noise(const Noise<T>& op, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t between(const Between<T>& op, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t times_way(const TimesWay<T>& op, cudaStream_t stream);
 }  // namespace cuda
 #endif
 

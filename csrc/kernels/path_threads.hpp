@@ -27,6 +27,35 @@ ONNXPLAIN_HOST_DEVICE void run_portion(const Interpolate<T>& op, const threads::
   }
 }
 
+// A column is one number of the result.
+template <class T>
+ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Between<T>& op) {
+  return {op.out.size(), 1};
+}
+
+template <class T>
+ONNXPLAIN_HOST_DEVICE void run_portion(const Between<T>& op, const threads::Portion& portion) {
+  const std::int64_t columns = op.out.size();
+  const std::int64_t each =
+      columns / op.alphas.shape[0];  // there is a step where there are columns
+  for (std::int64_t i = portion.column; i < columns; i += portion.columns) {
+    op.out.data[i] = interpolated_at(op.start.data[i], op.end.data[i], op.alphas[i / each]);
+  }
+}
+
+template <class T>
+ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const TimesWay<T>& op) {
+  return {op.out.size(), 1};
+}
+
+template <class T>
+ONNXPLAIN_HOST_DEVICE void run_portion(const TimesWay<T>& op, const threads::Portion& portion) {
+  const std::int64_t columns = op.out.size();
+  for (std::int64_t i = portion.column; i < columns; i += portion.columns) {
+    op.out.data[i] = op.values.data[i] * (op.end.data[i] - op.start.data[i]);
+  }
+}
+
 // A column is one element, which one thread sums over the steps, in their order.
 template <class Acc, class T>
 ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const Accumulate<Acc, T>& op) {

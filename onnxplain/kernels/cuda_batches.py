@@ -21,6 +21,7 @@ from onnxplain.kernels.device_array import DeviceArray, constant, empty, put
 __all__ = [
     "accumulate",
     "add_powers",
+    "between",
     "centred",
     "choose",
     "cover",
@@ -30,6 +31,7 @@ __all__ = [
     "noise",
     "stretch",
     "sum_masks",
+    "times_way",
 ]
 
 
@@ -43,6 +45,33 @@ def interpolate(start: Any, end: Any, alphas: Any, out: Any) -> Any:
     launchers().interpolate(
         first.address, len(first), end.address, at.address, made.address, len(end), _cols(end), at.size,
         dtype, stream.address,
+    )  # fmt: skip
+    return made
+
+
+def between(start: Any, end: Any, alphas: Array) -> Any:
+    """See `path_batches.between`."""
+    steps, dtype = len(alphas), _floats("end", end)
+    if len(end) % max(steps, 1) or (len(end) and not steps):
+        raise ValueError(f"{len(end)} rows are not as many for each of {steps} steps")
+    _expect("start", start, end.shape, end.dtype)
+    at = _there(alphas, end.stream, end.dtype)
+    made = empty(end.shape, end.dtype, end.stream)
+    launchers().between(
+        start.address, end.address, at.address, made.address, len(end) // max(steps, 1), _cols(end), steps,
+        dtype, end.stream.address,
+    )  # fmt: skip
+    return made
+
+
+def times_way(values: Any, start: Any, end: Any) -> Any:
+    """See `path_batches.times_way`."""
+    _expect("start", start, values.shape, values.dtype)
+    _expect("end", end, values.shape, values.dtype)
+    made = empty(values.shape, values.dtype, values.stream)
+    launchers().times_way(
+        values.address, start.address, end.address, made.address, len(values), _cols(values),
+        _floats("values", values), values.stream.address,
     )  # fmt: skip
     return made
 

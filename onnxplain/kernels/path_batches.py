@@ -30,7 +30,7 @@ from onnxplain.kernels.device_array import on_device
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["accumulate", "interpolate", "noise"]
+__all__ = ["accumulate", "between", "interpolate", "noise", "times_way"]
 
 
 def interpolate(
@@ -77,6 +77,49 @@ def interpolate(
     else:
         core.interpolate(first, last, steps, flat)
     return result
+
+
+def between(start: FloatArray, end: FloatArray, alphas: FloatArray) -> FloatArray:
+    r"""Make one point of each of many paths.
+
+    .. math:: out_{sN+n} = start_{sN+n} + \alpha_s (end_{sN+n} - start_{sN+n})
+
+    Parameters
+    ----------
+    start, end : ndarray, shape (S * N, ...), floats
+        Where paths start and end, those of a step next to each other.
+    alphas : ndarray, shape (S,)
+        Positions on the paths of each step; rounded to the dtype of ``start``.
+
+    Returns
+    -------
+    ndarray, shape (S * N, ...), dtype of ``start``
+    """
+    if on_device(end):
+        made: FloatArray = cuda_batches.between(start, end, alphas)
+        return made
+    each = alphas.astype(start.dtype).repeat(len(start) // max(len(alphas), 1))
+    points: FloatArray = start + each.reshape(-1, *(1,) * (start.ndim - 1)) * (end - start)
+    return points
+
+
+def times_way(values: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:
+    r"""Multiply values by the ways of paths, ``values (end - start)``.
+
+    Parameters
+    ----------
+    values, start, end : ndarray, shape (R, ...), floats
+        All of one shape; on a GPU, of one dtype.
+
+    Returns
+    -------
+    ndarray, shape (R, ...)
+    """
+    if on_device(values):
+        made: FloatArray = cuda_batches.times_way(values, start, end)
+        return made
+    product: FloatArray = values * (end - start)
+    return product
 
 
 def accumulate(acc: FloatArray, grads: FloatArray, weights: ArrayLike) -> None:

@@ -74,6 +74,16 @@ def test_accumulate(up, acc_type, dtype, shape):
 
 @both
 @shapes
+def test_ways(up, dtype, shape):
+    start, end, values = (random((7 * shape[0], *shape[1:]), dtype, k) for k in range(3))
+    alphas = random(7, np.float64, 3)
+    first, last = up(start), up(end)
+    same(path_batches.between(first, last, alphas), path_batches.between(start, end, alphas))
+    same(path_batches.times_way(up(values), first, last), path_batches.times_way(values, start, end))
+
+
+@both
+@shapes
 @pytest.mark.parametrize("one_stdev", [False, True])
 @pytest.mark.parametrize("alike", [False, True])
 def test_noise(up, dtype, shape, one_stdev, alike):

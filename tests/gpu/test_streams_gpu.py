@@ -124,6 +124,7 @@ def test_interpolate_past_2_to_the_31(at) -> None:
     [
         ox.IntegratedGradients(n_steps=64),
         ox.SmoothGrad(n_samples=64),
+        ox.GradientShap(n_samples=64, stdevs=0.1),
         ox.RISE(n_masks=256),
         ox.Occlusion((1, 4, 4), strides=2),
         ox.KernelShap(n_samples=400),

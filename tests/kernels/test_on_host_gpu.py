@@ -57,6 +57,18 @@ def test_paths(seed, size, dtype, one_start):
         same(on_gpu, total)
 
 
+@given(seeds, sizes, st.sampled_from(["f4", "f8"]))
+@some_examples
+def test_ways(seed, size, dtype):
+    rows, steps, cols = size
+    random, stream = np.random.default_rng(seed), Stream()
+    start, end, values = (normal(random, steps * rows, cols, dtype=dtype) for _ in range(3))
+    alphas = random.random(steps)
+    first, last = put(start, stream), put(end, stream)
+    same(path_batches.between(first, last, alphas), path_batches.between(start, end, alphas))
+    same(path_batches.times_way(put(values, stream), first, last), path_batches.times_way(values, start, end))
+
+
 @given(seeds, sizes, st.sampled_from(["?", "f2", "f4", "i8"]), st.booleans(), st.booleans(), st.booleans())
 @some_examples
 def test_choices(seed, size, dtype, own_ids, own_choices, from_background):
@@ -187,6 +199,9 @@ X = np.zeros((2, 3), np.float32)
         (lambda x, s: path_batches.accumulate(x, x, [1.0, 2.0]), "grads must be of the shape"),
         (lambda x, s: path_batches.interpolate(put(X.astype(float), s), x, [0.5]), "is float64, and must be"),
         (lambda x, s: path_batches.noise(x, -1.0, 0), "must not be negative"),
+        (lambda x, s: path_batches.between(x, x, np.zeros(3)), "2 rows are not as many for each of 3 steps"),
+        (lambda x, s: path_batches.between(x[:1], x, np.zeros(2)), "start must be float32"),
+        (lambda x, s: path_batches.times_way(x, x, put(X.astype(float), s)), "end must be float32"),
         (
             lambda x, s: masked_batches.choose(x, X, np.array([[0, 1, 2]]), np.ones((1, 1, 2), bool)),
             "not below the number",

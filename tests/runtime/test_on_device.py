@@ -24,6 +24,11 @@ METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "smooth grad": (ox.SmoothGrad(n_samples=7, seed=3), {}),
     "smooth grad, squares": (ox.SmoothGrad(n_samples=7, nt_type="smoothgrad_sq", stdevs=0.1), {}),
     "variance of gradients": (ox.SmoothGrad(n_samples=7, nt_type="vargrad"), {}),
+    "gradient SHAP": (ox.GradientShap(n_samples=7, seed=2), {"baselines": 0.25}),
+    "gradient SHAP, noise": (ox.GradientShap(n_samples=7, stdevs=0.1), {"background": 4}),
+    "gradient SHAP, local": (ox.GradientShap(n_samples=7, stdevs=0.1, multiply_by_inputs=False), {}),
+    "expected gradients": (ox.ExpectedGradients(n_samples=9, seed=4), {"background": 3}),
+    "HSIC": (ox.HSICIndices(n_samples=16, grid_size=3), {"baselines": 0.25}),
     "occlusion": (ox.Occlusion((2, 3, 3), strides=(1, 2, 2)), {"baselines": 0.25}),
     "ablation": (ox.FeatureAblation(), {"feature_mask": IMAGES}),
     "ablation, players of each sample": (ox.FeatureAblation(), {"feature_mask": ODD}),
@@ -43,7 +48,7 @@ def explained(models: Any, name: str, size: int = 5, **options: Any) -> Any:
     x = models.random(2, 2, 8, 8)
     if "background" in words:
         rows = models.random(words["background"], 2, 8, 8, seed=9)
-        words = {"feature_mask": words["feature_mask"], "baselines": rows}
+        words = {k: v for k, v in words.items() if k != "background"} | {"baselines": rows}
     explainer = ox.Explainer(models.conv(), accelerate=False, device="cpu")
     return explainer(x, "predicted", method, internal_batch_size=size, **{**words, **options})
 
@@ -91,7 +96,14 @@ def test_what_the_host_finds(name, size, models, host_launchers, monkeypatch) ->
 
 
 @pytest.mark.parametrize(
-    "method", [ox.Occlusion(2), ox.RISE(n_masks=9, grid_size=2), ox.SmoothGrad(n_samples=5), ox.KernelShap()]
+    "method",
+    [
+        ox.Occlusion(2),
+        ox.RISE(n_masks=9, grid_size=2),
+        ox.SmoothGrad(n_samples=5),
+        ox.KernelShap(),
+        ox.GradientShap(stdevs=0.1),
+    ],
 )
 def test_two_inputs(method, models, host_launchers, monkeypatch) -> None:
     """Windows cover one, and the other is copied; every input has noise and masks of its own."""
@@ -128,6 +140,28 @@ def test_features_of_any_numbers(kind, models, host_launchers, monkeypatch) -> N
     install(host_launchers, monkeypatch)
     monkeypatch.setattr(run, "_answers", lambda *_, **__: pytest.fail("answers came back to the host"))
     np.testing.assert_array_equal(found(), expected)
+
+
+@pytest.mark.parametrize("kind", ["float", "double", "float16"])
+@pytest.mark.parametrize("method", [ox.GradientShap(stdevs=0.1), ox.ExpectedGradients(n_samples=5)], ids=str)
+def test_ways_in_any_floats(method, kind, models, host_launchers, monkeypatch) -> None:
+    """Where the walk's numbers are not the feature's, the host multiplies them."""
+    from host_gpu import install
+
+    model = models.make(
+        f"m ({kind}[N, 4] x) => (float[N, 1] y) {{ f = Cast<to = 1>(x) w = Mul(f, f) y = ReduceSum(w, a) }}",
+        a=np.array([1], np.int64),
+    )
+    x = models.random(3, 4).astype({"float": "f4", "double": "f8"}.get(kind, kind))
+
+    def found() -> Any:
+        return ox.Explainer(model, device="cpu", accelerate=False)(x, 0, method).values
+
+    expected = found()
+    install(host_launchers, monkeypatch)
+    made = found()
+    assert made.dtype == expected.dtype
+    np.testing.assert_allclose(made, expected, rtol=1e-5 if kind != "float16" else 1e-3)
 
 
 def test_threads_that_share_a_stream(models, host_gpu) -> None:
@@ -168,6 +202,7 @@ def test_where_numbers_are_not_finite_the_host_says_from_where(models, host_gpu)
     [
         ("conv", ox.RISE(n_masks=5, axes=(0, 2)), r"masks of 'x' .* along axes \(0, 2\)"),
         ("fixed", ox.Occlusion(1), "a fixed number of samples"),
+        ("conv", ox.SobolIndices(n_samples=4, grid_size=2), "players are kept in degrees"),
     ],
 )
 def test_a_note_says_why_points_were_made_on_the_host(model, method, reason, models, host_gpu) -> None:

@@ -17,7 +17,17 @@ from onnxplain.runtime.plans.moments import Moments
 from onnxplain.runtime.plans.plan import Answers, Anywhere, Found, InOrder, Kind
 from onnxplain.runtime.problem import Problem
 
-__all__ = ["Differences", "Each", "Integral", "IntegralSums", "Mean", "Spread", "dtype_of", "float_like"]
+__all__ = [
+    "Differences",
+    "Each",
+    "Integral",
+    "IntegralSums",
+    "Mean",
+    "Spread",
+    "SpreadSums",
+    "dtype_of",
+    "float_like",
+]
 
 
 def float_like(x: Array) -> np.dtype[Any]:
@@ -172,30 +182,35 @@ class Spread:
         """Return False."""
         return False
 
-    def begin(self, problem: Problem, count: int, *, checked: bool) -> _Spread:
+    def begin(self, problem: Problem, count: int, *, checked: bool) -> SpreadSums:
         """Begin with no samples."""
         order = 4 if self.kind == "variance" else 2
         moments = partial(Moments, order, squared=self.kind == "square")
-        return _Spread(self.kind, problem, defaultdict(moments))
+        return SpreadSums(self.kind, problem, defaultdict(moments))
 
 
 @dataclass
-class _Spread(Anywhere):
+class SpreadSums(Anywhere):
+    """Sums of powers of the answers so far, by feature."""
+
     kind: str
     problem: Problem
     moments: dict[str, Moments]
     notes: tuple[str, ...] = ()
 
     def add(self, steps: slice, answers: Answers) -> None:
+        """Add the answers at some of the points."""
         self.notes = tuple(dict.fromkeys((*self.notes, *answers.notes)))
         for name, values in answers.values.items():
             self.moments[name].add(values)
 
     def fetch(self) -> None:
+        """Bring the sums to the host."""
         for moments in self.moments.values():
             moments.fetch()
 
     def found(self) -> Found:
+        """Return the moment, by row."""
         values: Arrays = {}
         errors: Arrays = {}
         for name, moments in self.moments.items():

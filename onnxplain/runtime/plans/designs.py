@@ -12,6 +12,7 @@ from onnxplain._types import Array, FloatArray
 from onnxplain.errors import MethodError
 from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
+from onnxplain.runtime.plans.moving import OnDevice, only_numbers
 from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
 from onnxplain.runtime.problem import Problem
 
@@ -24,6 +25,9 @@ _STRIP = 1 << 20  # numbers of a kernel matrix that are held at once
 class Design(Protocol):
     """Says how much of each player is kept at each point, and what the scores there say of the players."""
 
+    #: Whether each player is kept or not, and nobody in part.
+    whole: ClassVar[bool]
+
     def count(self, players: int) -> int:
         """Return the number of points."""
 
@@ -35,7 +39,7 @@ class Design(Protocol):
 
 
 @dataclass(frozen=True)
-class Designed(SamePlayers):
+class Designed(SamePlayers, OnDevice):
     """The row, of which each player is kept to a degree; the baseline makes up for the rest.
 
     Attributes
@@ -50,12 +54,16 @@ class Designed(SamePlayers):
         """Return the number of points."""
         return self.design.count(problem.players.count)
 
+    def held_back(self, problem: Problem) -> str | None:
+        """Say what cannot be moved on a GPU."""
+        return only_numbers(problem) if self.design.whole else "players are kept in degrees"
+
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Mix features and baselines."""
         players = problem.players
         kept = self.design.kept(players.count, steps)
         out = problem.written(len(kept))
-        if np.isin(kept, (0, 1)).all():
+        if self.design.whole or np.isin(kept, (0, 1)).all():
             chosen = players.chosen(problem.features, problem.baselines, kept.astype(bool)[:, None], out)
         else:
             degrees = np.concatenate([kept, np.ones((len(kept), 1))], 1)  # nobody's stays
@@ -119,6 +127,7 @@ class Replicas:
 
     samples: int
     seed: int
+    whole: ClassVar[bool] = False
 
     def count(self, players: int) -> int:
         """Return ``N (P + 1)``."""
@@ -161,6 +170,7 @@ class Binary:
 
     samples: int
     seed: int
+    whole: ClassVar[bool] = True
 
     def count(self, players: int) -> int:
         """Return the number of points."""

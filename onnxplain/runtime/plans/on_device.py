@@ -24,6 +24,7 @@ from onnxplain.runtime.plans.blocks import Blocks
 from onnxplain.runtime.plans.combinations import Integral, Spread
 from onnxplain.runtime.plans.moving import OnDevice
 from onnxplain.runtime.plans.plan import Answers, Anywhere, Found, Plan, Sums
+from onnxplain.runtime.plans.ways import Ways
 from onnxplain.runtime.problem import Problem
 from onnxplain.runtime.scratch import DeviceScratch
 from onnxplain.runtime.session import Executable
@@ -41,7 +42,7 @@ def usable(plan: Plan, problem: Problem) -> bool:
     Whether there are kernels for it, and the problem fits them, says :func:`why_not`.
     """
     ask = plan.question
-    walked = isinstance(ask, Walk) and type(plan.combination) in (Integral, Spread)
+    walked = isinstance(ask, Walk) and type(plan.combination) in (Integral, Spread, Ways)
     plain = isinstance(ask, Scores) or (walked and isinstance(ask, Walk) and not _compares(ask))
     return problem.driver.programs.device == "cuda" and isinstance(plan.points, OnDevice) and plain
 
@@ -176,6 +177,11 @@ class _Loop:
         if self._walks:
             names = zip(self._problem.driver.question.wrt, program.attributions, strict=True)
             values: Any = {k: answers[o].reshape(m, n, *answers[o].shape[1:]) for k, o in names}
+            own = self.there.features
+            if isinstance(self._plan.combination, Ways) and any(
+                v.dtype != own[k].dtype for k, v in values.items()
+            ):
+                raise _UnfitError  # they are multiplied by what features differ
             return Answers(values, None, None, "conservation")
         score: Any = answers[program.score].reshape(m, n)
         if self.scores is None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
 
-from onnxplain._types import Arrays, FloatArray
+import numpy as np
+
+from onnxplain._types import Array, Arrays, FloatArray, IntArray, Shape
+from onnxplain.kernels import masked_batches, path_batches
+from onnxplain.kernels.device_array import on_device
 from onnxplain.kernels.uniform import uniforms
-from onnxplain.runtime.plans.combinations import Spread
-from onnxplain.runtime.plans.plan import Answers, Found, Sums
+from onnxplain.runtime.plans.combinations import Spread, SpreadSums
+from onnxplain.runtime.plans.moving import OnDevice, only_floats
+from onnxplain.runtime.plans.plan import Answers, Anywhere, Found
 from onnxplain.runtime.plans.points import Noise
 from onnxplain.runtime.problem import Problem
+from onnxplain.runtime.scratch import Scratch
 
 __all__ = ["Draws", "Ways"]
 
 
 @dataclass(frozen=True)
-class Draws:
+class Draws(OnDevice):
     """Points ``b_k + a_k (x + noise_k - b_k)``, with a_k uniform.
 
     b_k is a row of the background, drawn with replacement, or the baseline where there is none.  All rows
@@ -40,14 +47,15 @@ class Draws:
         """Return the number of samples."""
         return Noise(self.samples, self.stdev, 0.0, self.seed).count(problem)
 
+    def held_back(self, problem: Problem) -> str | None:
+        """Say which feature cannot be computed with on a GPU."""
+        return only_floats(problem)
+
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Draw points."""
         starts, ends = self.paths(problem, steps)
-        places = self._numbers(steps)[:, 1].repeat(problem.n)
-        points: Arrays = {}
-        for name, start in starts.items():
-            at = places.reshape(-1, *(1,) * (start.ndim - 1)).astype(start.dtype)
-            points[name] = start + at * (ends[name] - start)
+        places = self._numbers(steps)[:, 1]
+        points: Arrays = {k: path_batches.between(start, ends[k], places) for k, start in starts.items()}
         return problem.at(points, steps.stop - steps.start)
 
     def paths(self, problem: Problem, steps: slice) -> tuple[Arrays, Arrays]:
@@ -56,10 +64,13 @@ class Draws:
         noise = Noise(self.samples, self.stdev, 0.0, self.seed)
         ends = (noise.at(problem, steps) if self.stdev else problem.at(repeats=copies)).features
         if not problem.background:
-            return problem.at(repeats=copies).baselines, ends
+            scratch, own = problem.scratch or Scratch(), problem.resolved().baselines
+            # Under the baselines' own name a device makes no copies.
+            what = {k: "starts" if on_device(v) else "baselines" for k, v in own.items()}
+            return {k: scratch.copies(f"{what[k]} {k}", v, copies) for k, v in own.items()}, ends
         chosen = self._numbers(steps)[:, 0]
         starts = {
-            k: rows[(chosen * len(rows)).astype(int)].repeat(problem.n, 0)
+            k: _each(rows, (chosen * len(rows)).astype(np.int64), problem.features[k])
             for k, rows in problem.background.items()
         }
         return starts, ends
@@ -67,6 +78,23 @@ class Draws:
     def _numbers(self, steps: slice) -> FloatArray:
         """Return two numbers from 0 to below 1 for each of some samples: which row, and where."""
         return uniforms(self.seed, 0, steps.start, steps.stop - steps.start, 2)
+
+
+def _each(rows: Array, which: IntArray, x: Array) -> Array:
+    """Return some of the rows, each as often as there are examples in x, one after the other."""
+    if not on_device(rows):
+        return rows[which].repeat(len(x), 0)
+    nobody = np.zeros((len(which), 1, 1), np.bool_)  # stays
+    instead = rows.reshape(len(rows), 1, *rows.shape[1:])
+    return masked_batches.choose(x, instead, _everybody(x.shape[1:]), nobody, None, which)
+
+
+@lru_cache(maxsize=64)  # the same array again: on a GPU it stays
+def _everybody(shape: Shape) -> IntArray:
+    """Return one player who has all elements."""
+    ids = np.zeros((1, *shape), np.int64)
+    ids.flags.writeable = False
+    return ids
 
 
 @dataclass(frozen=True)
@@ -92,15 +120,21 @@ class Ways:
 
 
 @dataclass
-class _Ways:
+class _Ways(Anywhere):
     draws: Draws
     problem: Problem
-    mean: Sums
+    mean: SpreadSums
 
     def add(self, steps: slice, answers: Answers) -> None:
         starts, ends = self.draws.paths(self.problem, steps)
-        ways = {k: (ends[k] - start).reshape(answers.values[k].shape) for k, start in starts.items()}
-        self.mean.add(steps, replace(answers, values={k: v * ways[k] for k, v in answers.values.items()}))
+        made: Arrays = {}
+        for name, values in answers.values.items():
+            flat = values.reshape(-1, *values.shape[2:])
+            made[name] = path_batches.times_way(flat, starts[name], ends[name]).reshape(values.shape)
+        self.mean.add(steps, replace(answers, values=made))
+
+    def fetch(self) -> None:
+        self.mean.fetch()
 
     def found(self) -> Found:
         return self.mean.found()
