@@ -222,3 +222,20 @@ def test_texts_have_no_baseline_in_a_file(method, tmp_path) -> None:
         ox.export(path, tmp_path / "made.onnx", method=method)
     wrt = ["age", "bmi"]
     assert ox.export(path, tmp_path / "made.onnx", method=method, wrt=wrt).path.is_file()
+
+
+ONE_ROW = [case for case, (method, _) in CASES.items() if method.reads_rows() or method.wants_baselines()]
+
+
+@pytest.mark.parametrize("way", ["row", "background"])
+@pytest.mark.parametrize("case", ONE_ROW)
+def test_a_background_of_one_row_is_a_baseline(case, way, models, tmp_path) -> None:
+    method, options = CASES[case]
+    model, x, row = models.conv(), models.random(2, 2, 8, 8), models.random(1, 2, 8, 8, seed=6)
+    options = {**options, "baselines": ox.Background(row) if way == "background" else row}
+    path = ox.export(model, tmp_path / "made.onnx", method=method, **options).path
+    made = stock(path, x=x, target=np.array([1, 3]))["attribution/x"]
+    expected = ox.Explainer(model)(x, [1, 3], method, **options).values
+    without = ox.Explainer(model)(x, [1, 3], method, **{k: v for k, v in options.items() if k != "baselines"})
+    close(made, expected)
+    assert np.abs(expected - without.values).max() > 0.01 * np.abs(expected).max()  # it counts

@@ -240,6 +240,7 @@ class Setting:
     ) -> Planned:
         """Write a method that is a plan."""
         starts = constant_baselines(None if background else self.baselines, infos)
+        starts |= {k: rows for k, rows in background.items() if len(rows) == 1}  # is a baseline
         features = {e: _one(i, e, self.normal, layout) for i in infos for e in i.entries}
         players = constant_players(self.feature_mask, infos, features, layout)
         if isinstance(chosen, AtLayer) and not background:
