@@ -10,10 +10,10 @@ import onnx_ir as ir
 from onnxplain.backward.asks import Probe
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import between
-from onnxplain.backward.names import Names
 from onnxplain.backward.preparation import prepare
 from onnxplain.backward.question import Question, find_output, find_value, scored_value
 from onnxplain.errors import DataInputError
+from onnxplain.graph.names import Names
 from onnxplain.graph.normalize import Normalized
 
 __all__ = ["Opened", "named", "open_model", "refuse_nested"]

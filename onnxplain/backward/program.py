@@ -17,11 +17,11 @@ from onnxplain.backward.difference.reference_input import add_reference, referen
 from onnxplain.backward.emitter import Emitter
 from onnxplain.backward.engine import backward, must_reach
 from onnxplain.backward.ledger import kept_by_node
-from onnxplain.backward.names import Names
 from onnxplain.backward.opened import Opened, named, open_model, refuse_nested
 from onnxplain.backward.picking import Picked, pick
 from onnxplain.backward.preparation import prepare
 from onnxplain.backward.question import GRADIENT, Question, find_output, find_value, scored_value
+from onnxplain.graph.names import Names
 from onnxplain.graph.normalize import Normalized
 
 __all__ = ["Program", "build", "check", "finish"]

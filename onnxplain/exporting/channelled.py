@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.backward.question import Question
 from onnxplain.errors import MethodError
 from onnxplain.exporting.mapped import one_sample
 from onnxplain.exporting.planned import Compared, Planned, write_plan
+from onnxplain.graph.names import Names
 from onnxplain.graph.normalize import Normalized
 from onnxplain.loops import Result
 from onnxplain.maps.cams import lay_over

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
-from onnxplain.backward.names import Names
 from onnxplain.errors import MethodError
 from onnxplain.exported_file import graphs_of
+from onnxplain.graph.names import Names
 from onnxplain.options import check_option
 
 __all__ = ["Halves", "halves_of", "is_narrow", "keep_halves"]

@@ -10,9 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.errors import DataInputError
 from onnxplain.graph import facts
+from onnxplain.graph.names import Names
 from onnxplain.preprocessing import Preprocessing, preprocessing_for
 
 __all__ = ["take_images"]

@@ -10,8 +10,8 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.graph import facts, interface
+from onnxplain.graph.names import Names
 from onnxplain.graph.positions import write_positions
 from onnxplain.loops import Result
 

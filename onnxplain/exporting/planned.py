@@ -13,12 +13,12 @@ import onnx_ir as ir
 from onnxplain._types import Array, Arrays
 from onnxplain.backward.asks import Probe, Scores, Walk
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.backward.program import build
 from onnxplain.backward.question import Question
 from onnxplain.errors import MethodError
 from onnxplain.features.players import Players
 from onnxplain.graph import facts
+from onnxplain.graph.names import Names
 from onnxplain.graph.normalize import Normalized
 from onnxplain.loops import (
     Body,

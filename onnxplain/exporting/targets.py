@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
-from onnxplain.backward.names import Names
 from onnxplain.errors import MethodError
 from onnxplain.exporting.inputs import check_target, take_predicted
 from onnxplain.exporting.method_graph import MethodGraph
 from onnxplain.exporting.outputs import INDEX
 from onnxplain.exporting.top_k import write_top_k
 from onnxplain.graph import facts
+from onnxplain.graph.names import Names
 from onnxplain.graph.normalize import Normalized
 
 __all__ = ["samples_at_once", "with_target"]

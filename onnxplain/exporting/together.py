@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from onnxplain.backward.names import Names
+from onnxplain.graph.names import Names
 
 __all__ = ["join", "tidy"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.graph import facts
+from onnxplain.graph.names import Names
 
 __all__ = ["write_top_k"]
 

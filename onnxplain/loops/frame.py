@@ -11,9 +11,9 @@ import onnx_ir as ir
 
 from onnxplain._types import Array
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.errors import DataInputError
 from onnxplain.features.players import Players
+from onnxplain.graph.names import Names
 
 __all__ = ["Answered", "Feature", "Inside", "Outside", "Result"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxplain.backward.emitter import Emitter
-from onnxplain.backward.names import Names
 from onnxplain.graph import facts
+from onnxplain.graph.names import Names
 from onnxplain.loops.body import Body
 from onnxplain.loops.frame import Answered, Inside, Outside, Result
 from onnxplain.loops.points import Written

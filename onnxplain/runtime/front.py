@@ -6,6 +6,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from onnxplain.graph.build import Ops
+from onnxplain.graph.names import Names
 from onnxplain.graph.normalize import Normalized
 from onnxplain.graph.positions import write_positions
 
@@ -23,7 +24,7 @@ def token_positions(source: Normalized, tokens: str, entry: str) -> ir.Model:
     """Return what computes, for each number of an embedding, which token of an input it is for."""
     model = source.model.clone()
     given = next(v for v in model.graph.inputs if v.name == tokens)
-    op = Ops(model.graph, source.opset, "onnxplain/positions")
+    op = Ops(model.graph, source.opset, Names(model.graph).scope("onnxplain/positions"))
     made = write_positions(op, given, _value(model.graph, entry))
     end_in(model, [made])
     return model

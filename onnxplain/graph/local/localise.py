@@ -20,6 +20,7 @@ from onnxplain._types import IntArray, Shape
 from onnxplain.graph import facts
 from onnxplain.graph.local.nodes import fill_of, placewise, products, sliding, without_pads
 from onnxplain.graph.local.regions import Region, Sliding
+from onnxplain.graph.names import Names
 from onnxplain.graph.passes.lower.matching import DOMAIN
 from onnxplain.graph.shapes import with_all_shapes
 
@@ -121,9 +122,14 @@ class _Writer:
     wholes: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     inputs: dict[str, ir.Value] = field(default_factory=dict)
+    given: dict[ir.Value, ir.Value] = field(default_factory=dict)
     joined: dict[ir.Value, ir.Value] = field(default_factory=dict)
     products: float = 0.0
     local: float = 0.0
+    names: Names = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = Names(self.model.graph)
 
     def written(self) -> Localised:
         graph = self.model.graph
@@ -208,7 +214,7 @@ class _Writer:
             {"size": list(size), "fill": [fill]},
             domain=DOMAIN,
         )
-        made.outputs[0].name = f"{value.name}/around_{len(self.model.graph)}"
+        made.outputs[0].name = self.names.free(f"{value.name}/around")
         made.outputs[0].type = value.type
         self.model.graph.insert_before(node, made)
         self.local += float(np.prod(shape[1:2]) * np.prod(size))
@@ -216,20 +222,20 @@ class _Writer:
 
     def _whole(self, value: ir.Value, shape: Shape) -> ir.Value:
         """Return the input for a value as it was."""
-        name = f"{value.name}/whole"
-        if name not in self.inputs:
+        if value not in self.given:
+            name = self.names.free(f"{value.name}/whole")
             self.wholes[name], self.shapes[name] = str(value.name), shape[1:]
-            self.inputs[name] = ir.Value(
+            self.given[value] = self.inputs[name] = ir.Value(
                 name=name, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(["samples", *shape[1:]])
             )
-        return self.inputs[name]
+        return self.given[value]
 
     def _place(self, start: IntArray) -> ir.Value:
         """Return the input that says where something begins."""
         for name, known in self.places.items():
             if np.array_equal(known, start):
                 return self.inputs[name]
-        name = f"onnxplain/place_{len(self.places)}"
+        name = self.names.free(f"onnxplain/place_{len(self.places)}")
         self.places[name] = start
         self.inputs[name] = ir.Value(
             name=name, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape(["patches", 2])

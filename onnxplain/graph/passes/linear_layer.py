@@ -14,6 +14,7 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.decomposition import number, whole
+from onnxplain.graph.names import Names
 from onnxplain.graph.traits import Is, operators
 
 __all__ = ["LinearLayer", "ends", "starts", "store"]
@@ -154,11 +155,8 @@ def ends(value: ir.Value | None) -> LinearLayer | None:
 
 
 def store(graph: ir.Graph, name: str, array: Array) -> ir.Value:
-    """Store an array as a new initializer, whose name gets a number if it is taken."""
-    free, count = name, 1
-    while free in graph.initializers:
-        count += 1
-        free = f"{name}_{count}"
+    """Store an array as a new initializer, whose name is another if it is taken."""
+    free = Names(graph).free(name)
     tensor = ir.tensor(np.ascontiguousarray(array), name=free)
     value = ir.Value(
         name=free, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor

@@ -16,6 +16,7 @@ from onnx_ir.passes import common
 
 from onnxplain.backward.engine import used_values
 from onnxplain.backward.program import Program
+from onnxplain.graph.names import Names
 from onnxplain.graph.traits import Is, is_a
 from onnxplain.runtime.front import end_in
 
@@ -178,13 +179,13 @@ def _front(program: ir.Model, outputs: Collection[str], instead: Mapping[str, st
 def _back(program: ir.Model, inputs: Collection[str], instead: Mapping[str, str]) -> ir.Model:
     model = program.clone()
     graph = model.graph
-    named = _measure(graph, instead)
+    named, names = _measure(graph, instead), Names(graph)
     for name in inputs:
         old = named[name]
         if old.producer() is None:
             continue
         new = ir.Value(name=name, type=old.type)
-        old.name = f"{name}/made"
+        old.name = names.free(f"{name}/made")
         ir.convenience.replace_all_uses_with(old, new)
         graph.inputs.append(new)
     common.RemoveUnusedNodesPass()(model)

@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array, Shape
 from onnxplain.graph import facts
+from onnxplain.graph.passes.lower.matching import held
 
 __all__ = ["FlipTransposedConvs", "flip"]
 
@@ -64,10 +65,8 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         group = facts.attr(node, "group", 1)
         assert isinstance(group, int)
         if (weight, group) not in flipped:
-            name = f"{weight.name}/flipped_{group}"
-            while name in graph.initializers:  # the model may use such a name itself
-                name += "_"
-            flipped[weight, group] = _initializer(graph, weight.const_value, group, name)
+            content = flip(weight.const_value.numpy(), group)
+            flipped[weight, group] = held(graph, f"{weight.name}/flipped_{group}", content)
         attrs: dict[str, int | Sequence[int]] = {
             "group": group,
             "dilations": dilations,
@@ -86,18 +85,6 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
                 str(weight.name), None
             )  # onnxruntime takes no content for what is not used
         return True
-
-
-def _initializer(graph: ir.Graph, tensor: ir.TensorProtocol, group: int, name: str) -> ir.Value:
-    made = ir.tensor(flip(tensor.numpy(), group), name=name)
-    value = ir.Value(
-        name=name,
-        shape=ir.Shape(made.numpy().shape),
-        type=ir.TensorType(made.dtype),
-        const_value=made,
-    )
-    graph.register_initializer(value)
-    return value
 
 
 def _grows(node: ir.Node, reach: list[int]) -> bool:

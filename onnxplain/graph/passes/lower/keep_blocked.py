@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from onnxplain.graph import facts
+from onnxplain.graph.names import Names
 from onnxplain.graph.passes.lower.matching import DOMAIN
 from onnxplain.graph.passes.lower.sparse_convs import SPARSE
 from onnxplain.graph.passes.lower.steps import is_program, of_zeros
@@ -114,6 +115,10 @@ class _Layouts:
     free: Collection[ir.Value]
     blocked: dict[ir.Value, ir.Value] = field(default_factory=dict)
     channels: dict[ir.Value, int] = field(default_factory=dict)
+    names: Names = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = Names(self.graph)
 
     def move(self, node: ir.Node) -> bool:
         """Let a node work in blocks if that is better."""
@@ -194,7 +199,7 @@ class _Layouts:
     def _reordered(self, value: ir.Value, user: ir.Node) -> ir.Value:
         """Block a value before a node."""
         node = ir.node("ReorderInput", [value], {"channels_last": 0}, domain=BLOCKED_DOMAIN)
-        self._name(node, f"{value.name}/blocked", value)
+        self._name(node, self.names.free(f"{value.name}/blocked"), value)
         self.graph.insert_before(user, node)
         self.blocked[value] = node.outputs[0]
         return node.outputs[0]
@@ -231,8 +236,8 @@ class _Layouts:
         back = ir.node("ReorderOutput", [made], attrs, domain=BLOCKED_DOMAIN)
         plain = back.outputs[0]
         plain.type, plain.shape = made.type, made.shape
-        name, made.name = made.name, f"{made.name}/blocked"
-        plain.name, back.name = name, f"{name}/as_it_was"
+        name, made.name = made.name, self.names.free(f"{made.name}/blocked")
+        plain.name, back.name = name, self.names.free(f"{name}/as_it_was")
         made.shape = None
         ir.convenience.replace_all_uses_with(made, plain, replace_graph_outputs=True)
         back.replace_input_with(0, made)

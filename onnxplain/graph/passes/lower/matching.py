@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
+from onnxplain._types import Array
 from onnxplain.graph import facts
+from onnxplain.graph.names import Names
 
 __all__ = [
     "DOMAIN",
     "TYPES",
+    "held",
     "last",
     "made_by",
     "named",
@@ -119,6 +123,24 @@ def put(
     ir.convenience.replace_nodes_and_values(graph, root, [root], [made], [old], [new])
     model.graph.opset_imports[DOMAIN] = 1
     remove_unread(graph, before)
+
+
+def held(graph: ir.Graph, name: str, content: Array) -> ir.Value:
+    """Return an initializer with this content and a name like this one, made once."""
+    while (known := graph.initializers.get(name)) is not None:
+        there = facts.constant(known)
+        if there is not None and there.dtype == content.dtype and np.array_equal(there, content):
+            return known
+        name += "_"  # of the model's own, or of the same weight in another form
+    tensor = ir.tensor(content, name=Names(graph).free(name))
+    value = ir.Value(
+        name=tensor.name,
+        shape=ir.Shape(content.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
+    )
+    graph.register_initializer(value)
+    return value
 
 
 def remove_unread(graph: ir.Graph, values: Sequence[ir.Value | None]) -> None:

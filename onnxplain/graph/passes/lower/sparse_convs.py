@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from onnxplain._types import Array
 from onnxplain.graph import facts
-from onnxplain.graph.passes.lower.matching import DOMAIN, made_by, number, put
+from onnxplain.graph.passes.lower.matching import DOMAIN, held, made_by, number, put
 
 __all__ = ["SPARSE", "SparseConvs", "packed"]
 
@@ -55,8 +55,10 @@ def packed(weight: Array) -> Array:
 
 
 def _replace(model: ir.Model, node: ir.Node) -> bool:
-    given, weight, held = node.inputs[0], node.inputs[1], facts.constant(node.inputs[1])
-    if given is None or weight is None or held is None or held.dtype != np.float32 or not _fits(node, held):
+    given, weight, content = node.inputs[0], node.inputs[1], facts.constant(node.inputs[1])
+    if given is None or weight is None or content is None or content.dtype != np.float32:
+        return False
+    if not _fits(node, content):
         return False
     ones, zeros = (1, 1), (0, 0)
     pads, more = facts.attr(node, "pads", zeros + zeros), facts.attr(node, "output_padding", zeros)
@@ -67,14 +69,15 @@ def _replace(model: ir.Model, node: ir.Node) -> bool:
     if min(pads) < 0:
         return False
     described = {
-        "channels": held.shape[1],
-        "kernel_shape": list(held.shape[2:]),
+        "channels": content.shape[1],
+        "kernel_shape": list(content.shape[2:]),
         "strides": list(strides),
         "begins": list(pads[:2]),
         "ends": [end - further for end, further in zip(pads[2:], more, strict=True)],
     }
     graph = model.graph
-    put(model, node, SPARSE, [given, _initializer(graph, weight, held)], described)
+    kernel = held(graph, f"{weight.name}/packed", packed(content))
+    put(model, node, SPARSE, [given, kernel], described)
     if not weight.uses() and not weight.is_graph_output():
         graph.initializers.pop(str(weight.name), None)  # onnxruntime takes no content for what is not used
     return True
@@ -112,19 +115,3 @@ def _mostly_zeros(value: ir.Value | None) -> bool:
         return _mostly_zeros(chosen.inputs[1])
     product = made_by(value, "Mul")
     return product is not None and any(_mostly_zeros(v) for v in product.inputs)
-
-
-def _initializer(graph: ir.Graph, weight: ir.Value, held: Array) -> ir.Value:
-    """Return the weight as the operator takes it, made once."""
-    content, name = packed(held), f"{weight.name}/packed"
-    while (known := graph.initializers.get(name)) is not None:
-        there = facts.constant(known)
-        if there is not None and np.array_equal(there, content):
-            return known
-        name += "_"  # the model may use such a name itself
-    tensor = ir.tensor(content, name=name)
-    value = ir.Value(
-        name=name, shape=ir.Shape(content.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-    )
-    graph.register_initializer(value)
-    return value

@@ -25,7 +25,7 @@ import onnx_ir as ir
 from onnxplain._types import Array
 from onnxplain.graph import facts
 from onnxplain.graph.passes.lower.flip_transposed_convs import flip
-from onnxplain.graph.passes.lower.matching import DOMAIN
+from onnxplain.graph.passes.lower.matching import DOMAIN, held
 
 __all__ = ["SplitStrides"]
 
@@ -116,14 +116,14 @@ _Parts: TypeAlias = "dict[tuple[int, int], tuple[tuple[int, int, int], tuple[int
 
 def _split(graph: ir.Graph, node: ir.Node) -> bool:
     weight = node.inputs[1]
-    held = facts.constant(weight)
-    if held is None or weight is None or held.ndim != 2 + _AXES or held.dtype != np.float32:
+    content = facts.constant(weight)
+    if content is None or weight is None or content.ndim != 2 + _AXES or content.dtype != np.float32:
         return False
     group = facts.attr(node, "group", 1)
     assert isinstance(group, int)
-    axes = _axes(node, held.shape[2:])
-    depthwise = held.shape[:2] == (group, 1) and group >= _FEWEST_CHANNELS
-    if axes is None or len(node.inputs) > 2 or (held.shape[1] < _FEWEST_CHANNELS and not depthwise):
+    axes = _axes(node, content.shape[2:])
+    depthwise = content.shape[:2] == (group, 1) and group >= _FEWEST_CHANNELS
+    if axes is None or len(node.inputs) > 2 or (content.shape[1] < _FEWEST_CHANNELS and not depthwise):
         return False
     parts = _parts(axes)
     if parts is None:
@@ -131,7 +131,7 @@ def _split(graph: ir.Graph, node: ir.Node) -> bool:
     made, begins = [], []
     for (i, j), (down, across) in parts.items():
         name = f"{node.name}/part_{i}_{j}"
-        kernel = _weight(graph, f"{weight.name}/part_{i}_{j}", held, group, (i, j), axes)
+        kernel = _weight(graph, f"{weight.name}/part_{i}_{j}", content, group, (i, j), axes)
         attrs: dict[str, int | Sequence[int]] = {
             "group": group,
             "pads": [down[1], across[1], down[2], across[2]],
@@ -179,18 +179,8 @@ def _put_together(
 
 
 def _weight(
-    graph: ir.Graph, name: str, held: Array, group: int, start: tuple[int, int], axes: list[_Axis]
+    graph: ir.Graph, name: str, content: Array, group: int, start: tuple[int, int], axes: list[_Axis]
 ) -> ir.Value:
     """Return a part of the kernel as the weight of a plain convolution."""
-    part = flip(held[:, :, start[0] :: axes[0].stride, start[1] :: axes[1].stride], group)
-    while (known := graph.initializers.get(name)) is not None:
-        content = facts.constant(known)
-        if content is not None and np.array_equal(content, part):
-            return known
-        name += "_"  # of the model's own, or of the same weight with other strides or groups
-    tensor = ir.tensor(part, name=name)
-    value = ir.Value(
-        name=name, shape=ir.Shape(tensor.numpy().shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-    )
-    graph.register_initializer(value)
-    return value
+    part = flip(content[:, :, start[0] :: axes[0].stride, start[1] :: axes[1].stride], group)
+    return held(graph, name, part)
