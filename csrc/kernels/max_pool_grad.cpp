@@ -156,18 +156,6 @@ void add_hits(const float* maxima, const float* y, const float* g, std::int64_t 
   add_where<0>(maxima, y, g, count, open, sums);
 }
 
-// Windows along the height that have places at or behind this one, and begin at or before it.
-struct Reached {
-  std::int64_t first;
-  std::int64_t last;
-
-  Reached(const WindowAxis& axis, std::int64_t windows, std::int64_t place) {
-    const std::int64_t behind = place + axis.begin - (axis.kernel - 1) * axis.dilation;
-    first = behind <= 0 ? 0 : (behind + axis.stride - 1) / axis.stride;
-    last = std::min(windows - 1, (place + axis.begin) / axis.stride);
-  }
-};
-
 // Rows of some planes: side by side in the scratch, or as they lie.
 template <class T>
 class Rows {
@@ -308,18 +296,22 @@ void overlapping(const WindowAxis& down, const WindowAxis& across, const Planes&
 
 }  // namespace
 
-std::int64_t planes_together(const Planes& in) {
+std::int64_t planes_together(const WindowAxis& across, const Planes& in, const Planes& out) {
+  if (PoolRows::suit(across, in, out)) {
+    return 1;
+  }
   return in.count > 8 ? 16 : in.count > 4 ? 8 : in.count > 1 ? 4 : 1;
 }
 
-PoolScratch::PoolScratch(const WindowAxis& down, const Planes& in, const Planes& out,
-                         std::int64_t side_by_side, bool is_copied)
-    : together(side_by_side),
-      copied(is_copied || together > 1),
-      ring(std::clamp<std::int64_t>((down.kernel - 1) * down.dilation / down.stride + 1, 1,
-                                    std::max<std::int64_t>(out.height, 1))) {
-  const std::int64_t rows = are_apart(down) ? std::min(down.kernel, in.height) : 1;
-  const auto row = static_cast<std::size_t>(rows * in.width * in.block * together);
+PoolScratch::PoolScratch(const WindowAxis& down, const WindowAxis& across, const Planes& in,
+                         const Planes& out, std::int64_t side_by_side, bool is_copied)
+    : together(side_by_side), copied(is_copied || together > 1), ring(most_open(down, out.height)) {
+  if (together == 1 && PoolRows::suit(across, in, out)) {
+    rows.emplace(down, across, in, out);
+    return;
+  }
+  const std::int64_t high = are_apart(down) ? std::min(down.kernel, in.height) : 1;
+  const auto row = static_cast<std::size_t>(high * in.width * in.block * together);
   const auto windows = static_cast<std::size_t>(out.width * out.block * together);
   maxima.resize(windows);
   sums.resize(windows);
@@ -336,6 +328,9 @@ template <class T>
 void max_pool_grad(const WindowAxis& down, const WindowAxis& across, const Planes& in,
                    const Planes& out, const T* x, const T* y, const T* g, T* dx, std::int64_t count,
                    PoolScratch& scratch) {
+  if (scratch.rows) {
+    return scratch.rows->walk(x, y, g, dx);
+  }
   const Rows<T> rows(in, out, x, y, g, dx, count, scratch);
   if (are_apart(down) && are_apart(across)) {
     apart(down, across, in, out, rows);

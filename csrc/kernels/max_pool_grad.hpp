@@ -6,34 +6,29 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "kernels/half.hpp"
 #include "kernels/planes.hpp"
+#include "kernels/pool_rows.hpp"
+#include "kernels/pool_windows.hpp"
 
 namespace onnxplain {
-
-// Where windows lie along one axis.
-struct WindowAxis {
-  std::int64_t kernel;
-  std::int64_t stride;
-  std::int64_t dilation;
-  std::int64_t begin;  // the pad before the first element
-};
-
 namespace cpu {
 
 // How many planes without blocks are best worked on at once, as if they were a block.
-std::int64_t planes_together(const Planes& in);
+std::int64_t planes_together(const WindowAxis& across, const Planes& in, const Planes& out);
 
 // Memory for planes that are worked on at once: some rows of them, and the rows of windows that are
 // open there. Planes of float16 are copied as float32, in which all sums are made; they have no
 // blocks.
 class PoolScratch {
  public:
-  PoolScratch(const WindowAxis& down, const Planes& in, const Planes& out,
+  PoolScratch(const WindowAxis& down, const WindowAxis& across, const Planes& in, const Planes& out,
               std::int64_t side_by_side, bool is_copied = false);
 
+  std::optional<PoolRows> rows;  // if there, all that is needed
   std::int64_t together;
   bool copied;                      // else planes are worked on as they lie
   std::int64_t ring;                // rows of windows that may be open at once

@@ -46,8 +46,8 @@ void pools(std::int64_t block, std::int64_t count, std::int64_t side) {
   const std::vector<float> g = filled(count * out.size());
   const std::vector<float> y(g.size(), side == 1 ? -1.0f : 4.0f);
   std::vector<float> dx(x.size(), -1.0f);
-  const std::int64_t together = block == 1 ? cpu::planes_together(in) : 1;
-  cpu::PoolScratch scratch(axis, in, out, together);
+  const std::int64_t together = block == 1 ? cpu::planes_together(axis, in, out) : 1;
+  cpu::PoolScratch scratch(axis, axis, in, out, together);
   for (std::int64_t k = 0; k < count; k += together) {
     cpu::max_pool_grad(axis, axis, in, out, x.data() + k * in.size(), y.data() + k * out.size(),
                        g.data() + k * out.size(), dx.data() + k * in.size(),
@@ -81,19 +81,25 @@ void parts(std::int64_t block, std::int64_t height, std::int64_t width) {
 }
 
 // Windows that do not touch one another give all that lies in whole ones.
-void windows_apart(std::int64_t block, std::int64_t side) {
+template <class T>
+void windows_apart(std::int64_t block, std::int64_t side, std::int64_t together) {
   const Planes in{2, side, side, block};
   const Planes out{2, (side + 1) / 2, (side + 1) / 2, block};
   const WindowAxis axis{2, 2, 1, 0};
-  const std::vector<float> x(static_cast<std::size_t>(2 * in.size()), 1.0f);
-  const std::vector<float> y(static_cast<std::size_t>(2 * out.size()), 1.0f);
-  std::vector<float> dx(x.size(), -1.0f);
-  cpu::PoolScratch scratch(axis, in, out, 1);
-  for (std::int64_t k = 0; k < 2; ++k) {
+  const std::vector<T> x(static_cast<std::size_t>(2 * in.size()), from_float<T>(1.0f));
+  const std::vector<T> y(static_cast<std::size_t>(2 * out.size()), from_float<T>(1.0f));
+  std::vector<T> dx(x.size(), from_float<T>(-1.0f));
+  cpu::PoolScratch scratch(axis, axis, in, out, together, sizeof(T) == 2);
+  for (std::int64_t k = 0; k < 2; k += together) {
     cpu::max_pool_grad(axis, axis, in, out, x.data() + k * in.size(), y.data() + k * out.size(),
-                       y.data() + k * out.size(), dx.data() + k * in.size(), 1, scratch);
+                       y.data() + k * out.size(), dx.data() + k * in.size(),
+                       std::min<std::int64_t>(together, 2), scratch);
   }
-  expect(sum(dx) == static_cast<double>(2 * out.size()), "windows apart");
+  double total = 0.0;
+  for (const T value : dx) {
+    total += to_float(value);
+  }
+  expect(total == static_cast<double>(2 * out.size()), "windows apart");
 }
 
 // All weights are one, and so is what is given: each place gives a whole kernel, cut at the edges.
@@ -155,9 +161,15 @@ int main() {
         pools(block, count, side);
       }
       parts(block, side, 2 * side);
-      windows_apart(block, side);
+      windows_apart<float>(block, side, 1);
       sparse(3 * block, block, side);
     }
+  }
+  for (const std::int64_t side : {1, 3, 9, 61, 97, 600}) {
+    windows_apart<float>(1, side, 1);
+    windows_apart<float>(1, side, 4);
+    windows_apart<Half>(1, side, 1);
+    windows_apart<Half>(1, side, 4);
   }
   pools(1, 3, 300);
   pools(1, 1, 1100);

@@ -11,7 +11,7 @@ from native import ROOT, compiled, needs_compiler, run_sanitized
 HERE = Path(__file__).parent
 ROWS = ("half", "gelu_backward", "give_all", "row_backward", "sum_copies")
 ELEMENTWISE = ("half", "elementwise", "elementwise_cpu", "elementwise_loops")
-PLANES = ("half", "interleave", "max_pool_grad", "sparse_conv_transpose", "surround")
+PLANES = ("half", "interleave", "max_pool_grad", "pool_rows", "sparse_conv_transpose", "surround")
 PROGRAMS = {
     "stress": (*(f"csrc/kernels/{name}.cpp" for name in ELEMENTWISE), "csrc/ort_ops/elementwise_op.cpp"),
     "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
@@ -28,6 +28,7 @@ THREADS = {  # what each needs of csrc/kernels
         "interleave",
         "interleave_threads",
         "max_pool_grad",
+        "pool_rows",
         "surround",
     ),
     "threads_rows": ("elementwise", "elementwise_threads", "half", "row_backward"),

@@ -12,6 +12,7 @@ from onnxplain.runtime.operators import register
 
 NORM = {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1e-3]}
 POOL = {"kernel_shape": [3, 2], "strides": [2, 1], "dilations": [1, 2], "begins": [1, 0]}
+WIDE = {"kernel_shape": [3, 3], "strides": [2, 2], "dilations": [1, 1], "begins": [1, 1]}
 PARTS = {"strides": [2, 2], "begins": [0, 0, 1, 1], "ends": [1, 0]}
 SHAPES = [(0, 5), (3, 0), (1, 1), (3, 16), (5, 17), (2, 3, 40), (700, 33), (2, 70001)]
 #: Operators, the shapes of what they take (int64 where given as a list), attributes.
@@ -34,6 +35,7 @@ CASES = [
     *(("MaxPoolGrad", ((n, c, h, 9), (n, c, 2, w), (n, c, 2, w)), POOL)
       for n, c, h, w in ((1, 1, 4, 7), (2, 17, 5, 6), (0, 3, 4, 7), (1, 1, 40, 7))),
     ("MaxPoolGrad", ((1, 1, 1200, 900), (1, 1, 600, 898), (1, 1, 600, 898)), POOL),
+    *(("MaxPoolGrad", ((2, 3, 9, w), (2, 3, 5, w // 2), (2, 3, 5, w // 2)), WIDE) for w in (64, 130)),
     *(("Interleave", ((n, 3, h, 4), (n, 3, h, 3)), PARTS) for n, h in ((1, 1), (2, 5), (0, 3))),
 ]  # fmt: skip
 

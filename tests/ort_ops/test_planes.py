@@ -31,7 +31,7 @@ def in_blocks(kind: str, inputs: list[np.ndarray], block: int, graphs, **attribu
 @pytest.mark.parametrize("name", POOLS)
 def test_max_pool_grad(name, graphs) -> None:
     rng, described = np.random.default_rng(0), POOLS[name]
-    for block, out in itertools.product((1, 4, 8, 16), ((3, 4), (1, 1))):
+    for block, out in itertools.product((1, 4, 8, 16), ((3, 4), (1, 1), (3, 45))):
         shape = [(out[k] - 1) * described["strides"][k] + 3 for k in range(2)]
         x = rng.integers(0, 4, (2, 16, *shape)).astype(F)  # many are as large as others
         y = pooled(x, out, described)

@@ -124,12 +124,13 @@ WindowAxis window() {
 template <class T>
 void pool() {
   constexpr bool kIsHalf = std::is_same_v<T, Half>;  // of which there are no blocks
-  const std::int64_t blocks[] = {1, 4, 8, 16};
-  const std::int64_t block = kIsHalf ? 1 : blocks[draw(4)];
+  const std::int64_t blocks[] = {1, 1, 1, 4, 8, 16};
+  const std::int64_t block = kIsHalf ? 1 : blocks[draw(6)];
   const WindowAxis down = window();
   const WindowAxis across = window();
-  const Planes in{draw(5), 1 + draw(9), 1 + draw(9), block};
-  const Planes out{in.count, 1 + draw(5), 1 + draw(5), block};
+  const std::int64_t wide = block == 1 && draw(2) == 0 ? 70 : 5;  // vectors have windows, or planes
+  const Planes in{draw(5), 1 + draw(9), 1 + draw(2 * wide), block};
+  const Planes out{in.count, 1 + draw(5), 1 + draw(wide), block};
   const std::int64_t total = in.count * in.size();
   const std::int64_t pooled = out.count * out.size();
   Memory<T> x(total);
@@ -155,7 +156,7 @@ void pool() {
   }
   std::vector<T> expected(static_cast<std::size_t>(total));
   const std::int64_t together = block == 1 ? draw(2) * 3 + 1 : 1;
-  cpu::PoolScratch scratch(down, in, out, together, kIsHalf);
+  cpu::PoolScratch scratch(down, across, in, out, together, kIsHalf);
   for (std::int64_t k = 0; k < in.count; k += together) {
     cpu::max_pool_grad<T>(down, across, in, out, x.data() + k * in.size(),
                           y.data() + k * out.size(), g.data() + k * out.size(),

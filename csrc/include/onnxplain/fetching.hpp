@@ -24,4 +24,20 @@ inline void fetch(const T* from, std::int64_t count) {
 #endif
 }
 
+// The same for elements that are written: what is written near others, and read at other addresses
+// soon, waits for them.
+template <class T>
+inline void fetch_to_write(T* to, std::int64_t count) {
+#if defined(__GNUC__)
+  char* line = reinterpret_cast<char*>(to);
+  const auto bytes = count * static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t at = 0; at < bytes; at += kLine) {
+    __builtin_prefetch(line + at, 1);
+  }
+#else
+  static_cast<void>(to);
+  static_cast<void>(count);
+#endif
+}
+
 }  // namespace onnxplain

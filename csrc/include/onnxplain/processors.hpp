@@ -32,6 +32,13 @@
 #define ONNXPLAIN_FLATTEN
 #endif
 
+// A loop that is run a few times, as often each time: its parts become one.
+#if defined(__GNUC__) && !defined(__clang__)
+#define ONNXPLAIN_WRITTEN_OUT _Pragma("GCC unroll 8")
+#else
+#define ONNXPLAIN_WRITTEN_OUT
+#endif
+
 // A loop over few numbers, none of which depends on another, becomes operations on vectors, where
 // it would else be written out number by number.
 #if defined(__GNUC__) && !defined(__clang__)
