@@ -14,6 +14,7 @@ NORM = {"axes": [1], "centred": [1], "constant": [0], "epsilon": [1e-3]}
 POOL = {"kernel_shape": [3, 2], "strides": [2, 1], "dilations": [1, 2], "begins": [1, 0]}
 WIDE = {"kernel_shape": [3, 3], "strides": [2, 2], "dilations": [1, 1], "begins": [1, 1]}
 PARTS = {"strides": [2, 2], "begins": [0, 0, 1, 1], "ends": [1, 0]}
+BY_TURNS = {"strides": [2, 2], "begins": [0, 0, 0, 1, 1, 0, 1, 1], "ends": [1, 1]}
 SHAPES = [(0, 5), (3, 0), (1, 1), (3, 16), (5, 17), (2, 3, 40), (700, 33), (2, 70001)]
 #: Operators, the shapes of what they take (int64 where given as a list), attributes.
 CASES = [
@@ -37,6 +38,7 @@ CASES = [
     ("MaxPoolGrad", ((1, 1, 1200, 900), (1, 1, 600, 898), (1, 1, 600, 898)), POOL),
     *(("MaxPoolGrad", ((2, 3, 9, w), (2, 3, 5, w // 2), (2, 3, 5, w // 2)), WIDE) for w in (64, 130)),
     *(("Interleave", ((n, 3, h, 4), (n, 3, h, 3)), PARTS) for n, h in ((1, 1), (2, 5), (0, 3))),
+    *(("Interleave", ((2, 3, 5, w),) * 4, BY_TURNS) for w in (1, 7, 37)),
 ]  # fmt: skip
 
 
