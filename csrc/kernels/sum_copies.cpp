@@ -19,6 +19,7 @@ constexpr std::int64_t kBlock = 2048;
 constexpr std::int64_t kAhead = 2;
 
 using cpu::add_rows;
+using cpu::in_float32;
 using cpu::kRows;
 using cpu::Lanes;
 using cpu::SumTree;
@@ -69,7 +70,11 @@ ONNXPLAIN_INLINE inline double add_along(const T* from, const std::int64_t* plac
   Lanes::Sum<double> sum{Lanes{}};
   for (std::int64_t k = 0; k < number; ++k) {
     const T* row = from + places[k];
-    sum.add(count, [=](std::int64_t i) ONNXPLAIN_INLINE { return wide(row[i]); });
+    in_float32(&row, 1, count,
+               [&](const float* const* some, std::int64_t, std::int64_t n) ONNXPLAIN_INLINE {
+                 const float* numbers = some[0];
+                 sum.add(n, [=](std::int64_t i) ONNXPLAIN_INLINE { return wide(numbers[i]); });
+               });
   }
   return sum.total();
 }
