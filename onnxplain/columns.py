@@ -252,9 +252,9 @@ def _is_row(given: Any) -> bool:
     return isinstance(given, Mapping) and bool(given) and all(np.isscalar(v) for v in given.values())
 
 
-def _axes(value: object) -> int | None:
+def _axes(value: Any) -> int | None:
     try:
-        return np.ndim(value)  # type: ignore[arg-type]
+        return np.ndim(value)
     except Exception:  # lists of unequal lengths, and whatever an object's own __array__ raises
         return None
 

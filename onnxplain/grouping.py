@@ -130,7 +130,7 @@ def _own(
     if not isinstance(given, str):
         return Segments(method=given).ids(feature, what, axis)
     if given == "segments" or given in SEGMENTERS:
-        return Segments(method="slic" if given == "segments" else given).ids(feature, what, axis)  # type: ignore[arg-type]
+        return Segments(method="slic" if given == "segments" else given).ids(feature, what, axis)  # type: ignore[arg-type]  # a key of SEGMENTERS
     if given == "pixels":
         return pixels({what: feature}, {what: channel()}).ids[what]
     if given not in _NAMED:

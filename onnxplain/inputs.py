@@ -120,7 +120,7 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], wa
     if array.dtype.kind == "f" or not np.can_cast(array.dtype, wanted, "same_kind"):
         raise DataInputError(f"{what} takes {wanted}, not {array.dtype}; convert it with .astype('{wanted}')")
     if wanted.kind in "iu" and array.dtype != wanted:
-        limits = np.iinfo(wanted.type)  # type: ignore[type-var]
+        limits = np.iinfo(wanted.str)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise DataInputError(f"{what} holds numbers that do not fit {wanted}")
     if info.rows is not None and wanted.kind in "iu":

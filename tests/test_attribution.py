@@ -367,7 +367,7 @@ def test_results_of_calls_are_made_like_others(models) -> None:
     assert repr(again) == repr(found)
     assert all(vars(again)[k] is v or k == "feature_names" for k, v in vars(found).items())
     with pytest.raises(FrozenInstanceError):
-        found.score = again.score  # type: ignore[misc]
+        found.score = again.score
 
 
 def test_names_of_features() -> None:

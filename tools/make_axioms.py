@@ -16,10 +16,10 @@ for folder in (ROOT / "tests", ROOT / "tests" / "helpers"):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from axiom_witnesses import Witnesses  # noqa: E402  (found on the path set above)
-from axioms_held import AXIOMS, BROKEN, LIMITS, NONE, expected, measured  # noqa: E402
+from axiom_witnesses import Witnesses
+from axioms_held import AXIOMS, BROKEN, LIMITS, NONE, expected, measured
 
-import onnxplain as ox  # noqa: E402
+import onnxplain as ox
 
 DOCUMENT = ROOT / "docs" / "axioms.md"
 HEADER = """\

@@ -25,16 +25,16 @@ import onnxruntime as ort
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
-import real_inputs  # noqa: E402
-from embedding.elsewhere import RUNTIMES, File  # noqa: E402
-from embedding.measured import measure  # noqa: E402
-from embedding.page import write_page  # noqa: E402
-from every_method import REFUSED  # noqa: E402
-from runtimes import MissingRuntimeError  # noqa: E402
-from trained_cases import CASES, Case, digits  # noqa: E402
+import real_inputs
+from embedding.elsewhere import RUNTIMES, File
+from embedding.measured import measure
+from embedding.page import write_page
+from every_method import REFUSED
+from runtimes import MissingRuntimeError
+from trained_cases import CASES, Case, digits
 
-import onnxplain as ox  # noqa: E402
-from onnxplain.errors import OnnxplainError  # noqa: E402
+import onnxplain as ox
+from onnxplain.errors import OnnxplainError
 
 RESULTS = ROOT / "benchmarks" / "results" / "embedding.json"
 PAGE = ROOT / "docs" / "embedding.md"

@@ -48,7 +48,7 @@ from sklearn.tree import DecisionTreeRegressor
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.helpers.tree_training import count_tracks  # noqa: E402
+from tests.helpers.tree_training import count_tracks
 
 OUT = ROOT / "tests" / "data" / "pipelines"
 NUMBERS = ["age", "income", "debt"]

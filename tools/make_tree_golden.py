@@ -17,7 +17,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.helpers.tree_training import MODELS, train  # noqa: E402
+from tests.helpers.tree_training import MODELS, train
 
 
 def main() -> None:

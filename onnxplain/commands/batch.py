@@ -143,7 +143,7 @@ def batch(
     given.refuse_two_baselines(baseline, rows)
     part_names = read_labels(names) if names is not None else None
     told = {key: value for key, value in options.items() if value is not None}
-    reading = Reading(kind, ids or (), target_column, part_names, told, input_name)  # type: ignore[arg-type]
+    reading = Reading(kind, ids or (), target_column, part_names, told, input_name)
     here = device if workers is None else "cpu"
     explainer = ox.Explainer(model, device=here, **given.budget(memory))
     classes = class_names(labels, preset, explainer.outputs, output_name)
@@ -197,7 +197,7 @@ def _background(
     table = None
     if rows is not None and data.holds_tables:
         reader = reading.form(data.kind, explainer)
-        table = LoadedTable(dict.fromkeys(data.names(reader)))  # type: ignore[arg-type]
+        table = LoadedTable(dict.fromkeys(data.names(reader)))  # type: ignore[arg-type]  # names alone are read
     return background(rows, table, explainer)
 
 

@@ -97,7 +97,7 @@ def _entries(
         name, parameters = _parts(one, what)
         kind, told = make(name, dict(parameters))
         own = isinstance(name, str) and "seed" not in parameters
-        if seed is not None and own and "seed" in {f.name for f in fields(kind)}:  # type: ignore[arg-type]
+        if seed is not None and own and "seed" in {f.name for f in fields(kind)}:  # type: ignore[arg-type]  # they are dataclasses
             kind, told = make(name, {**parameters, "seed": seed})
         made.append((str(label), Entry(str(label), kind, told), parameters))
     if not named:

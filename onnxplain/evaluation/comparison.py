@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from onnxplain._types import FloatArray
+from onnxplain._types import Array, FloatArray
 from onnxplain.attribution import Attribution
 from onnxplain.errors import MethodError
 from onnxplain.metrics.similarity import cosine, spearman
@@ -23,7 +23,7 @@ __all__ = ["AGREEMENTS", "Comparison", "agreements"]
 Agreement = Literal["spearman", "cosine", "overlap", "signs"]
 
 #: How agreement is measured, and from which value on.
-AGREEMENTS: Mapping[str, float] = {"spearman": -1.0, "cosine": -1.0, "overlap": 0.0, "signs": 0.0}
+AGREEMENTS: Mapping[Agreement, float] = {"spearman": -1.0, "cosine": -1.0, "overlap": 0.0, "signs": 0.0}
 
 _TITLES = {
     "spearman": "Rank correlation",
@@ -118,7 +118,7 @@ class Comparison:
             return draw_matrix(means, names, names, low=low, high=1, title=title or _TITLES[kind])
         figure = new_figure(2 * (2.2 + 0.55 * len(names)), 2 * (1.8 + 0.36 * len(names)))
         for ax, (name, low) in zip(figure.subplots(2, 2).ravel(), AGREEMENTS.items(), strict=True):
-            means = self.mean(name)  # type: ignore[arg-type]
+            means = self.mean(name)
             draw_matrix(means, names, names, low=low, high=1, title=_TITLES[name], ax=ax)
         if title:
             figure.suptitle(one_line(title), parse_math=False)
@@ -144,8 +144,9 @@ def agreements(found: list[FloatArray | None], top: float) -> dict[str, FloatArr
         Which share of the features is most important.
     """
     n = next(len(f) for f in found if f is not None)
-    made = {kind: np.full((n, len(found), len(found)), np.nan) for kind in AGREEMENTS}
-    most = [None if f is None else _most(f, top) for f in found]
+    shape = n, len(found), len(found)
+    made: dict[str, FloatArray] = {kind: np.full(shape, np.nan) for kind in AGREEMENTS}
+    most = [np.zeros((n, 0), bool) if f is None else _most(f, top) for f in found]
     for a, first in enumerate(found):
         for b, second in enumerate(found[: a + 1]):
             if first is None or second is None:
@@ -153,7 +154,7 @@ def agreements(found: list[FloatArray | None], top: float) -> dict[str, FloatArr
             both: dict[str, Any] = {
                 "spearman": spearman(first, second),
                 "cosine": cosine(first, second),
-                "overlap": (most[a] & most[b]).sum(1) / np.maximum(1, most[a].sum(1)),  # type: ignore[operator, union-attr]
+                "overlap": (most[a] & most[b]).sum(1) / np.maximum(1, most[a].sum(1)),
                 "signs": _signs(first, second),
             }
             for kind, values in both.items():
@@ -161,7 +162,7 @@ def agreements(found: list[FloatArray | None], top: float) -> dict[str, FloatArr
     return made
 
 
-def _most(values: FloatArray, top: float) -> Any:
+def _most(values: FloatArray, top: float) -> Array:
     """Return which features are the most important, bool (n, D); among equal ones the first."""
     count = max(1, round(top * values.shape[1]))
     order = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :count]

@@ -71,7 +71,8 @@ def _kind(node: ir.Node) -> str | None:
         return "NonZero, whose shape is known only after it ran"
     if name == "Scan":
         return "Scan, which OpenVINO refuses"
-    if name == "HardSigmoid" and abs(float(facts.attr(node, "alpha", 0.2))) > _STEEP:  # type: ignore[arg-type]
+    slope = facts.attr(node, "alpha", 0.2)
+    if name == "HardSigmoid" and isinstance(slope, float) and abs(slope) > _STEEP:
         return "HardSigmoid as a step"
     if (name.startswith("Reduce") or name in _BY_AXES) and len(node.inputs) > 1:
         axes = node.inputs[1]

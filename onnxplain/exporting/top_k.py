@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -143,8 +143,8 @@ def _chosen(
             column = own.Unsqueeze(best, [1])
             top = own.Expand(own.CastLike(own.const(np.float32(np.inf)), rows), own.Shape(column))
             raised = own.ScatterElements(rows, column, top, axis=1)  # what was first stays first
-            _, order = own.emit("TopK", [raised, [k]], {"axis": 1, "_outputs": 2})  # type: ignore[misc]
-            made = own.Gather(order, number, axis=1)
+            found = cast("tuple[ir.Value, ...]", own.emit("TopK", [raised, [k]], {"axis": 1, "_outputs": 2}))
+            made = own.Gather(found[1], number, axis=1)
         made.type = _INT64
         graph.outputs.append(made)
         branches.append(ir.AttrGraph(f"{what}_branch", graph))

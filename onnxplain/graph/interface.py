@@ -110,7 +110,8 @@ def inputs_of(graph: ir.Graph) -> tuple[InputInfo, ...]:
 
 
 def _describe(value: ir.Value) -> InputInfo:
-    name, role = str(value.name), "other"
+    name = str(value.name)
+    role: Role = "other"
     entries: tuple[str, ...] = ()
     if value.dtype is not None and facts.is_float(value):
         role, entries = "float", (name,)
@@ -122,7 +123,7 @@ def _describe(value: ir.Value) -> InputInfo:
             role, entries = "number", tuple(numbers)
     moved = frozenset() if role == "float" else _moved(value, entries)
     rows = table_rows(value) if facts.is_integer(value) else None
-    return InputInfo(name, _dtype(value), facts.dims(value), role, entries, False, moved, rows)  # type: ignore[arg-type]
+    return InputInfo(name, _dtype(value), facts.dims(value), role, entries, False, moved, rows)
 
 
 def _moved(value: ir.Value, entries: tuple[str, ...]) -> frozenset[str]:

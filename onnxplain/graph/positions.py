@@ -66,7 +66,8 @@ def write_positions(op: Ops, source: ir.Value, entry: ir.Value) -> ir.Value:
 def _way(source: ir.Value, entry: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
     """Return the nodes between an input and a value, in order, and the values between."""
     reached, forward = {source}, []
-    for node in entry.producer().graph if entry.producer() is not None else ():  # type: ignore[union-attr]
+    maker = entry.producer()
+    for node in () if maker is None or maker.graph is None else maker.graph:
         if not is_a(node, Is.SHAPE_ONLY) and any(i in reached for i in node.inputs):
             reached.update(node.outputs)
             forward.append(node)

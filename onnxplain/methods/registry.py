@@ -36,7 +36,7 @@ def method(name: str | Method, **parameters: Any) -> Method:
         If the name or a parameter is unknown, or a value makes no sense.
     """
     if not parameters and Method in type(name).__mro__:  # quicker told than an instance of an abstract class
-        return name  # type: ignore[return-value]
+        return name  # type: ignore[return-value]  # it is a method
     full = _SHORT.get(name, name) if isinstance(name, str) else name
     kind = METHODS.get(full) if isinstance(full, str) and not parameters else None
     if kind is not None:

@@ -379,5 +379,5 @@ def _introduce() -> None:
             return explain_func(model, inputs, targets, **({"method": Saliency(abs=False)} | told))
         return explain(model, inputs, targets, **options)
 
-    get_wrapped_model.knows_onnxplain = True  # type: ignore[attr-defined]
+    get_wrapped_model.knows_onnxplain = True  # type: ignore[attr-defined]  # a mark on it
     utils.get_wrapped_model, quantus.explain = get_wrapped_model, explain_any

@@ -99,7 +99,8 @@ class Measured:
     @property
     def higher_is_better(self) -> bool | None:
         """Whether higher values speak for the explanation; None where neither does."""
-        return self.metric.higher_is_better  # type: ignore[no-any-return]
+        told: bool | None = self.metric.higher_is_better
+        return told
 
     @property
     def mean(self) -> float:

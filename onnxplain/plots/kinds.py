@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +71,7 @@ def guess_kind(sample: Array, *, has_labels: bool = False) -> str:
     return "image"
 
 
-def names(labels: object, count: int, what: str) -> list[str]:
+def names(labels: Iterable[object], count: int, what: str) -> list[str]:
     """Turn labels into a list of text, and check that there are enough.
 
     Raises
@@ -78,7 +79,7 @@ def names(labels: object, count: int, what: str) -> list[str]:
     DataInputError
         If there are more or fewer labels than ``count``.
     """
-    listed = [str(label) for label in labels]  # type: ignore[attr-defined]
+    listed = [str(label) for label in labels]
     if len(listed) != count:
         raise DataInputError(f"{len(listed)} labels for {count} {what}; give one each")
     return listed

@@ -50,9 +50,9 @@ class Reading:
     """
 
     kind: str | None = None
-    ids: tuple[str, ...] = ()
+    ids: Sequence[str] = ()
     target_column: str | None = None
-    feature_names: tuple[str, ...] | None = None
+    feature_names: Sequence[str] | None = None
     images: Mapping[str, Any] | None = None
     input: str | None = None
 
@@ -80,8 +80,9 @@ class Reading:
             if getattr(self, name) and not wanted:
                 raise DataInputError(f"{name} is not for data of the kind {kind}; leave it out")
         if tables:
-            names = self.feature_names
-            roles = Roles(explainer.inputs, explainer.metadata, self.ids, self.target_column, names)
+            names = None if self.feature_names is None else tuple(self.feature_names)
+            ids = tuple(self.ids)
+            roles = Roles(explainer.inputs, explainer.metadata, ids, self.target_column, names)
             return CsvFiles(roles) if kind == CsvFiles.name else ParquetFiles(roles)
         by_name = {i.name: i for i in explainer.inputs}
         if self.input is not None and self.input not in by_name:

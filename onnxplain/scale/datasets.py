@@ -222,7 +222,7 @@ def explain_dataset(
     if not isinstance(ds, ray.data.Dataset):
         raise DataInputError(f"a {type(ds).__name__} is no ray.data.Dataset; files go to explain_files")
     pool.find_room(ray, started=False)
-    reading = Reading(None, ids, target_column, feature_names, images)  # type: ignore[arg-type]
+    reading = Reading(None, ids, target_column, feature_names, images)
     question = Question.of(method, target, options, reading.feature_names)
     known = question.known
     explainer = model if isinstance(model, Explainer) else Explainer(model, **{**own, "device": "cpu"})

@@ -170,7 +170,7 @@ def explain_files(
         raise DataInputError("target and target_column are both given; keep one of them")
     rows_a_part = check_option("rows_a_part", rows_a_part, Count | None)
     check_form(form)
-    reading = Reading(kind, ids, target_column, feature_names, images, input)  # type: ignore[arg-type]
+    reading = Reading(kind, ids, target_column, feature_names, images, input)
     question = Question.of(method, target, options, reading.feature_names)
     pool = None
     if workers is not None:

@@ -211,7 +211,7 @@ def _kserve_model(kserve: Any, desk: Desk) -> Any:
     """Return what is served as a model of kserve."""
     from kserve.model import InferenceVerb
 
-    class Model(kserve.Model):  # type: ignore[misc]
+    class Model(kserve.Model):  # type: ignore[misc]  # it has no types
         verb = InferenceVerb.EXPLAIN if desk.served.explains else InferenceVerb.PREDICT
 
         async def predict(self, payload: Asked, headers: Any = None, response_headers: Any = None) -> Answer:
@@ -235,7 +235,7 @@ def _dataplane(registry: Any) -> Any:
     """Return what answers kserve's questions about health and metadata."""
     from kserve.protocol.dataplane import DataPlane
 
-    class Plane(DataPlane):  # type: ignore[misc]
+    class Plane(DataPlane):  # type: ignore[misc]  # it has no types
         def metadata(self) -> dict[str, Any]:
             return {"name": "onnxplain", "version": VERSION, "extensions": ["binary_tensor_data"]}
 

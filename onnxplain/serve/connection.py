@@ -20,7 +20,7 @@ def prompt_protocol(seconds: float) -> type[Any]:
     """
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    class Prompt(HttpToolsProtocol):  # type: ignore[misc]
+    class Prompt(HttpToolsProtocol):  # type: ignore[misc]  # it has no types
         _alarm: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:

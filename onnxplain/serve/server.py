@@ -156,7 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _stopping_server(uvicorn: Any) -> Callable[[Any], Any]:
     """Return uvicorn's server, that ends by itself when it is asked to, instead of dying by the signal."""
 
-    class Stopping(uvicorn.Server):  # type: ignore[misc]
+    class Stopping(uvicorn.Server):  # type: ignore[misc]  # it has no types
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
             if threading.current_thread() is not threading.main_thread():

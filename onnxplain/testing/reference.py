@@ -68,7 +68,7 @@ class GridSample(grid_sample.GridSample):
         align_corners: int | None = None,
     ) -> tuple[Array]:
         old = {"bilinear": "linear", "bicubic": "cubic"}  # names before opset 20
-        made: Any = super()._run(x, grid, old.get(mode, mode), padding_mode, align_corners)  # type: ignore[no-untyped-call]
+        made: Any = super()._run(x, grid, old.get(mode, mode), padding_mode, align_corners)  # type: ignore[no-untyped-call]  # onnx's own
         return (np.asarray(made[0]),)
 
 
@@ -85,8 +85,8 @@ class Loop(op_loop.Loop):
     op_domain = ""
 
     def __init__(self, node: onnx.NodeProto, parameters: dict[str, Any]) -> None:
-        super().__init__(node, parameters)  # type: ignore[no-untyped-call]
-        run: Any = self._run_body  # type: ignore[has-type]
+        super().__init__(node, parameters)  # type: ignore[no-untyped-call]  # onnx's own
+        run: Any = self._run_body  # type: ignore[has-type]  # set by onnx
         first = 1 + self.N
         self._scalar = [False] * self.K
 
@@ -98,7 +98,7 @@ class Loop(op_loop.Loop):
         self._run_body = wrapped
 
     def _run(self, *inputs: Array, **options: Any) -> tuple[Array, ...]:
-        made = super()._run(*inputs, **options)  # type: ignore[no-untyped-call]
+        made = super()._run(*inputs, **options)  # type: ignore[no-untyped-call]  # onnx's own
         scans = made[self.N : self.N + self.K]
         flat = [s.reshape(-1) if alone else s for s, alone in zip(scans, self._scalar, strict=False)]
         return (*made[: self.N], *flat, *made[self.N + self.K :])

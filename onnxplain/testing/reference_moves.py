@@ -49,7 +49,7 @@ class Resize(op_resize.Resize):
 
     op_domain = ""
 
-    def _run(  # type: ignore[override]
+    def _run(  # type: ignore[override]  # onnx has more words
         self,
         x: Array,
         roi: Array | None = None,
@@ -92,7 +92,7 @@ class Scan(op_scan.Scan):
         plain.CopyFrom(node)
         del plain.attribute[:]
         plain.attribute.extend(a for a in node.attribute if not a.ints)
-        super().__init__(plain, parameters)  # type: ignore[no-untyped-call]
+        super().__init__(plain, parameters)  # type: ignore[no-untyped-call]  # onnx's own
         self._told = told
         self._scanned: int = next(a.i for a in node.attribute if a.name == "num_scan_inputs")
 
@@ -102,7 +102,7 @@ class Scan(op_scan.Scan):
             _turned(np.moveaxis(x, self._of("scan_input_axes", k), 0), self._of("scan_input_directions", k))
             for k, x in enumerate(inputs[states:])
         ]
-        made = super()._run(*inputs[:states], *moved, **options)  # type: ignore[no-untyped-call]
+        made = super()._run(*inputs[:states], *moved, **options)  # type: ignore[no-untyped-call]  # onnx's own
         scanned = [
             np.moveaxis(_turned(y, self._of("scan_output_directions", k)), 0, self._of("scan_output_axes", k))
             for k, y in enumerate(made[states:])

@@ -159,13 +159,16 @@ def test_normalisations_share_as_linear_layers(case, models) -> None:
     x = models.random(*shape, seed=4).astype(np.float64)
     found = ox.explain(made, x.astype(np.float32), 1, method=ox.LRP("epsilon", bias="keep"))
     v = models.random(int(np.prod(shape[1:])), 2, seed=3)[:, 1].astype(np.float64).reshape(shape[1:])
+
+    def centre(a: np.ndarray) -> np.ndarray:
+        grouped = a.reshape(2, -1) if axes is None else a
+        return (grouped - grouped.mean(axes or 1, keepdims=True)).reshape(a.shape)
+
     for k in range(2):
         if axes is None:  # groups of two channels
             grouped, per = x[k].reshape(2, -1), (scale[:, None], shift[:, None])
-            centre = lambda a: (a.reshape(2, -1) - a.reshape(2, -1).mean(1, keepdims=True)).reshape(4, 3)  # noqa: E731
             sd = np.sqrt(grouped.var(1) + 1e-5).repeat(2)[:, None]
         else:
-            centre = lambda a: a - a.mean(axes, keepdims=True)  # noqa: E731
             sd = np.sqrt(x[k].var(axes, keepdims=True) + 1e-5)
             wide = scale.ndim == x[k].ndim or case == "LayerNormalization"
             per = (scale, shift) if wide else (scale[:, None], shift[:, None])

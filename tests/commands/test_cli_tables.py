@@ -174,7 +174,7 @@ def test_arrays_of_columns_are_written_by_row_too(here: Path) -> None:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
     module = ModuleType("pyarrow.parquet")
-    module.read_table = read  # type: ignore[attr-defined]
+    module.read_table = read
     monkeypatch.setitem(sys.modules, "pyarrow", ModuleType("pyarrow"))
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", module)
 

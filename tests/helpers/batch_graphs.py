@@ -133,7 +133,7 @@ class RandomGraph:
         if self._chance(0.5):
             dims.insert(k, ("n", 1))
         else:
-            dims[k] = ("n", dims[k])  # type: ignore[assignment]
+            dims[k] = ("n", dims[k])
         if self._chance(0.3):
             dims[int(self.rng.integers(len(dims)))] = -1
         self.add("Reshape", [v, self.target(dims)])

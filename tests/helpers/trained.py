@@ -17,7 +17,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 if str(TOOLS) not in sys.path:
     sys.path.insert(0, str(TOOLS))
 
-import real_inputs  # noqa: E402
+import real_inputs  # noqa: E402  (found on the path set above)
 
 __all__ = ["real_inputs", "real_model", "target_of"]
 

@@ -46,7 +46,7 @@ def network(models: Any, name: str) -> onnx.ModelProto:
     return found
 
 
-class Samples(quantization.CalibrationDataReader):  # type: ignore[misc]
+class Samples(quantization.CalibrationDataReader):
     """A few samples to measure ranges on."""
 
     def __init__(self, models: Any, shape: tuple[int, ...]) -> None:

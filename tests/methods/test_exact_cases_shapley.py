@@ -91,7 +91,9 @@ def test_one_hot_block_is_one_player(models) -> None:
     rows[:, 2:] = np.eye(3)[[1, 1, 0]]
     blocks = [[0], [1], [2, 3, 4]]
     explainer = ox.Explainer(model)
-    score = lambda z: explainer.predict(z)["y"][:, 1].astype(np.float64)  # noqa: E731
+
+    def score(z: np.ndarray) -> np.ndarray:
+        return explainer.predict(z)["y"][:, 1].astype(np.float64)
 
     def value(kept) -> float:
         z = rows.copy()

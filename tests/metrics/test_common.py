@@ -166,7 +166,7 @@ def test_names_and_families() -> None:
     with pytest.raises(MethodError, match="did you mean 'pixel_flipping'"):
         metric("pixel_fliping")
     with pytest.raises(MethodError, match="is a class"):
-        metric(METRICS["pixel_flipping"])  # type: ignore[arg-type]
+        metric(METRICS["pixel_flipping"])
 
 
 @every_metric

@@ -239,7 +239,7 @@ def test_what_cannot_be_measured_is_refused(linear, models, rows) -> None:
     with pytest.raises(MethodError, match="low below high"):
         MonotonicityCorrelation(low=1.0, high=1.0)
     with pytest.raises(OptionError, match="'spearman'"):
-        FaithfulnessEstimate(similarity="cosine")  # type: ignore[arg-type]
+        FaithfulnessEstimate(similarity="cosine")
     with pytest.raises(MethodError, match="no use for baselines"):
         MonotonicityCorrelation()(linear, rows, 1, attributions=rows, baselines=0.0)
     ids = {"ids": np.array([[1, 2, 3, 4, 5, 6]]), "mask": np.ones((1, 6), np.int64)}

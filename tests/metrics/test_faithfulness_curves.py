@@ -206,7 +206,7 @@ def test_orders_say_what_is_better(models) -> None:
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert (drawn[0] != drawn[2]).all()
     with pytest.raises(MethodError, match="RegionPerturbation: order is 'best'; give 'morf', 'lerf'"):
-        RegionPerturbation(order="best")  # type: ignore[arg-type]
+        RegionPerturbation(order="best")
     with pytest.raises(OptionError, match="patch_size is 0"):
         Selectivity(patch_size=0)
 

@@ -40,7 +40,7 @@ def test_what_is_no_box(boxes, words) -> None:
     with pytest.raises(DataInputError, match=words):
         M.boxes_to_masks(boxes, (4, 8))
     with pytest.raises(OptionError, match="coordinates"):
-        M.boxes_to_masks([[0, 0, 1, 1]], (4, 8), coordinates="xywh")  # type: ignore[arg-type]
+        M.boxes_to_masks([[0, 0, 1, 1]], (4, 8), coordinates="xywh")
     with pytest.raises(OptionError, match="size"):
         M.boxes_to_masks([[0, 0, 1, 1]], (4, 8, 3))
 

@@ -136,7 +136,7 @@ def test_no_global_state() -> None:
 
 def test_what_cannot_be_drawn() -> None:
     with pytest.raises(MethodError, match="kind is 'bars'"):
-        measured().plot("bars")  # type: ignore[arg-type]
+        measured().plot("bars")
     with pytest.raises(MethodError, match="has no curves; choose kind='values'"):
         measured().plot("curves")
     found = measured(curves={"lif": M.Curve(WAY, CURVES), "other": M.Curve(WAY, CURVES, what="IoU")})

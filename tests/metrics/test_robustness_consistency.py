@@ -89,4 +89,4 @@ def test_methods_tokens_and_single_scores(models) -> None:
     with pytest.raises(MethodError, match="'y' is a single score; name an output"):
         Consistency()(ox.Explainer(models.single()), models.random(3, 4), None, "saliency")
     with pytest.raises(OptionError, match="'top_n_sign', 'sign'"):
-        Consistency("signs")  # type: ignore[arg-type]
+        Consistency("signs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import onnxruntime as ort
 import pytest
@@ -20,7 +21,7 @@ def sessions(monkeypatch):
     """Pretend to be onnxruntime-gpu; returns what each session was asked for, and how to break it."""
 
     class Sessions:
-        asked: list = []  # noqa: RUF012
+        asked: ClassVar[list] = []
         falls_back = True
 
     operators.why_not()  # makes a session, once

@@ -95,7 +95,7 @@ def test_targets_of_different_kinds_do_not_meet(models: Any) -> None:
     served = explaining(models.mlp(), "lrp", "saliency")
     x = models.random(1, 5)
     kinds = [{}, {"target": 1}, {"method": "saliency"}, {"target": [1]}, {"target": "predicted"}]
-    keys = [asked(x, served, **kind).company.key for kind in kinds]  # type: ignore[union-attr]
+    keys = [asked(x, served, **kind).company.key for kind in kinds]
     assert keys[0] == keys[4]
     assert keys[1] == keys[3]
     assert len(set(keys)) == 3

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-import onnxplain as ox  # noqa: E402  (found on the path set above)
-from onnxplain.methods import FAMILIES  # noqa: E402
+import onnxplain as ox
+from onnxplain.methods import FAMILIES
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

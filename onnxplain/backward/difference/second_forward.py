@@ -206,9 +206,10 @@ def _switch(
     op: Emitter, value: ir.Value, condition: ir.Value | None, there: ir.Value, pairs: dict[ir.Value, ir.Value]
 ) -> ir.Value:
     """Hand on an output of an If whose condition may differ at the reference, where it is another value."""
+    assert condition is not None  # an If has one
     made = [
         op.annotate(op.Where(c, v, v, _fold=False), value)
-        for c, v in ((condition, value), (pairs[condition], there))  # type: ignore[index]
+        for c, v in ((condition, value), (pairs[condition], there))
     ]
     nodes = [m.producer() for m in made]
     assert nodes[0] is not None

@@ -46,9 +46,10 @@ def _conv_dx(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:
     sizes = [facts.static_dim(node.x, k + 2) for k in range(w.n)]
     made = [facts.static_dim(node.y, k + 2) for k in range(w.n)]
     numbers = [b for b in begin if isinstance(b, int)]
-    if len(numbers) == w.n and None not in sizes and None not in made:
-        covered = [(m - 1) * s + r for m, s, r in zip(made, w.strides, w.reach, strict=True)]  # type: ignore[operator]
-        end = [c - b - i for c, b, i in zip(covered, numbers, sizes, strict=True)]  # type: ignore[operator]
+    known, outs = ([n for n in lengths if n is not None] for lengths in (sizes, made))
+    if len(numbers) == len(known) == len(outs) == w.n:
+        covered = [(m - 1) * s + r for m, s, r in zip(outs, w.strides, w.reach, strict=True)]
+        end = [c - b - i for c, b, i in zip(covered, numbers, known, strict=True)]
         extra = [max(-e, 0) for e in end]
         if all(e < max(s, d) for e, s, d in zip(extra, w.strides, w.dilations, strict=True)):
             pads = [*numbers, *(max(e, 0) for e in end)]

@@ -85,12 +85,11 @@ class Windows:
         axes = list(range(2, 2 + self.n))
         sizes = [self._size(self.node.x, k) for k in range(self.n)]
         made = [self._size(self.node.y, k) for k in range(self.n)]
-        if all(isinstance(b, int) for b in begin) and None not in sizes and None not in made:
-            covered = [
-                (m - 1) * s + r  # type: ignore[operator]
-                for m, s, r in zip(made, self.strides, self.reach, strict=True)
-            ]
-            need = [b + size for b, size in zip(begin, sizes, strict=True)]  # type: ignore[operator]
+        numbers = [b for b in begin if isinstance(b, int)]
+        known, outs = ([n for n in lengths if n is not None] for lengths in (sizes, made))
+        if len(numbers) == len(known) == len(outs) == self.n:
+            covered = [(m - 1) * s + r for m, s, r in zip(outs, self.strides, self.reach, strict=True)]
+            need = [b + size for b, size in zip(numbers, known, strict=True)]
             after = [max(n - c, 0) for n, c in zip(need, covered, strict=True)]
             if any(after):
                 full = op.Pad(full, np.array([0] * (self.n) + after), None, axes)

@@ -20,7 +20,7 @@ _FEW = 64
 
 def spread(shapes: Sequence[Dims | None]) -> Dims | None:
     """Return the shape that broadcasting gives; None for lengths that are not known."""
-    return facts.broadcast_dims(*shapes)  # type: ignore[return-value]
+    return facts.broadcast_dims(*shapes)  # type: ignore[return-value]  # no names in, none out
 
 
 def infer(node: ir.Node, inputs: Sequence[Found | None], opset: int) -> list[Dims | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+import onnx_ir as ir
 
 from onnxplain._types import Array
 
@@ -93,7 +94,7 @@ class Value:
     at: At | None = None
     alike: bool = False
     contents: tuple[Array, ...] | None = None
-    constant: object = None
+    constant: ir.TensorProtocol | None = None
     taint: Lost | None = None
     number: bool = False
     columns: frozenset[int] = frozenset()
@@ -122,7 +123,7 @@ class Value:
         """Return the content, if it is one and known."""
         if self.contents is not None and not self.sized:
             return self.contents[0]
-        return None if self.constant is None else np.asarray(self.constant.numpy())  # type: ignore[attr-defined]
+        return None if self.constant is None else np.asarray(self.constant.numpy())
 
 
 @dataclass(frozen=True)

@@ -229,8 +229,8 @@ def _measure(source: ir.Value, axis: int) -> object:
     """Name what a length is that of: a Loop's first axes all count its steps."""
     node = source.producer()
     if node is not None and node.op_type == "Loop" and not axis:
-        carried = len(node.inputs) - 2
-        if source.index() is not None and source.index() >= carried:  # type: ignore[operator]
+        carried, index = len(node.inputs) - 2, source.index()
+        if index is not None and index >= carried:
             return node
     return source
 

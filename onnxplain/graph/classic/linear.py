@@ -57,7 +57,10 @@ def label_of(op: Writer, node: ir.Node, scores: Any) -> Any:
 
 def one_label(op: Writer, node: ir.Node, score: Any) -> Any:
     """Return the second label where the only score, (N, 1), is positive, else the first."""
-    positive = lambda: op.Squeeze(op.Cast(op.Greater(score, 0.0), to=int(ir.DataType.INT64)), [1])  # noqa: E731
+
+    def positive() -> Any:
+        return op.Squeeze(op.Cast(op.Greater(score, 0.0), to=int(ir.DataType.INT64)), [1])
+
     return _looked_up(op, node, positive)
 
 

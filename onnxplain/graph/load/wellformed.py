@@ -101,7 +101,7 @@ def _check_attributes(node: ir.Node, version: int | None, what: str, *, inside: 
             raise _wrong(node, what, f"has an attribute '{name}' of no type")
         if name not in known:
             continue
-        if attribute.type.value != known[name].type.value:  # type: ignore[attr-defined]
+        if attribute.type.value != known[name].type.value:  # type: ignore[attr-defined]  # an enum; stubs know an int
             raise _wrong(node, what, f"has an attribute '{name}' of the wrong type")
         if name in _DTYPES and attribute.type == ir.AttributeType.INT and not attribute.is_ref():
             try:

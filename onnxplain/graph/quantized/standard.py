@@ -77,7 +77,8 @@ def dynamic_quantize_linear(op: QuantizedWriter, node: ir.Node) -> Sequence[ir.V
 def _product(op: QuantizedWriter, a: ir.Value, b: ir.Value, a_zero: Any, b_zero: Any) -> ir.Value:
     """Product of centred matrices; a zero point per row or per column is a vector."""
     left = op.centred(a, a_zero, -2)
-    return op.MatMul(left, op.centred(b, b_zero, -1))  # type: ignore[no-any-return]
+    made: ir.Value = op.MatMul(left, op.centred(b, b_zero, -1))
+    return made
 
 
 @_writes("MatMulInteger")

@@ -92,15 +92,18 @@ def widened(normal: Normalized, axes: Mapping[str, int], width: int) -> Normaliz
 
 
 def _less(shift: float, op: Ops, x: ir.Value) -> ir.Value:
-    return op.Sub(x, shift)  # type: ignore[no-any-return]
+    made: ir.Value = op.Sub(x, shift)
+    return made
 
 
 def _cut(axis: int, width: int, op: Ops, x: ir.Value) -> ir.Value:
-    return op.Slice(x, np.array([0]), np.array([-width]), np.array([axis]))  # type: ignore[no-any-return]
+    made: ir.Value = op.Slice(x, np.array([0]), np.array([-width]), np.array([axis]))
+    return made
 
 
 def _mean(twin: ir.Value, op: Ops, x: ir.Value) -> ir.Value:
-    return op.Mul(op.Add(x, twin), 0.5)  # type: ignore[no-any-return]
+    made: ir.Value = op.Mul(op.Add(x, twin), 0.5)
+    return made
 
 
 def _into_biases(graph: ir.Graph, by: Mapping[str, float]) -> bool:

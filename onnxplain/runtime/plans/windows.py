@@ -161,7 +161,7 @@ def _for(given: Lengths, name: str, place: int, features: int) -> int | tuple[in
         If there is nothing for it.
     """
     if not isinstance(given, tuple) or not any(isinstance(entry, tuple) for entry in given):
-        return given  # type: ignore[return-value]
+        return given  # type: ignore[return-value]  # no tuple is in it
     if len(given) != features:
         raise DataInputError(
             f"there are windows for {len(given)} inputs, and {features} are explained ('{name}' among them); "

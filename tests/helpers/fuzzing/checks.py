@@ -155,7 +155,7 @@ def _smooth(subject: Subject, point: dict[str, np.ndarray], weights: np.ndarray)
         if not abs(ahead - behind) <= 200 * step * (1 + abs(ahead) + abs(behind)) + slack:
             return None
     slope = (score(STEP) - score(-STEP)) / (2 * STEP)
-    subject.direction = direction  # type: ignore[attr-defined]
+    subject.direction = direction
     return slope
 
 
@@ -193,7 +193,7 @@ def gradients(drawn: Drawn) -> None:
     found = walk(adjoint, weights)
     for name, gradient in found.items():
         assert gradient.shape == point[name].shape, f"shape of the gradient of {name}"
-    terms = [found[k] * subject.direction[k] for k in drawn.floats]  # type: ignore[attr-defined]
+    terms = [found[k] * subject.direction[k] for k in drawn.floats]
     scale = sum(np.abs(t).sum() for t in terms)
     slack = ROUNDING * np.abs(weights * here).sum() + 1e-9
     analytic = sum(t.sum() for t in terms)

@@ -46,7 +46,7 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         weight = node.inputs[1]
         if weight is None or not facts.is_constant(weight) or weight.const_value is None:
             return False
-        kernel = tuple(int(k) for k in weight.const_value.shape[2:])  # type: ignore[arg-type]
+        kernel = weight.const_value.shape.numpy()[2:]
         ones, zeros = (1,) * len(kernel), (0,) * len(kernel)
         strides = facts.attr(node, "strides", ones)
         dilations = facts.attr(node, "dilations", ones)
