@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 import onnx_ir as ir
 
 from onnxplain.backward.asks import Ask, Probe, Walk
+from onnxplain.backward.hashed import HashedOnce
 from onnxplain.backward.picking import Target
 from onnxplain.errors import DataInputError, TargetError
 from onnxplain.graph.normalize import Normalized
@@ -23,7 +22,7 @@ GRADIENT = Walk()
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(HashedOnce):
     """What to compute; hashable, the key of compiled programs.
 
     Attributes
@@ -62,16 +61,7 @@ class Question:
     margins: bool = False
     nested: bool = False
 
-    def __hash__(self) -> int:
-        """Hash all fields, once: composites have many rules."""
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(tuple(getattr(self, f.name) for f in fields(self)))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_hash"}  # texts hash anew in each process
+    __hash__ = HashedOnce.__hash__
 
     @property
     def walk(self) -> Walk:

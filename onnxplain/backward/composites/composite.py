@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
@@ -14,6 +12,7 @@ from onnxplain.backward.composites.leaks import refuse_leaks
 from onnxplain.backward.composites.match import Match
 from onnxplain.backward.composites.places import WHOLE, Place, Span, active_inputs, find_places
 from onnxplain.backward.emitter import Chooser
+from onnxplain.backward.hashed import HashedOnce
 from onnxplain.backward.registry import BackwardFunction, Category, lookup
 from onnxplain.backward.rules.base import Binding, Gradient, Pass, Rule
 from onnxplain.backward.rules.pieces import interior
@@ -69,7 +68,7 @@ class RuleTable:
 
 
 @dataclass(frozen=True, repr=False)
-class Composite:
+class Composite(HashedOnce):
     """An ordered list of (matcher, rule); the first match wins.
 
     Attributes
@@ -109,16 +108,7 @@ class Composite:
     holds: int = 1
     changes: tuple[str, ...] = ()
 
-    def __hash__(self) -> int:
-        """Hash all fields, once: there are many rules."""
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(tuple(getattr(self, f.name) for f in fields(self)))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_hash"}  # texts hash anew in each process
+    __hash__ = HashedOnce.__hash__
 
     def __repr__(self) -> str:
         """Write the name; the rules, resolved for a model, are in the rule table."""
