@@ -2,9 +2,9 @@
 
 What is equal is within 1e-4 of the largest number.  A number near a kink (of a rectifier, of a maximum) may
 fall on its other side, and a gradient jumps there: a few of millions do.  Such files are run in onnxruntime
-with OpenVINO's decisions, and both must be equal again.  Where a method divides by what is nearly 0, rounding
-itself is made larger, and others' decisions do not fit: there each node is run on what OpenVINO gave it, and
-must make the same of it.
+with OpenVINO's decisions, and both must be equal again, or apart by no more than a few times what a rounding
+of the input makes of them.  Where a method divides by what is nearly 0, rounding itself is made larger, and
+others' decisions do not fit: there each node is run on what OpenVINO gave it, and must make the same of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ pytestmark = pytest.mark.models
 MODELS = ("mnist", "mnist_tf", "shapes", "leafsnap", "mobilenetv2", "opennsfw", "ocr_cls", "ocr_rec", "yunet",
           "movie_review", "penguin", "season", "sunshine", "lac", "magika", "minilm_int8", "silero_ifless",
           "silero_openvino", "basic_pitch", "dnsmos_p808")  # fmt: skip
-HELD = ("equal", "equal, given the same decisions", "equal node by node")
+HELD = (
+    "equal", "equal, given the same decisions", "equal up to rounding, given the same decisions",
+    "equal node by node",
+)  # fmt: skip
 ELSE = ("refused by OpenVINO", "no file", "no numbers in onnxruntime")
 
 
