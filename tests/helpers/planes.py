@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-__all__ = ["blocked", "interleaved", "pooled", "scattered", "unblocked"]
+__all__ = [
+    "blocked",
+    "interleaved",
+    "pooled",
+    "scattered",
+    "surrounded",
+    "transposed",
+    "unblocked",
+    "windows",
+]
 
 
 def blocked(x: np.ndarray, block: int) -> np.ndarray:
@@ -70,4 +80,31 @@ def interleaved(
         to = made[:, :, begins[2 * k] :: strides[0], begins[2 * k + 1] :: strides[1]]
         part = part[:, :, : to.shape[2], : to.shape[3]]
         to[:, :, : part.shape[2], : part.shape[3]] = part
+    return made
+
+
+def transposed(
+    g: np.ndarray, w: np.ndarray, strides: Sequence[int], begins: Sequence[int], sizes: Sequence[int]
+) -> np.ndarray:
+    """Add what each place of a kernel gives to every s-th row and column, in float64; keep a part."""
+    kernel = w.shape[2:]
+    whole = [max((g.shape[2 + k] - 1) * strides[k] + kernel[k], begins[k] + sizes[k]) for k in range(2)]
+    made = np.zeros((g.shape[0], w.shape[1], *whole))
+    rows, columns = ((g.shape[2 + k] - 1) * strides[k] + 1 for k in range(2))
+    for i, j in itertools.product(range(kernel[0]), range(kernel[1])):
+        part = np.einsum("nmhw,mc->nchw", g.astype(float), w[:, :, i, j].astype(float))
+        made[:, :, i : i + rows : strides[0], j : j + columns : strides[1]] += part
+    return made[:, :, begins[0] : begins[0] + sizes[0], begins[1] : begins[1] + sizes[1]]
+
+
+def surrounded(
+    patch: np.ndarray, whole: np.ndarray, at: Any, begin: Any, size: Sequence[int], fill: float = 0.0
+) -> np.ndarray:
+    """Put patches into the whole, and take what begins somewhere; beyond the whole is what fills."""
+    made = np.full((len(patch), patch.shape[1], *size), fill, np.float32)
+    for k, i, j in itertools.product(range(len(patch)), range(size[0]), range(size[1])):
+        for array, places_ in ((whole[k % len(whole)], (0, 0)), (patch[k], at[k])):
+            y, x = begin[k][0] + i - places_[0], begin[k][1] + j - places_[1]
+            if 0 <= y < array.shape[1] and 0 <= x < array.shape[2]:
+                made[k, :, i, j] = array[:, y, x]
     return made

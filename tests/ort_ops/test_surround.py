@@ -7,6 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import helper
+from planes import surrounded
 
 from onnxplain.graph.passes.lower import DOMAIN
 from onnxplain.runtime.operators import register
@@ -31,18 +32,6 @@ def run(patch, whole, at, begin, size, fill=0.0) -> np.ndarray:
     register(options)
     content = helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"]).run(["made"], feeds)[0]
-
-
-def twin(patch, whole, at, begin, size, fill=0.0) -> np.ndarray:
-    made = np.full((len(patch), patch.shape[1], *size), fill, np.float32)
-    for k in range(len(patch)):
-        for i in range(size[0]):
-            for j in range(size[1]):
-                for array, places in ((whole[k % len(whole)], (0, 0)), (patch[k], at[k])):
-                    y, x = begin[k][0] + i - places[0], begin[k][1] + j - places[1]
-                    if 0 <= y < array.shape[1] and 0 <= x < array.shape[2]:
-                        made[k, :, i, j] = array[:, y, x]
-    return made
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
@@ -70,7 +59,7 @@ def test_beside_loops(patch, whole, size) -> None:
     at, begin = rng.integers(-3, 8, size=(2, patch[0], 2)).tolist()
     for fill in (0.0, -np.inf):
         given = numbers(*patch), numbers(*whole, seed=1), at, begin, size, fill
-        np.testing.assert_array_equal(run(*given), twin(*given))
+        np.testing.assert_array_equal(run(*given), surrounded(*given))
 
 
 def test_begins_far_away_leave_what_fills() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from one_pass import TEXT, apply, ops
 from onnx import helper
+from planes import transposed
 
 import onnxplain as ox
 from onnxplain.graph.passes.lower import DOMAIN, ThinConvs
@@ -27,13 +26,8 @@ KINDS = {
 def twin(g: np.ndarray, w: np.ndarray, kind: str) -> np.ndarray:
     """Add what each place of the kernel gives to every s-th row and column, in float64."""
     kernel, strides, begins, ends, more = KINDS[kind]
-    sizes = [(g.shape[2 + k] - 1) * strides[k] + kernel[k] + more[k] for k in range(2)]
-    made = np.zeros((g.shape[0], w.shape[1], *sizes))
-    for i, j in itertools.product(range(kernel[0]), range(kernel[1])):
-        rows, columns = ((g.shape[2 + k] - 1) * strides[k] + 1 for k in range(2))
-        part = np.einsum("nmhw,mc->nchw", g.astype(float), w[:, :, i, j].astype(float))
-        made[:, :, i : i + rows : strides[0], j : j + columns : strides[1]] += part
-    return made[:, :, begins[0] : sizes[0] - ends[0], begins[1] : sizes[1] - ends[1]]
+    axes = zip(g.shape[2:], kernel, strides, begins, ends, more, strict=True)
+    return transposed(g, w, strides, begins, [(n - 1) * s + k + m - b - e for n, k, s, b, e, m in axes])
 
 
 def node(kind: str, **changed: list[int]):

@@ -19,8 +19,6 @@ __all__ = ["LARGEST", "SMALLEST", "Sketch", "Unfit", "Value", "run"]
 
 #: Values whose largest magnitude lies outside are not taken: their gradients are rounding errors.
 SMALLEST, LARGEST = 1e-3, 50.0
-#: Nor values with more elements per sample.
-WIDEST = 160
 
 
 class Unfit(Exception):  # noqa: N818  (no error: the draw is tried again)
@@ -61,14 +59,14 @@ def run(model: onnx.ModelProto, feeds: dict[str, np.ndarray] | None) -> list[np.
 
 #: Of onnxruntime's errors, those that come of its own faults: shapes of windows (ceil_mode); what only a
 #: branch reads of a value that was cast to and fro is lost.
-_FAULTS = ("ShapeInferenceError", "Missing Input")
+_FAULTS = ("ShapeInferenceError", "Missing Input", "pre-allocated output")
 
 
 def accepted(model: onnx.ModelProto, feeds: dict[str, np.ndarray] | None = None) -> bool:
     """Tell whether onnxruntime takes a model, and runs it on feeds if there are any."""
     try:
         run(model, feeds)
-    except ort_errors.Fail as error:
+    except (ort_errors.Fail, ort_errors.InvalidArgument) as error:
         if any(fault in str(error) for fault in _FAULTS):
             return False
         raise
@@ -92,6 +90,9 @@ class Sketch:
     opset
         Version of the standard.
     """
+
+    #: Values with more elements per sample are not taken.
+    widest = 160
 
     def __init__(self, draw: Any, batch: int | None, opset: int) -> None:
         self.draw, self.opset, self.fixed = draw, opset, batch
@@ -265,7 +266,7 @@ class Sketch:
                 size = np.abs(value.array).max(initial=0.0)
                 if not np.isfinite(value.array).all() or not SMALLEST <= size <= LARGEST:
                     raise Unfit(f"{op_type} gives up to {size}")
-            if value.array.size > WIDEST * self.batch:
+            if value.array.size > self.widest * self.batch:
                 raise Unfit(f"{op_type} gives {value.array.size} numbers")
         return made
 
