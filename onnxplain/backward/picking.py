@@ -15,8 +15,10 @@ from onnxplain.graph import facts
 __all__ = ["Picked", "Target", "pick"]
 
 #: How a target names a score: ``"index"``, one index per sample; ``"predicted"``, likewise, and -1 stands for
-#: the entry with the highest score; ``"weights"``, the sum of the output's entries times weights.
-Target = Literal["index", "predicted", "weights"]
+#: the entry with the highest score; ``"weights"``, the sum of the output's entries times weights.  Of outputs
+#: (N, classes), by classes that are known to be there, too: ``"given"``, one for each row, and ``"shared"``,
+#: one for all.
+Target = Literal["index", "predicted", "weights", "given", "shared"]
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,13 @@ def pick(
         shape=ir.Shape(["batch"] if axes == 1 else ["batch", axes]),
     )
     op.graph.inputs.append(given)
+    if kind == "shared":
+        return _of_column(op, y, given, seed)
     where: Any = given
     if kind == "predicted":
         where = op.Where(op.Less(given, 0), _highest(op, y, rank, axes, samples), given)
     index = op.Unsqueeze(where, [1]) if axes == 1 else where
-    if kind == "predicted" and (rank, axes, samples) == (2, 1, 0):
+    if kind in ("predicted", "given") and (rank, axes, samples) == (2, 1, 0):
         return _of_rows(op, y, index, seed, where)
     if samples is not None:
         rows = op.Unsqueeze(op.indices(op.Shape(given, start=0, end=1)), [1])
@@ -123,6 +127,22 @@ def _of_rows(op: Emitter, y: ir.Value, index: ir.Value, seed: str, where: Any) -
     start = op.Unsqueeze(score if seed == "score" else op.full_like(score, 1.0), [1])
     spread = op.annotate(op.ScatterElements(op.zeros_like(y), index, start, axis=1), y)
     return Picked(score, spread, where, again)
+
+
+def _of_column(op: Emitter, y: ir.Value, column: ir.Value, seed: str) -> Picked:
+    """Pick the same entry of each row of (N, classes)."""
+
+    def again(value: ir.Value) -> ir.Value:
+        made = op.Reshape(op.Gather(value, column, axis=1), [-1])
+        assert isinstance(made, ir.Value)
+        return made
+
+    score = again(y)
+    score.type, score.shape = ir.TensorType(y.dtype or ir.DataType.FLOAT), ir.Shape([None])
+    start = score if seed == "score" else op.full_like(score, 1.0)
+    index = op.Expand(op.Unsqueeze(column, [0]), op.Shape(op.Unsqueeze(score, [1])))
+    spread = op.ScatterElements(op.zeros_like(y), index, op.Unsqueeze(start, [1]), axis=1)
+    return Picked(score, op.annotate(spread, y), None, again)
 
 
 def _highest(op: Emitter, y: ir.Value, rank: int, axes: int, samples: int | None) -> Any:

@@ -106,7 +106,11 @@ def check_writable(array: FloatArray, name: str) -> None:
 
 def as_aligned(values: object, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Return an array as the compiled kernels read it, contiguous and aligned; copied only if it is not."""
-    return np.require(np.asarray(values, dtype), requirements=["C", "A"])
+    array = np.asarray(values, dtype)
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned:
+        return array
+    return np.require(array, requirements=["C", "A"])
 
 
 def check_sums(array: FloatArray, name: str) -> None:

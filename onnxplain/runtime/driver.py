@@ -11,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from onnxplain._types import Array, Arrays, FloatArray, IntArray
-from onnxplain.backward.asks import Ask, Probe, Walk
+from onnxplain.backward.asks import Ask, Probe, Scores, Walk
+from onnxplain.backward.picking import Target
 from onnxplain.backward.program import Program
 from onnxplain.backward.question import Question
 from onnxplain.errors import NotFiniteError
@@ -27,6 +28,10 @@ __all__ = ["Answer", "Driver", "Rows", "not_finite"]
 
 #: From so many targets of one sample on, the forward pass is run once for all.
 _MANY = 3
+
+#: From so many rows at once on, whose forward pass is then a small one, picking their scores takes a part of
+#: the time that is worth a program of its own.
+_PICKED = 512
 
 
 @record
@@ -134,6 +139,7 @@ class Driver:
         self.rule_tables: list[tuple[tuple[str, str, str], ...]] = []
         #: The answer for the samples themselves, once something was asked there.
         self.seen: Answer | None = None
+        self._forms: dict[tuple[Question, Target], Question] = {}
 
     def about(self, **changes: Any) -> Driver:
         """Return what asks of the same samples something else: other fields of the question."""
@@ -176,6 +182,8 @@ class Driver:
             node.
         """
         question, n = self._about(ask), len(rows.samples)
+        if n >= _PICKED and isinstance(ask, Scores):
+            question = self._picked(question, rows.target)
         once = n >= _MANY and self._same_sample(question, rows)
         program, executable = self._ready(question, once)
         blocks = [rows]
@@ -210,6 +218,19 @@ class Driver:
         own = self.question.ask
         return self.question if ask is own or ask == own else replace(self.question, ask=ask)
 
+    def _picked(self, question: Question, target: Array) -> Question:
+        """Return a question about scores in the form that picks those of these targets in the least time."""
+        if question.target != "predicted" or question.target_axes != 1 or question.output_axis != 0:
+            return question
+        low = int(target.min())
+        if low < 0:
+            return question
+        kind: Target = "shared" if low == int(target.max()) else "given"
+        known = self._forms.get((question, kind))
+        if known is None:
+            known = self._forms[question, kind] = replace(question, target=kind)
+        return known
+
     def blocks(self, n: int, ask: Ask) -> Iterator[slice]:
         """Cut rows into blocks that fit."""
         if n == 1:
@@ -227,9 +248,17 @@ class Driver:
         """Return a progress bar, shown if the caller wants it and there is more than one step."""
         return tqdm(total=total, desc=what, disable=not self.progress or total < 2, leave=False)
 
-    def feeds(self, program: Program, rows: Rows) -> Arrays:
-        """Lay rows out as a program wants its inputs; a fixed batch is filled up with the last row."""
-        layout, question, axes = self.layout, self.question, self.layout.axes
+    def feeds(self, program: Program, rows: Rows, question: Question | None = None) -> Arrays:
+        """Lay rows out as the program of a question wants its inputs; a fixed batch is filled up.
+
+        Parameters
+        ----------
+        program, rows
+            The program, and what it is asked about; the last row is what fills up.
+        question
+            The driver's own by default.
+        """
+        layout, question, axes = self.layout, question or self.question, self.layout.axes
         if layout.exact is not None and len(rows) < layout.exact:
             rows = rows.take(np.minimum(np.arange(layout.exact), len(rows) - 1))
         fed: Arrays = {k: batch_axes.laid_out(v, axes[k]) for k, v in rows.features.items()}
@@ -241,6 +270,8 @@ class Driver:
                 fed[reference] = batch_axes.laid_out(rows.starts[name], axes[name])
         if question.target == "weights":
             fed[program.target] = batch_axes.laid_out(rows.target, question.output_axis)
+        elif question.target == "shared":
+            fed[program.target] = rows.target[:1, 0]
         elif question.target_axes:
             fed[program.target] = rows.target[:, 0] if question.target_axes == 1 else rows.target
         return fed
@@ -255,7 +286,7 @@ class Driver:
     ) -> Answer:
         n, layout = len(rows.samples), self.layout
         probe = question.ask if isinstance(question.ask, Probe) else None
-        feeds = self.feeds(program, rows)
+        feeds = self.feeds(program, rows, question)
         outputs = program.results_with_prediction if predictions else program.results
         if isinstance(executable, Divided):
             made = executable.run(feeds, outputs, self._rows_of(program, feeds))
@@ -338,7 +369,7 @@ class Driver:
         if not bad.any():
             return
         row = int(np.argmax(bad))
-        feeds = self.feeds(program, rows.take(np.array([row])))
+        feeds = self.feeds(program, rows.take(np.array([row])), question)
         raise NotFiniteError(not_finite(int(rows.samples[row]), self.programs.blame(question, feeds)))
 
 
