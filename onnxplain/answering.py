@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,7 +136,7 @@ class Answering:
         infos, about, name = stance.infos, stance.about, stance.question.output
         samples = Samples(
             arrays, infos, stance.layout, self._batching, self.programs.values, self.programs.positions,
-            stance.shapes,
+            stance.shapes, stance.layouts,
         )  # fmt: skip
         asked = "predicted" if request.target is None and not said.wants_target else request.target
         target = resolve_target(
@@ -207,7 +208,7 @@ class Answering:
         if explained == name:
             confirm(seen.score, rows, index, name)
         tables = driver.rule_tables
-        table = tables[0] if len(tables) == 1 else tuple(row for rows in tables for row in rows)
+        table = tables[0] if len(tables) == 1 else tuple(chain.from_iterable(tables))
         extras = dict(found.extras)
         if found.errors is not None:
             extras["standard_error"] = found.errors

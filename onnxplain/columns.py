@@ -249,7 +249,12 @@ def _fits(given: Any, inputs: Sequence[InputInfo]) -> bool:
 
 def _is_row(given: Any) -> bool:
     """Tell whether something is single numbers and texts by name."""
-    return isinstance(given, Mapping) and bool(given) and all(np.isscalar(v) for v in given.values())
+    if not isinstance(given, Mapping):
+        return False
+    for value in given.values():
+        if type(value) is np.ndarray or not np.isscalar(value):
+            return False
+    return bool(given)
 
 
 def _axes(value: Any) -> int | None:

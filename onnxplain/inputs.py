@@ -117,9 +117,10 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], wa
             bad = int((~np.isfinite(array)).sum())
             raise DataInputError(f"{what} holds {bad} values that are NaN or infinite; replace them first")
         return array
-    if array.dtype.kind == "f" or not np.can_cast(array.dtype, wanted, "same_kind"):
+    same = array.dtype == wanted
+    if not same and (array.dtype.kind == "f" or not np.can_cast(array.dtype, wanted, "same_kind")):
         raise DataInputError(f"{what} takes {wanted}, not {array.dtype}; convert it with .astype('{wanted}')")
-    if wanted.kind in "iu" and array.dtype != wanted:
+    if not same and wanted.kind in "iu":
         limits = np.iinfo(wanted.str)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
             raise DataInputError(f"{what} holds numbers that do not fit {wanted}")
@@ -130,7 +131,7 @@ def _check_input(array: Array, info: InputInfo, pieces: Set[tuple[int, int]], wa
                 f"{what} holds {high if high >= info.rows else low}, but the table that it picks from has "
                 f"{info.rows} rows; give numbers from 0 to {info.rows - 1}"
             )
-    return array.astype(wanted)
+    return array.copy() if same else array.astype(wanted)
 
 
 def _texts(array: Array, what: str) -> Array:

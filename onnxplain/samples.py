@@ -46,6 +46,8 @@ class Samples:
         Tells, from the tokens' input, their embedding and the inputs, which token each number is for.
     known
         What one sample's part of a value is, by its name and the shape that it had in a run.
+    layouts
+        The layout with the axes of explained values, by these.
     """
 
     arrays: Arrays
@@ -55,6 +57,7 @@ class Samples:
     run: Run
     positions: Positions
     known: dict[tuple[str, Shape], SampleOutput] = field(default_factory=dict)
+    layouts: dict[tuple[tuple[str, int | None], ...], Layout] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -140,10 +143,18 @@ class Samples:
                     )
                 axes[entry] = axis
         if not axes.items() <= layout.axes.items():
-            layout = replace(layout, axes={**layout.axes, **axes})
+            layout = self._layout_with(axes)
         for name, array in features.items():
             features[name] = layout.sampled(name, array)
         return features, self if layout is self.layout else replace(self, layout=layout)
+
+    def _layout_with(self, axes: dict[str, int | None]) -> Layout:
+        """Return the layout with the axes of other values, too."""
+        key = tuple(axes.items())
+        known = self.layouts.get(key)
+        if known is None:
+            known = self.layouts[key] = replace(self.layout, axes={**self.layout.axes, **axes})
+        return known
 
     def back(self, info: InputInfo, values: Mapping[str, Array]) -> Array:
         """Bring attributions into the input's shape; those of embeddings are summed over their axes."""

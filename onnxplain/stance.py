@@ -61,6 +61,8 @@ class Stance:
         How many rows are run at once, by what says so and by what is asked; found when first needed.
     shapes
         What one sample's part of a value is, as runs show it.
+    layouts
+        The layout with the axes of explained values, by these.
     """
 
     outputs: tuple[OutputInfo, ...]
@@ -73,6 +75,7 @@ class Stance:
     notes: tuple[str, ...]
     sizes: dict[tuple[Hashable, Ask], int] = field(default_factory=dict)
     shapes: dict[tuple[str, Shape], SampleOutput] = field(default_factory=dict)
+    layouts: dict[tuple[tuple[str, int | None], ...], Layout] = field(default_factory=dict)
     _asked: dict[tuple[Target, int], Question] = field(default_factory=dict)
 
     def asked(self, target: Target, axes: int) -> Question:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from itertools import count
 from typing import Generic, TypeVar
 
 from onnxplain.forking import Lock
@@ -22,6 +23,7 @@ class _Entry(Generic[T]):
         self.lock = Lock()
         self.held: T | None = None
         self.size = 0
+        self.used = 0  # the later, the more
 
 
 class Cache(Generic[T]):
@@ -43,40 +45,35 @@ class Cache(Generic[T]):
         self._size = size
         self._lock = Lock()
         self._entries: dict[Hashable, _Entry[T]] = {}
-        #: What was used last, which stands at the end already.
-        self._latest: _Entry[T] | None = None
+        self._clock = count(1)
 
     def __len__(self) -> int:
         """Return how many things are held."""
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[T]:
-        """Iterate over what is held."""
-        with self._lock():
-            entries = list(self._entries.values())
-        return (entry.held for entry in entries if entry.held is not None)
+        """Iterate over what is held, what was used last at the end."""
+        return iter([entry.held for _, entry in self._made() if entry.held is not None])
 
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
-        self._latest = None
 
     def seen(self, key: Hashable) -> T | None:
         """Return the thing of a key if it is there; it counts as used."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if entry is not self._latest:
-            with self._lock():
-                if self._entries.get(key) is entry:  # not forgotten meanwhile
-                    self._entries[key] = self._latest = self._entries.pop(key)
+        entry.used = next(self._clock)
         return entry.held
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the thing of a key, made if it is not there; what ``make`` raises leaves nothing behind."""
         with self._lock():
-            entry = self._entries.pop(key, None) or _Entry()
-            self._entries[key] = self._latest = entry  # an interrupt in between only forgets
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry()
+            entry.used = next(self._clock)
         with entry.lock():
             held = entry.held
             if held is None:
@@ -98,11 +95,17 @@ class Cache(Generic[T]):
     def _trim(self) -> None:
         """Forget what was used longest ago; threads that still run it keep it until they are done."""
         with self._lock():
-            made = [(key, entry) for key, entry in self._entries.items() if entry.held is not None]
+            made = self._made()
             total = sum(entry.size for _, entry in made)
-            count = len(made)
+            left = len(made)
             for key, entry in made:
-                if count <= self._most and (total <= self._budget or count <= _LEAST):
+                if left <= self._most and (total <= self._budget or left <= _LEAST):
                     return
                 self._entries.pop(key, None)
-                total, count = total - entry.size, count - 1
+                total, left = total - entry.size, left - 1
+
+    def _made(self) -> list[tuple[Hashable, _Entry[T]]]:
+        """Return what is made, by key; what was used last at the end."""
+        with self._lock():
+            made = [(key, entry) for key, entry in self._entries.items() if entry.held is not None]
+        return sorted(made, key=lambda found: found[1].used)

@@ -215,8 +215,11 @@ class Programs:
 
     def compiled(self, key: Hashable, make: Callable[[], ir.Model]) -> Executable:
         """Return what runs a model of a key, made the first time: what computes values from inputs, say."""
-        with quiet:
-            made = self._compiled.get(key, lambda: Compiled(None, self._executable(make()))).executable
+        known = self._compiled.seen(key)
+        if known is None:
+            with quiet:
+                known = self._compiled.get(key, lambda: Compiled(None, self._executable(make())))
+        made = known.executable
         assert isinstance(made, Executable)
         return made
 

@@ -196,6 +196,20 @@ def test_a_cache_forgets_what_was_used_longest_ago() -> None:
     assert made == [1, 2, 3, 4, 5, 6, 7, 50]
 
 
+def test_what_is_seen_counts_as_used_from_any_thread() -> None:
+    cache: Cache[int] = Cache(6, 10**6, lambda held: held)
+    for key in range(6):
+        cache.get(key, lambda key=key: key + 1)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: cache.seen(0), range(400)))
+        assert cache.seen(17) is None
+        cache.get(6, lambda: 7)
+        assert list(cache) == [3, 4, 5, 6, 1, 7], "the second, which nobody saw, is forgotten"
+        made = list(pool.map(lambda k: cache.get(k % 12, lambda: k % 12 + 1), range(1200)))
+    assert made == [k % 12 + 1 for k in range(1200)]
+    assert len(cache) == 6
+
+
 def test_threads_that_wait_for_what_fails_try_themselves() -> None:
     cache: Cache[int] = Cache(4, 100, lambda held: held)
     tries: list[int] = []
