@@ -168,7 +168,7 @@ class Answering:
             mask = columns.mask(request.feature_mask, infos)
             players = find_players(mask, infos, features, layout, channel)
         problem = Problem(
-            driver, features, np.arange(samples.n), target.values, starts, background, players,
+            driver, features, np.arange(layout.n), target.values, starts, background, players,
             reader=target.reader,
         )  # fmt: skip
         return Posed(

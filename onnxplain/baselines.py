@@ -94,7 +94,11 @@ def find_baselines(
         If something does not fit.
     """
     if given is None and not many:
-        return {e: _nothing(features[e]) for i in infos for e in i.entries}, {}
+        nothing: Arrays = {}
+        for info in infos:
+            for entry in info.entries:
+                nothing[entry] = _nothing(features[entry])
+        return nothing, {}
     rows: Any = given.rows if isinstance(given, Background) else given
     starts = {k: _named(v, infos, features, k) for k, v in by_input(rows, infos).items()}
     made = [k for k, v in starts.items() if isinstance(v, REMOVALS)]

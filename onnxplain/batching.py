@@ -43,8 +43,9 @@ class SampleOutput:
 
     def rows(self, output: Array) -> Array:
         """Return an output as (N, ...)."""
-        stacked = self.axis is None and output.ndim > len(self.shape)  # runs one by one, already
-        return output if stacked else first(output, self.axis)
+        axis = self.axis
+        as_is = axis == 0 or (axis is None and output.ndim > len(self.shape))  # runs one by one, already
+        return output if as_is else first(output, axis)
 
 
 class Batching:

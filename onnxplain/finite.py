@@ -10,9 +10,16 @@ from onnxplain._types import Array
 
 __all__ = ["all_finite"]
 
+#: So many are looked for in bytes, which begins sooner.
+_FEW = 1 << 14
+
 
 def all_finite(array: Array) -> bool:
     """Tell whether no number is NaN or infinite (counted: half the time of ``isfinite(...).all()``)."""
-    if array.size == 1:
+    size = array.size
+    if size == 1:
         return cmath.isfinite(array.item())
-    return bool(np.count_nonzero(np.isfinite(array)) == array.size)
+    found = np.isfinite(array)
+    if size <= _FEW:
+        return b"\0" not in found.tobytes("A")
+    return bool(np.count_nonzero(found) == size)

@@ -331,12 +331,9 @@ def check_target(target: object, n: int, each: Shape, output: str, mixed: str | 
     if len(each) == 1:  # what most calls give, without detours
         if type(target) is int and -each[0] <= target < each[0]:
             return np.full((n, 1), target % each[0], np.int64)
-        if type(target) is list and len(target) == n:
-            for t in target:
-                if type(t) is not int or not 0 <= t < each[0]:
-                    break
-            else:
-                return np.array(target, np.int64).reshape(n, 1)
+        ints: list[int] = target if type(target) is list and set(map(type, target)) == {int} else []
+        if ints and len(ints) == n and min(ints) >= 0 and max(ints) < each[0]:
+            return np.array(ints, np.int64).reshape(n, 1)
     size = math.prod(each)
     what = f"output '{output}' has shape {each}" + (" per sample" if mixed is None else "")
     why = "" if mixed is None else f" (the arrays of the call are one sample: {mixed})"

@@ -87,22 +87,6 @@ class Stance:
         return known
 
 
-class _Key:
-    """What a stance depends on; hashed once, though looked up twice: composites have many rules."""
-
-    __slots__ = ("_hash", "_parts")
-
-    def __init__(self, parts: tuple[Hashable, ...]) -> None:
-        self._parts = parts
-        self._hash = hash(parts)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._parts == other._parts
-
-
 class Stances:
     """Finds stances for one model, and remembers them; safe to use from several threads.
 
@@ -162,13 +146,16 @@ class Stances:
             user says of axes.
         """
         key = self._key(request, needs, margins, arrays)
-        known = None if key is None else self._known.seen(key)
+        try:
+            known = None if key is None else self._known.seen(key)
+        except TypeError:  # of what no output or value can be called
+            key = known = None
         if known is not None:
             return known
         made = partial(self._found, request, needs, margins, arrays, find)
         return made() if key is None else self._known.get(key, made)
 
-    def _key(self, request: Request, needs: Ask, margins: bool, arrays: Arrays) -> _Key | None:
+    def _key(self, request: Request, needs: Ask, margins: bool, arrays: Arrays) -> Hashable | None:
         """Return all that a stance depends on; None where it depends on numbers, too.
 
         Axes that users give are checked by running.
@@ -179,10 +166,7 @@ class Stances:
             return None
         shapes = tuple([(name, array.shape) for name, array in arrays.items()])
         said = (request.output, wrt, request.through_softmax, needs, margins)
-        try:
-            return _Key((shapes, said, self._batching.learned))
-        except TypeError:  # of what no output or value can be called
-            return None
+        return shapes, said, self._batching.learned
 
     def _found(
         self,

@@ -186,11 +186,12 @@ class Driver:
             question = self._picked(question, rows.target)
         once = n >= _MANY and self._same_sample(question, rows)
         program, executable = self._ready(question, once)
-        blocks = [rows]
-        if n > 1:
+        if n == 1:
+            answer = self._run(question, program, executable, rows, predictions)
+        else:
             blocks = [rows if block == slice(0, n) else rows.take(block) for block in self.blocks(n, ask)]
-        parts = [self._run(question, program, executable, block, predictions) for block in blocks]
-        answer = parts[0] if len(parts) == 1 else self._joined(parts)
+            parts = [self._run(question, program, executable, block, predictions) for block in blocks]
+            answer = parts[0] if len(parts) == 1 else self._joined(parts)
         if not all(map(all_finite, answer.values.values())):
             self._refuse_not_finite(question, program, rows, answer.values)
         return answer

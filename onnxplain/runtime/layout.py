@@ -87,13 +87,14 @@ class Layout:
     def sampled(self, name: str, array: Array) -> Array:
         """Return an explained value, as its runs made it, with the samples first."""
         axis = self.axes[name]
-        stacked = axis is None and self.n > 1  # each was run alone
-        return array if stacked else first(array, axis)
+        as_is = axis == 0 or (axis is None and self.n > 1)  # each was run alone
+        return array if as_is else first(array, axis)
 
     def unsampled(self, name: str, array: Array) -> Array:
         """Undo :meth:`sampled`."""
         axis = self.axes[name]
-        return array if axis is None and self.n > 1 else laid_out(array, axis)
+        as_is = axis == 0 or (axis is None and self.n > 1)
+        return array if as_is else laid_out(array, axis)
 
     def pieces(self, arrays: Arrays) -> Iterator[tuple[Arrays, int]]:
         """Cut inputs into what the model takes at once, with the number of samples that count in each."""

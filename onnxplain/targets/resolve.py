@@ -91,8 +91,9 @@ def resolve_target(
     TargetError
         If it does not fit the output.
     """
-    n, each, mixed = samples.n, about.shape, samples.layout.mixed
-    predicted = is_predicted(given)
+    layout, each = samples.layout, about.shape
+    n, mixed = layout.n, layout.mixed
+    predicted = isinstance(given, str) and is_predicted(given)
     if isinstance(given, (Weights, Region, Detection, Unit)):
         dtype = next(o.dtype for o in outputs if o.name == name)
         output = Output(name, n, each, dtype, about.axis, mixed, others, samples.rows, channel)
