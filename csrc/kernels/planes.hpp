@@ -70,4 +70,21 @@ inline std::vector<std::int64_t> in_blocks(std::vector<std::int64_t> shape, std:
   return {shape[0], shape[1] / lanes, shape[2], shape[3], lanes};
 }
 
+namespace cpu {
+
+// One sample's channels, (channels / block, height, width, block) in memory.
+template <class T>
+struct Sample {
+  T* data;
+  std::int64_t channels;
+  std::int64_t height;
+  std::int64_t width;
+  std::int64_t block;
+
+  T* at(std::int64_t channel, std::int64_t y) const {
+    return data + (channel / block * height + y) * width * block + channel % block;
+  }
+};
+
+}  // namespace cpu
 }  // namespace onnxplain

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/planes.hpp"
+
 namespace onnxplain {
 
 // The result's channels go in groups of 16, which are next to each other while they are added up;
@@ -34,20 +36,6 @@ struct SparseConvTranspose {
 void check(const SparseConvTranspose& conv);
 
 namespace cpu {
-
-// One sample's channels, (channels / block, height, width, block) in memory.
-template <class T>
-struct Sample {
-  T* data;
-  std::int64_t channels;
-  std::int64_t height;
-  std::int64_t width;
-  std::int64_t block;
-
-  T* at(std::int64_t channel, std::int64_t y) const {
-    return data + (channel / block * height + y) * width * block + channel % block;
-  }
-};
 
 // Memory of one thread, for rows of a group.
 class SparseScratch {

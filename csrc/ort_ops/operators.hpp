@@ -15,6 +15,7 @@
 #include "ort_ops/sum_copies_op.hpp"
 #include "ort_ops/surround_op.hpp"
 #include "ort_ops/thin_transposed_conv_op.hpp"
+#include "ort_ops/winograd_op.hpp"
 
 namespace onnxplain::ort {
 
@@ -39,6 +40,7 @@ inline std::vector<const CustomOp*> cpu_operators() {
       &sum_copies_float16_op(),
       &surround_op(),
       &thin_transposed_conv_op(),
+      &winograd_conv_op(),
   };
 }
 

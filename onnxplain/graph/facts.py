@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnxplain._types import Array
 
 __all__ = [
+    "ADJOINT",
     "GRADIENT_KEY",
     "LENGTHS_KEY",
     "RANGE_KEY",
@@ -22,6 +23,7 @@ __all__ = [
     "broadcast_dims",
     "constant",
     "dims",
+    "is_adjoint",
     "is_constant",
     "is_float",
     "is_integer",
@@ -58,6 +60,8 @@ REASON_KEY = "onnxplain.reason"
 #: along when a graph is copied; what a model brings along is forgotten when it is read, and finished programs
 #: carry none.  The last of several nodes may have a text that tells what they do together.
 WRITTEN_KEY = "onnxplain.written"
+#: What it says of a layer's adjoint.
+ADJOINT = "adjoint"
 
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 INTEGERS = frozenset(
@@ -87,6 +91,11 @@ def is_integer(value: ir.Value) -> bool:
 def is_written(node: ir.Node) -> bool:
     """Tell whether a walk back wrote a node: the others are the model's, and no lowering may touch them."""
     return WRITTEN_KEY in node.metadata_props
+
+
+def is_adjoint(node: ir.Node) -> bool:
+    """Tell whether a node carries what a walk takes back through a layer, which is linear in it."""
+    return node.metadata_props.get(WRITTEN_KEY) == ADJOINT
 
 
 def is_constant(value: ir.Value | None) -> bool:

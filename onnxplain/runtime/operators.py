@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -141,6 +142,8 @@ def _probe(device: str) -> bytes:
     given.append(("Surround", "Surround", "plane plane place place", {"size": [2, 2], "fill": [0.0]}))
     if device == "cpu":  # no program for a GPU has these: cuDNN's transposed convolutions do well
         given.append(("SparseConvTranspose", "SparseConvTranspose", "plane kernel", one))
+        tiles = {"channels": 16, "begins": [1, 1], "ends": [1, 1]}
+        given.append(("WinogradConv", "WinogradConv", "planes kernels", tiles))
         thin = {"strides": [1, 1], "begins": [0, 0], "ends": [0, 0], "more": [0, 0]}
         given.append(("ThinConvTranspose", "ThinConvTranspose", "plane plane", thin))
     nodes = [onnx.helper.make_node("Cast", [n], [half], to=float16) for n, half in _HALVES.items()]
@@ -160,7 +163,8 @@ def _probe(device: str) -> bytes:
         for made, *_ in given
     ]
     imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, 1)]
-    kernel = onnx.helper.make_tensor("kernel", float32, [1, 1, 16], [2.0] * 16)
-    graph = onnx.helper.make_graph(nodes, "probe", inputs, outputs, [kernel])
+    held = {"kernel": [1, 1, 16], "kernels": [1, 16, 9, 16], "planes": [1, 16, 2, 3]}
+    kernels = [onnx.helper.make_tensor(k, float32, s, [2.0] * math.prod(s)) for k, s in held.items()]
+    graph = onnx.helper.make_graph(nodes, "probe", inputs, outputs, kernels)
     content: bytes = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
     return content

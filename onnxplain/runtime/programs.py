@@ -29,6 +29,7 @@ from onnxplain.graph.passes.lower import (
     SparseConvs,
     SplitStrides,
     ThinConvs,
+    WinogradConvs,
 )
 from onnxplain.runtime import arena
 from onnxplain.runtime.cache import Cache
@@ -260,6 +261,8 @@ def lower(model: ir.Model, form: Form) -> None:
         PickRows()(model)
         FlipTransposedConvs()(model)
         MaskByHardSigmoid()(model)
+    if form == "accelerated":
+        WinogradConvs()(model)
     if own:
         FuseSums()(model)
         FuseRows()(model)

@@ -14,6 +14,7 @@ from planes import pooled
 
 from onnxplain.graph.passes.lower import DOMAIN
 from onnxplain.graph.passes.lower.sparse_convs import packed
+from onnxplain.graph.passes.lower.winograd_convs import in_blocks
 
 __all__ = ["OperatorCase", "operator_cases", "registered"]
 
@@ -159,6 +160,10 @@ def _cases() -> Iterator[OperatorCase]:
         places = [np.resize(np.array(p, np.int64), (samples, 2)) for p in (at, start)]
         patches = [normal((samples, 3, *patch), 0), normal((wholes, 3, *whole), 1)]
         yield OperatorCase("Surround", [*patches, *places], {"size": size, "fill": [0.5]})
+    about = {"channels": 48, "begins": [1, 0], "ends": [1, 2]}
+    for n, h, w in ((2, 5, 9), (1, 40, 33), (0, 3, 3)):
+        points = in_blocks(normal((48, 32, 3, 3), 2))
+        yield OperatorCase("WinogradConv", [normal((n, 32, h, w), 0), points], about)
     about = {"strides": [2, 2], "begins": [1, 1], "ends": [1, 1], "more": [1, 1]}
     yield OperatorCase("ThinConvTranspose", [normal((1, 3, 5, 6), 0), normal((3, 2, 3, 3), 1)], about)
 

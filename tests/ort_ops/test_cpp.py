@@ -17,6 +17,7 @@ PROGRAMS = {
     "stress_rows": tuple(f"csrc/kernels/{name}.cpp" for name in ROWS),
     "stress_planes": tuple(f"csrc/kernels/{name}.cpp" for name in PLANES),
     "stress_thin": ("csrc/kernels/thin_transposed_conv.cpp",),
+    "stress_winograd": ("csrc/kernels/winograd.cpp",),
 }
 THREADS = {  # what each needs of csrc/kernels
     "threads": (*ELEMENTWISE, "elementwise_threads"),
@@ -53,6 +54,7 @@ undefined = pytest.param("address,undefined", marks=pytest.mark.sanitizers)
         pytest.param("thread", "stress_rows", marks=pytest.mark.sanitizers),
         pytest.param("address,undefined", "stress_planes", marks=pytest.mark.sanitizers),
         ("address,undefined", "stress_thin"),
+        ("address,undefined", "stress_winograd"),
     ],
 )
 def test_the_sanitizers_find_nothing(sanitizer, source, tmp_path) -> None:

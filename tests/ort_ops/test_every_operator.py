@@ -15,7 +15,7 @@ CASES = list(operator_cases())
 
 
 #: What has no CUDA form, and so may be in no program for a GPU: no pass for it writes these.
-CPU_ALONE = {"SparseConvTranspose", "ThinConvTranspose"}
+CPU_ALONE = {"SparseConvTranspose", "ThinConvTranspose", "WinogradConv"}
 
 
 def test_each_has_cases_and_is_tried_before_it_is_used() -> None:

@@ -53,13 +53,19 @@ def _conv_dx(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:
         extra = [max(-e, 0) for e in end]
         if all(e < max(s, d) for e, s, d in zip(extra, w.strides, w.dilations, strict=True)):
             pads = [*numbers, *(max(e, 0) for e in end)]
-            return op.ConvTranspose(
-                g, node.input(1), pads=pads, output_padding=extra if any(extra) else None, **attrs
-            )
+            padding = extra if any(extra) else None
+            return op.annotate(_transposed(op, g, node, pads=pads, output_padding=padding, **attrs), node.x)
     elif len(numbers) == w.n and set(w.strides) == {1} and not w.is_same:
         given = node.ints("pads", (0,) * 2 * w.n) if node.str("auto_pad", "NOTSET") == "NOTSET" else None
-        return op.ConvTranspose(g, node.input(1), pads=given, **attrs)
-    return w.fit(op, op.ConvTranspose(g, node.input(1), **attrs))
+        return _transposed(op, g, node, pads=given, **attrs)
+    return w.fit(op, _transposed(op, g, node, **attrs))
+
+
+def _transposed(op: Emitter, g: Any, node: NodeView, **attrs: Any) -> Any:
+    made = op.ConvTranspose(g, node.input(1), **attrs)
+    if made.producer() is not None:  # None: all of it is constant
+        made.producer().metadata_props[facts.WRITTEN_KEY] = facts.ADJOINT
+    return made
 
 
 def _conv_dw(op: Emitter, node: NodeView, w: Windows, g: Any) -> Any:

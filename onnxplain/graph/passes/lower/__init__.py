@@ -14,6 +14,7 @@ from onnxplain.graph.passes.lower.pick_rows import PickRows
 from onnxplain.graph.passes.lower.sparse_convs import SparseConvs
 from onnxplain.graph.passes.lower.split_strides import SplitStrides
 from onnxplain.graph.passes.lower.thin_convs import ThinConvs
+from onnxplain.graph.passes.lower.winograd_convs import WinogradConvs
 
 __all__ = [
     "DOMAIN",
@@ -30,4 +31,5 @@ __all__ = [
     "SparseConvs",
     "SplitStrides",
     "ThinConvs",
+    "WinogradConvs",
 ]

@@ -78,7 +78,7 @@ class FlipTransposedConvs(ir.passes.InPlacePass):
         )
         new, old = conv.outputs[0], node.outputs[0]
         new.name, new.type, new.shape = old.name, old.type, old.shape
-        conv.metadata_props[facts.WRITTEN_KEY] = ""
+        conv.metadata_props[facts.WRITTEN_KEY] = node.metadata_props[facts.WRITTEN_KEY]
         ir.convenience.replace_nodes_and_values(graph, node, [node], [conv], [old], [new])
         if not weight.uses() and not weight.is_graph_output():
             graph.initializers.pop(

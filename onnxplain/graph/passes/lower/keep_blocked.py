@@ -29,6 +29,7 @@ from onnxplain.graph.names import Names
 from onnxplain.graph.passes.lower.matching import DOMAIN
 from onnxplain.graph.passes.lower.sparse_convs import SPARSE
 from onnxplain.graph.passes.lower.steps import is_program, of_zeros
+from onnxplain.graph.passes.lower.winograd_convs import WINOGRAD
 
 __all__ = ["BLOCKED_DOMAIN", "KeepBlocked", "declare", "take_blocked"]
 
@@ -37,6 +38,7 @@ BLOCKED_DOMAIN = "com.microsoft.nchwc"
 
 _RANK = 4
 _KNOWING = ("Elementwise", "Interleave", "MaxPoolGrad")
+_CONVOLUTIONS = (SPARSE, WINOGRAD)
 _WHOLE = 4  # ReorderInput takes channels in fours
 
 
@@ -53,7 +55,7 @@ def declare(graph: ir.Graph) -> None:
                 value.shape = ir.Shape([None] * _RANK)
         if (
             node.domain == DOMAIN
-            and node.op_type in (*_KNOWING, SPARSE)
+            and node.op_type in (*_KNOWING, *_CONVOLUTIONS)
             and facts.rank(node.outputs[0]) is None
         ):
             ranks = [None if v is None else facts.rank(v) for v in node.inputs]
@@ -130,7 +132,7 @@ class _Layouts:
             return False
         if _is_reorder(node, "ReorderInput"):
             return self._skip(node)
-        if _is_sparse(node):
+        if _is_convolution(node):
             return self._convolve(node)
         if not self._fits(node):
             return False
@@ -179,7 +181,7 @@ class _Layouts:
     def _spared(self, node: ir.Node, there: list[ir.Value]) -> int:
         """Count the reorders that would go: behind the node, and before it where nobody else reads them."""
         behind = [use.node for use in node.outputs[0].uses()]
-        good = any(_is_reorder(n, "ReorderInput") or self._fits(n) or _is_sparse(n) for n in behind)
+        good = any(_is_reorder(n, "ReorderInput") or self._fits(n) or _is_convolution(n) for n in behind)
         alone = sum(all(use.node is node for use in v.uses()) for v in set(there))
         return int(good) + alone - int(not good)
 
@@ -250,8 +252,8 @@ class _Layouts:
         node.outputs[0].type = like.type
 
 
-def _is_sparse(node: ir.Node) -> bool:
-    return node.op_type == SPARSE and node.domain == DOMAIN and "block_out" not in node.attributes
+def _is_convolution(node: ir.Node) -> bool:
+    return node.op_type in _CONVOLUTIONS and node.domain == DOMAIN and "block_out" not in node.attributes
 
 
 def _is_reorder(node: ir.Node, *kinds: str) -> bool:
