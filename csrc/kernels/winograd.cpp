@@ -4,11 +4,17 @@
 
 #include <algorithm>
 
+#include "kernels/laid_planes.hpp"
 #include "kernels/vectors.hpp"
+#include "kernels/winograd_points.hpp"
 #include "onnxplain/processors.hpp"
 
 namespace onnxplain::cpu {
 namespace {
+
+using winograd::given_points;
+using winograd::kernel_points;
+using winograd::made_places;
 
 constexpr int kEdge = 6;  // places of a tile along an axis, of what is given
 constexpr int kTile = static_cast<int>(kWinogradTile);
@@ -20,75 +26,6 @@ constexpr std::int64_t kMade = 64;
 // Numbers between the points of tiles, kernels and products: were they powers of two apart, they
 // would have to share few lines of a cache.
 constexpr std::int64_t kBetween = kBlock;
-
-// The points, and what is made of them; all are exact.
-constexpr float kA = 0.625f;
-constexpr float kB = 1.5f;
-constexpr float kA2 = kA * kA;
-constexpr float kB2 = kB * kB;
-
-// B' of one row or column.
-template <class V>
-ONNXPLAIN_INLINE inline void given_points(const V* x, V* made) {
-  const V even_a = x[4] - x[2] * kB2;
-  const V odd_a = (x[3] - x[1] * kB2) * kA;
-  const V even_b = x[4] - x[2] * kA2;
-  const V odd_b = (x[3] - x[1] * kA2) * kB;
-  made[0] = x[0] * (kA2 * kB2) - x[2] * (kA2 + kB2) + x[4];
-  made[1] = even_a + odd_a;
-  made[2] = even_a - odd_a;
-  made[3] = even_b + odd_b;
-  made[4] = even_b - odd_b;
-  made[5] = x[1] * (kA2 * kB2) - x[3] * (kA2 + kB2) + x[5];
-}
-
-// G of one row or column of a kernel.
-template <class V>
-ONNXPLAIN_INLINE inline void kernel_points(const V* k, V* made) {
-  constexpr float kFirst = 1.0f / (kA2 * kB2);
-  constexpr float kOfA = 1.0f / (2.0f * kA2 * (kA2 - kB2));
-  constexpr float kOfB = 1.0f / (2.0f * kB2 * (kB2 - kA2));
-  const V even_a = (k[0] + k[2] * kA2) * kOfA;
-  const V odd_a = k[1] * (kA * kOfA);
-  const V even_b = (k[0] + k[2] * kB2) * kOfB;
-  const V odd_b = k[1] * (kB * kOfB);
-  made[0] = k[0] * kFirst;
-  made[1] = even_a + odd_a;
-  made[2] = even_a - odd_a;
-  made[3] = even_b + odd_b;
-  made[4] = even_b - odd_b;
-  made[5] = k[2];
-}
-
-// A' of one row or column.
-template <class V>
-ONNXPLAIN_INLINE inline void made_places(const V* m, V* made) {
-  const V even_a = m[1] + m[2];
-  const V odd_a = m[1] - m[2];
-  const V even_b = m[3] + m[4];
-  const V odd_b = m[3] - m[4];
-  made[0] = m[0] + even_a + even_b;
-  made[1] = odd_a * kA + odd_b * kB;
-  made[2] = even_a * kA2 + even_b * kB2;
-  made[3] = odd_a * (kA2 * kA) + odd_b * (kB2 * kB) + m[5];
-}
-
-// Some channels of a sample, next to each other at each place, from a row on.
-template <class T>
-struct Plane {
-  T* data;
-  std::int64_t first;  // the row that data begins with
-  std::int64_t rows;   // all of them
-  std::int64_t columns;
-  std::int64_t pitch;  // numbers from a place to the next
-
-  bool has(std::int64_t row, std::int64_t column) const {
-    return row >= 0 && row < rows && column >= 0 && column < columns;
-  }
-  T* at(std::int64_t row, std::int64_t column) const {
-    return data + ((row - first) * columns + column) * pitch;
-  }
-};
 
 constexpr std::int64_t kOfKernels = kMade * kGiven + kBetween;
 
@@ -119,53 +56,6 @@ struct Job {
   // The place of a row of tiles in its sample, in rows of tiles.
   std::int64_t place(std::int64_t row) const { return row % conv.tiles(0); }
 };
-
-// Rows [begin, end) of so many channels, where they lie together in memory; else a copy.
-template <int kLanes>
-Plane<const float> lay(const Sample<const float>& from, std::int64_t channel, std::int64_t begin,
-                       std::int64_t end, float* copy) {
-  if (from.block % kLanes == 0) {
-    return {from.at(channel, 0), 0, from.height, from.width, from.block};
-  }
-  begin = std::clamp<std::int64_t>(begin, 0, from.height);
-  for (int k = 0; k < kLanes; ++k) {
-    for (std::int64_t y = begin; y < std::min(end, from.height); ++y) {
-      const float* row = from.at(channel + k, y);
-      float* to = copy + (y - begin) * from.width * kLanes + k;
-      for (std::int64_t x = 0; x < from.width; ++x) {
-        to[x * kLanes] = row[x * from.block];
-      }
-    }
-  }
-  return {copy, begin, from.height, from.width, kLanes};
-}
-
-// Where such rows are to be written, and how they get from there to their place.
-template <int kLanes>
-Plane<float> place_of(const Sample<float>& to, std::int64_t channel, std::int64_t begin,
-                      float* copy) {
-  if (to.block % kLanes == 0) {
-    return {to.at(channel, 0), 0, to.height, to.width, to.block};
-  }
-  return {copy, begin, to.height, to.width, kLanes};
-}
-
-template <int kLanes>
-void lay_back(const Sample<float>& to, std::int64_t channel, std::int64_t begin,
-              const float* copy) {
-  if (to.block % kLanes == 0) {
-    return;
-  }
-  for (int k = 0; k < kLanes; ++k) {
-    for (std::int64_t y = begin; y < std::min(begin + kTile, to.height); ++y) {
-      const float* from = copy + (y - begin) * to.width * kLanes + k;
-      float* row = to.at(channel + k, y);
-      for (std::int64_t x = 0; x < to.width; ++x) {
-        row[x * to.block] = from[x * kLanes];
-      }
-    }
-  }
-}
 
 // The points of a tile that begins at a row and column of a plane.
 template <class V>
@@ -259,7 +149,7 @@ ONNXPLAIN_INLINE inline void give(const Job& job, std::int64_t first, std::int64
             job.products + ((k - job.begin) * across + t) * kMade + channel - first,
             job.of_products(), plane, row, t * kTile);
       }
-      lay_back<kLanes>(to, channel, row, job.laid);
+      lay_back<kLanes>(to, channel, row, row + kTile, job.laid);
     }
   }
 }
