@@ -195,6 +195,17 @@ void bind_masks(py::module_& m) {
       require_success(cuda::fade(op, stream_at(stream)), "fade");
     });
   });
+  m.def("fade_players", [](Pointer x, Pointer baseline, Pointer ids, Size id_rows, Pointer degrees,
+                           Size players, Pointer out, Size steps, Size rows, Size cols,
+                           const std::string& dtype, Pointer stream) {
+    with_type(dtype, [&]<class T>(T) {
+      const FadePlayers<T> op{seen<T>(x, rows, cols), seen<T>(baseline, rows, cols),
+                              broadcast_rows(seen<std::int64_t>(ids, id_rows, cols), rows),
+                              seen<T>(degrees, steps, players),
+                              matrix_view(at<T>(out), steps * rows, cols)};
+      require_success(cuda::fade_players(op, stream_at(stream)), "fade_players");
+    });
+  });
   m.def("stretch", [](Pointer cells, Pointer left, Pointer first, Pointer second, Size places,
                       Pointer shift, Pointer out, Size steps, Size before, Size count, Size length,
                       Size after, Pointer stream) {

@@ -18,6 +18,11 @@ cudaError_t fade(const Fade<T>& op, cudaStream_t stream) {
   return start_shared(op, stream);
 }
 
+template <class T>
+cudaError_t fade_players(const FadePlayers<T>& op, cudaStream_t stream) {
+  return start_shared(op, stream);
+}
+
 cudaError_t stretch(const Stretch& op, cudaStream_t stream) {
   return start_shared(op, stream);
 }
@@ -41,6 +46,8 @@ template cudaError_t cover(const Cover<std::uint32_t>&, cudaStream_t);
 template cudaError_t cover(const Cover<std::uint64_t>&, cudaStream_t);
 template cudaError_t fade(const Fade<float>&, cudaStream_t);
 template cudaError_t fade(const Fade<double>&, cudaStream_t);
+template cudaError_t fade_players(const FadePlayers<float>&, cudaStream_t);
+template cudaError_t fade_players(const FadePlayers<double>&, cudaStream_t);
 template cudaError_t draw_cells(const DrawCells<float>&, cudaStream_t);
 template cudaError_t draw_cells(const DrawCells<std::uint8_t>&, cudaStream_t);
 

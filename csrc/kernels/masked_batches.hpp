@@ -75,6 +75,16 @@ struct Fade {
   Matrix<T> out;  // [S * N, D]
 };
 
+// The same with m = degrees[s, ids[n, d]], or 1 where the id is below 0, for a GPU.
+template <class T>
+struct FadePlayers {
+  Matrix<const T> x;               // [N, D]
+  Matrix<const T> baseline;        // [N, D]
+  Matrix<const std::int64_t> ids;  // [N, D]; the row stride may be zero
+  Matrix<const T> degrees;         // [S, players]
+  Matrix<T> out;                   // [S * N, D]
+};
+
 // out[s, b, t, a] = first[p] * cells[s, b, left[p], a] + second[p] * cells[s, b, right, a], where
 // p = shift[s] + t, and right is the cell behind left, if there is one.
 struct Stretch {
@@ -177,6 +187,8 @@ template <class Word>
 [[nodiscard]] cudaError_t cover(const Cover<Word>& op, cudaStream_t stream);
 template <class T>
 [[nodiscard]] cudaError_t fade(const Fade<T>& op, cudaStream_t stream);
+template <class T>
+[[nodiscard]] cudaError_t fade_players(const FadePlayers<T>& op, cudaStream_t stream);
 [[nodiscard]] cudaError_t stretch(const Stretch& op, cudaStream_t stream);
 [[nodiscard]] cudaError_t sum_masks(const SumMasks& op, cudaStream_t stream);
 template <class T>

@@ -78,6 +78,26 @@ ONNXPLAIN_HOST_DEVICE void run_portion(const Fade<T>& op, const threads::Portion
   }
 }
 
+template <class T>
+ONNXPLAIN_HOST_DEVICE threads::Extent extent_of(const FadePlayers<T>& op) {
+  return {op.out.shape[1], op.out.shape[0]};
+}
+
+template <class T>
+ONNXPLAIN_HOST_DEVICE void run_portion(const FadePlayers<T>& op, const threads::Portion& portion) {
+  const auto [columns, rows] = extent_of(op);
+  const std::int64_t examples = op.x.shape[0];
+  for (std::int64_t d = portion.column; d < columns; d += portion.columns) {
+    for (std::int64_t row = portion.row; row < rows; row += portion.rows) {
+      const std::int64_t s = row / examples;
+      const std::int64_t n = row - s * examples;
+      const std::int64_t who = op.ids.row(n)[d];
+      const T weight = who < 0 ? T(1) : op.degrees.row(s)[who];
+      op.out.row(row)[d] = faded(weight, op.x.row(n)[d], op.baseline.row(n)[d]);
+    }
+  }
+}
+
 // A column is one element of a drawn out mask, a row one step.
 ONNXPLAIN_HOST_DEVICE inline threads::Extent extent_of(const Stretch& op) {
   return {op.out.shape[1] * op.out.shape[2] * op.out.shape[3], op.out.shape[0]};

@@ -27,6 +27,7 @@ __all__ = [
     "cover",
     "draw_cells",
     "fade",
+    "fade_players",
     "interpolate",
     "noise",
     "stretch",
@@ -191,6 +192,21 @@ def fade(x: Any, baseline: Any, mask: Any, inner: int, out: Any) -> Any:
     launchers().fade(
         x.address, other.address, mask.address, rows, cells, inner, made.address, steps, n, cols,
         _floats("x", x), stream.address,
+    )  # fmt: skip
+    return made
+
+
+def fade_players(x: Any, baseline: Any, ids: Array, degrees: Array, out: Any) -> Any:
+    """See `masked_batches.fade_players`, which has checked the ids; they do not change."""
+    stream, n, cols = x.stream, len(x), _cols(x)
+    whose, stays = constant(ids, stream, np.int64), _there(degrees, stream, x.dtype)
+    other = _there(baseline, stream, x.dtype)
+    _expect("baseline", other, x.shape)
+    _expect("ids", whose, (1 if len(whose) == 1 else n, *x.shape[1:]))
+    made = _result(out, (len(stays) * n, *x.shape[1:]), x)
+    launchers().fade_players(
+        x.address, other.address, whose.address, len(whose), stays.address, stays.shape[1], made.address,
+        len(stays), n, cols, _floats("x", x), stream.address,
     )  # fmt: skip
     return made
 

@@ -19,7 +19,7 @@ from onnxplain.kernels import cuda_batches, masked_numpy
 from onnxplain.kernels._native import FLOAT_DTYPES, as_aligned, check_same, check_sums, core, result_of
 from onnxplain.kernels.device_array import on_device
 
-__all__ = ["MOST_AXES", "choose", "cover", "fade", "pattern", "sum_boxes"]
+__all__ = ["MOST_AXES", "choose", "cover", "fade", "fade_players", "pattern", "sum_boxes"]
 
 #: What moves elements moves their bits, as integers of their size.
 _WORDS: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -200,6 +200,40 @@ def fade(x: FloatArray, baseline: FloatArray, mask: FloatArray, out: Array | Non
     result = result_of(shape, x.dtype, out)
     core.fade(_rows(x), _rows(baseline), mask, inner, _rows(result))
     return result
+
+
+def fade_players(
+    x: FloatArray, baseline: FloatArray, ids: IntArray, degrees: FloatArray, out: Array | None = None
+) -> FloatArray:
+    r"""Fade players into baselines, each to a degree of its own.
+
+    .. math:: out_{sN+n,d} = m (x_{n,d} - b_{n,d}) + b_{n,d}, \quad m = degrees_{s, ids_{n,d}}
+
+    Parameters
+    ----------
+    x, baseline, out
+        As of :func:`fade`.
+    ids : ndarray of int, shape (N or 1, ...)
+        Whose an element is; below 0 nobody's, which stays as it is.
+    degrees : ndarray of floats, shape (S, players)
+        How much of each player stays; rounded to the dtype of ``x``.
+
+    Returns
+    -------
+    ndarray, shape (S * N, ...), dtype of ``x``
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or an id is not below the number of players.
+    """
+    if ids.size and int(ids.max()) >= degrees.shape[1]:
+        raise ValueError("an id is not below the number of players")
+    if on_device(x):
+        made: FloatArray = cuda_batches.fade_players(x, baseline, ids, degrees, out)
+        return made
+    stays = np.concatenate([degrees, np.ones((len(degrees), 1), degrees.dtype)], 1)
+    return fade(x, baseline, stays[:, np.where(ids < 0, -1, ids)], out)
 
 
 def _pattern(mask: FloatArray, shape: Shape) -> tuple[FloatArray, int]:

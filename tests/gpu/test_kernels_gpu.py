@@ -126,6 +126,16 @@ def test_fade(up, dtype, shape):
     same(made, masked_numpy.fade(flat(x), flat(other), mask.reshape(7, 1, shape[-1]), 1))
 
 
+@both
+@shapes
+def test_fade_players(up, dtype, shape):
+    x, other = random(shape, dtype, 1), random(shape, dtype, 2)
+    draw = np.random.default_rng(3)
+    ids, degrees = draw.integers(-1, 5, (1, *shape[1:])), draw.random((7, 5))
+    made = masked_batches.fade_players(up(x), up(other), ids, degrees)
+    same(made, masked_batches.fade_players(x, other, ids, degrees))
+
+
 @pytest.mark.parametrize("cells", [1, 49, 5000])
 def test_draw_and_stretch(up, cells):
     lengths, words = np.array([3, 9]), (2**63 + 5, 2, 12345, 33, cells, 0.4)

@@ -115,6 +115,21 @@ def test_fades(seed, size, shape, dtype, data):
     same(masked_batches.fade(put(x, stream), put(baseline, stream), put(mask, stream)), expected)
 
 
+@given(seeds, sizes, st.sampled_from(["f4", "f8"]), st.booleans())
+@some_examples
+def test_degrees(seed, size, dtype, own_ids):
+    rows, steps, cols = size
+    random, stream = np.random.default_rng(seed), Stream()
+    x, baseline = normal(random, rows, cols, dtype=dtype), normal(random, rows, cols, dtype=dtype)
+    x[random.random(x.shape) < 0.1] = np.nan
+    ids, degrees = random.integers(-1, 3, (rows if own_ids else 1, cols)), random.random((steps, 3))
+    degrees[random.random(degrees.shape) < 0.3] = 1
+    expected = masked_batches.fade_players(x, baseline, ids, degrees)
+    out = put(np.zeros_like(expected), stream)
+    same(masked_batches.fade_players(put(x, stream), put(baseline, stream), ids, degrees, out), expected)
+    same(out, expected)
+
+
 @given(seeds, st.integers(1, 4), st.integers(1, 2), st.integers(1, 9), st.integers(1, 40), st.integers(1, 3))
 @some_examples
 def test_grids_are_drawn_and_drawn_out(seed, steps, before, cells, length, after):
@@ -199,6 +214,8 @@ X = np.zeros((2, 3), np.float32)
         (lambda x, s: path_batches.accumulate(x, x, [1.0, 2.0]), "grads must be of the shape"),
         (lambda x, s: path_batches.interpolate(put(X.astype(float), s), x, [0.5]), "is float64, and must be"),
         (lambda x, s: path_batches.noise(x, -1.0, 0), "must not be negative"),
+        (lambda x, s: masked_batches.fade_players(x, X, np.arange(3)[None], np.ones((1, 2))), "not below"),
+        (lambda x, s: masked_batches.fade_players(x, X, np.array([[0]]), np.ones((1, 2))), "ids must be"),
         (lambda x, s: path_batches.between(x, x, np.zeros(3)), "2 rows are not as many for each of 3 steps"),
         (lambda x, s: path_batches.between(x[:1], x, np.zeros(2)), "start must be float32"),
         (lambda x, s: path_batches.times_way(x, x, put(X.astype(float), s)), "end must be float32"),

@@ -28,6 +28,8 @@ METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "gradient SHAP, noise": (ox.GradientShap(n_samples=7, stdevs=0.1), {"background": 4}),
     "gradient SHAP, local": (ox.GradientShap(n_samples=7, stdevs=0.1, multiply_by_inputs=False), {}),
     "expected gradients": (ox.ExpectedGradients(n_samples=9, seed=4), {"background": 3}),
+    "Sobol": (ox.SobolIndices(n_samples=4, grid_size=2), {"baselines": 0.25}),
+    "Sobol, players of each sample": (ox.SobolIndices(n_samples=4), {"feature_mask": ODD}),
     "HSIC": (ox.HSICIndices(n_samples=16, grid_size=3), {"baselines": 0.25}),
     "occlusion": (ox.Occlusion((2, 3, 3), strides=(1, 2, 2)), {"baselines": 0.25}),
     "ablation": (ox.FeatureAblation(), {"feature_mask": IMAGES}),
@@ -202,7 +204,6 @@ def test_where_numbers_are_not_finite_the_host_says_from_where(models, host_gpu)
     [
         ("conv", ox.RISE(n_masks=5, axes=(0, 2)), r"masks of 'x' .* along axes \(0, 2\)"),
         ("fixed", ox.Occlusion(1), "a fixed number of samples"),
-        ("conv", ox.SobolIndices(n_samples=4, grid_size=2), "players are kept in degrees"),
     ],
 )
 def test_a_note_says_why_points_were_made_on_the_host(model, method, reason, models, host_gpu) -> None:

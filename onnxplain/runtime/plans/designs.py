@@ -12,7 +12,7 @@ from onnxplain._types import Array, FloatArray
 from onnxplain.errors import MethodError
 from onnxplain.kernels import masked_batches as kernels
 from onnxplain.runtime.plans.combinations import float_like
-from onnxplain.runtime.plans.moving import OnDevice, only_numbers
+from onnxplain.runtime.plans.moving import OnDevice, only_floats, only_numbers
 from onnxplain.runtime.plans.plan import Answers, Found, SamePlayers
 from onnxplain.runtime.problem import Problem
 
@@ -56,7 +56,7 @@ class Designed(SamePlayers, OnDevice):
 
     def held_back(self, problem: Problem) -> str | None:
         """Say what cannot be moved on a GPU."""
-        return only_numbers(problem) if self.design.whole else "players are kept in degrees"
+        return only_numbers(problem) if self.design.whole else only_floats(problem)
 
     def at(self, problem: Problem, steps: slice) -> Problem:
         """Mix features and baselines."""
@@ -66,9 +66,8 @@ class Designed(SamePlayers, OnDevice):
         if self.design.whole or np.isin(kept, (0, 1)).all():
             chosen = players.chosen(problem.features, problem.baselines, kept.astype(bool)[:, None], out)
         else:
-            degrees = np.concatenate([kept, np.ones((len(kept), 1))], 1)  # nobody's stays
             chosen = {
-                k: kernels.fade(x, problem.baselines[k], degrees[:, players.ids[k]], out[k])
+                k: kernels.fade_players(x, problem.baselines[k], players.ids[k], kept, out[k])
                 for k, x in problem.features.items()
             }
         return problem.at(chosen, len(kept))
