@@ -91,9 +91,11 @@ def _deleted(w: Any, x: Any) -> Any:
     return (w * x > 0).astype(np.float32)
 
 
-def _game(**quick: Any) -> Facts:
+def _game(sessions: int = 1, **quick: Any) -> Facts:
     """Tell of Shapley values that are sampled."""
-    return Facts(quick, linear=_times, sums=True, from_baseline=True, together=True, drawn=True)
+    return Facts(
+        quick, linear=_times, sums=True, from_baseline=True, together=True, drawn=True, sessions=sessions
+    )
 
 
 #: A line for each method of which something is not as usual.
@@ -158,17 +160,21 @@ FACTS: dict[str, Facts] = {
     "feature_permutation": Facts(apart=False),
     "prediction_difference": Facts({"n_samples": 2}, _times),
     "d_rise": Facts({"n_masks": 64}, only="detection"),
-    "rise": Facts({"n_masks": 256}, _times, together=True, drawn=True, sampled=True, soft=True),
+    # sessions=2 of these and other games: one that picks the scores of many rows at once
+    "rise": Facts({"n_masks": 256}, _times, together=True, drawn=True, sampled=True, soft=True, sessions=2),
     "sobol_indices": Facts(
         {"n_samples": 32, "grid_size": 6},
         lambda w, x: (w * x) ** 2 / ((w * x) ** 2).sum(1, keepdims=True),
+        sessions=2,
         together=True,
         drawn=True,
         sampled=True,
         soft=True,
         amounts=False,
     ),
-    "hsic_indices": Facts({"n_samples": 256}, together=True, drawn=True, dummy=False, amounts=False),
+    "hsic_indices": Facts(
+        {"n_samples": 256}, together=True, drawn=True, dummy=False, amounts=False, sessions=2
+    ),
     "meaningful_perturbation": Facts(
         {"n_steps": 12, "bounded": False}, _deleted, together=True, amounts=False
     ),
@@ -176,8 +182,8 @@ FACTS: dict[str, Facts] = {
     "exact_shapley": Facts(linear=_times, sums=True, from_baseline=True, together=True, few=True),
     "shapley_value_sampling": _game(n_samples=2),
     "permutation_shapley": _game(npermutations=1),
-    "kernel_shap": _game(n_samples=256),
-    "regression_adjusted_shapley": _game(n_samples=340),
+    "kernel_shap": _game(n_samples=256, sessions=2),
+    "regression_adjusted_shapley": _game(n_samples=340, sessions=2),
     "partition_shap": _game(n_samples=254),
     "shapley_interactions": Facts(linear=_times, sums=True, from_baseline=True, together=True, few=True),
     # surrogates
