@@ -3,8 +3,9 @@
 //
 // Of a tile's 6 x 6 places X and a kernel's 3 x 3 numbers K the result is A' (G K G' * B' X B) A,
 // for matrices that interpolate polynomials at 0, 5/8, -5/8, 3/2, -3/2 and infinity: with these
-// points its rounding is twice that of a plain sum, with the usual ones (0, 1, -1, 2, -2) four to
-// five times. It is relative to what is largest in the tile, in the channels together.
+// points its rounding is two to four times that of a plain sum, with the usual ones (0, 1, -1, 2,
+// -2) more than twice as much again. It is relative to what is largest in the tile, in the channels
+// together.
 #pragma once
 
 #include <cstdint>
